@@ -1,0 +1,51 @@
+# The short names for everything. `make demo` and `make test` set up what they need.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# How many tests run at a time, and what else pytest is told: make test WORKERS=4 PYTEST_ARGS="-k marker"
+WORKERS ?= 3
+PYTEST_ARGS ?=
+
+.PHONY: help demo test lint format docs bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Run a small plan on SQLite: first run, second run, hold
+	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/show
+
+test: $(VENV)/.installed-dev lint ## Run lint, types and every test that needs no Docker engine
+	@tests/install-servers
+	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/e2e $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## Put the code into its format and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev ## Build the documentation site into site/, every warning an error
+	$(BIN)/python docs/generate_reference.py --check
+	$(BIN)/python docs/generate_rules.py --check
+	$(BIN)/sphinx-build -q -n -W --keep-going docs site
+	@echo "site/index.html"
+
+bench: $(VENV)/.installed-dev ## Measure against a hand-written init
+	@tests/install-servers
+	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+clean: ## Remove the virtual environment and every cache
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml scripts/venv
+	@scripts/venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@scripts/venv $(VENV) test lint docs
+	@touch $@
