@@ -1,0 +1,70 @@
+"""The front door. What must be quick is answered here, before the command-line framework is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from inithold import streams
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    streams.prepare()
+    code = _answered(sys.argv[1:])
+    # Without waiting for threads: code of the user's that will not stop must not keep the process.
+    os._exit(streams.end(code))
+
+
+def _answered(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    if command == "run":
+        _before_run(arguments[1:])
+    code = _quick(command, arguments[1:])
+    if code is not None:
+        return code
+    from inithold.cli import main as command_line  # noqa: PLC0415 - slow
+
+    return command_line()
+
+
+def _before_run(arguments: list[str]) -> None:
+    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--help" in own or "-h" in own:
+        return
+    from inithold.hold.reaper import REAPER  # noqa: PLC0415
+    from inithold.marker.file import drop, path_from  # noqa: PLC0415
+
+    try:
+        drop(path_from(_option("--marker", own)))
+    except OSError:
+        # Said properly, with what to do, when the run makes sure that it can write there.
+        return
+    finally:
+        REAPER.split()
+
+
+def _option(name: str, arguments: list[str]) -> str | None:
+    for position, argument in enumerate(arguments):
+        if argument == name and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _quick(command: str, arguments: list[str]) -> int | None:
+    if command == "health":
+        from inithold.marker.health import main as health  # noqa: PLC0415
+
+        return health(arguments)
+    if command == "status":
+        from inithold.record.status import main as status  # noqa: PLC0415
+
+        return status(arguments)
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""`inithold compose check` and `inithold compose fix`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from inithold.errors import UsageError
+
+if TYPE_CHECKING:
+    from inithold.compose.fix import Fixed
+    from inithold.compose.roles import Stack
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FORMATS = ("text", "json", "sarif", "github")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def compose() -> None:
+    """Find and mend start-up faults in Compose files."""
+
+
+def _shared(command: F) -> F:
+    for decorate in (
+        click.option(
+            "--engine", metavar="N", type=click.IntRange(min=1), help="Oldest Docker Engine to be supported (24)."
+        ),
+        click.option(
+            "--service", "services", metavar="NAME", multiple=True, help="Only what concerns this service."
+        ),
+        click.option(
+            "-f",
+            "--file",
+            "files",
+            metavar="FILE",
+            multiple=True,
+            help="A file of the stack. Default: as Compose does.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+@compose.command()
+@_shared
+@click.option(
+    "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="Of the findings."
+)
+def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None, form: str) -> int:
+    """Find start-up faults; change nothing.
+
+    Exits 0 where there are none, 1 with findings, 2 where the stack cannot be read.
+    """
+    from inithold.compose.check import check_stack  # noqa: PLC0415 - the help does not need it
+    from inithold.compose.output import render  # noqa: PLC0415
+
+    loader = _Loader(files, engine, None)
+    stack = loader({})
+    loader.expect(stack, services)
+    findings = check_stack(stack, services)
+    notes = loader.notes(stack)
+    if form == "text":
+        _say(notes)
+    output = render(form, findings, notes)
+    if output:
+        click.echo(output)
+    return 1 if findings else 0
+
+
+@compose.command()
+@_shared
+@click.option("--diff", is_flag=True, help="Show what would be written; write nothing.")
+@click.option("--unsafe", is_flag=True, help="Also make changes that could alter more than the pattern.")
+@click.option(
+    "--wrap",
+    type=click.Choice(["inithold", "shell"]),
+    help="Make one-shot commands hold: with `inithold run --`, or with a script for any image that has sh.",
+)
+def fix(
+    files: tuple[str, ...],
+    services: tuple[str, ...],
+    engine: int | None,
+    diff: bool,
+    unsafe: bool,
+    wrap: str | None,
+) -> int:
+    """Mend start-up faults in place; only the spans concerned change.
+
+    Exits 0 where nothing is left, 1 where findings are left (with --diff: or would be mended), 2 where the stack
+    cannot be read or written.
+    """
+    from inithold.compose.edit.write import refuse_links, write_files  # noqa: PLC0415
+    from inithold.compose.fix import fix_stack  # noqa: PLC0415
+    from inithold.compose.output.diff import as_diff  # noqa: PLC0415
+
+    loader = _Loader(files, engine, wrap)
+    first = loader({})
+    loader.expect(first, services)
+    fixed = fix_stack(loader, services, unsafe=unsafe)
+    _say(loader.notes(first))
+    touched = [source for source in fixed.project.sources if source.path in fixed.texts]
+    refuse_links(touched)
+    if diff:
+        click.echo(as_diff(fixed.texts, touched), nl=False)
+    else:
+        write_files(fixed.texts, touched)
+    _report(fixed, err=diff)
+    return 1 if fixed.left or (diff and fixed.texts) else 0
+
+
+def _report(fixed: Fixed, *, err: bool) -> None:
+    from inithold.compose.output.text import way_out  # noqa: PLC0415
+
+    for finding in fixed.mended:
+        done = "; ".join(str(change) for change in finding.changes)
+        click.echo(f"{finding.location}: mended: {done} [{finding.rule}]", err=err)
+    for finding in fixed.left:
+        why = fixed.refused.get(finding)
+        click.echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=err)
+        click.echo(
+            f"    by hand, {why}: {way_out(finding)}" if why else f"    {_left(finding, way_out(finding))}",
+            err=err,
+        )
+        click.echo(f"    {finding.link}", err=err)
+    mended, left = len(fixed.mended), len(fixed.left)
+    click.echo(f"{mended} mended, {left} left" if mended or left else "nothing to mend", err=err)
+
+
+def _left(finding: Any, way: str) -> str:
+    return f"{way}; give --unsafe for that" if finding.changes and finding.unsafe else way
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+class _Loader:
+    """Reads the stack the command line names, again and again while it is mended in memory."""
+
+    def __init__(self, files: tuple[str, ...], engine: int | None, wrap: str | None) -> None:
+        import os  # noqa: PLC0415
+
+        from inithold.compose.loading.discover import find_files  # noqa: PLC0415
+
+        self._folder = Path.cwd()
+        self._files = find_files(files, os.environ, self._folder)
+        self._engine = engine
+        self._wrap = wrap
+        self._images: Any = None
+
+    def __call__(self, texts: dict[Path, str]) -> Stack:
+        from inithold.compose.loading.project import load_project  # noqa: PLC0415
+        from inithold.compose.roles import read_stack  # noqa: PLC0415
+
+        project = load_project(self._files, folder=self._folder, texts=texts)
+        stack = read_stack(project, self._engine)
+        if self._wrap is not None:
+            from inithold.compose.image import ImageReader  # noqa: PLC0415
+            from inithold.compose.wrap import Wrap  # noqa: PLC0415
+
+            self._images = self._images or ImageReader(project)
+            stack.wrap, stack.images = Wrap(self._wrap), self._images
+        return stack
+
+    def expect(self, stack: Stack, services: tuple[str, ...]) -> None:
+        """Refuse names that are not in the stack."""
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        known = list(stack.project.services)
+        for name in services:
+            if name not in stack.project.services:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+                raise UsageError(f"there is no service {name!r} in {', '.join(self._files)}", hint=hint)
+
+    def notes(self, stack: Stack) -> list[str]:
+        """What was not read, and the siblings that were not given."""
+        from inithold.compose.loading.discover import find_siblings  # noqa: PLC0415
+
+        loaded = [source.path for source in stack.project.sources]
+        siblings = find_siblings(loaded, loaded[0], self._folder)
+        unread = [f"{name} is not checked: give it with -f where it is used" for name in siblings]
+        return [*stack.project.notes, *unread]

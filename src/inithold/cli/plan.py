@@ -1,0 +1,104 @@
+"""`inithold plan`"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from inithold.cli import options
+
+if TYPE_CHECKING:
+    from inithold.preview import Preview, StepPreview
+
+PENDING_EXIT = 3
+MOST_STEPS = 40
+"""Steps of a plan beyond which those with nothing to do are only counted."""
+_COLOURS = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
+
+
+@click.command()
+@options.plan_argument
+@options.option("--json", is_flag=True, help="Print JSON (inithold schema preview).")
+@options.option("--exit-code", is_flag=True, help="Exit 3 where changes are pending.")
+def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
+    """Show what a run would change; change nothing.
+
+    PLAN is a file (default: inithold.yaml) or module:attribute. Each step is checked once. + will be made, ~ will
+    be altered, ! is missing and not made by its step, ? cannot be checked and is done in each run. Nothing is
+    ever deleted.
+
+    Exits 0; with --exit-code 3 where changes are pending; 1 where it cannot be told or a step would fail;
+    2 for a bad plan.
+    """
+    import os  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415 - the help does not need it
+
+    from inithold.plan import source  # noqa: PLC0415
+    from inithold.preview import preview  # noqa: PLC0415
+    from inithold.redact import SECRETS  # noqa: PLC0415
+    from inithold.streams import coloured  # noqa: PLC0415
+
+    SECRETS.add_environment(os.environ)
+    found = preview(source.load(plan_source or source.DEFAULT))
+    text = msgspec.json.format(msgspec.json.encode(found)).decode() if json else _text(found)
+    click.echo(text, color=coloured(sys.stdout))
+    if not found.certain:
+        return 1
+    return PENDING_EXIT if exit_code and found.pending else 0
+
+
+def _text(found: Preview) -> str:
+    quiet = ("satisfied", "skipped") if len(found.steps) > MOST_STEPS else ()
+    shown = [step for step in found.steps if step.status not in quiet]
+    width = max((len(step.id) for step in shown), default=0)
+    lines = [click.style(found.name, bold=True), ""]
+    for step in shown:
+        first, *rest = _step(step)
+        lines.append(f"  {step.id:<{width}}  {first}")
+        lines += [f"  {'':<{width}}  {line}" for line in rest]
+    if folded := len(found.steps) - len(shown):
+        lines.append(click.style(f"  {folded} more: they hold, or are left out", fg="bright_black"))
+    return "\n".join([*lines, "", _sum(found)])
+
+
+def _step(step: StepPreview) -> list[str]:
+    match step.status:
+        case "satisfied":
+            return [click.style(f"= {step.target or 'holds'}", fg="bright_black")]
+        case "skipped":
+            return [click.style(f"skipped: {step.reason}", fg="bright_black")]
+        case "after":
+            return [click.style(f"after {', '.join(step.after)}", fg="cyan")]
+        case "unknown":
+            hint = [f"  next: {step.hint}"] if step.hint else []
+            return [click.style(f"cannot tell: {step.reason}", fg="red"), *hint]
+    lines: list[str] = []
+    for change in step.changes:
+        lines.append(click.style(str(change), fg=_COLOURS[change.op]))
+        lines += [click.style(f"    {detail}", fg="bright_black") for detail in change.details]
+    return lines
+
+
+def _sum(found: Preview) -> str:
+    counts = (
+        (found.count("+"), "to make"),
+        (found.count("~"), "to alter"),
+        (found.count("?"), "done in each run"),
+    )
+    said = ", ".join(f"{number} {what}" for number, what in counts if number)
+    later = sum(step.status == "after" for step in found.steps)
+    if later:
+        said = f"{said}{', ' if said else ''}{later} to be seen after that"
+    if not found.certain:
+        return " ".join([f"Plan: {said or 'nothing to change'}.", *_trouble(found)])
+    return f"Plan: {said}. Nothing is ever deleted." if said else "Plan: nothing to change, the environment holds."
+
+
+def _trouble(found: Preview) -> Iterator[str]:
+    for status, what in (("unmet", "Would fail"), ("unknown", "Cannot tell")):
+        if ids := [step.id for step in found.steps if step.status == status]:
+            yield f"{what}: {', '.join(ids)}."

@@ -1,0 +1,46 @@
+"""`inithold report`"""
+
+from __future__ import annotations
+
+import click
+
+from inithold.cli import options
+
+
+@click.command()
+@click.argument("records", metavar="[RECORD]...", nargs=-1)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    envvar="INITHOLD_OUTPUT",
+    show_envvar=True,
+    help="The page to write, or - for standard output.",
+)
+@options.marker
+@options.record
+def report(records: tuple[str, ...], output: str, marker: str | None, record: str | None) -> int:
+    """Write a run as a self-contained page.
+
+    RECORD is a record file (default: the current one), or - for standard input. One record is shown as a timeline
+    with attempts, changes, log lines and the dependency graph; two are compared; more are listed. The output of
+    `inithold status --json`, with --all too, is read as well: a container need not have the extra `report`.
+
+    \b
+        docker compose exec init inithold status --json | inithold report - -o run.html
+
+    Exits 0, or 1 where a record cannot be read or the page not be written.
+    """
+    from inithold.errors import InitholdError  # noqa: PLC0415
+    from inithold.marker.file import path_from as marker_path  # noqa: PLC0415
+    from inithold.record.file import path_from  # noqa: PLC0415
+    from inithold.report import output as written  # noqa: PLC0415
+    from inithold.report import reading, render  # noqa: PLC0415 - the help does not need them
+
+    render.require_extra()
+    runs = reading.read_all(records or [path_from(record, marker_path(marker))])
+    if not runs:
+        raise InitholdError("there is no run in what was given")
+    written.write(output, render.page(runs))
+    return 0

@@ -1,0 +1,69 @@
+"""`inithold run`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from inithold.cli import options
+from inithold.errors import UsageError
+from inithold.record.file import KEPT
+
+
+@click.command(cls=options.CommandAfterDashes)
+@options.plan_argument
+@options.option("--once", is_flag=True, help="End instead of holding.")
+@options.marker
+@options.record
+@options.option(
+    "--keep", type=click.IntRange(0, 1000), default=KEPT, show_default=True, help="Earlier records kept."
+)
+@options.option(
+    "--wait",
+    metavar="URL",
+    multiple=True,
+    help="Wait for this first: tcp://, postgresql://, mysql://, amqp://, redis://, http://, file://. Repeatable.",
+)
+@options.option("--unless", metavar="CMD", help="With -- COMMAND: leave it out where this shell command succeeds.")
+@options.option("--creates", metavar="PATH", help="With -- COMMAND: leave it out where this path exists.")
+@options.log_format
+@options.log_level
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    plan_source: str | None,
+    wait: tuple[str, ...],
+    unless: str | None,
+    creates: str | None,
+    **settings: Any,
+) -> int:
+    """Run a plan once, say ready, and hold.
+
+    PLAN is a file (default: inithold.yaml) or module:attribute. Instead of a plan, a command may be given after
+    --; its output is passed through untouched.
+
+    Exits 0 when told to stop while holding (or with --once), 1 where a step failed, 2 for a bad plan or usage,
+    128+N when signal N ended the run.
+    """
+    from inithold.lifecycle import run as live  # noqa: PLC0415 - the help does not need it
+    from inithold.settings import Settings  # noqa: PLC0415
+
+    command = options.command_after_dashes(ctx)
+    explicit = ctx.get_parameter_source("plan_source") is click.core.ParameterSource.COMMANDLINE
+    if command and explicit:
+        raise UsageError("give either a plan or a command after --, not both")
+    if not command and (unless or creates):
+        raise UsageError("--unless and --creates guard a command: give one after --")
+
+    def load() -> Any:
+        from inithold.plan import command as from_command  # noqa: PLC0415
+        from inithold.plan import source  # noqa: PLC0415
+
+        if command:
+            return from_command.plan(command, waits=wait, unless=unless, creates=creates)
+        found = source.load(plan_source or source.DEFAULT)
+        return from_command.with_waits(found, wait) if wait else found
+
+    return live(load, Settings(**settings))

@@ -1,0 +1,26 @@
+"""`inithold schema`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("which", type=click.Choice(["plan", "record", "preview"]), default="plan")
+def schema(which: str) -> int:
+    """Print the JSON Schema of the plan, the record, or the output of plan --json.
+
+    Editors use it to complete and check plans: put `# yaml-language-server: $schema=FILE` at the top of one.
+    """
+    import json  # noqa: PLC0415
+
+    click.echo(json.dumps(_schema(which), indent=2))
+    return 0
+
+
+def _schema(which: str) -> dict[str, Any]:
+    from inithold import schemas  # noqa: PLC0415 - the help does not need it
+
+    return {"plan": schemas.plan, "record": schemas.record, "preview": schemas.preview}[which]()

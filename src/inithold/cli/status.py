@@ -1,0 +1,30 @@
+"""`inithold status`: the words of it; `inithold.record.status` answers before this is imported."""
+
+from __future__ import annotations
+
+import click
+
+from inithold.cli import options
+
+
+@click.command()
+@options.option("--json", is_flag=True, help="Print the record itself.")
+@options.option(
+    "--watch",
+    is_flag=True,
+    help="Follow a running run until it ends; with --json a line for each change of the record.",
+)
+@options.option("--all", is_flag=True, help="List the runs on record, newest first, and what each changed.")
+@options.marker
+@options.record
+def status(marker: str | None, record: str | None, **flags: bool) -> int:
+    """Show the record of the latest or running run.
+
+    Steps marked * are on the critical path: they decided how long the run took. AFTER is the time from the
+    start of the run until the step's needs were met. Exits 0, or 1 where there is no record.
+    """
+    from inithold.record.status import main  # noqa: PLC0415
+
+    values = {"--marker": marker, "--record": record}
+    arguments = [f"--{name}" for name, given in flags.items() if given]
+    return main(arguments + [f"{name}={value}" for name, value in values.items() if value]) or 0

@@ -1,0 +1,200 @@
+"""Reads YAML 1.2 files into nodes that keep their positions.
+
+PyYAML parses YAML 1.1, where `no` and `on` are booleans, `0o17` is a string and `1:30` is 90. Only the
+resolution of plain scalars differs in a way that hurts people, so the parser stays and the resolver is
+replaced by the core schema of YAML 1.2.2 (section 10.3.2). The merge key `<<` of YAML 1.1 is kept, as
+Compose keeps it.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+from yaml.composer import Composer
+from yaml.resolver import BaseResolver
+
+from inithold.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from yaml.nodes import Node
+
+DEEPEST = 500
+SAFE_LENGTH = 4_000
+"""Characters that cannot nest deeply enough to hurt."""
+_CORE_SCHEMA = (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("tag:yaml.org,2002:merge", r"<<", ["<"]),
+)
+
+
+class CoreSchemaResolver(BaseResolver):
+    """Gives plain scalars the tags of the YAML 1.2 core schema."""
+
+
+for _tag, _pattern, _first in _CORE_SCHEMA:
+    # The stubs leave this method untyped.
+    cast(Any, CoreSchemaResolver).add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+class _PythonLoader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, Composer, CoreSchemaResolver):
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+        Composer.__init__(self)
+        CoreSchemaResolver.__init__(self)
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """A later anchor of the same name takes its place, as YAML 1.2 has it and PyYAML does not."""
+        event = cast(Any, self).peek_event()
+        if not isinstance(event, yaml.events.AliasEvent) and event.anchor is not None:
+            self.anchors.pop(event.anchor, None)
+        return super().compose_node(parent, index)
+
+
+def _fast_loader() -> type[Any] | None:
+    try:
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - may be built without libyaml
+    except ImportError:
+        return None
+
+    class CLoader(CParser, CoreSchemaResolver):
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            CoreSchemaResolver.__init__(self)
+
+    return CLoader
+
+
+_CLoader = _fast_loader()
+
+
+def read_text(path: str | Path, *, limit: int) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark (which is kept out).
+
+    Args:
+        path: the file.
+        limit: the largest accepted size, in bytes.
+
+    Raises:
+        DocumentError: it is missing, unreadable, a folder, larger than `limit`, binary or not UTF-8.
+    """
+    name = str(path)
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise DocumentError(Fault(f"cannot read: {error.strerror or error}", file=name)) from error
+    if len(data) > limit:
+        raise DocumentError(Fault(f"larger than {limit // 1_048_576} MiB, the most that is read", file=name))
+    if b"\x00" in data:
+        raise DocumentError(Fault("not a text file: it has NUL bytes in it", file=name))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DocumentError(Fault(f"not UTF-8: byte {data[error.start]:#04x}", file=name, line=line)) from error
+
+
+def compose(text: str, *, file: str, fast: bool = True) -> Node | None:
+    """Parse one YAML document into nodes; None for an empty one.
+
+    Args:
+        text: the document.
+        file: its name, for errors.
+        fast: use libyaml where PyYAML has it.
+
+    Raises:
+        DocumentError: not YAML, or more than one document. The text itself is never quoted: it may hold secrets.
+    """
+    with _reported(text, file):
+        return cast("Node | None", _read(text, fast, lambda loader: loader.get_single_node()))
+
+
+def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
+    """Parse every YAML document of a stream into nodes, as Compose files may hold several.
+
+    Args:
+        text: the documents.
+        file: their name, for errors.
+        fast: use libyaml where PyYAML has it.
+
+    Raises:
+        DocumentError: not YAML.
+    """
+
+    def documents(loader: Any) -> list[Node]:
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+        return nodes
+
+    with _reported(text, file):
+        return cast("list[Node]", _read(text, fast, documents))
+
+
+def _read(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
+    try:
+        return _read_with(text, fast, take)
+    except yaml.composer.ComposerError as error:
+        if not fast or "duplicate anchor" not in f"{error.context} {error.problem}":
+            raise
+        # libyaml's composer cannot be told that this is allowed.
+        return _read_with(text, False, take)
+
+
+def _read_with(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
+    loader_class = _CLoader if fast and _CLoader is not None else _PythonLoader
+    loader = None
+    try:
+        _refuse_deep(text, loader_class)
+        loader = loader_class(text)
+        return take(loader)
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _refuse_deep(text: str, loader_class: type[Any]) -> None:
+    """libyaml's binding composes by recursion in C, and a deep document would end the process."""
+    if len(text) < SAFE_LENGTH:
+        return
+    loader = loader_class(text)
+    depth = 0
+    while loader.check_event():
+        event = loader.get_event()
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise RecursionError
+
+
+@contextmanager
+def _reported(text: str, file: str) -> Iterator[None]:
+    try:
+        yield
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise DocumentError(Fault(f"not valid YAML: {what}", file=file, line=line, column=column)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(Fault(f"not valid YAML: {error.reason}", file=file, line=line)) from None
+    except RecursionError:
+        raise DocumentError(Fault("not valid YAML: nested too deeply", file=file)) from None

@@ -1,0 +1,140 @@
+"""The error tree. Each class knows the exit code it ends the process with.
+
+InitholdError                 1
+├── UsageError                2  the command line, or where it is run, is wrong
+├── PlanError                 2  the plan is wrong; carries every fault found
+├── DocumentError             2  a YAML file cannot be read
+├── StepError                 1
+│   ├── NotYet                   may heal by itself: tried again
+│   └── StepFailed               trying again would not help
+│       └── Rejected             the server is up and says no to the credentials or the database
+├── Cancelled             128+N  a signal ended the run
+└── LockLost                  1  the connection that held the lock is gone: the run starts over
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+
+class InitholdError(Exception):
+    """Base of every error that inithold reports to a person.
+
+    Args:
+        message: what failed and what was seen, without secrets, one or more lines.
+        hint: what to do next, one line, or None where there is nothing to add.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(InitholdError):
+    """The command line, or the place it is run in, is wrong."""
+
+    exit_code = 2
+
+
+class Fault:
+    """One thing that is wrong in a file.
+
+    Args:
+        message: what is wrong and what would be right.
+        file: path of the file as the user named it, None for a plan written in Python.
+        line: 1-based line, None where there is none.
+        column: 1-based column, None where there is none.
+        step: id of the step concerned, if any.
+    """
+
+    __slots__ = ("column", "file", "line", "message", "step")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        step: str | None = None,
+    ) -> None:
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+        self.step = step
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        where = f"{place}: " if place else ""
+        step = f"step {self.step!r}: " if self.step else ""
+        return f"{where}{step}{self.message}"
+
+    def __repr__(self) -> str:
+        return f"Fault({str(self)!r})"
+
+
+class PlanError(InitholdError):
+    """The plan is refused; `faults` lists everything that is wrong with it, in file order."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[Fault], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults), hint=hint)
+        self.faults = tuple(faults)
+
+
+class DocumentError(InitholdError):
+    """A YAML file cannot be read: missing, unreadable, not UTF-8, not YAML."""
+
+    exit_code = 2
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class StepError(InitholdError):
+    """Base of what a step may raise from `check` or `apply`."""
+
+
+class NotYet(StepError):
+    """What may heal by itself: a server not up, a connection lost half-way. Tried again.
+
+    Args:
+        message: what was seen.
+        probe: host and port that refused or did not resolve. Where given, a bare TCP connection to it is
+            tried every few hundredths of a second and the whole check is made again once one succeeds.
+    """
+
+    def __init__(self, message: str, *, probe: tuple[str, int] | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.probe = probe
+
+
+class StepFailed(StepError):
+    """What trying again would not mend."""
+
+
+class Rejected(StepFailed):
+    """The server is up and says no: to the password, the role or the name of the database.
+
+    Final in `run`; `wait` tries on, because init may yet create what is missing.
+    """
+
+
+class Cancelled(InitholdError):
+    """The run was told to stop.
+
+    Args:
+        signal_number: the signal that said so; the exit code is 128 plus it.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number

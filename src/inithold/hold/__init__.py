@@ -1,0 +1,1 @@
+"""The last room; nothing comes back from it."""

@@ -1,0 +1,109 @@
+"""As PID 1: a child does the run, while this process reaps orphans and passes signals on.
+
+Reaping every child in the process that also runs commands would steal their exit codes from the libraries
+that wait for them. So the work is done in a child, forked before anything is imported; when the child says that
+it is time to hold, this process, which vouches for the marker, becomes the holder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+_HOLD = b"hold"
+_PASSED_ON = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+_FROM_KERNEL = 0x80
+"""`si_code` SI_KERNEL of <bits/siginfo-consts.h>: the terminal sent it, and to the child, too."""
+
+
+class Reaper:
+    """Whether this process is the child of a reaping PID 1, and its line to it."""
+
+    def __init__(self) -> None:
+        self._line: int | None = None
+
+    @property
+    def holding_pid(self) -> int:
+        """The process that will hold, and so vouches for the marker."""
+        return os.getpid() if self._line is None else os.getppid()
+
+    def hand_over(self) -> None:
+        """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1."""
+        if self._line is not None:
+            os.write(self._line, _HOLD)
+            os._exit(0)
+
+    def split(self) -> None:
+        """If this is PID 1, fork: returns in the child only. Elsewhere returns at once."""
+        if self._line is not None or os.getpid() != 1 or threading.active_count() > 1:
+            return
+        listening, speaking = os.pipe()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+        child = os.fork()
+        if child == 0:
+            os.close(listening)
+            self._line = speaking
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
+            return
+        os.close(speaking)
+        _reap_until(child, listening)
+
+
+REAPER = Reaper()
+
+
+def _reap_until(child: int, listening: int) -> None:
+    waited = {*_PASSED_ON, signal.SIGCHLD}
+    told_to_end = False
+    while True:
+        caught = signal.sigwaitinfo(waited)
+        if caught.si_signo != signal.SIGCHLD:
+            told_to_end = told_to_end or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
+            if not (caught.si_signo == signal.SIGINT and caught.si_code == _FROM_KERNEL):
+                os.kill(child, caught.si_signo)
+            continue
+        status = _reap(child)
+        if status is not None:
+            _after(status, listening, told_to_end)
+
+
+def _reap(child: int) -> int | None:
+    """Reap whatever has ended; the wait status of `child` if it is among them."""
+    found: int | None = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == child:
+            found = status
+
+
+def _after(status: int, listening: int, told_to_end: bool) -> None:
+    os.set_blocking(listening, False)
+    try:
+        said = os.read(listening, len(_HOLD))
+    except BlockingIOError:
+        said = b""
+    code = os.waitstatus_to_exitcode(status)
+    # A signal that met the child on its way out would be lost in a hold.
+    if code == 0 and said == _HOLD and not told_to_end:
+        from inithold.hold.holder import become_holder  # noqa: PLC0415 - not needed until now
+
+        become_holder()
+    if code < 0:
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        print(f"inithold: the run was killed by signal {-code}{hint}", file=sys.stderr, flush=True)
+        code = 128 - code
+    os._exit(code)

@@ -1,0 +1,292 @@
+"""The whole life of a run on one page: clear, load, lock, run, publish, flush, hold."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inithold.errors import Cancelled, StepError, UsageError
+from inithold.hold.holder import become_holder, block_signals, holder_name
+from inithold.hold.reaper import REAPER
+from inithold.marker import file as marker_file
+from inithold.marker.identity import identity
+from inithold.plan.model import CheckedPlan
+from inithold.record import file as record_file
+from inithold.record.account import Account
+from inithold.record.model import Record
+from inithold.redact import SECRETS, scrub
+from inithold.runner.context import Stop
+from inithold.runner.events import (
+    HoldStarted,
+    Level,
+    LockAcquired,
+    LockWaiting,
+    LogLine,
+    MarkerPublished,
+    PlannedStepInfo,
+    RunFinished,
+    RunStarted,
+    Stream,
+    Watcher,
+)
+from inithold.runner.run import Runner, RunResult
+from inithold.runner.trace_context import run_span
+from inithold.settings import Settings
+from inithold.signals import EndingSignals
+from inithold.streams import let_go
+from inithold.summary import print_summary
+from inithold.watchers.console import console
+from inithold.watchers.record import RecordWriter
+
+if TYPE_CHECKING:
+    from inithold.watchers.telemetry import Telemetry
+
+MARKER_VERSION = 1
+EXIT_FLUSH = 3.0
+"""Seconds that telemetry may delay an exit."""
+HOLD_FLUSH = 30.0
+"""Seconds that telemetry may try before a hold, where nobody waits for it."""
+
+
+def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
+    """Run a plan through its whole life.
+
+    Args:
+        load: gives the plan; called once the stale marker is gone.
+        settings: how.
+
+    Returns:
+        the exit code, where the run does not end in a hold: a hold replaces the process.
+
+    Raises:
+        UsageError: the marker's folder cannot be written.
+        PlanError: the plan is refused.
+    """
+    REAPER.split()
+    marker = marker_file.path_from(settings.marker)
+    _clear(marker)
+    SECRETS.add_environment(os.environ)
+    return _Life(load(), marker, settings).run()
+
+
+def _clear(marker: str) -> None:
+    try:
+        marker_file.drop(marker)
+        marker_file.check_writable(marker)
+    except OSError as error:
+        raise UsageError(
+            f"the marker {marker} cannot be written: {error.strerror}",
+            hint="name a writable place with --marker or INITHOLD_MARKER; a read-only container needs a tmpfs",
+        ) from error
+
+
+class _Life:
+    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings) -> None:
+        self._plan = plan
+        self._marker = marker
+        self._settings = settings
+        self._account = Account()
+        self._warnings: list[str] = []
+        self._telemetry = self._make_telemetry()
+        self._stream = Stream(self._watchers())
+        self._span = run_span(os.environ)
+        self._signals = EndingSignals(self._told_to_end)
+        self._runner: Runner | None = None
+        self._lock_stop = Stop()
+        self._lock_lost = False
+
+    def run(self) -> int:
+        began = time.monotonic()
+        with self._signals:
+            result = self._outcome()
+            duration = time.monotonic() - began
+            # All that can fail is done first: what the record says stays true.
+            result, beside = self._written(result, duration)
+            self._stream.emit(RunFinished(outcome=result.outcome, duration=duration, reason=result.reason))
+            if beside is not None:
+                os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
+                self._stream.emit(MarkerPublished(path=self._marker))
+            if self._account.record is not None and self._settings.log_format != "json":
+                self._tell_the_end(self._account.record)
+            holding = result.outcome == "ready" and not self._settings.once
+            self._flush(before_hold=holding)
+            if holding:
+                self._hold()
+        self._stream.close()
+        return self._exit_code(result)
+
+    def _outcome(self) -> RunResult:
+        """Run the steps; where the lock is lost, run them again."""
+        while True:
+            self._lock_lost = False
+            self._start()
+            try:
+                with self._locked():
+                    result = self._run_steps()
+            except Cancelled as cancelled:
+                return RunResult("cancelled", (), cancelled.message)
+            except StepError as error:
+                return self._without_lock(error)
+            if not self._lock_lost or self._signals.caught:
+                return result
+            self._say("the lock was lost: the run starts over")
+
+    def _start(self) -> None:
+        steps = tuple(
+            PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
+            for planned in self._plan.steps
+        )
+        run_id = os.urandom(16).hex()
+        self._stream.emit(
+            RunStarted(name=self._plan.name, run_id=run_id, digest=self._plan.digest, span=self._span, steps=steps)
+        )
+        while self._warnings:
+            self._say(self._warnings.pop(0))
+
+    def _run_steps(self) -> RunResult:
+        self._runner = Runner(self._plan, self._stream, self._span, tracing=self._telemetry)
+        # What came before there was a runner to tell.
+        self._stop_if_told()
+        if self._lock_lost:
+            self._runner.cancel("the lock was lost")
+        try:
+            return self._runner.run()
+        finally:
+            self._runner = None
+
+    # -- the lock
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._plan.lock is None:
+            yield
+            return
+        from inithold.runner.lock import Lock  # noqa: PLC0415 - few plans have one
+
+        began = time.monotonic()
+        lock = Lock(self._plan.lock, self._plan.name)
+        try:
+            lock.acquire(self._lock_stop, say=self._say_lock)
+            self._stop_if_told()
+            self._stream.emit(LockAcquired(waited=time.monotonic() - began))
+            lock.watch(on_lost=self._on_lock_lost)
+            yield
+        finally:
+            lock.release()
+
+    def _say_lock(self, reason: str, elapsed: float) -> None:
+        self._stream.emit(LockWaiting(reason=reason, elapsed=elapsed))
+
+    def _on_lock_lost(self) -> None:
+        self._lock_lost = True
+        if (runner := self._runner) is not None:
+            runner.cancel("the lock was lost")
+
+    def _without_lock(self, error: StepError) -> RunResult:
+        if self._signals.caught:
+            return RunResult("cancelled", (), self._signals.caught.name)
+        self._stream.emit(LogLine(text=f"lock: {error.message}", level="error"))
+        if error.hint:
+            self._stream.emit(LogLine(text=f"next: {error.hint}", level="error"))
+        return RunResult("failed", (), f"lock: {error.message}")
+
+    # -- ready, and after
+
+    def _written(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
+        """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
+        if result.outcome != "ready":
+            return result, None
+        try:
+            return result, marker_file.write_beside(self._marker, self._content(result, duration))
+        except OSError as error:
+            reason = f"the marker {self._marker} cannot be written: {error.strerror}"
+            self._stream.emit(LogLine(text=reason, level="error"))
+            return RunResult("failed", result.steps, reason), None
+
+    def _content(self, result: RunResult, duration: float) -> bytes:
+        content = {
+            "version": MARKER_VERSION,
+            "name": scrub(self._plan.name),
+            "digest": self._plan.digest,
+            "ready_at": time.time(),
+            "duration": round(duration, 6),
+            "steps": {step.step: "failed, tolerated" if step.tolerated else step.outcome for step in result.steps},
+            "vouched_by": None if self._settings.once else identity(REAPER.holding_pid),
+        }
+        return msgspec.json.encode(content) + b"\n"
+
+    @staticmethod
+    def _tell_the_end(record: Record) -> None:
+        try:
+            print_summary(record)
+        except OSError:
+            let_go(sys.stderr)
+
+    def _flush(self, *, before_hold: bool) -> None:
+        if self._telemetry is None:
+            return
+        bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
+        line = self._telemetry.finish(bound, retry=before_hold, stop=lambda: self._signals.caught is not None)
+        if line:
+            self._say(line)
+
+    def _hold(self) -> None:
+        """Become the holder; returns only where a signal came first."""
+        self._stream.emit(HoldStarted(holder=holder_name()))
+        self._stream.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        block_signals()
+        if self._signals.caught:
+            return
+        REAPER.hand_over()
+        become_holder()
+
+    def _exit_code(self, result: RunResult) -> int:
+        if result.outcome == "ready":
+            # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
+            return 0
+        return self._signals.exit_code if result.outcome == "cancelled" and self._signals.caught else 1
+
+    # -- signals and watchers
+
+    def _told_to_end(self, name: str) -> None:
+        self._lock_stop.set(name)
+        if (runner := self._runner) is not None:
+            runner.cancel(name)
+
+    def _stop_if_told(self) -> None:
+        if self._signals.caught:
+            raise Cancelled(self._signals.caught)
+
+    def _watchers(self) -> list[Watcher]:
+        path = record_file.path_from(self._settings.record, self._marker)
+        writer = RecordWriter(path, self._settings.keep, self._account, self._warn)
+        drawn = None if any(planned.step.takes_terminal for planned in self._plan.steps) else self._account
+        teller = console(self._settings.log_format, self._settings.log_level, account=drawn)
+        watchers: list[Watcher] = [self._account, writer, teller]
+        return [*watchers, self._telemetry] if self._telemetry else watchers
+
+    def _make_telemetry(self) -> Telemetry | None:
+        if not any(name.startswith("OTEL_") for name in os.environ):
+            return None
+        from inithold.watchers.telemetry import make  # noqa: PLC0415 - many environments have none
+
+        least: Level = "debug" if self._settings.log_level == "debug" else "info"
+        return make(os.environ, self._warn, least=least)
+
+    def _say(self, warning: str) -> None:
+        self._stream.emit(LogLine(text=warning, level="warning"))
+
+    def _warn(self, text: str) -> None:
+        """A warning of a watcher, which may come before there is a stream to tell it."""
+        if self._account.record is None:
+            self._warnings.append(text)
+        else:
+            self._say(text)

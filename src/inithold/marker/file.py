@@ -1,0 +1,86 @@
+"""The marker file: dropped first, published whole, never through a symbolic link."""
+
+from __future__ import annotations
+
+import os
+
+DEFAULT = "/tmp/init-complete"  # noqa: S108 - the place that health checks in the field already look at
+
+
+def path_from(argument: str | None) -> str:
+    """The marker's path: the option's value, else `INITHOLD_MARKER`, else `/tmp/init-complete`."""
+    return argument or os.environ.get("INITHOLD_MARKER") or DEFAULT
+
+
+def drop(path: str) -> None:
+    """Remove the marker if it is there; a symbolic link is removed itself, not what it points to.
+
+    Raises:
+        OSError: it is there and cannot be removed.
+    """
+    try:
+        os.unlink(path)  # noqa: PTH108 - this runs before anything is imported
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def write_whole(path: str, data: bytes, *, mode: int = 0o644) -> None:
+    """Put a file in place at once: written beside, synced, renamed.
+
+    Args:
+        path: the file; what is there, a symbolic link too, is replaced.
+        data: its content.
+        mode: its permission bits, whatever the umask.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    beside = write_beside(path, data, mode=mode)
+    try:
+        os.replace(beside, path)  # noqa: PTH105
+    except BaseException:
+        drop(beside)
+        raise
+
+
+def write_beside(path: str, data: bytes, *, mode: int = 0o644) -> str:
+    """Write and sync the file that is to be renamed to `path`; see `write_whole`.
+
+    Returns:
+        its path.
+    """
+    beside = f"{path}.{os.getpid()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = _open_new(beside, flags)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        drop(beside)
+        raise
+    return beside
+
+
+def _open_new(beside: str, flags: int) -> int:
+    try:
+        return os.open(beside, flags, 0o600)
+    except FileExistsError:
+        # Left by a process of this number that was killed between the two calls.
+        drop(beside)
+        return os.open(beside, flags, 0o600)
+
+
+def check_writable(path: str) -> None:
+    """Make sure that a file can be put at `path`.
+
+    Raises:
+        OSError: its folder is missing or cannot be written, or a folder is in its place.
+    """
+    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+        raise IsADirectoryError(21, "it is a folder", path)
+    beside = f"{path}.{os.getpid()}.new"
+    os.close(_open_new(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
+    drop(beside)

@@ -1,0 +1,128 @@
+"""`inithold health`: whether this container's environment is ready.
+
+A health check runs this for ever, so it is answered before the command-line framework is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from inithold.marker.file import path_from
+from inithold.marker.identity import why_not
+from inithold.streams import let_go
+
+DEFAULT_WAIT = "25s"
+POLL = 0.02
+"""Seconds between two looks of a blocking probe: a look costs some microseconds."""
+_VOUCHING = b'"vouched_by":{'
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def problem(path: str) -> str | None:
+    """Why the environment is not ready, in one line; None if it is.
+
+    Args:
+        path: of the marker.
+    """
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
+            data = stream.read(1_048_576)
+    except FileNotFoundError:
+        return f"there is no marker at {path}: init is still running, or has failed (inithold status)"
+    except OSError as error:
+        return f"cannot read the marker {path}: {error.strerror}"
+    try:
+        vouching = _vouching(data)
+    except (ValueError, KeyError, TypeError):
+        return f"{path} is not a marker of inithold"
+    if vouching is None:
+        return f"the marker {path} was left by a run that did not stay to hold (--once)"
+    reason = why_not(vouching) if isinstance(vouching, dict) else "it names no process"
+    return reason and f"the marker {path} is stale: {reason}"
+
+
+def _vouching(data: bytes) -> object:
+    """Who vouches, of a marker's content.
+
+    As inithold writes it, this is a flat object without spaces, and taking that apart costs a tenth of importing a
+    JSON parser. Anything else is left to the parser.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not a marker's content.
+    """
+    begin = data.find(_VOUCHING)
+    if begin >= 0 and data.endswith(b"}}\n"):
+        members = data[begin + len(_VOUCHING) : -3].decode().split(",")
+        pairs = (member.partition(":") for member in members)
+        return {name.strip('"'): _scalar(value) for name, _, value in pairs}
+    import json  # noqa: PLC0415 - slow to import
+
+    return json.loads(data)["vouched_by"]
+
+
+def _scalar(text: str) -> int | str | None:
+    if text == "null":
+        return None
+    return text[1:-1] if text.startswith('"') else int(text)
+
+
+def main(arguments: list[str]) -> int | None:
+    """Answer `inithold health ARGUMENTS`.
+
+    Returns:
+        0 ready, 1 anything else; None for `--help`, which others answer.
+    """
+    if "--help" in arguments or "-h" in arguments:
+        return None
+    try:
+        path, wait = _options(arguments)
+    except ValueError as error:
+        # Not 2, as for other commands: the engine reserves it.
+        from inithold.ending import say  # noqa: PLC0415 - slow to import
+
+        say(f"inithold health: {error}")
+        return 1
+    reason = problem(path) if wait is None else _wait(path, wait)
+    try:
+        print("ready" if reason is None else f"not ready: {reason}", flush=True)
+    except OSError:
+        # Whoever asks goes by the exit code.
+        let_go(sys.stdout)
+    return 0 if reason is None else 1
+
+
+def _wait(path: str, seconds: float) -> str | None:
+    from time import monotonic, sleep  # noqa: PLC0415
+
+    until = monotonic() + seconds
+    while (reason := problem(path)) is not None and monotonic() < until:
+        sleep(POLL)
+    return reason
+
+
+def _options(arguments: list[str]) -> tuple[str, float | None]:
+    marker: str | None = None
+    # No variable stands for --wait: INITHOLD_WAIT is the URLs that `run` waits for, in the same container.
+    wait: str | None = None
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if name == "--marker":
+            if not equals and not rest:
+                raise ValueError("--marker needs a path")
+            marker = value if equals else rest.pop(0)
+        elif name == "--wait":
+            # As a separate word the value would be taken for an argument: `--wait=5s`, or bare.
+            wait = value if equals else DEFAULT_WAIT
+        else:
+            raise ValueError(f"unknown argument {name!r}; see inithold health --help")
+    return path_from(marker), None if wait is None else _seconds(wait)
+
+
+def _seconds(text: str) -> float:
+    number = text.rstrip("msh")
+    unit = text[len(number) :]
+    try:
+        return float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        raise ValueError("--wait: expected a duration such as 250ms, 5s or 2m") from None

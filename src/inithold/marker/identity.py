@@ -1,0 +1,84 @@
+"""Which process vouches for a marker, and whether that very process still lives.
+
+A pid alone is not enough: a restarted container has the same small pids. The start time (field 22 of
+`/proc/PID/stat`, see proc_pid_stat(5)), the boot id and the inode of the pid namespace make it this process of
+this container of this boot, and all of them survive exec.
+"""
+
+from __future__ import annotations
+
+import os
+
+PROC = "/proc"
+
+
+def identity(pid: int) -> dict[str, int | str | None]:
+    """What is known of a living process: pid, start time, boot id, pid namespace; None where it cannot be told."""
+    return {
+        "pid": pid,
+        "start_time": _start_time(pid),
+        "boot_id": _boot_id(),
+        "pid_namespace": _pid_namespace(),
+    }
+
+
+def why_not(vouching: dict[str, object]) -> str | None:
+    """Why the process that a marker names does not vouch for it here and now; None if it does.
+
+    Args:
+        vouching: as `identity` returned it.
+    """
+    pid = vouching.get("pid")
+    if not isinstance(pid, int) or pid < 1:
+        return "it names no process"
+    for name, here in (("boot_id", _boot_id()), ("pid_namespace", _pid_namespace())):
+        there = vouching.get(name)
+        if there is not None and here is not None and there != here:
+            return "it was left by an earlier boot" if name == "boot_id" else "it belongs to another container"
+    started = _start_time(pid)
+    expected = vouching.get("start_time")
+    if started is None:
+        return None if _exists(pid) else f"its process {pid} is gone"
+    if expected is not None and started != expected:
+        return f"its process {pid} is gone, and another has its number"
+    return None
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        with open(f"{PROC}/{pid}/stat", "rb") as stream:  # noqa: PTH123 - pathlib takes as long to import as all this
+            stat = stream.read()
+    except OSError:
+        return None
+    # The second field, the command's name in brackets, may hold spaces and brackets itself.
+    state, *rest = stat[stat.rindex(b")") + 2 :].split()
+    return None if state in (b"Z", b"X") else int(rest[18])
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process where /proc tells no start time: absent, or hiding others' processes."""
+    if os.path.exists(f"{PROC}/{pid}/stat"):  # noqa: PTH110 - as above
+        return False  # a zombie, whose start time is not told
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _boot_id() -> str | None:
+    try:
+        # Opened as bytes: an encoding other than UTF-8 would be imported.
+        with open(f"{PROC}/sys/kernel/random/boot_id", "rb") as stream:  # noqa: PTH123
+            return stream.read().strip().decode()
+    except OSError:
+        return None
+
+
+def _pid_namespace() -> int | None:
+    try:
+        return os.stat(f"{PROC}/self/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        return None

@@ -1,0 +1,156 @@
+"""The plan: what is to hold in the environment, and how patiently."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+
+from inithold.duration import Duration, default
+from inithold.steps.base import Step
+
+VERSION = 1
+OnFailure = Literal["fail", "continue"]
+OnDrift = Literal["rerun", "exit", "unhealthy"]
+StepId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        max_length=100,
+        description="Letters, digits and underscores, and behind the first of them dots and hyphens, too.",
+    ),
+]
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a step is tried again.
+
+    Args:
+        attempts: how many attempts in all; as many as fit in the step's `timeout` if absent (3 for a command
+            that fails or a function that raises).
+        delay: wait after the first attempt; doubles with each further one.
+        max_delay: the longest wait between two attempts.
+    """
+
+    attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    delay: Duration = default(1.0)
+    max_delay: Duration = default(30.0)
+
+
+class Pace(Duration):
+    """How often something is done by itself: a duration, or `never`, which is infinity."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(math.inf) if text == "never" else cls(super().parse(text))
+
+
+class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens after ready.
+
+    Args:
+        verify: pace at which every step is checked again while holding; `never` for only on demand.
+        on_drift: what to do where something no longer holds.
+        grace: how long a server may be away before that counts.
+    """
+
+    verify: Pace | None = None
+    on_drift: OnDrift = "rerun"
+    grace: Duration = default(30.0)
+
+
+class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The keys every step may have.
+
+    Args:
+        id: name of the step, unique in the plan.
+        uses: its kind, as `inithold kinds` lists them.
+        with_: the fields of the kind.
+        needs: ids of the steps that must hold before; the step above if absent, `[]` for none.
+        when: false leaves the step out: true, 1, yes, on / false, 0, no, off or empty.
+        timeout: bounds the whole step, all attempts together.
+        retry: how it is tried again.
+        on_failure: `continue` lets the run go on and be ready without this step.
+    """
+
+    id: StepId
+    uses: str
+    with_: dict[str, Any] = msgspec.field(default_factory=dict, name="with")
+    needs: list[str] | None = None
+    when: str | bool | int | None = True
+    timeout: Duration | None = None
+    retry: Retry | None = None
+    on_failure: OnFailure = "fail"
+
+
+class PlanFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan file. Top-level keys that begin with `x-` are left alone, for anchors.
+
+    Args:
+        version: of the format: 1.
+        steps: what must hold, in order.
+        name: of the environment; required with `lock`.
+        lock: a PostgreSQL URL; replicas started together do the work once.
+        timeout: bounds the whole run.
+        hold: what happens after ready.
+    """
+
+    version: Literal[1]
+    steps: list[StepEntry]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    lock: str | None = None
+    timeout: Duration | None = None
+    hold: Hold = msgspec.field(default_factory=Hold)
+
+
+class PlannedStep(msgspec.Struct, frozen=True):
+    """A step of a checked plan.
+
+    Args:
+        id: name of the step.
+        step: what it is made of.
+        needs: ids of the steps that must hold before.
+        enabled: whether `when` lets it run.
+        timeout: seconds the whole step may take; None for no bound.
+        retry: what the plan says about trying again; None for the built-in way.
+        on_failure: whether its failure fails the run.
+        line: 1-based line in the plan file, None for a plan written in Python.
+    """
+
+    id: str
+    step: Step
+    needs: tuple[str, ...] = ()
+    enabled: bool = True
+    timeout: float | None = None
+    retry: Retry | None = None
+    on_failure: OnFailure = "fail"
+    line: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.step.kind
+
+
+class CheckedPlan(msgspec.Struct, frozen=True):
+    """A plan that may run: every name resolved, every field typed, no cycle.
+
+    Args:
+        name: of the environment.
+        steps: in the order written.
+        digest: SHA-256 of the plan as written (before values are filled in), hexadecimal.
+        source: the file or `module:attribute` it came from.
+        lock: PostgreSQL URL of the lock, None for none.
+        timeout: seconds the whole run may take, None for no bound.
+        hold: what happens after ready.
+    """
+
+    name: str
+    steps: tuple[PlannedStep, ...]
+    digest: str
+    source: str = ""
+    lock: str | None = None
+    timeout: float | None = None
+    hold: Hold = msgspec.field(default_factory=Hold)

@@ -1,0 +1,65 @@
+"""Where a plan comes from: a YAML file, or `module:attribute`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+from inithold.errors import Fault, PlanError
+from inithold.plan.build import Plan
+from inithold.plan.load import load_file
+from inithold.plan.model import CheckedPlan
+
+DEFAULT = "inithold.yaml"
+
+
+def load(source: str) -> CheckedPlan:
+    """Load and check a plan.
+
+    Args:
+        source: path of a plan file, or `module:attribute` of a `Plan` or of a function that returns one.
+
+    Raises:
+        DocumentError: the file cannot be read.
+        PlanError: it is not a plan.
+    """
+    module, separator, attribute = source.partition(":")
+    if separator and not Path(source).exists() and _is_dotted(module) and _is_dotted(attribute):
+        return _from_python(source, module, attribute)
+    if source == DEFAULT and not Path(source).exists():
+        raise PlanError(
+            [Fault(f"there is no {DEFAULT} here", file=None)],
+            hint="name a plan: inithold run PLAN, or set INITHOLD_PLAN",
+        )
+    return load_file(source)
+
+
+def _is_dotted(text: str) -> bool:
+    return bool(text) and all(part.isidentifier() for part in text.split("."))
+
+
+def _from_python(source: str, module: str, attribute: str) -> CheckedPlan:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = importlib.import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+        plan = found if isinstance(found, Plan) else found() if callable(found) else found
+    except (Exception, SystemExit) as error:
+        raise PlanError([Fault(f"cannot import: {_short(error)}", file=source)]) from error
+    if not isinstance(plan, Plan):
+        raise PlanError([Fault(f"is of type {type(plan).__name__}, not an inithold.Plan", file=source)])
+    return plan.checked(source)
+
+
+def _short(error: BaseException) -> str:
+    import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__))
+    last = next(
+        (frame for frame in reversed(frames) if frame.filename != ours and "importlib" not in frame.filename), None
+    )
+    where = f" ({last.filename}:{last.lineno})" if last else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -1,0 +1,45 @@
+"""Where records are: the current one beside the marker, earlier ones numbered. Standard library only."""
+
+from __future__ import annotations
+
+import os
+
+KEPT = 10
+"""Earlier runs that are kept beside the current record unless told otherwise."""
+
+
+def path_from(argument: str | None, marker: str) -> str:
+    """The record's path: the option's value, else `INITHOLD_RECORD`, else `<marker>.record.json`."""
+    return argument or os.environ.get("INITHOLD_RECORD") or f"{marker}.record.json"
+
+
+def earlier(path: str, number: int) -> str:
+    """The path of an earlier record: `x.record.json` -> `x.record.1.json`."""
+    stem, dot, ending = path.rpartition(".")
+    return f"{stem}.{number}.{ending}" if dot and "/" not in ending else f"{path}.{number}"
+
+
+def rotate(path: str, keep: int) -> None:
+    """Move the current record and the earlier ones up by one number; the oldest goes.
+
+    Args:
+        path: of the current record.
+        keep: how many earlier ones to keep, 0 for none.
+
+    Raises:
+        OSError: they cannot be moved.
+    """
+    for number in range(keep, 0, -1):
+        source = path if number == 1 else earlier(path, number - 1)
+        if os.path.lexists(source):
+            os.replace(source, earlier(path, number))  # noqa: PTH105 - imported by the fast commands
+
+
+def existing(path: str) -> list[str]:
+    """The records that are there, newest first."""
+    candidates = [path]
+    number = 1
+    while os.path.exists(earlier(path, number)):  # noqa: PTH110 - imported by the fast commands
+        candidates.append(earlier(path, number))
+        number += 1
+    return [candidate for candidate in candidates if os.path.exists(candidate)]  # noqa: PTH110

@@ -1,0 +1,180 @@
+"""`inithold status`: the record as a table, also while the run goes on. Standard library only, to be quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import datetime
+from typing import Any
+
+from inithold.marker.file import path_from as marker_path
+from inithold.record.file import existing, path_from
+from inithold.record.table import MOST_FAILURES, failure, headline, table
+from inithold.streams import coloured, columns, lost
+
+WATCH_INTERVAL = 0.25
+USAGE_EXIT = 2
+FLAGS = ("--json", "--all", "--watch")
+VERSION = 1
+"""The newest version of the record's format that is read here."""
+
+
+class _Unreadable(Exception):
+    """A record that cannot be shown; says why."""
+
+
+class _Options:
+    def __init__(self, arguments: list[str]) -> None:
+        self.flags = {name for name in FLAGS if _is_set(name)}
+        self.values: dict[str, str] = {}
+        rest = list(arguments)
+        while rest:
+            name, equals, value = rest.pop(0).partition("=")
+            if name in FLAGS and not equals:
+                self.flags.add(name)
+            elif name in ("--record", "--marker") and (equals or rest):
+                self.values[name] = value if equals else rest.pop(0)
+            else:
+                raise ValueError(f"unknown argument {name!r}; see inithold status --help")
+
+    @property
+    def path(self) -> str:
+        return path_from(self.values.get("--record"), marker_path(self.values.get("--marker")))
+
+
+def _is_set(flag: str) -> bool:
+    """Whether the variable of a flag, such as `INITHOLD_JSON`, says yes."""
+    value = os.environ.get(f"INITHOLD_{flag[2:].upper()}", "")
+    return value.lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def main(arguments: list[str]) -> int | None:
+    """Answer `inithold status ARGUMENTS`.
+
+    Returns:
+        0, 1 where there is no record, 2 for bad usage; None for `--help`, which others answer.
+    """
+    if "--help" in arguments or "-h" in arguments:
+        return None
+    try:
+        options = _Options(arguments)
+    except ValueError as error:
+        from inithold.ending import say  # noqa: PLC0415 - slow to import
+
+        say(f"inithold status: {error}")
+        return USAGE_EXIT
+    try:
+        return _answer(options)
+    except KeyboardInterrupt:
+        return 130
+    except _Unreadable as error:
+        print(f"inithold status: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # Reading has been taken care of: this is the output.
+        return lost(error)
+
+
+def _answer(options: _Options) -> int:
+    if "--all" in options.flags:
+        return _all(options)
+    return _watch(options) if "--watch" in options.flags else _one(options)
+
+
+def _one(options: _Options) -> int:
+    record = _read(options.path)
+    if record is None:
+        return _none(options.path)
+    print(json.dumps(record, indent=2) if "--json" in options.flags else _text(record))
+    return 0
+
+
+def _all(options: _Options) -> int:
+    records = [record for path in existing(options.path) if (record := _readable(path)) is not None]
+    if not records:
+        return _none(options.path)
+    if "--json" in options.flags:
+        print(json.dumps(records, indent=2))
+        return 0
+    for record in records:
+        began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
+        print(f"{began}  {headline(record, now=time.time())}")
+        for step in record["steps"]:
+            for change in step["changes"] if step["state"] == "changed" else ():
+                print(f"    {step['id']}: {change['op']} {change['what']}")
+    return 0
+
+
+def _watch(options: _Options) -> int:
+    terminal, as_json = sys.stdout.isatty(), "--json" in options.flags
+    last: Any = ()
+    while True:
+        record = _read(options.path)
+        # At a terminal the times of what runs go on; elsewhere only news is worth a line.
+        if record != last or (terminal and not as_json):
+            _show(record, terminal=terminal, as_json=as_json)
+            last = record
+        if record is not None and record["outcome"] is not None:
+            return 0
+        time.sleep(WATCH_INTERVAL)
+
+
+def _show(record: dict[str, Any] | None, *, terminal: bool, as_json: bool) -> None:
+    if as_json:
+        if record is not None:
+            print(json.dumps(record), flush=True)
+        return
+    text = "waiting for a run to begin" if record is None else _text(record)
+    # Home, then clear what is below: no flicker.
+    print(f"\x1b[H\x1b[J{text}" if terminal else text, flush=True)
+
+
+def _none(path: str) -> int:
+    print(f"inithold status: there is no record at {path}: nothing has run here yet", file=sys.stderr)
+    return 1
+
+
+def _readable(path: str) -> dict[str, Any] | None:
+    """The record; None, and a word on why, where it cannot be read."""
+    try:
+        return _read(path)
+    except _Unreadable as error:
+        print(f"inithold status: {error}", file=sys.stderr)
+        return None
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    """The record at a path; None where there is none."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
+            record: Any = json.load(stream)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _Unreadable(f"cannot read the record {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise _Unreadable(f"{path} is not a record of inithold: it is not JSON") from error
+    version = record.get("version") if isinstance(record, dict) else None
+    if not isinstance(version, int) or not isinstance(record.get("steps"), list):
+        raise _Unreadable(f"{path} is not a record of inithold")
+    if version > VERSION:
+        raise _Unreadable(f"{path} was written by a newer inithold (version {version} of the format)")
+    try:
+        _text(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _Unreadable(f"{path} is not a record of inithold: {error!r}") from error
+    return dict(record)
+
+
+def _text(record: dict[str, Any]) -> str:
+    now = time.time()
+    shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
+    parts = [headline(record, now=now), shown]
+    waiting = [step for step in record["steps"] if step["waiting_for"]]
+    parts += [f"{step['id']} waits: {step['waiting_for']}" for step in waiting[:MOST_FAILURES]]
+    parts += [f"and {len(waiting) - MOST_FAILURES} more wait"] if len(waiting) > MOST_FAILURES else []
+    if failed := failure(record):
+        parts.append(failed)
+    return "\n".join(parts)

@@ -1,0 +1,233 @@
+"""A record as text: the table, the critical path and the last words of a failure.
+
+Works on the record's plain JSON values and the standard library alone, because `inithold status` and the end of
+a run in a container must not wait for more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from inithold.duration import spoken
+
+HEADINGS = ("  STEP", "OUTCOME", "CHANGES", "ATTEMPTS", "AFTER", "TIME")
+_COLOURS = {
+    "unchanged": "32",
+    "changed": "33",
+    "failed": "31;1",
+    "skipped": "2",
+    "cancelled": "35",
+    "pending": "2",
+    "waiting": "36",
+    "checking": "36",
+    "applying": "36",
+}
+# Steps that are pending or unchanged are only counted.
+_RANKS = {
+    state: rank
+    for rank, state in enumerate(
+        (
+            "failed",
+            "applying",
+            "checking",
+            "waiting",
+            "changed",
+            "cancelled",
+            "skipped",
+        )
+    )
+}
+ON_PATH = "*"
+MOST_ROWS = 40
+"""Steps that a table shows."""
+MOST_FAILURES = 10
+"""Failures that are told in full."""
+_GAP = "  "
+_GIVE_WAY = ((2, 12), (4, 0), (3, 0), (2, 0), (0, 12), (5, 0))
+"""What gives way to a narrow terminal, down to which width: changes, after, attempts, changes, id, time."""
+T = TypeVar("T")
+
+
+def _state(step: Any) -> str:
+    return str(step["state"])
+
+
+def table(record: Mapping[str, Any], *, colour: bool, now: float, width: int | None = None) -> str:
+    """The steps of a record as an aligned table, the critical path marked with `*`.
+
+    Of very many steps those that failed, run or changed something are shown, and the rest is counted.
+
+    Args:
+        record: as JSON gives it.
+        colour: whether to use ANSI colours.
+        now: Unix time, for what is still running.
+        width: columns of the terminal; None for no bound.
+    """
+    steps = record["steps"]
+    path = set(critical_path(steps))
+    shown = of_interest(steps, MOST_ROWS)
+    rows = [_row(step, record, path, now) for step in shown]
+    widths = _widths([HEADINGS, *rows], width)
+    lines = [_line(HEADINGS, widths)] if rows else []
+    for step, row in zip(shown, rows, strict=True):
+        lines.append(_line(row, widths, _COLOURS.get(step["state"]) if colour else None))
+    if len(shown) < len(steps):
+        rest = f"and {len(steps) - len(shown)} more" if shown else f"{len(steps)} steps"
+        lines.append(f"  {rest}: {_counts(_others(steps, shown))}")
+    return "\n".join(lines)
+
+
+def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str] = _state) -> list[T]:
+    """The steps to show where there is no room for all: those where something happens, in plan order.
+
+    Args:
+        steps: all of them.
+        most: how many may be shown.
+        state: tells the state of a step.
+    """
+    if len(steps) <= most:
+        return list(steps)
+    told = [index for index, step in enumerate(steps) if state(step) in _RANKS]
+    told.sort(key=lambda index: _RANKS[state(steps[index])])
+    return [steps[index] for index in sorted(told[:most])]
+
+
+def _others(steps: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    ids = {step["id"] for step in shown}
+    return [step for step in steps if step["id"] not in ids]
+
+
+def _counts(steps: Sequence[Mapping[str, Any]]) -> str:
+    counted = Counter(step["state"] for step in steps)
+    return ", ".join(f"{counted[state]} {state}" for state in _COLOURS if counted[state])
+
+
+def _widths(rows: Sequence[Sequence[str]], most: int | None) -> list[int]:
+    """The width of each column; 0 leaves it out. The changes give way first, then the times and attempts."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    for column, least in _GIVE_WAY if most is not None else ():
+        excess = _total(widths) - (most or 0)
+        if excess > 0:
+            shrunk = widths[column] - excess
+            widths[column] = shrunk if shrunk >= least > 0 else min(least, widths[column])
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    present = [width for width in widths if width]
+    return sum(present) + len(_GAP) * (len(present) - 1)
+
+
+def headline(record: Mapping[str, Any], *, now: float) -> str:
+    """One line on the whole run: `game-scheduler: ready in 1.24 s, 2 changed, 3 unchanged`."""
+    steps = record["steps"]
+    counts = _counts(steps)
+    took = spoken((record["ended"] or now) - record["started"])
+    if record["outcome"] is None:
+        waiting = record.get("lock_waiting_for")
+        return f"{record['name']}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
+    # A failed step tells its reason itself, below; a failed lock has no step to tell it.
+    own = record["outcome"] == "cancelled" or not any(step["state"] == "failed" for step in steps)
+    reason = f" ({record['reason']})" if own and record["reason"] else ""
+    tolerated = [step["id"] for step in steps if step["tolerated"]]
+    without = f", without {', '.join(tolerated)}" if tolerated and record["outcome"] == "ready" else ""
+    preposition = "in" if record["outcome"] == "ready" else "after"
+    return f"{record['name']}: {record['outcome']}{reason} {preposition} {took}: {counts}{without}"
+
+
+def failure(record: Mapping[str, Any]) -> str:
+    """The last words of a run that failed: which step, what was seen, how long it was tried, what to do next."""
+    failed = [step for step in record["steps"] if step["state"] == "failed"]
+    blocks = [_failed(step) for step in failed[:MOST_FAILURES]]
+    if len(failed) > MOST_FAILURES:
+        blocks.append(f"and {len(failed) - MOST_FAILURES} more steps failed: inithold status --json")
+    skipped = [step["id"] for step in record["steps"] if step["state"] == "skipped" and not _passed_over(step)]
+    if skipped:
+        more = f" and {len(skipped) - MOST_FAILURES} more" if len(skipped) > MOST_FAILURES else ""
+        blocks.append(f"not started, because of that: {', '.join(skipped[:MOST_FAILURES])}{more}")
+    return "\n".join(blocks)
+
+
+def critical_path(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids of the steps that decided how long the run took, first to last.
+
+    Found from the step that ended last back along the needs that were met last.
+    """
+    by_id = {step["id"]: step for step in steps if step["started"] is not None}
+    if not by_id:
+        return []
+    last = max(by_id.values(), key=_end)
+    path: dict[str, None] = {}
+    while last is not None:
+        path[last["id"]] = None
+        needs = [by_id[need] for need in last["needs"] if need in by_id and need not in path]
+        last = max(needs, key=_end, default=None)  # type: ignore[arg-type]
+    return list(path)[::-1]
+
+
+def after_needs(step: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
+    """Seconds from the start of the run until the step's needs were met; None if it has not started."""
+    return None if step["started"] is None else max(0.0, step["started"] - record["started"])
+
+
+def _end(step: Mapping[str, Any]) -> float:
+    return float("inf") if step["ended"] is None else float(step["ended"])
+
+
+def _row(step: Mapping[str, Any], record: Mapping[str, Any], path: set[str], now: float) -> tuple[str, ...]:
+    mark = f"{ON_PATH} " if step["id"] in path else "  "
+    waited = after_needs(step, record)
+    took = None if step["started"] is None else (step["ended"] or now) - step["started"]
+    state = f"{step['state']}, tolerated" if step["tolerated"] else step["state"]
+    return (
+        mark + step["id"],
+        state,
+        _changes(step["changes"]),
+        str(step["attempts"]) if step["attempts"] else "-",
+        "-" if waited is None else spoken(waited),
+        "-" if took is None else spoken(took),
+    )
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
+    if not changes:
+        return "-"
+    first = f"{changes[0]['op']} {changes[0]['what']}"
+    first = first if len(first) <= 48 else f"{first[:45]}..."
+    return first if len(changes) == 1 else f"{first} and {len(changes) - 1} more"
+
+
+def _line(cells: Iterable[str], widths: Sequence[int], colour: str | None = None) -> str:
+    padded = [f"{_cut(cell, width):<{width}}" for cell, width in zip(cells, widths, strict=True)]
+    if colour:
+        padded[1] = f"\x1b[{colour}m{padded[1]}\x1b[0m"
+    return _GAP.join(cell for cell, width in zip(padded, widths, strict=True) if width).rstrip()
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else f"{cell[: max(0, width - 3)]}..."[:width]
+
+
+def _failed(step: Mapping[str, Any]) -> str:
+    what = f" on {step['target']}" if step["target"] else ""
+    seconds = step["waiting"] + step["checking"] + step["applying"]
+    attempts = "1 attempt" if step["attempts"] == 1 else f"{step['attempts']} attempts"
+    tolerated = ", and the plan goes on without it" if step["tolerated"] else ""
+    lines = [
+        f"step {step['id']} ({step['kind']}{what}) failed{tolerated}",
+        f"  seen:  {_indented(step['reason'])}",
+        f"  tried: for {spoken(seconds)}, {attempts}",
+    ]
+    if step["hint"]:
+        lines.append(f"  next:  {_indented(step['hint'])}")
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n         ")
+
+
+def _passed_over(step: Mapping[str, Any]) -> bool:
+    return bool(step["reason"] == "its when is false")

@@ -1,0 +1,1 @@
+"""Knows time and order, not what a step means."""

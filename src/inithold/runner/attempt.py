@@ -1,0 +1,225 @@
+"""One step's life: check, apply, check again; tried again where that may help."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from inithold.errors import NotYet, Rejected, StepFailed
+from inithold.plan.model import PlannedStep
+from inithold.runner.context import Context
+from inithold.runner.events import (
+    AttemptFailed,
+    Phase,
+    StepChecked,
+    StepFinished,
+    StepOutcome,
+    StepWaiting,
+    Timing,
+)
+from inithold.runner.retry import Waiting, may_try_again, pause
+from inithold.steps.base import Change, Interrupted
+
+_LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
+_STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else see what it waits for"
+Work = Callable[["Attempts"], tuple[Change, ...]]
+"""What is done in each attempt; returns the changes made, raises as `Step.check` and `Step.apply` do."""
+
+
+class Attempts:
+    """The attempts at one step, with their clock.
+
+    Args:
+        planned: the step.
+        context: the run as it sees it.
+    """
+
+    def __init__(self, planned: PlannedStep, context: Context) -> None:
+        self.planned = planned
+        self.context = context
+        self.number = 0
+        self.made: list[Change] = []
+        self._seconds: dict[Phase, float] = {"waiting": 0.0, "checking": 0.0, "applying": 0.0}
+        self._clock: tuple[Phase, float] | None = None
+        self._waiting = Waiting(self._say_waiting)
+
+    def finish(self, work: Work) -> StepFinished:
+        """Do `work` until it is done, or trying again would not help; never raises."""
+        while True:
+            self.number += 1
+            try:
+                changes = work(self)
+            except Interrupted as stopped:
+                return self._stopped(stopped)
+            except NotYet as seen:
+                if not may_try_again(self.planned.retry, self.number, failure=False):
+                    return self._failed(seen)
+                failure: NotYet = seen
+            except StepFailed as error:
+                if not self._retries_failure():
+                    return self._failed(error)
+                failure = NotYet(error.message, hint=error.hint)
+            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the run must account for it
+                return self._unexpected(error)
+            else:
+                return self._end("changed" if changes else "unchanged", changes=changes)
+            if (ended := self._before_next(failure)) is not None:
+                return ended
+
+    def broken(self, error: BaseException) -> StepFinished:
+        """The account of a step whose attempts ended in an error of their own."""
+        return self._unexpected(error)
+
+    def abandoned(self, outcome: StepOutcome, reason: str, hint: str | None = None) -> StepFinished:
+        """The account of a step whose code is still running and is not waited for any more."""
+        if (clock := self._clock) is not None:
+            phase, began = clock
+            self._seconds[phase] += time.monotonic() - began
+        return self._end(outcome, changes=tuple(self.made), reason=reason, hint=hint)
+
+    def check(self) -> Sequence[Change]:
+        """Check once, on the clock."""
+        with self._clocked("checking"):
+            changes = tuple(self.planned.step.check(self.context))
+        self.context.stream.emit(StepChecked(step=self.planned.id, changes=changes))
+        return changes
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Apply once, on the clock, and note what was made."""
+        with self._clocked("applying"):
+            self.planned.step.apply(self.context, changes)
+        self.made.extend(change for change in changes if change not in self.made)
+
+    def _before_next(self, failure: NotYet) -> StepFinished | None:
+        self.context.stream.emit(AttemptFailed(step=self.planned.id, attempt=self.number, error=failure.message))
+        self._waiting.last = failure
+        try:
+            with self._clocked("waiting"):
+                pause(failure, self.planned.retry, self.number, self.context.stop, self._waiting)
+        except Interrupted as stopped:
+            return self._stopped(stopped)
+        return None
+
+    def _retries_failure(self) -> bool:
+        planned = self.planned
+        return planned.step.retries_failures and may_try_again(planned.retry, self.number, failure=True)
+
+    @contextmanager
+    def _clocked(self, phase: Phase) -> Iterator[None]:
+        self.context.check_cancelled()
+        self.context.enter(phase, self.number)
+        began = time.monotonic()
+        self._clock = (phase, began)
+        try:
+            yield
+        finally:
+            self._clock = None
+            self._seconds[phase] += time.monotonic() - began
+
+    def _say_waiting(self, seen: NotYet, elapsed: float) -> None:
+        self.context.idle()
+        hint = seen.hint if elapsed >= 5.0 else None
+        self.context.stream.emit(
+            StepWaiting(step=self.planned.id, reason=seen.message, attempt=self.number, elapsed=elapsed, hint=hint)
+        )
+
+    def _stopped(self, stopped: Interrupted) -> StepFinished:
+        stop = self.context.stop
+        if not stop.failed:
+            return self._end("cancelled", reason=stop.reason)
+        last = self._waiting.last
+        # What was interrupted may have something to say, such as the last output of a command.
+        running = stopped.message != stop.reason
+        seen = stopped.message if running else last.message if last else ""
+        hint = last.hint if last and not running else None
+        text = _STILL_RUNNING if running or not last else _LONGER
+        return self._end(
+            "failed",
+            reason=f"{stop.reason}{f': {seen}' if seen else ''}",
+            hint=hint or text.format("the whole" if stop.of_run else "the step"),
+            exception="TimeoutError",
+        )
+
+    def _failed(self, error: NotYet | StepFailed) -> StepFinished:
+        exception = type(error.__cause__ or error).__name__
+        return self._end("failed", reason=error.message, hint=error.hint, exception=exception)
+
+    def _unexpected(self, error: BaseException) -> StepFinished:
+        import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+        self.context.log("".join(traceback.format_exception(error)), level="debug")
+        return self._end(
+            "failed",
+            reason=f"{type(error).__name__}: {error}",
+            hint="this is a fault of the step kind, not of the environment; --log-level debug shows where",
+            exception=type(error).__name__,
+        )
+
+    def _end(
+        self,
+        outcome: StepOutcome,
+        *,
+        changes: tuple[Change, ...] = (),
+        reason: str = "",
+        hint: str | None = None,
+        exception: str = "",
+    ) -> StepFinished:
+        if outcome == "failed":
+            self.context.stream.emit(AttemptFailed(step=self.planned.id, attempt=self.number, error=reason))
+        return StepFinished(
+            step=self.planned.id,
+            outcome=outcome,
+            attempts=self.number,
+            changes=changes,
+            timing=Timing(**self._seconds),
+            reason=reason,
+            hint=hint,
+            exception=exception,
+            tolerated=outcome == "failed" and self.planned.on_failure == "continue",
+        )
+
+
+def bring_about(attempts: Attempts) -> tuple[Change, ...]:
+    """What `run` does with a step: check, apply what is missing, and check again."""
+    step = attempts.planned.step
+    wanted = attempts.check()
+    if not wanted:
+        return tuple(attempts.made)
+    unmet = [change for change in wanted if change.op == "!"]
+    if unmet:
+        _unmet(step.waits, unmet)
+    attempts.apply(wanted)
+    if all(change.op == "?" for change in wanted):
+        return tuple(attempts.made)
+    left = [change for change in attempts.check() if change.op != "?"]
+    if left:
+        raise StepFailed(
+            f"applied, and still does not hold: {_listed(left)}",
+            hint="something undoes it, or it reached another server or database than the check asks",
+        )
+    return tuple(attempts.made)
+
+
+def wait_for(attempts: Attempts) -> tuple[Change, ...]:
+    """What `wait` does with a step: check, change nothing, until it holds."""
+    try:
+        left = [change for change in attempts.check() if change.op != "?"]
+    except Rejected as error:
+        raise NotYet(error.message, hint=error.hint) from error
+    if left:
+        raise NotYet(_listed(left))
+    return ()
+
+
+def _unmet(waits: bool, unmet: Sequence[Change]) -> None:
+    message = _listed(unmet)
+    if waits:
+        raise NotYet(message)
+    raise StepFailed(message, hint="this kind only looks: a step before it has to make that")
+
+
+def _listed(changes: Sequence[Change]) -> str:
+    shown = ", ".join(change.what if change.op == "!" else str(change) for change in changes[:10])
+    more = len(changes) - 10
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,124 @@
+"""What a running step sees of the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Event as Flag
+from threading import Lock, Thread
+
+from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span, Stream, Tracing
+from inithold.steps.base import Interrupted
+
+
+class Stop:
+    """A flag that, when set, also calls what is registered at that moment: how a blocked call is interrupted."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._flag = Flag()
+        self._actions: list[Callable[[], object]] = []
+        self.reason = ""
+        self.failed = False
+        self.of_run = False
+
+    def is_set(self) -> bool:
+        return self._flag.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the flag, at most `seconds`; whether it is set."""
+        return self._flag.wait(seconds)
+
+    def set(self, reason: str, *, failed: bool = False, of_run: bool = False) -> None:
+        """Set the flag, once, and call the actions open at the moment.
+
+        Args:
+            reason: why, for people.
+            failed: whether this is the step's failure (its time is up) rather than a cancelled run.
+            of_run: whether it is the time of the whole run that is up.
+        """
+        with self._lock:
+            if self._flag.is_set():
+                return
+            self.reason, self.failed, self.of_run = reason, failed, of_run
+            self._flag.set()
+            actions = list(self._actions)
+        # Asking a server to cancel may block; the scheduler that sets the flag must not.
+        for action in actions:
+            Thread(target=action, daemon=True).start()
+
+    @contextmanager
+    def calling(self, action: Callable[[], object]) -> Iterator[None]:
+        """Call `action` if the flag is set while the context is open, or at once if it already is."""
+        with self._lock:
+            self._actions.append(action)
+            already = self._flag.is_set()
+        if already:
+            action()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._actions.remove(action)
+
+
+class Context:
+    """The run as one step sees it (`inithold.steps.base.StepContext`).
+
+    Args:
+        step_id: the step's id.
+        span: its span.
+        stream: where its log goes.
+        deadline: when its time is up, on the monotonic clock; None for never.
+        idle: called when the step begins to wait.
+        tracing: who makes user code's spans children of the step's.
+    """
+
+    def __init__(
+        self,
+        step_id: str,
+        span: Span,
+        stream: Stream,
+        deadline: float | None,
+        *,
+        idle: Callable[[], None] = lambda: None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self.step_id = step_id
+        self.span = span
+        self.stream = stream
+        self.deadline = deadline
+        self.stop = Stop()
+        self.idle = idle
+        self.phase: Phase = "checking"
+        self._tracing = tracing
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return {**os.environ, "TRACEPARENT": self.span.traceparent()}
+
+    def log(self, text: str, *, level: Level = "info") -> None:
+        for line in text.splitlines() or [""]:
+            self.stream.emit(LogLine(text=line, step=self.step_id, level=level))
+
+    def remaining(self, most: float) -> float:
+        if self.deadline is None:
+            return most
+        return max(0.01, min(most, self.deadline - time.monotonic()))
+
+    def check_cancelled(self) -> None:
+        if self.stop.is_set():
+            raise Interrupted(self.stop.reason)
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
+        return self.stop.calling(action)
+
+    def user_code(self) -> AbstractContextManager[object]:
+        return self._tracing.scope(self.span) if self._tracing else nullcontext()
+
+    def enter(self, phase: Phase, attempt: int) -> None:
+        """Note what the step does now."""
+        self.phase = phase
+        self.stream.emit(PhaseChanged(step=self.step_id, phase=phase, attempt=attempt))

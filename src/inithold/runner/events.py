@@ -1,0 +1,275 @@
+"""What happened, as frozen records: the one stream that every watcher reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from threading import RLock
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from inithold.redact import scrub
+from inithold.steps.base import Change
+
+StepOutcome = Literal["unchanged", "changed", "failed", "skipped", "cancelled"]
+RunOutcome = Literal["ready", "failed", "cancelled"]
+Level = Literal["debug", "info", "warning", "error"]
+Phase = Literal["waiting", "checking", "applying"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events.
+
+    Args:
+        at: Unix time in seconds.
+    """
+
+    at: float = msgspec.field(default_factory=time.time)
+
+    def scrubbed(self: E) -> E:
+        """A copy whose foreign texts hold no known secret."""
+        return self
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Ids of a span as W3C Trace Context writes them: lower-case hexadecimal, 16 and 8 bytes."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str = ""
+    sampled: bool = True
+
+    def traceparent(self) -> str:
+        """The value of the `traceparent` header and of the variable `TRACEPARENT`."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+class PlannedStepInfo(msgspec.Struct, frozen=True):
+    """What watchers know of a step before it starts."""
+
+    id: str
+    kind: str
+    needs: tuple[str, ...]
+    target: str = ""
+
+
+class RunStarted(Event, frozen=True):
+    """A plan begins to run (again, where a lock was lost)."""
+
+    name: str
+    run_id: str
+    digest: str
+    span: Span
+    steps: tuple[PlannedStepInfo, ...]
+
+    def scrubbed(self) -> RunStarted:
+        steps = tuple(msgspec.structs.replace(info, target=scrub(info.target)) for info in self.steps)
+        return msgspec.structs.replace(self, name=scrub(self.name), steps=steps)
+
+
+class LockWaiting(Event, frozen=True):
+    """Another process holds the lock, or its server is not up yet."""
+
+    reason: str
+    elapsed: float
+
+    def scrubbed(self) -> LockWaiting:
+        return msgspec.structs.replace(self, reason=scrub(self.reason))
+
+
+class LockAcquired(Event, frozen=True):
+    """This process may apply changes."""
+
+    waited: float
+
+
+class StepStarted(Event, frozen=True):
+    """A step's needs are met and its work begins."""
+
+    step: str
+    span: Span
+
+
+class PhaseChanged(Event, frozen=True):
+    """A step waits, is checked or is applied; `attempt` counts from 1."""
+
+    step: str
+    phase: Phase
+    attempt: int
+
+
+class StepWaiting(Event, frozen=True):
+    """Why a step is not done yet; said when the reason changes and every few seconds."""
+
+    step: str
+    reason: str
+    attempt: int
+    elapsed: float
+    hint: str | None = None
+
+    def scrubbed(self) -> StepWaiting:
+        return msgspec.structs.replace(self, reason=scrub(self.reason), hint=self.hint and scrub(self.hint))
+
+
+class AttemptFailed(Event, frozen=True):
+    """One attempt ended without the step holding."""
+
+    step: str
+    attempt: int
+    error: str
+
+    def scrubbed(self) -> AttemptFailed:
+        return msgspec.structs.replace(self, error=scrub(self.error))
+
+
+class StepChecked(Event, frozen=True):
+    """A check answered; `changes` is what it still wants."""
+
+    step: str
+    changes: tuple[Change, ...]
+
+    def scrubbed(self) -> StepChecked:
+        return msgspec.structs.replace(self, changes=clean(self.changes))
+
+
+class LogLine(Event, frozen=True):
+    """A line said by a step, or by inithold itself where `step` is None."""
+
+    text: str
+    step: str | None = None
+    level: Level = "info"
+
+    def scrubbed(self) -> LogLine:
+        return msgspec.structs.replace(self, text=scrub(self.text))
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Seconds a step spent waiting, checking and applying."""
+
+    waiting: float = 0.0
+    checking: float = 0.0
+    applying: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.waiting + self.checking + self.applying
+
+
+class StepFinished(Event, frozen=True):
+    """A step ended.
+
+    Args:
+        reason: why it was skipped, what failed; empty where it holds.
+        hint: what to do next.
+        exception: class name of what was raised, for telemetry.
+        tolerated: it failed and the plan says `on_failure: continue`.
+    """
+
+    step: str
+    outcome: StepOutcome
+    attempts: int = 0
+    changes: tuple[Change, ...] = ()
+    timing: Timing = Timing()
+    reason: str = ""
+    hint: str | None = None
+    exception: str = ""
+    tolerated: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether steps that need this one may start."""
+        return self.outcome in ("unchanged", "changed") or self.tolerated or self.passed_over
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether `when` left it out."""
+        return self.outcome == "skipped" and self.reason == PASSED_OVER
+
+    def scrubbed(self) -> StepFinished:
+        return msgspec.structs.replace(
+            self,
+            reason=scrub(self.reason),
+            hint=self.hint and scrub(self.hint),
+            changes=clean(self.changes),
+        )
+
+
+PASSED_OVER = "its when is false"
+
+
+class RunFinished(Event, frozen=True):
+    """The steps are over; the marker, if any, follows."""
+
+    outcome: RunOutcome
+    duration: float
+    reason: str = ""
+
+    def scrubbed(self) -> RunFinished:
+        return msgspec.structs.replace(self, reason=scrub(self.reason))
+
+
+class MarkerPublished(Event, frozen=True):
+    """The environment is ready and everyone may know."""
+
+    path: str
+
+
+class HoldStarted(Event, frozen=True):
+    """Nothing follows but the hold."""
+
+    holder: str
+
+
+def clean(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes without secrets: names of things come from servers and plans alike."""
+    return tuple(
+        Change(change.op, scrub(change.what), tuple(scrub(line) for line in change.details)) for change in changes
+    )
+
+
+class Watcher(Protocol):
+    """Reads the stream; never steers the run."""
+
+    def see(self, event: Event) -> None:
+        """Take note of an event; called from any thread, one at a time."""
+
+    def close(self) -> None:
+        """The stream is over, or its process image is about to be replaced."""
+
+
+class Tracing(Protocol):
+    """What can make user code's spans children of a step's span."""
+
+    def scope(self, span: Span) -> AbstractContextManager[object]:
+        """While open, spans that this thread starts are children of `span`."""
+
+
+class Stream:
+    """Hands each event to every watcher, in order, scrubbed of secrets.
+
+    Args:
+        watchers: who reads it.
+    """
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+        # A watcher that warns does so while it is told something.
+        self._lock = RLock()
+
+    def emit(self, event: Event) -> None:
+        """Publish an event; returns when every watcher has seen it."""
+        event = event.scrubbed()
+        with self._lock:
+            for watcher in self._watchers:
+                watcher.see(event)
+
+    def close(self) -> None:
+        """Let every watcher finish."""
+        with self._lock:
+            for watcher in self._watchers:
+                watcher.close()

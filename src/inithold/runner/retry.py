@@ -1,0 +1,106 @@
+"""When to try again: the only place that waits.
+
+A refused port or an unresolved name is probed by a bare TCP connection every 50 to 65 ms for as long as it
+lasts, so that a server that has come up is noticed at once at almost no cost to it. Everything else (starting
+up, too many connections) costs a full handshake to find out, and backs off to a second. Where a plan sets
+`retry`, its numbers hold and nothing is probed in between.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from inithold.dial import dial
+from inithold.duration import Duration
+from inithold.errors import NotYet
+from inithold.plan.model import Retry
+from inithold.runner.context import Stop
+from inithold.steps.base import Interrupted
+
+PROBE_INTERVAL = (0.05, 0.065)
+PROBE_TIMEOUT = 1.0
+HANDSHAKES = Retry(delay=Duration(0.05), max_delay=Duration(1.0))
+REPORT_INTERVAL = 5.0
+FAILURES_TRIED = 3
+"""How often a failure of user code is tried where `retry` gives no `attempts`."""
+
+
+def backoff(retry: Retry, attempt: int) -> float:
+    """Seconds to wait after the given attempt (from 1): doubling, capped, with up to a fifth of jitter."""
+    # 2 ** 60 seconds is past any cap and still a float.
+    delay = min(retry.delay * 2.0 ** min(attempt - 1, 60), max(retry.max_delay, retry.delay))
+    return delay * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
+
+
+class Waiting:
+    """Says what a step waits for: when the reason changes, and every few seconds.
+
+    Args:
+        say: called with the reason, its hint and the seconds waited so far.
+    """
+
+    def __init__(self, say: Callable[[NotYet, float], None]) -> None:
+        self._say = say
+        self._began: float | None = None
+        self._said_at = 0.0
+        self._reason = ""
+        self.last: NotYet | None = None
+
+    def note(self, seen: NotYet) -> None:
+        """Take note of why it is not yet; say it if it is news or has not been said for a while."""
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        self.last = seen
+        due = now - self._said_at >= REPORT_INTERVAL
+        # Two reasons in turn (a restarting server) are not news each time.
+        changed = seen.message != self._reason and now - self._said_at >= 1.0
+        if due or changed or not self._reason:
+            self._reason, self._said_at = seen.message, now
+            self._say(seen, now - self._began)
+
+
+def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: Waiting) -> None:
+    """Wait until it makes sense to try again.
+
+    Args:
+        seen: why it is not yet.
+        retry: what the plan says, None for the built-in way.
+        attempt: how many attempts have been made, from 1.
+        stop: ends the wait early.
+        waiting: told what is seen meanwhile.
+
+    Raises:
+        Interrupted: the step was told to stop.
+    """
+    waiting.note(seen)
+    if seen.probe is not None and retry is None:
+        _until_accepted(seen.probe, stop, waiting)
+        return
+    if stop.wait(backoff(retry or HANDSHAKES, attempt)):
+        raise Interrupted(stop.reason)
+
+
+def _until_accepted(probe: tuple[str, int], stop: Stop, waiting: Waiting) -> None:
+    while not stop.wait(random.uniform(*PROBE_INTERVAL)):  # noqa: S311 - jitter is no secret
+        try:
+            dial(*probe, timeout=PROBE_TIMEOUT)
+        except NotYet as seen:
+            waiting.note(seen)
+        else:
+            return
+    raise Interrupted(stop.reason)
+
+
+def may_try_again(retry: Retry | None, attempt: int, *, failure: bool) -> bool:
+    """Whether another attempt is allowed after `attempt` of them.
+
+    Args:
+        retry: what the plan says.
+        attempt: how many have been made.
+        failure: whether it was a failure of user code, rather than "not yet".
+    """
+    if failure:
+        return retry is not None and attempt < (retry.attempts or FAILURES_TRIED)
+    return retry is None or retry.attempts is None or attempt < retry.attempts

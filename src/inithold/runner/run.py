@@ -1,0 +1,296 @@
+"""Runs a plan: starts each step when its needs are met, and accounts for every one of them."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+from inithold.duration import short
+from inithold.plan.model import CheckedPlan, PlannedStep
+from inithold.runner.attempt import Attempts, Work, bring_about
+from inithold.runner.context import Context
+from inithold.runner.events import (
+    PASSED_OVER,
+    LogLine,
+    RunOutcome,
+    Span,
+    StepFinished,
+    StepOutcome,
+    StepStarted,
+    Stream,
+    Tracing,
+)
+from inithold.runner.workers import Workers
+
+GRACE = 5.0
+"""Seconds that code may take to stop after its time is up before the run ends without it."""
+CHECK_GRACE = 0.25
+"""The same for a check when the run is cancelled: it changes nothing, so nobody need wait for it."""
+
+
+class CancelRun(NamedTuple):
+    """Asks the run to stop.
+
+    Attributes:
+        reason: why, for people: `SIGTERM`, `the lock was lost`.
+    """
+
+    reason: str
+
+
+class RunResult(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        outcome: of the run.
+        steps: how each step ended, in plan order.
+        reason: why it is not ready.
+        stuck: whether a step's code is still running although it was told to stop.
+    """
+
+    outcome: RunOutcome
+    steps: tuple[StepFinished, ...]
+    reason: str = ""
+    stuck: bool = False
+
+
+class _Running(NamedTuple):
+    planned: PlannedStep
+    context: Context
+    attempts: Attempts
+
+
+class Runner:
+    """One run of a plan, or one pass of another kind of work over its steps.
+
+    Args:
+        plan: what to run.
+        stream: where events go.
+        span: the run's own span; the steps' are its children.
+        work: what is done with each step: `bring_about` for `run`, `wait_for` for `wait`.
+        tracing: who makes user code's spans children of the steps'.
+    """
+
+    def __init__(
+        self,
+        plan: CheckedPlan,
+        stream: Stream,
+        span: Span,
+        *,
+        work: Work = bring_about,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._plan = plan
+        self._stream = stream
+        self._span = span
+        self._work = work
+        self._tracing = tracing
+        self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
+        self._workers = Workers()
+        self._running: dict[str, _Running] = {}
+        self._finished: dict[str, StepFinished] = {}
+        self._unmet = {planned.id: len(set(planned.needs)) for planned in plan.steps}
+        self._dependents = _dependents(plan.steps)
+        self._by_id = {planned.id: planned for planned in plan.steps}
+        self._deadlines: list[tuple[float, str]] = []
+        self._ends_at: float | None = None
+        self._cancelled: CancelRun | None = None
+        self._stuck = False
+        self._preloading = False
+
+    def cancel(self, reason: str) -> None:
+        """Stop the run: nothing new starts, running steps are interrupted.
+
+        Safe from signal handlers and threads.
+        """
+        self._inbox.put(CancelRun(reason))
+
+    def run(self) -> RunResult:
+        """Run the plan to its end.
+
+        Returns:
+            the account of every step; nothing is raised for a step's failure.
+        """
+        if self._plan.timeout is not None:
+            self._ends_at = time.monotonic() + self._plan.timeout
+        # Taken down first: leaving a step out changes what is unmet, and starts those behind it.
+        self._start_all([planned for planned in self._plan.steps if self._unmet[planned.id] == 0])
+        while self._running and not self._stuck:
+            self._take(self._next())
+        self._skip_unreached()
+        return self._result()
+
+    # -- the loop
+
+    def _next(self) -> StepFinished | CancelRun | None:
+        while self._deadlines and self._deadlines[0][1] not in self._running:
+            heapq.heappop(self._deadlines)
+        if not self._deadlines:
+            return self._inbox.get()
+        try:
+            return self._inbox.get(timeout=max(0.0, self._deadlines[0][0] - time.monotonic()))
+        except Empty:
+            return None
+
+    def _take(self, message: StepFinished | CancelRun | None) -> None:
+        if message is None:
+            self._time_is_up(heapq.heappop(self._deadlines)[1])
+        elif isinstance(message, CancelRun):
+            self._cancel_all(message)
+        elif message.step in self._running:
+            self._finish(message)
+
+    def _finish(self, first: StepFinished) -> None:
+        # A plan of a thousand disabled steps must not be a thousand calls deep.
+        queue = deque([first])
+        ready: list[PlannedStep] = []
+        while queue:
+            # The result is told by others than the stream, too.
+            finished = queue.popleft().scrubbed()
+            self._running.pop(finished.step, None)
+            self._finished[finished.step] = finished
+            self._stream.emit(finished)
+            for dependent in self._dependents.get(finished.step, ()):
+                if dependent in self._finished:
+                    continue
+                if not finished.met:
+                    queue.append(_skipped(dependent, finished))
+                    continue
+                self._unmet[dependent] -= 1
+                if self._unmet[dependent] == 0:
+                    planned = self._by_id[dependent]
+                    if planned.enabled:
+                        ready.append(planned)
+                    else:
+                        queue.append(StepFinished(step=dependent, outcome="skipped", reason=PASSED_OVER))
+        if self._cancelled is None:
+            self._start_all(ready)
+
+    def _start_all(self, ready: Sequence[PlannedStep]) -> None:
+        for planned in ready:
+            if planned.id in self._finished:
+                continue
+            if planned.enabled:
+                self._start(planned)
+            else:
+                self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
+
+    def _start(self, planned: PlannedStep) -> None:
+        deadline = self._deadline(planned)
+        span = Span(self._span.trace_id, new_span_id(), self._span.span_id, self._span.sampled)
+        context = Context(planned.id, span, self._stream, deadline, idle=self._idle, tracing=self._tracing)
+        attempts = Attempts(planned, context)
+        self._running[planned.id] = _Running(planned, context, attempts)
+        if deadline is not None:
+            heapq.heappush(self._deadlines, (deadline, planned.id))
+        self._stream.emit(StepStarted(step=planned.id, span=span))
+        self._workers.start(lambda: self._inbox.put(self._accounted(attempts)))
+
+    def _accounted(self, attempts: Attempts) -> StepFinished:
+        try:
+            return attempts.finish(self._work)
+        except BaseException as error:  # noqa: BLE001 - a step that nobody accounts for would be waited for for ever
+            return attempts.broken(error)
+
+    # -- time and cancelling
+
+    def _deadline(self, planned: PlannedStep) -> float | None:
+        own = None if planned.timeout is None else time.monotonic() + planned.timeout
+        bounds = [bound for bound in (own, self._ends_at) if bound is not None]
+        return min(bounds, default=None)
+
+    def _time_is_up(self, step_id: str) -> None:
+        running = self._running[step_id]
+        if running.context.stop.is_set():
+            self._give_up(running)
+            return
+        of_run = self._ends_at is not None and time.monotonic() >= self._ends_at
+        limit = self._plan.timeout if of_run else running.planned.timeout
+        whose = "the time" if of_run else "its time"
+        running.context.stop.set(f"{whose} ({short(limit or 0.0)}) is up", failed=True, of_run=of_run)
+        heapq.heappush(self._deadlines, (time.monotonic() + GRACE, step_id))
+
+    def _cancel_all(self, message: CancelRun) -> None:
+        if self._cancelled is not None:
+            return
+        self._cancelled = message
+        if self._running:
+            self._stream.emit(LogLine(text=f"{message.reason}: nothing new starts, what runs is stopped"))
+        for step_id, running in self._running.items():
+            running.context.stop.set(message.reason)
+            grace = GRACE if running.context.phase == "applying" else CHECK_GRACE
+            heapq.heappush(self._deadlines, (time.monotonic() + grace, step_id))
+
+    def _give_up(self, running: _Running) -> None:
+        context, attempts = running.context, running.attempts
+        applying = context.phase == "applying"
+        if not applying and self._cancelled is not None:
+            self._finish(attempts.abandoned("cancelled", context.stop.reason))
+            return
+        self._stuck = True
+        reason = f"{context.stop.reason}, and its code did not stop within {GRACE:g} s: the run ends without it"
+        hint = "make what the step runs end on SIGTERM, or bound its own operations in time"
+        self._finish(attempts.abandoned("failed" if context.stop.failed else "cancelled", reason, hint))
+
+    # -- the end
+
+    def _skip_unreached(self) -> None:
+        for planned in self._plan.steps:
+            if planned.id in self._finished:
+                continue
+            running = self._running.get(planned.id)
+            if running is not None:
+                self._finish(running.attempts.abandoned("cancelled", "cancelled"))
+                continue
+            self._finish(StepFinished(step=planned.id, outcome="cancelled", reason="cancelled before it began"))
+
+    def _result(self) -> RunResult:
+        steps = tuple(self._finished[planned.id] for planned in self._plan.steps)
+        failed = [step for step in steps if step.outcome == "failed" and not step.tolerated]
+        if self._cancelled is not None:
+            return RunResult("cancelled", steps, self._cancelled.reason, self._stuck)
+        if failed or self._stuck:
+            reason = "; ".join(f"{step.step}: {step.reason}" for step in failed)
+            return RunResult("failed", steps, reason, self._stuck)
+        return RunResult("ready", steps)
+
+    def _idle(self) -> None:
+        """A step waits: import what later ones need meanwhile, once."""
+        if not self._preloading:
+            self._preloading = True
+            Thread(target=self._preload, daemon=True, name="inithold-preload").start()
+
+    def _preload(self) -> None:
+        for planned in self._plan.steps:
+            if planned.enabled and planned.id not in self._finished:
+                try:
+                    planned.step.load()
+                except Exception as error:  # noqa: BLE001 - the step itself will meet it and report it
+                    self._stream.emit(LogLine(text=f"preload: {error}", step=planned.id, level="debug"))
+
+
+def new_span_id() -> str:
+    """A random span id, as W3C Trace Context wants it."""
+    return os.urandom(8).hex()
+
+
+def _dependents(steps: Iterable[PlannedStep]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for planned in steps:
+        for need in dict.fromkeys(planned.needs):
+            found.setdefault(need, []).append(planned.id)
+    return found
+
+
+def _skipped(step: str, because: StepFinished) -> StepFinished:
+    if because.outcome == "skipped":
+        return StepFinished(step=step, outcome="skipped", reason=because.reason)
+    verb = "failed" if because.outcome == "failed" else "was cancelled"
+    outcome: StepOutcome = "skipped" if because.outcome == "failed" else "cancelled"
+    return StepFinished(step=step, outcome=outcome, reason=f"needs {because.step}, which {verb}")

@@ -1,0 +1,85 @@
+"""W3C Trace Context: the trace a run belongs to, decided before anything of OpenTelemetry is imported.
+
+The formats are those of https://www.w3.org/TR/trace-context/ and, for the samplers, of
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from inithold.runner.events import Span
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.S)
+_SAMPLED = 0x01
+_SAMPLERS = ("always_on", "always_off", "traceidratio")
+_RATIO_BITS = 64
+"""A ratio sampler looks at the low 64 bits of the trace id, as OpenTelemetry's Python SDK does."""
+
+
+class TraceParent(NamedTuple):
+    """The caller's span, as a `traceparent` names it."""
+
+    trace_id: str
+    parent_id: str
+    sampled: bool
+
+
+def parse_traceparent(text: str) -> TraceParent | None:
+    """Read a `traceparent` value.
+
+    Args:
+        text: such as `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
+
+    Returns:
+        its parts, or None where the specification says that the value is to be ignored: wrong lengths, upper-case
+        digits, ids of zeros, version `ff`, more than four fields in version `00`. A higher version may have more.
+    """
+    found = _TRACEPARENT.fullmatch(text.strip(" \t"))
+    if found is None:
+        return None
+    version, trace_id, parent_id, flags, further = found.groups()
+    if version == "ff" or (version == "00" and further):
+        return None
+    if set(trace_id) == {"0"} or set(parent_id) == {"0"}:
+        return None
+    return TraceParent(trace_id, parent_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def run_span(environ: Mapping[str, str]) -> Span:
+    """A new span for a run: child of the `TRACEPARENT` of `environ` where there is one, else a trace of its own.
+
+    Whether it is sampled is what `OTEL_TRACES_SAMPLER` says, so that the commands which steps run are told the
+    same as the collector.
+    """
+    incoming = parse_traceparent(environ.get("TRACEPARENT", ""))
+    if incoming is None:
+        trace_id = os.urandom(16).hex()
+        return Span(trace_id, os.urandom(8).hex(), sampled=_sampled(environ, trace_id, None))
+    sampled = _sampled(environ, incoming.trace_id, incoming.sampled)
+    return Span(incoming.trace_id, os.urandom(8).hex(), incoming.parent_id, sampled)
+
+
+def _sampled(environ: Mapping[str, str], trace_id: str, by_parent: bool | None) -> bool:
+    name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    own = name.removeprefix("parentbased_")
+    if own not in _SAMPLERS:
+        name, own = "parentbased_always_on", "always_on"
+    if own != name and by_parent is not None:
+        return by_parent
+    if own == "always_off":
+        return False
+    if own == "traceidratio":
+        bound = round(_ratio(environ.get("OTEL_TRACES_SAMPLER_ARG", "")) * (1 << _RATIO_BITS))
+        return int(trace_id, 16) & ((1 << _RATIO_BITS) - 1) < bound
+    return True
+
+
+def _ratio(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 1.0

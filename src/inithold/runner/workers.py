@@ -1,0 +1,37 @@
+"""Threads that do the steps' work. They are daemons: code that will not stop must not keep the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Lock, Thread
+
+MOST = 256
+"""Threads at most; further steps wait for a free one."""
+
+
+class Workers:
+    """A pool that grows only when no thread is idle."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = Lock()
+        self._idle = 0
+        self._threads = 0
+        self._most = most
+
+    def start(self, task: Callable[[], None]) -> None:
+        """Run `task` in a thread; it must not raise."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._threads < self._most:
+                self._threads += 1
+                Thread(target=self._work, daemon=True, name=f"inithold-{self._threads}").start()
+        self._tasks.put(task)
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
+            with self._lock:
+                self._idle += 1

@@ -1,0 +1,59 @@
+"""Signals that end a run or a gate: told once, and at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from inithold import groups
+
+_SHOW_CURSOR = b"\x1b[?25h\r\n"
+"""A live table hides it (DECTCEM of the VT220)."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class EndingSignals:
+    """While open, the first signal that ends calls `told` with its name; a second one ends the process.
+
+    The second takes running commands along.
+
+    Outside the main thread, where Python can catch none, this does nothing.
+
+    Args:
+        told: called in the main thread, between two of its instructions; must not block.
+    """
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        self._before: dict[signal.Signals, Any] = {}
+        self.caught: signal.Signals | None = None
+
+    def __enter__(self) -> EndingSignals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._catch) for number in ENDING}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the number of the signal, as shells have it; 0 where none came."""
+        return 0 if self.caught is None else 128 + self.caught
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
+        if self.caught is not None:
+            # The second one means it: nothing is waited for.
+            groups.kill_all()
+            if os.isatty(2):
+                os.write(2, _SHOW_CURSOR)
+            os._exit(128 + number)
+        self.caught = signal.Signals(number)
+        self._told(self.caught.name)

@@ -1,0 +1,1 @@
+"""The step kinds: one technology, one file; one kind, one class."""

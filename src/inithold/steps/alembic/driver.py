@@ -1,0 +1,171 @@
+"""The SQLAlchemy URL for a plain one, with a driver that is installed and fits the application's env.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import NamedTuple
+from urllib.parse import quote
+
+from inithold.errors import StepFailed
+from inithold.steps.address import DEFAULT_PORTS, Address
+
+
+class Driver(NamedTuple):
+    """A driver as SQLAlchemy names it.
+
+    Attributes:
+        name: what stands behind the plus sign of a URL.
+        module: what it is imported as.
+        blocking: whether it works with a plain engine.
+        asynchronous: whether it works with an async engine.
+    """
+
+    name: str
+    module: str
+    blocking: bool
+    asynchronous: bool
+
+
+# In order of preference. psycopg comes first as it serves both sorts of engine.
+DRIVERS = {
+    "postgresql": (
+        Driver("psycopg", "psycopg", True, True),
+        Driver("psycopg_async", "psycopg", False, True),
+        Driver("psycopg2", "psycopg2", True, False),
+        Driver("asyncpg", "asyncpg", False, True),
+        Driver("pg8000", "pg8000", True, False),
+    ),
+    "mysql": (
+        Driver("pymysql", "pymysql", True, False),
+        Driver("mysqldb", "MySQLdb", True, False),
+        Driver("aiomysql", "aiomysql", False, True),
+        Driver("asyncmy", "asyncmy", False, True),
+    ),
+    "sqlite": (
+        Driver("pysqlite", "sqlite3", True, False),
+        Driver("aiosqlite", "aiosqlite", False, True),
+    ),
+}
+_TO_INSTALL = {
+    ("postgresql", False): "inithold[postgres]",
+    ("postgresql", True): "inithold[postgres]",
+    ("mysql", False): "inithold[mysql]",
+    ("mysql", True): "aiomysql",
+    ("sqlite", True): "aiosqlite",
+}
+# libpq's parameters (https://www.postgresql.org/docs/current/libpq-connect.html) that asyncpg can do without: they
+# tune a connection and do not change what it may see or whom it trusts.
+_TUNING = {
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+}
+# Parameters of asyncpg.connect, and of SQLAlchemy for it, that libpq does not know.
+_ASYNCPG = {
+    "command_timeout",
+    "direct_tls",
+    "max_cacheable_statement_size",
+    "max_cached_statement_lifetime",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "statement_cache_size",
+    "timeout",
+}
+_ASYNCPG_ALSO = {"host", "port", "ssl", "sslmode", "target_session_attrs", "passfile", "service", "krbsrvname"}
+
+
+@cache
+def installed(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
+    return find_spec(module) is not None
+
+
+def choose(address: Address, *, asynchronous: bool, wished: Iterable[str] = ()) -> str:
+    """Choose a driver.
+
+    Args:
+        address: of the database; the driver it names is kept where it is installed and fits.
+        asynchronous: whether env.py connects through an async engine.
+        wished: further drivers to prefer, such as that of the URL in alembic.ini.
+
+    Raises:
+        StepFailed: none is installed.
+    """
+    drivers = DRIVERS[address.technology]
+    if address.driver and address.driver not in {driver.name for driver in drivers}:
+        return address.driver  # one that we do not know: SQLAlchemy may
+    fitting = [
+        driver
+        for driver in drivers
+        if (driver.asynchronous if asynchronous else driver.blocking)
+        and installed(driver.module)
+        and not (driver.name == "asyncpg" and _beyond_asyncpg(address))
+    ]
+    for name in (address.driver, *wished):
+        if any(driver.name == name for driver in fitting):
+            return name
+    if fitting:
+        return fitting[0].name
+    sort = "async engines" if asynchronous else "engines"
+    beyond = _beyond_asyncpg(address) if installed("asyncpg") else ()
+    why = f" (asyncpg does not know {', '.join(beyond)} of the url's query)" if asynchronous and beyond else ""
+    raise StepFailed(
+        f"no driver for SQLAlchemy's {sort} on {address.technology} is installed{why}",
+        hint=f"pip install '{_TO_INSTALL[address.technology, asynchronous]}'",
+    )
+
+
+def sqlalchemy_url(address: Address, driver: str) -> str:
+    """The address as a URL for SQLAlchemy, its password included."""
+    from sqlalchemy.engine import URL  # noqa: PLC0415 - slow
+
+    query: dict[str, str | Sequence[str]] = dict(_query(address, driver))
+    port: int | None = address.port or None
+    if not address.host:
+        if port != DEFAULT_PORTS.get(address.technology) and port is not None:
+            query.setdefault("port", str(port))
+        port = None
+    bare = URL.create(
+        f"{address.technology}+{driver}",
+        host=address.host or None,
+        port=port,
+        database=address.database,
+        query=query,
+    ).render_as_string(hide_password=False)
+    if address.user is None and address.password is None:
+        return bare
+    # Quoted here, as not every SQLAlchemy 2 quotes a per cent sign.
+    password = "" if address.password is None else f":{quote(address.password, safe='')}"
+    scheme, _, rest = bare.partition("://")
+    return f"{scheme}://{quote(address.user or '', safe='')}{password}@{rest}"
+
+
+def preferred(technology: str) -> Driver | None:
+    """The driver that is most likely to be chosen, for importing it early."""
+    return next((driver for driver in DRIVERS[technology] if installed(driver.module)), None)
+
+
+def _query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
+    for name, value in address.query:
+        if address.technology != "postgresql":
+            yield name, value
+        elif driver == "asyncpg":
+            if name not in _TUNING:
+                yield ("ssl" if name == "sslmode" else name), value
+        elif name not in _ASYNCPG:
+            yield ("sslmode" if name == "ssl" else name), value
+
+
+def _beyond_asyncpg(address: Address) -> tuple[str, ...]:
+    known = _TUNING | _ASYNCPG | _ASYNCPG_ALSO
+    return tuple(name for name, _ in address.query if name not in known)

@@ -1,0 +1,229 @@
+"""What went wrong, for people: the server's own words, the revision, the file and the line.
+
+What SQLAlchemy makes of a server's error also holds the statement and its parameters, which may be anybody's data.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from inithold.dial import MISSPELT
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.redact import scrub
+
+Verdict = Literal["not yet", "rejected", "failed"]
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PG_NOT_YET = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "53300",  # too many connections
+    "55P03",  # a lock is not free
+    "57P01",  # shut down by an administrator
+    "57P02",  # crashed
+    "57P03",  # starting up, shutting down
+    "57P05",  # idle for too long
+}
+_PG_REJECTED = {"28000", "28P01", "3D000"}
+# https://mariadb.com/docs/server/reference/error-codes
+_MY_NOT_YET = {
+    1040,  # too many connections
+    1053,  # shutdown in progress
+    1203,  # too many connections of this user
+    1205,  # a lock is not free
+    1213,  # deadlock
+    2002,  # the socket is not there
+    2003,  # cannot connect
+    2006,  # gone away
+    2013,  # lost while it worked
+    2055,  # the same, newer
+}
+_MY_REJECTED = {1044, 1045, 1049, 1698}
+# libpq gives a connection that fails no code; these are its words and the server's.
+_SAYS_NOT_YET = re.compile(
+    r"connection refused|could not connect|connection reset|server closed the connection|terminating connection"
+    r"|starting up|shutting down|too many (?:clients|connections)|remaining connection slots|broken pipe"
+    r"|could not translate host name|name or service not known|temporary failure in name resolution"
+    r"|no such file or directory\s+is the server running|timeout expired|connection timed? ?out|no route to host"
+    r"|failed to resolve host|connection (?:was|is) (?:closed|lost|bad)|unexpected connection_lost|is locked",
+    re.IGNORECASE,
+)
+_SAYS_REJECTED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|(?:role|database) \"[^\"]*\" does not exist"
+    r"|access denied|unknown database",
+    re.IGNORECASE,
+)
+_UNRESOLVED = re.compile("resolve|translate host name")
+_FATAL = re.compile(r"FATAL:\s+(?P<words>[^\n]+)")
+_ASYNCPG = re.compile(r"\A<class '[\w.]+'>:\s*")
+_ROW_DATA = ("22", "23")
+"""Classes of SQLSTATE whose details quote rows."""
+
+
+class ServerError(NamedTuple):
+    """What a driver raised.
+
+    Attributes:
+        words: the server's, without statement and parameters.
+        verdict: whether trying again may help.
+    """
+
+    words: str
+    verdict: Verdict
+
+
+def server_error(error: BaseException, *, connecting: bool) -> ServerError | None:
+    """What the server, or the way to it, had to say in an exception; None where it is not about that.
+
+    Args:
+        error: what was raised.
+        connecting: whether it was while an engine connected, when some drivers raise the network's errors as they
+            are. Later, such an error may as well come from what a revision does with other services.
+    """
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - slow
+
+    lost = False
+    found: BaseException | None = None
+    for link in _chain(error):
+        if isinstance(link, DBAPIError):
+            lost = lost or link.connection_invalidated
+        elif _of_driver(link):
+            found = link  # the last one is the driver's own: adapters for asyncio stand before it
+        elif isinstance(link, ConnectionError | socket.gaierror | TimeoutError) and (connecting or found):
+            return ServerError(scrub(_words(found)) if found else _network_words(link), "not yet")
+    if found is None:
+        return None
+    words = scrub(_words(found))
+    return ServerError(words, "not yet" if lost else _verdict(found, words))
+
+
+def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | None) -> StepError:
+    """The failure of a connection to `place`."""
+    message = f"{place}: {error.words}"
+    if error.verdict == "not yet":
+        return NotYet(message, probe=probe, hint=MISSPELT if _UNRESOLVED.search(error.words) else None)
+    if error.verdict == "rejected":
+        return Rejected(message)
+    return StepFailed(message)
+
+
+def revision_error(error: BaseException, about: str) -> StepFailed:
+    """What Alembic says of the revision files or the target, in its words."""
+    cause = error.__cause__
+    # CommandError replaces what is wrong with a more general text.
+    told = str(cause) if type(cause).__module__ == "alembic.script.revision" else str(error)
+    return StepFailed(f"{about}: {told[:1].lower()}{told[1:]}")
+
+
+def at(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> str:
+    """An exception of the application's own code: `migrations/env.py:12: ModuleNotFoundError: ...`."""
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
+
+    place = place_of(error, folder, others)
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, SystemExit):
+        what = f"sys.exit({error.code!r})"
+    elif isinstance(error, SyntaxError):
+        what = f"{type(error).__name__}: {error.msg}"
+    elif isinstance(error, CommandError):
+        what = str(error)
+    else:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return scrub(f"{place}: {what}" if place else what)
+
+
+def place_of(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> str:
+    """File and line where an exception left the migration folder last, or empty."""
+    folders = [Path(folder).resolve(), *(Path(other).resolve() for other in others)]
+    if isinstance(error, SyntaxError) and error.filename and _within(error.filename, folders):
+        return f"{_short(error.filename)}:{error.lineno}"
+    for link in _chain(error):
+        frames = traceback.extract_tb(link.__traceback__)
+        for frame in reversed(frames):
+            if _within(frame.filename, folders):
+                return f"{_short(frame.filename)}:{frame.lineno}"
+    return ""
+
+
+def _within(filename: str, folders: Sequence[Path]) -> bool:
+    path = Path(filename).resolve()
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _short(filename: str) -> str:
+    path = Path(filename).resolve()
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            following = getattr(error, "orig", None)
+            following = following if isinstance(following, BaseException) else None
+            error = following or error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _of_driver(error: BaseException) -> bool:
+    module = type(error).__module__.partition(".")[0]
+    drivers = {"psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiomysql", "asyncmy", "sqlite3", "pg8000"}
+    adapter = type(error).__module__.startswith("sqlalchemy.dialects") and hasattr(error, "pgcode")
+    return module in drivers or adapter
+
+
+def _verdict(error: BaseException, words: str) -> Verdict:
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if isinstance(code, str):
+        if code in _PG_REJECTED:
+            return "rejected"
+        return "not yet" if code in _PG_NOT_YET or code.startswith("08") else "failed"
+    if error.args and isinstance(error.args[0], int):
+        number = error.args[0]
+        return "rejected" if number in _MY_REJECTED else "not yet" if number in _MY_NOT_YET else "failed"
+    text = f"{error}"
+    if _SAYS_REJECTED.search(text) or _SAYS_REJECTED.search(words):
+        return "rejected"
+    return "not yet" if _SAYS_NOT_YET.search(text) else "failed"
+
+
+def _words(error: BaseException) -> str:
+    told: Any = error
+    diagnostics = getattr(told, "diag", None)
+    primary = getattr(diagnostics, "message_primary", None)
+    detail = getattr(diagnostics, "message_detail", None) or getattr(told, "detail", None)
+    code = getattr(told, "sqlstate", None) or getattr(told, "pgcode", None) or ""
+    if not primary:
+        primary = _plain(error)
+    if detail and not code.startswith(_ROW_DATA) and "\n" not in detail.strip():
+        return f"{primary} ({detail.strip()})"
+    return str(primary)
+
+
+def _plain(error: BaseException) -> str:
+    if error.args and isinstance(error.args[0], int) and len(error.args) > 1:
+        return f"{error.args[1]} (error {error.args[0]})"
+    text = _ASYNCPG.sub("", str(error)).strip()
+    if (fatal := _FATAL.search(text)) is not None:
+        return fatal["words"]
+    return text.partition("\n")[0] or type(error).__name__
+
+
+def _network_words(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the name does not resolve"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ConnectionResetError):
+        return "connection reset"
+    return "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)

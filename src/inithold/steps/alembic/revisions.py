@@ -1,0 +1,169 @@
+"""Which revisions are pending, and what makes that impossible to say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inithold.errors import StepFailed
+from inithold.steps.alembic.failures import at, revision_error
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import RevisionStep
+    from alembic.script import Script, ScriptDirectory
+
+RELATIVE = re.compile(r"(?:\A|\w|@)[+-]\d+\Z")
+"""As Alembic has it: `+2`, `-1`, `3f2a+1`, `games@+1`."""
+_DISORDER = "the revision files cannot be put in order"
+
+
+def load(script: ScriptDirectory) -> None:
+    """Read every revision file.
+
+    Raises:
+        StepFailed: one cannot be read, two are the same, one names a parent that is not there, they go in circles.
+    """
+    from alembic.script.revision import RevisionError, RevisionMap  # noqa: PLC0415 - slow
+
+    folders = [Path(folder) for folder in script._version_locations]
+    for folder in folders:
+        if not folder.is_dir():
+            raise StepFailed(
+                f"the folder of the revision files, {folder}, does not exist",
+                hint="is it part of the image, or mounted? a project without revisions has an empty one",
+            )
+    try:
+        scripts: list[Script] = sorted(script._load_revisions(), key=lambda found: found.path)
+    except RevisionError as error:
+        raise revision_error(error, _DISORDER) from error
+    except (Exception, SystemExit) as error:
+        raise StepFailed(f"a revision file cannot be loaded: {at(error, script.dir, folders)}") from error
+    _check_references(scripts)
+    # Alembic only warns of what is refused above, and then overwrites one of two or ends in a KeyError.
+    script.revision_map = RevisionMap(lambda: scripts)
+    try:
+        script.get_heads()
+    except RevisionError as error:
+        raise revision_error(error, _DISORDER) from error
+
+
+def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[RevisionStep]:
+    """The revisions that bring a database to the target, first to last.
+
+    Args:
+        script: loaded revision files.
+        target: `head`, `heads`, a revision or the beginning of one, `branch@head`.
+        heads: where the database is; empty for one that knows no revision yet.
+
+    Raises:
+        StepFailed: the target cannot be told, or the database is ahead of it or of the files.
+    """
+    from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
+
+    wanted = targets(script, target)
+    _refuse_unknown(script, heads)
+    _refuse_ahead(script, wanted, heads)
+    try:
+        return list(script._upgrade_revs(target, heads))  # type: ignore[arg-type]
+    except (RevisionError, CommandError) as error:
+        raise revision_error(error, f"target {target}") from error
+
+
+def targets(script: ScriptDirectory, target: str) -> tuple[str, ...]:
+    """The ids of the revisions that a target means.
+
+    Raises:
+        StepFailed: it means none, or several where one is wanted.
+    """
+    from alembic.script.revision import MultipleHeads  # noqa: PLC0415 - slow
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
+
+    try:
+        return tuple(found.revision for found in script.get_revisions(target) if found is not None)
+    except CommandError as error:
+        if not isinstance(error.__cause__, MultipleHeads):
+            raise revision_error(error, f"target {target}") from error
+        heads = ", ".join(named(script.get_revision(head)) for head in error.__cause__.heads)
+        raise StepFailed(
+            f"target {target} is not one revision, as the revision files have several heads: {heads}",
+            hint="join them (alembic merge heads), or set target: heads",
+        ) from error
+
+
+def named(script: Script) -> str:
+    """A revision for people: `3f2a add users`."""
+    first = (script.doc or "").strip().partition("\n")[0]
+    return f"{script.revision} {first}" if first else str(script.revision)
+
+
+def any_in(script: ScriptDirectory) -> bool:
+    """Whether there is a revision file at all."""
+    return bool(script.get_heads())
+
+
+def _check_references(scripts: Sequence[Script]) -> None:
+    by_id: dict[str, Script] = {}
+    for script in scripts:
+        if (other := by_id.setdefault(script.revision, script)) is not script:
+            raise StepFailed(
+                f"two files have the revision {script.revision}: {other.path} and {script.path}",
+                hint="give one of them a revision of its own: alembic revision makes such ids",
+            )
+    labels = {label for script in scripts for label in script.branch_labels}
+    for script in scripts:
+        for name, known in (("down_revision", set(by_id)), ("dependencies", by_id.keys() | labels)):
+            for wanted in _several(getattr(script, name)):
+                if wanted not in known:
+                    raise StepFailed(
+                        f"{script.path}: its {name.replace('dependencies', 'depends_on')} {wanted} "
+                        "is in no revision file",
+                        hint="the file of that revision is missing: is the whole folder part of the image?",
+                    )
+
+
+def _several(revisions: str | Sequence[str] | None) -> tuple[str, ...]:
+    if revisions is None:
+        return ()
+    return (revisions,) if isinstance(revisions, str) else tuple(revisions)
+
+
+def _refuse_unknown(script: ScriptDirectory, heads: Sequence[str]) -> None:
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
+
+    for head in heads:
+        try:
+            found = script.get_revision(head)
+        except CommandError:
+            found = None
+        # Alembic takes the beginning of an id for the whole; what a database holds is whole.
+        if found is None or found.revision != head:
+            raise StepFailed(
+                f"the database is at revision {head}, which none of the revision files has: "
+                "it is ahead of them, or belongs to another project",
+                hint="bring revision files that know it; inithold never downgrades",
+            )
+
+
+def _refuse_ahead(script: ScriptDirectory, wanted: Sequence[str], heads: Sequence[str]) -> None:
+    for target in wanted:
+        for head in heads:
+            if head != target and target in _lineage(script, head):
+                raise StepFailed(
+                    f"the database is at revision {head}, which is later than the target {target}",
+                    hint="inithold never downgrades: set the target to where the database is, or to head",
+                )
+
+
+def _lineage(script: ScriptDirectory, head: str) -> Iterator[str]:
+    """What came before a revision on its own line, without what it merely depends on."""
+    todo = [head]
+    seen: set[str] = set()
+    while todo:
+        for parent in _several(script.get_revision(todo.pop()).down_revision):
+            if parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+                yield parent

@@ -1,0 +1,190 @@
+"""`alembic.upgrade`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inithold.dial import dial
+from inithold.errors import StepFailed
+from inithold.steps.address import Address, Addressed
+from inithold.steps.alembic import revisions
+from inithold.steps.alembic.driver import DRIVERS, installed, preferred
+from inithold.steps.alembic.environment import Run, Seen, answers, heads_at, uses_url
+from inithold.steps.alembic.isolation import Say, isolated
+from inithold.steps.alembic.project import Project, Source, read
+from inithold.steps.base import Change, StepContext
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import RevisionStep
+
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
+_ADDRESS = ("url", "host", "port", "user", "password", "database")
+
+
+class Upgrade(Addressed, frozen=True, kw_only=True):
+    """Bring a database schema to an Alembic revision.
+
+    Check runs the application's own `env.py`, as `alembic current` does, and lists the revisions that are pending
+    by id and message. Apply runs them, as `alembic upgrade` does, in this process: Alembic's log lines and what
+    `env.py` prints appear in the log of the step. A revision that fails leaves the database as its transaction
+    left it.
+
+    `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
+    the one in the ini file and with a driver that is installed. Where it connects to something else, the database
+    at `url` is not at the target afterwards, and the step fails and says so.
+
+    Nothing is ever downgraded: a database that is ahead of the revision files or of the target is an error. Steps
+    of this kind take turns, since Alembic's context is global to a process. When the run is stopped, the statement
+    that runs on the server is cancelled and its transaction rolled back.
+
+    Args:
+        config: path of alembic.ini, or of a pyproject.toml with a table `tool.alembic`.
+        url: the database, such as `postgresql://app:secret@db:5432/games`; without it, `env.py` finds its own.
+        host: name or address of the server, instead of `url`.
+        port: its port; the technology's own if absent.
+        user: who connects.
+        password: of the user, as it is, not percent-encoded.
+        database: name of the database.
+        target: `head`, `heads` for several, a revision or the beginning of its id, or `branch@head`.
+        name: the section of the ini file, as `alembic --name` takes it.
+        x: what `env.py` reads with `context.get_x_argument()`, as `alembic -x` takes it.
+
+    Example:
+        ```yaml
+        - id: migrate
+          uses: alembic.upgrade
+          with:
+            config: alembic.ini
+            url: ${DATABASE_URL}
+        ```
+    """
+
+    kind = "alembic.upgrade"
+    rights = "to connect and to read Alembic's version table; whatever env.py itself does"
+
+    config: str = "alembic.ini"
+    target: str = "head"
+    name: str = "alembic"
+    x: tuple[str, ...] = ()
+
+    def technologies(self) -> Sequence[str]:
+        return ("postgresql", "mysql", "sqlite")
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if any(getattr(self, field) is not None for field in _ADDRESS):
+            faults = list(super().validate())
+            yield from faults
+            if not faults and self.address().database == ":memory:":
+                yield "url", "url is a database in memory, which is gone when Alembic hangs up"
+        if not self.target.strip():
+            yield "target", "target is empty: expected head, heads or a revision"
+        elif revisions.RELATIVE.search(self.target):
+            yield "target", "a relative target cannot be checked again: expected head, heads or a revision"
+        elif self.target in ("base", "current") or ":" in self.target:
+            yield "target", f"target {self.target!r} is nothing to upgrade to: expected head, heads or a revision"
+
+    def extras(self) -> Sequence[str]:
+        address = self._address()
+        extra = None if address is None else _EXTRAS.get(address.technology)
+        if address is None or extra is None or any(installed(d.module) for d in DRIVERS[address.technology]):
+            return ("alembic",)
+        return ("alembic", extra)
+
+    def preload(self) -> None:
+        import_module("alembic.config")
+        import_module("alembic.script")
+        if (address := self._address()) is not None and (driver := preferred(address.technology)) is not None:
+            import_module(f"sqlalchemy.dialects.{address.technology}.{driver.name}")
+            import_module(driver.module)
+
+    def subject(self) -> str:
+        try:
+            address = self._address()
+        except ValueError:
+            address = None
+        return self.config if address is None else address.shown
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        with self._opened(context, quiet=True) as (project, run):
+            found = self._look(project, run)
+            changes = [_change(seen, steps, self.target, several=len(found) > 1) for seen, steps in found if steps]
+            self._refuse_other_database(project, [seen for seen, _ in found], context)
+            return changes
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again inside
+        with self._opened(context, quiet=False) as (project, run):
+            run.upgrade(lambda heads: revisions.pending(project.script, self.target, heads))
+
+    def _address(self) -> Address | None:
+        given = any(getattr(self, field) is not None for field in _ADDRESS)
+        return self.address() if given else None
+
+    @contextmanager
+    def _opened(self, context: StepContext, *, quiet: bool) -> Iterator[tuple[Project, Run]]:
+        """The project, when its server accepts connections and Alembic is ours."""
+        address = self._address()
+        if address is not None and address.probe is not None:
+            # Before anything heavy is imported: the first attempt is early, and waiting is cheap.
+            dial(*address.probe, timeout=context.remaining(5.0))
+            if address.technology == "mysql":
+                # Its drivers wait for a greeting without bound, and cannot be interrupted.
+                answers(address, context)
+        self.load()  # before our turn: it takes long
+        with isolated(context, _say(context, quiet=quiet)) as logs:
+            project = read(Source(self.config, self.name, self.target, self.x), address)
+            if not revisions.any_in(project.script):
+                context.log(f"{project.script.dir} has no revisions", level="warning")
+            yield project, Run(project, context, logs)
+
+    def _look(self, project: Project, run: Run) -> list[tuple[Seen, list[RevisionStep]]]:
+        # Connecting would make the file; a check makes nothing.
+        seen = (Seen((), None, "", None),) if _no_file_yet(project.address) else run.look()
+        return [(each, revisions.pending(project.script, self.target, each.heads)) for each in seen]
+
+    def _refuse_other_database(self, project: Project, found: Sequence[Seen], context: StepContext) -> None:
+        address = project.address
+        if address is None or _no_file_yet(address) or any(uses_url(project, seen) for seen in found):
+            return
+        heads = heads_at(project, found[0], context)
+        if all(set(heads) != set(seen.heads) for seen in found):
+            its, ours = _at(found[0].heads), _at(heads)
+            raise StepFailed(
+                f"{project.env} does not use the url it is given: "
+                f"its database is at {its}, the one at {address.shown} at {ours}",
+                hint='make env.py connect to config.get_main_option("sqlalchemy.url"), '
+                "or leave url out of the step",
+            )
+
+
+def _change(seen: Seen, steps: Sequence[RevisionStep], target: str, *, several: bool) -> Change:
+    of = f" of {seen.url.database}" if several and seen.url is not None else ""
+    count = "1 revision" if len(steps) == 1 else f"{len(steps)} revisions"
+    pending = tuple(revisions.named(step.revision) for step in steps)
+    return Change("~", f"schema{of} {_at(seen.heads)} -> {target} ({count})", pending)
+
+
+def _at(heads: Sequence[str]) -> str:
+    return ", ".join(sorted(heads)) or "(empty)"
+
+
+def _no_file_yet(address: Address | None) -> bool:
+    if address is None or address.technology != "sqlite" or any(name == "uri" for name, _ in address.query):
+        return False
+    return not Path(address.database or "").exists()
+
+
+def _say(context: StepContext, *, quiet: bool) -> Say:
+    def say(text: str, level: int) -> None:
+        if level >= logging.ERROR:
+            context.log(text, level="error")
+        elif level >= logging.WARNING:
+            context.log(text, level="warning")
+        else:
+            context.log(text, level="debug" if quiet or level < logging.INFO else "info")
+
+    return say

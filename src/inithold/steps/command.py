@@ -1,0 +1,241 @@
+"""Commands: programs and shell lines of the user's own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from inithold import child
+from inithold.errors import StepFailed
+from inithold.inert import one_line
+from inithold.redact import SECRETS, scrub
+from inithold.steps.base import Change, Step, StepContext
+
+Command = list[str] | str
+Level = Literal["debug", "info"]
+_NOT_RUN = (126, 127)
+"""What a shell exits with where a command cannot be run or is not found (POSIX, XCU 2.8.2)."""
+_SHOWN = 100
+_OUT_OF_MEMORY = (
+    "SIGKILL from elsewhere is often the kernel's, out of memory: look at the container's memory limit"
+)
+
+
+class Run(Step, frozen=True, kw_only=True):
+    """Run a command; its exit code 0 is success.
+
+    With `unless` or `creates` it runs only where it is needed, and is asked again afterwards. Without either it
+    cannot be checked: it runs in every run and must be safe to repeat.
+
+    Its output goes into the log line by line as it comes. Its standard input is empty. It gets this process's
+    environment and `TRACEPARENT`. When its time is up or the run is cancelled, the command and every process of
+    its group get SIGTERM, and SIGKILL 3 s later. A failure is tried again only where the plan sets `retry`.
+
+    Args:
+        run: the command: a list of program and arguments, or a line for `/bin/sh -c`.
+        cwd: the folder it runs in; this process's own if absent.
+        env: further variables for it. Values of variables named like secrets are treated as such.
+        unless: a command that tells, by exit code 0, that nothing is to be done; any other up to 125 says that the
+            command is needed. 126, 127 and a signal are errors.
+        creates: a path; where it exists, nothing is to be done. Relative to `cwd`.
+
+    Example:
+        ```yaml
+        - id: seed
+          uses: command.run
+          with:
+            run: [python, -m, app.seed]
+            unless: [python, -m, app.seed, --check]
+        ```
+    """
+
+    kind = "command.run"
+    retries_failures = True
+    rights = "those of the `unless` command"
+
+    run: Command
+    cwd: str | None = None
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    unless: Command | None = None
+    creates: str | None = None
+
+    def __post_init__(self) -> None:
+        SECRETS.add_environment(self.env)
+        for word in (*_words(self.run), *_words(self.unless or "")):
+            _learn(word)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for field, command in (("run", self.run), ("unless", self.unless)):
+            if command is not None and _is_empty(command):
+                yield field, "expected a command: a list of program and arguments, or a line for the shell"
+            if command is not None and any("\0" in part for part in command):
+                yield field, "holds a NUL character, which no command can"
+        for name, value in self.env.items():
+            if not name or "=" in name or "\0" in name + value:
+                yield "env", f"{name!r} cannot be a variable: a name has no =, and neither name nor value a NUL"
+        if self.unless is not None and self.creates is not None:
+            yield "creates", "give either unless or creates, not both"
+        for field, path in (("cwd", self.cwd), ("creates", self.creates)):
+            if path is not None and (not path or "\0" in path):
+                yield field, "expected a path"
+
+    @property
+    def verifiable(self) -> bool:
+        return self.unless is not None or self.creates is not None
+
+    def subject(self) -> str:
+        return _shown(self.run)
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        if self.creates is not None:
+            there = os.path.exists(Path(self.cwd or "", self.creates))  # noqa: PTH110 - never raises
+            return () if there else (Change("+", one_line(self.creates)),)
+        if self.unless is None:
+            return (Change("?", "runs each time"),)
+        return () if self._guard_holds(context, self.unless) else (Change("+", f"run {self.subject()}"),)
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
+        ended = self._started(self.run, context)
+        if ended.code != 0:
+            raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code))
+
+    def _guard_holds(self, context: StepContext, guard: Command) -> bool:
+        ended = _run(guard, context, self.cwd, self._environment(context), level="debug")
+        if ended.code < 0 or ended.code in _NOT_RUN:
+            raise StepFailed(
+                f"unless ({_shown(guard)}) {_how(ended.code)}{ended.told()}",
+                hint=_hint(ended.code)
+                or "a guard exits 0 where nothing is to be done and 1 where the command is needed",
+            )
+        return ended.code == 0
+
+    def _started(self, command: Command, context: StepContext) -> child.Ended:
+        return _run(command, context, self.cwd, self._environment(context), level="info")
+
+    def _environment(self, context: StepContext) -> dict[str, str]:
+        return {**context.environ, **self.env}
+
+
+class PassedThrough(Run, frozen=True, kw_only=True):
+    """The command of `inithold run -- COMMAND`: its input and outputs are this process's own, byte for byte."""
+
+    takes_terminal = True
+
+    def _started(self, command: Command, context: StepContext) -> child.Ended:
+        environment = self._environment(context)
+        try:
+            return child.run_passed_through(_arguments(command), context, cwd=self.cwd, env=environment)
+        except OSError as error:
+            raise _not_started(command, self.cwd, environment, error) from error
+
+
+def _run(
+    command: Command, context: StepContext, cwd: str | None, environment: Mapping[str, str], *, level: Level
+) -> child.Ended:
+    def say(line: str) -> None:
+        context.log(line, level=level)
+
+    try:
+        return child.run(_arguments(command), context, cwd=cwd, env=environment, say=say)
+    except OSError as error:
+        raise _not_started(command, cwd, environment, error) from error
+
+
+def _arguments(command: Command) -> list[str]:
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else command
+
+
+def _words(command: Command) -> Sequence[str]:
+    return command.split() if isinstance(command, str) else command
+
+
+def _learn(word: str) -> None:
+    """Learn what is secret in an argument: the password of a URL, and variables that are set there."""
+    if "://" in word:
+        SECRETS.add_url(word.strip("'\""))
+    name, equals, value = word.partition("=")
+    if equals and name.lstrip("-").replace("_", "").replace("-", "").isalnum():
+        SECRETS.add_environment({name: value.strip("'\"")})
+
+
+def _is_empty(command: Command) -> bool:
+    return not (command if isinstance(command, str) else "".join(command[:1])).strip()
+
+
+def _shown(command: Command) -> str:
+    # Each by itself: quoting may take a secret apart.
+    text = one_line(command if isinstance(command, str) else shlex.join(map(scrub, command)))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was killed by {_name(-code)}"
+    # A shell says so of what it ran.
+    of_child = f" (what it ran was killed by {_name(code - 128)})" if code > 128 and _name(code - 128) else ""
+    return f"exited {code}{of_child}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}" if 0 < number < signal.NSIG else ""
+
+
+def _hint(code: int) -> str | None:
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return _OUT_OF_MEMORY
+    if code == 127:
+        return "127 is the shell's word for a command that is not found: check its name and PATH"
+    if code == 126:
+        return "126 is the shell's word for a command that cannot be run: check that it is an executable file"
+    return None
+
+
+def _not_started(command: Command, cwd: str | None, environment: Mapping[str, str], error: OSError) -> StepFailed:
+    program = _arguments(command)[0]
+    if cwd is not None and not Path(cwd).is_dir():
+        return StepFailed(f"cannot run {_shown(command)}: its cwd {cwd} is not a folder")
+    found = (
+        str(Path(cwd or "", program)) if "/" in program else shutil.which(program, path=environment.get("PATH"))
+    )
+    name = one_line(program, _SHOWN)
+    if isinstance(error, FileNotFoundError) and found and Path(found).is_file():
+        return StepFailed(
+            f"cannot run {name}: the interpreter that its first line names does not exist",
+            hint="install that interpreter; a file with Windows line ends names one that never exists",
+        )
+    if isinstance(error, FileNotFoundError):
+        where = "no such file" if "/" in program else "not found"
+        return StepFailed(f"cannot run {name}: {where}", hint=_where_hint(program, environment))
+    if isinstance(error, PermissionError):
+        is_folder = found is not None and Path(found).is_dir()
+        return StepFailed(
+            f"cannot run {name}: {'it is a folder' if is_folder else 'permission denied'}",
+            hint=None
+            if is_folder
+            else "make it executable (chmod +x), or run it with its interpreter: [sh, script.sh]",
+        )
+    if error.errno == errno.ENOEXEC:
+        return StepFailed(
+            f"cannot run {name}: not a program of this machine",
+            hint="a script needs a first line such as #!/bin/sh; a program must be made for this processor",
+        )
+    return StepFailed(f"cannot run {name}: {error.strerror}")
+
+
+def _where_hint(program: str, environment: Mapping[str, str]) -> str:
+    if " " in program.strip():
+        return "a list has one entry for each argument; for a line for the shell give a text instead of a list"
+    if "/" in program:
+        return "relative paths start at cwd, or at the folder inithold runs in"
+    return f"it is looked for in PATH: {environment.get('PATH', 'which is not set')}"

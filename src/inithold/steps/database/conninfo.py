@@ -1,0 +1,131 @@
+"""From the URL of a PostgreSQL to the parameters of libpq.
+
+Parameters of libpq in the query of the URL are handed on; they are listed at
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+Others are meant for the application's own driver and are left out, but for what says "with TLS" in the words of
+other drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from inithold.steps.address import DEFAULT_PORTS, Address
+
+_LIBPQ = """
+application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation
+gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle keepalives_interval krbsrvname
+load_balance_hosts max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer
+oauth_scope options passfile password port require_auth requirepeer require_peer scram_client_key
+scram_server_key service servicefile ssl_max_protocol_version ssl_min_protocol_version sslcert sslcertmode
+sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni
+target_session_attrs tcp_user_timeout user
+"""
+LIBPQ = frozenset(_LIBPQ.split())
+# What else URLs of PostgreSQL carry: for asyncpg, psycopg2, SQLAlchemy, Prisma, JDBC, pgx.
+_OTHERS = """
+async_fallback cached_statements command_timeout connection_limit currentSchema default_query_exec_mode
+isolation_level json_deserializer json_serializer loggerLevel max_cached_statement_lifetime
+max_cacheable_statement_size max_overflow pgbouncer plugin pool_max_conns pool_min_conns pool_pre_ping
+pool_recycle pool_size pool_timeout prepareThreshold prepared_statement_cache_size prepared_statement_name_func
+reWriteBatchedInserts schema search_path serverVersion server_settings socketTimeout socket_timeout ssl
+sslaccept sslfactory sslidentity statement_cache_size statement_timeout stringtype timeout unicode_results
+use_native_hstore version
+"""
+OTHERS = frozenset(_OTHERS.split())
+_SSL = {
+    "true": "require",
+    "1": "require",
+    "false": "disable",
+    "0": "disable",
+    **{mode: mode for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")},
+}
+SILENCE = 30
+"""Seconds without a sign of life after which a connection counts as lost; the system's own is two hours."""
+
+
+class Place(NamedTuple):
+    """One of the places where the server may be.
+
+    Attributes:
+        shown: for people.
+        target: host and port for a bare TCP connection, None for a socket file.
+        parameters: of libpq, for this place alone.
+    """
+
+    shown: str
+    target: tuple[str, int] | None
+    parameters: Mapping[str, str]
+
+
+def faults(address: Address) -> Iterator[str]:
+    """What is wrong with the query of the URL: a parameter that looks like one of libpq's and is not."""
+    for name, value in address.query:
+        if name in LIBPQ or name in OTHERS:
+            if name == "ssl" and value.lower() not in _SSL:
+                yield f"url has ssl={value}: expected true, false or one of sslmode's values"
+            continue
+        import difflib  # noqa: PLC0415 - only for what is likely a fault
+
+        close = difflib.get_close_matches(name.lower(), LIBPQ, n=1, cutoff=0.8)
+        if close:
+            yield f"url has an unknown parameter {name!r}: did you mean {close[0]!r}?"
+
+
+def parameters(address: Address, application_name: str, silence: int = SILENCE) -> dict[str, str]:
+    """The parameters of libpq that an address stands for, host and port as they were given.
+
+    Args:
+        address: of technology `postgresql`.
+        application_name: how the server's views name us, unless the address says otherwise.
+        silence: seconds without a sign of life after which the connection counts as lost.
+    """
+    given = {
+        "host": address.host,
+        "port": str(address.port) if address.host or address.port != DEFAULT_PORTS["postgresql"] else "",
+        "user": address.user or "",
+        "password": address.password or "",
+        "dbname": address.database or "",
+    }
+    given |= {name: value for name, value in address.query if name in LIBPQ}
+    query = dict(address.query)
+    if "ssl" in query and "sslmode" not in query:
+        given["sslmode"] = _SSL.get(query["ssl"].lower(), query["ssl"])
+    ours = {
+        "fallback_application_name": application_name,
+        "keepalives_idle": str(max(1, silence // 2)),
+        "keepalives_interval": str(max(1, silence // 6)),
+        "keepalives_count": "3",
+        "tcp_user_timeout": str(silence * 1000),
+    }
+    return ours | {name: value for name, value in given.items() if value} | {"client_encoding": "UTF8"}
+
+
+def places(given: Mapping[str, str]) -> list[Place]:
+    """The places to try, in order, as libpq takes apart `host=a,b` and `port=1,2`."""
+    if "service" in given:
+        return [Place(f"service {given['service']}", None, {})]
+    hosts = given.get("host", "").split(",")
+    addresses = given.get("hostaddr", "").split(",")
+    ports = given.get("port", "").split(",")
+    count = max(len(hosts), len(addresses))
+    return [_place(_nth(hosts, at), _nth(addresses, at), _nth(ports, at)) for at in range(count)]
+
+
+def _nth(values: list[str], at: int) -> str:
+    # One port is the port of every host.
+    return values[at] if at < len(values) else values[0] if len(values) == 1 else ""
+
+
+def _place(host: str, address: str, port: str) -> Place:
+    target = address or host
+    number = int(port) if port.isascii() and port.isdigit() and int(port) < 65536 else DEFAULT_PORTS["postgresql"]
+    given = {"host": host, "hostaddr": address, "port": port}
+    if not target:
+        return Place("postgresql", None, given)
+    # A path, or a name in Linux's abstract namespace.
+    if target.startswith(("/", "@")):
+        return Place(f"{target}/.s.PGSQL.{number}", None, given)
+    shown = host or address
+    return Place(f"[{shown}]:{number}" if ":" in shown else f"{shown}:{number}", (target, number), given)

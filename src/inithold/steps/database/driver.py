@@ -1,0 +1,116 @@
+"""What a step asks of a database, whichever it is, and the choice of the driver that can.
+
+Drivers are modules of this package: `postgresql`, `mysql` and `sqlite`. Importing one is cheap; what is heavy is
+imported once a bare TCP connection has shown that somebody is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+from inithold.steps.address import Address
+from inithold.steps.base import StepContext
+from inithold.steps.database.script import Script
+
+TECHNOLOGIES = ("postgresql", "mysql", "sqlite")
+EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
+ANSWER_WITHIN = 10.0
+"""Seconds that a server may take to connect, and to answer a question of ours (not of the user's)."""
+
+
+class Bounds(Protocol):
+    """The part of `StepContext` that connections need."""
+
+    def remaining(self, most: float) -> float:
+        """Seconds until the time is up, at most `most`."""
+
+    def check_cancelled(self) -> None:
+        """Raise `Interrupted` if told to stop."""
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
+        """While the returned context is open, being told to stop calls `action`, from another thread."""
+
+
+class CatalogRow(NamedTuple):
+    """A column of a table or view that has one of the names asked for, in whatever case.
+
+    Attributes:
+        schema: where the table is.
+        table: its name as stored.
+        visible: whether its name alone finds it.
+        column: name as stored; None for a table without columns.
+    """
+
+    schema: str
+    table: str
+    visible: bool
+    column: str | None
+
+
+class Answer(NamedTuple):
+    """What a guard says.
+
+    Attributes:
+        holds: whether its query returned a row.
+        because: why it could not be asked, in the server's words: what it asks for does not exist yet.
+    """
+
+    holds: bool
+    because: str = ""
+
+
+class Session(Protocol):
+    """A connection for one check or one apply.
+
+    Every method may raise `NotYet`, `StepFailed` and `Interrupted`, with messages for people.
+    """
+
+    folds_tables: bool
+    """Whether `Users` and `users` are the same table."""
+    folds_columns: bool
+    """Whether `Email` and `email` are the same column."""
+
+    def answer(self) -> None:
+        """Have a query answered."""
+
+    def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
+        """Look up tables and views by their bare names, in every schema."""
+
+    def ask(self, query: str) -> Answer:
+        """Ask a guard, in a transaction that cannot write."""
+
+    def run(self, script: Script, unless: str | None) -> None:
+        """Run a script in one transaction, then its guard, and commit where that holds."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+@contextmanager
+def session(address: Address, context: StepContext, *, create: bool = False) -> Iterator[Session]:
+    """Connect, and hang up at the end.
+
+    Args:
+        address: of the database.
+        context: of the step.
+        create: whether a file that does not exist is made.
+
+    Raises:
+        NotYet: the server is not up, or not for us yet.
+        Rejected: the server says no to the password, the role or the database.
+        StepFailed: TLS or a parameter of the URL is wrong.
+    """
+    driver = import_module(f"inithold.steps.database.{address.technology}")
+    opened: Session = driver.open_session(address, context, create=create)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def preload(address: Address) -> None:
+    """Import what connecting to the address will need."""
+    import_module(f"inithold.steps.database.{address.technology}").preload()

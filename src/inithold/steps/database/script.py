@@ -1,0 +1,219 @@
+"""SQL scripts: where their statements are, and what in them only an interactive client understands.
+
+Servers take scripts apart themselves (SQLite's own `complete_statement` does it for SQLite). The scanner here
+is for people: it finds lines for messages and what no server could run, before anything is contacted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+_LONGEST = 200
+"""Words of a statement that are looked at."""
+_COMMENT = r"(?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) ) |"
+# MySQL's dashes need a space behind them, and it runs what stands in /*! ... */.
+_MYSQL_COMMENT = r"(?P<comment> --(?=\s|\Z)[^\n]* | \#[^\n]* | /\*(?!M?!).*?(?:\*/|\Z) ) |"
+_SHARED = r"""
+  (?P<end> ; )
+| (?P<open> \( )
+| (?P<close> \) )
+| (?P<space> \s+ )
+"""
+_TOKENS = {
+    "postgresql": r"""
+  (?P<string> \b[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z)
+            | \$(?P<tag>[^\W\d]\w*)?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z) )
+|"""
+    + _COMMENT
+    + _SHARED
+    + r"| (?P<word> \w[\w$]* ) | (?P<other> [^\w\s;()'\"$`\[/\#-]+ | . )",
+    "mysql": r"""
+  (?P<string> '(?:[^'\\]|\\.|'')*(?:'|\Z) | "(?:[^"\\]|\\.|"")*(?:"|\Z) | `(?:[^`]|``)*(?:`|\Z) )
+|"""
+    + _MYSQL_COMMENT
+    + _SHARED
+    + r"| (?P<word> [\w$]+ ) | (?P<other> [^\w\s;()'\"$`\[/\#-]+ | . )",
+    "sqlite": r"""
+  (?P<string> '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z) | `(?:[^`]|``)*(?:`|\Z) | \[[^\]]*(?:\]|\Z) )
+|"""
+    + _COMMENT
+    + _SHARED
+    + r"| (?P<word> \w+ ) | (?P<other> [^\w\s;()'\"$`\[/\#-]+ | . )",
+}
+_NESTED = re.compile(r"/\*|\*/")
+_OWN_BEGIN = re.compile(r"(?:BEGIN|START)(?: (?:WORK|TRANSACTION|DEFERRED|IMMEDIATE|EXCLUSIVE))*\Z", re.IGNORECASE)
+# What a dump says before it begins.
+_SETTING = re.compile(r"(?:SET|PRAGMA)\b", re.IGNORECASE)
+_OWN_COMMIT = re.compile(r"(?:COMMIT|END)(?: (?:WORK|TRANSACTION))?\Z", re.IGNORECASE)
+_COPY = re.compile(r"COPY\b.*\b(?:FROM STDIN|TO STDOUT)\b", re.IGNORECASE)
+_BODY = {
+    "postgresql": re.compile(r"\bBEGIN ATOMIC\b", re.IGNORECASE),
+    "mysql": re.compile(r"\bCREATE\b.*\b(?:PROCEDURE|FUNCTION|TRIGGER|EVENT)\b", re.IGNORECASE),
+    "sqlite": re.compile(r"\bCREATE\b.*\bTRIGGER\b", re.IGNORECASE),
+}
+_CLIENT_WORDS = {"mysql": re.compile(r"(?:DELIMITER|SOURCE) ", re.IGNORECASE)}
+
+
+class Statement(NamedTuple):
+    """A piece of a script that ends with a semicolon of its own.
+
+    Attributes:
+        start: where its first word begins.
+        end: behind its semicolon.
+        words: its text without comments and strings, one space between words.
+    """
+
+    start: int
+    end: int
+    words: str
+
+
+class Script:
+    """A text of SQL statements.
+
+    Args:
+        text: the statements, separated by semicolons.
+        name: what people call it: a path, or `sql`.
+        technology: whose SQL it is.
+    """
+
+    def __init__(self, text: str, name: str, technology: str) -> None:
+        self.text = text
+        self.name = name
+        self.technology = technology
+
+    @cached_property
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements, as far as semicolons tell them apart (see `exact`)."""
+        return tuple(self._scan())
+
+    @property
+    def exact(self) -> bool:
+        """Whether no semicolon can stand inside a statement: bodies of functions have their own."""
+        body = _BODY[self.technology]
+        return not any(body.search(statement.words) for statement in self.statements)
+
+    @property
+    def count(self) -> int | None:
+        """How many statements there are, None where that is hard to tell."""
+        return len(self.statements) if self.exact else None
+
+    def problems(self) -> Iterator[str]:
+        """What only an interactive client could run."""
+        if not self.statements:
+            yield f"{self.name} holds no statement"
+        for statement in self.statements:
+            line = self.line(statement.start)
+            if statement.words.startswith("\\") and self.technology == "postgresql":
+                yield f"{self.name}, line {line}: a command of psql, not SQL; {_USE_CLIENT['postgresql']}"
+                return
+            if _COPY.match(statement.words) and self.technology == "postgresql":
+                # Its data follow, in no way SQL: nothing below can be read.
+                yield f"{self.name}, line {line}: COPY from or to the client; {_USE_CLIENT['postgresql']}"
+                return
+            if (client := _CLIENT_WORDS.get(self.technology)) and client.match(statement.words):
+                yield f"{self.name}, line {line}: a command of the mysql client, not SQL; {_USE_CLIENT['mysql']}"
+                return
+            if statement.words.startswith(".") and self.technology == "sqlite":
+                yield f"{self.name}, line {line}: a command of the sqlite3 shell, not SQL; {_USE_CLIENT['sqlite']}"
+                return
+
+    def without_own_transaction(self) -> Script:
+        """The script without a BEGIN at its start and a COMMIT at its end; every place stays what it was."""
+        first = next((one for one in self._scan() if not _SETTING.match(one.words)), None)
+        if first is None or not _OWN_BEGIN.match(first.words):
+            return self
+        last = self.statements[-1]
+        if not _OWN_COMMIT.match(last.words):
+            return self
+        text = _blank(_blank(self.text, first), last)
+        return Script(text, self.name, self.technology)
+
+    def packed(self) -> Script:
+        """The script without what stands between statements, such as a lonely semicolon; places stay the same."""
+        pieces, at = [], 0
+        for statement in self.statements:
+            pieces += [_spaces(self.text[at : statement.start]), self.text[statement.start : statement.end]]
+            at = statement.end
+        return Script("".join(pieces), self.name, self.technology)
+
+    def line(self, offset: int) -> int:
+        """The 1-based line of an offset."""
+        return self.text.count("\n", 0, offset) + 1
+
+    def place(self, offset: int) -> str:
+        """An offset for people: `seed.sql, line 3, column 7`."""
+        column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        return f"{self.name}, line {self.line(offset)}, column {column}"
+
+    def nth(self, number: int) -> str:
+        """A statement for people, counted from 1: `seed.sql, statement 3 (line 12)`."""
+        line = ""
+        if self.exact and 0 < number <= len(self.statements):
+            line = f" (line {self.line(self.statements[number - 1].start)})"
+        return f"{self.name}, statement {number}{line}"
+
+    def _scan(self) -> Iterator[Statement]:
+        pattern = _compiled(self.technology)
+        words: list[str] = []
+        start, depth, at = -1, 0, 0
+        while at < len(self.text):
+            token = pattern.match(self.text, at)
+            assert token is not None  # noqa: S101 - the last alternative takes any character
+            kind, at = token.lastgroup, token.end()
+            if kind == "space":
+                continue
+            if kind == "comment":
+                at = self._end_of_comment(token.start(), at)
+                continue
+            if kind == "end" and depth == 0:
+                if start >= 0:
+                    yield Statement(start, at, _joined(words))
+                words, start = [], -1
+                continue
+            start = token.start() if start < 0 else start
+            depth = max(0, depth + (kind == "open") - (kind == "close"))
+            if len(words) < _LONGEST:
+                words.append("''" if kind == "string" else token.group())
+        if start >= 0:
+            yield Statement(start, len(self.text), _joined(words))
+
+    def _end_of_comment(self, start: int, end: int) -> int:
+        # PostgreSQL's comments nest.
+        if self.technology != "postgresql" or not self.text.startswith("/*", start):
+            return end
+        depth = 0
+        for mark in _NESTED.finditer(self.text, start):
+            depth += 1 if mark.group() == "/*" else -1
+            if depth == 0:
+                return mark.end()
+        return len(self.text)
+
+
+_USE_CLIENT = {
+    "postgresql": "run it with psql, in a command.run step",
+    "mysql": "run it with mysql, in a command.run step",
+    "sqlite": "run it with sqlite3, in a command.run step",
+}
+_PATTERNS: dict[str, re.Pattern[str]] = {}
+
+
+def _compiled(technology: str) -> re.Pattern[str]:
+    if technology not in _PATTERNS:
+        _PATTERNS[technology] = re.compile(_TOKENS[technology], re.VERBOSE | re.DOTALL)
+    return _PATTERNS[technology]
+
+
+def _joined(words: list[str]) -> str:
+    return re.sub(r" ?([.\\]) ?", r"\1", " ".join(words))
+
+
+def _blank(text: str, statement: Statement) -> str:
+    return text[: statement.start] + _spaces(text[statement.start : statement.end]) + text[statement.end :]
+
+
+def _spaces(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)

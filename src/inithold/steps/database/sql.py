@@ -1,0 +1,114 @@
+"""database.sql"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from inithold.errors import StepFailed
+from inithold.steps.base import Change, StepContext
+from inithold.steps.database import driver
+from inithold.steps.database.kinds import Database
+from inithold.steps.database.script import Script
+
+
+class Sql(Database, frozen=True, kw_only=True):
+    """Run SQL statements in one transaction, unless a query returns a row.
+
+    The statements are rolled back whole where one fails or the run is cancelled; a BEGIN at their start and a
+    COMMIT at their end are left out. MySQL commits before and after each CREATE, ALTER, DROP and TRUNCATE of
+    its own accord: what came before such a statement stays. Statements that cannot run in a transaction (CREATE
+    DATABASE, VACUUM), commands of psql, mysql and sqlite3, and COPY from the client belong into a `command.run`
+    step.
+
+    With `unless` the step is checked by that query, in a transaction that cannot write: a row means that
+    nothing is to be done. It is asked again after the statements, before they are committed: where it still
+    returns no row they are rolled back and the step fails. A guard that asks for a table that does not exist
+    yet does not hold.
+
+    Without `unless` nothing can be checked: the statements run each time, and must stand that.
+
+    Args:
+        url: as of `database.ready`.
+        host: name or address of a PostgreSQL server, instead of `url`.
+        port: its port, 5432 if absent.
+        user: who connects.
+        password: of the user, as it is.
+        database: name of the database.
+        sql: the statements.
+        file: path of a file of statements in UTF-8, instead of `sql`; relative paths start at the working
+            directory.
+        unless: a query; the step holds where it returns a row.
+
+    Example:
+        ```yaml
+        - id: seed
+          uses: database.sql
+          with:
+            url: ${DATABASE_URL}
+            file: seed.sql
+            unless: SELECT 1 FROM users WHERE name = 'admin'
+        ```
+    """
+
+    kind = "database.sql"
+    rights = "to connect to the database and read what `unless` asks for"
+
+    sql: str | None = None
+    file: str | None = None
+    unless: str | None = None
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        found = list(super().validate())
+        yield from found
+        if self.unless is not None and not self.unless.strip():
+            yield "unless", "unless is empty"
+        if (self.sql is None) == (self.file is None):
+            yield "sql", "give either sql or file" if self.sql is None else "give either sql or file, not both"
+            return
+        field = "sql" if self.file is None else "file"
+        try:
+            text = self._text()
+        except StepFailed as error:
+            yield field, error.message
+            return
+        if not found:
+            yield from ((field, problem) for problem in self._script(text).problems())
+
+    @property
+    def verifiable(self) -> bool:
+        return self.unless is not None
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        if self.unless is None:
+            return [Change("?", self._label())]
+        with driver.session(self.address(), context) as session:
+            answer = session.ask(self.unless)
+        if answer.holds:
+            return ()
+        return [Change("+", self._label(), (f"unless: {answer.because}",) if answer.because else ())]
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
+        script = self._script(self._text())
+        with driver.session(self.address(), context, create=True) as session:
+            session.run(script, self.unless)
+
+    def _script(self, text: str) -> Script:
+        return Script(text, self.file or "sql", self.address().technology)
+
+    def _text(self) -> str:
+        if self.file is None:
+            return self.sql or ""
+        try:
+            return Path(self.file).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise StepFailed(f"{self.file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise StepFailed(f"{self.file}: not UTF-8 text (byte {error.start})") from error
+
+    def _label(self) -> str:
+        if self.file is not None:
+            return f"sql {self.file}"
+        # Not the text itself: a literal in it may be a secret that nobody has told us.
+        count = self._script(self.sql or "").count
+        return "sql" if count is None else f"sql of {count} statement{'' if count == 1 else 's'}"

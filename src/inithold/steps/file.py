@@ -1,0 +1,74 @@
+"""Files that must be there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from inithold.errors import NotYet, StepFailed
+from inithold.steps.base import Change, Step, StepContext
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_NEVER = {
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ELOOP: "symbolic links lead in a circle",
+}
+
+
+class Ready(Step, frozen=True, kw_only=True):
+    """Wait until a file or folder exists.
+
+    A symbolic link counts once what it points to exists. What is in the file is not looked at: let its
+    writer write beside it and rename.
+
+    Args:
+        path: of the file or folder; relative paths start at the working directory.
+
+    Example:
+        ```yaml
+        - id: certificates
+          uses: file.ready
+          with: {path: /certs/server.pem}
+        ```
+    """
+
+    kind = "file.ready"
+    looks_only = True
+    waits = True
+    default_timeout = 600.0
+    rights = "to search the folders above the path"
+
+    path: str
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if not self.path or "\0" in self.path:
+            yield "path", "expected the path of a file or folder"
+
+    def subject(self) -> str:
+        return self.path
+
+    def check(self, context: StepContext) -> Sequence[Change]:  # noqa: ARG002 - the interface's
+        path = Path(self.path)
+        try:
+            path.stat()
+        except PermissionError as error:
+            raise StepFailed(
+                f"{self.path}: permission denied",
+                hint=f"let user {os.geteuid()} search the folders above it",
+            ) from error
+        except OSError as error:
+            if error.errno in _NEVER:
+                raise StepFailed(f"{self.path}: {_NEVER[error.errno]}") from error
+            if error.errno in _ABSENT:
+                raise NotYet(_absent(path)) from error
+            # A network file system that is away.
+            raise NotYet(f"{self.path}: {error.strerror}") from error
+        return ()
+
+
+def _absent(path: Path) -> str:
+    if path.is_symlink():
+        return f"{path} is a symbolic link to {path.readlink()}, which does not exist"
+    return f"{path} does not exist"

@@ -1,0 +1,149 @@
+"""The manual page of a step kind, made of its class: docstring, fields, types, defaults, rights."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from inithold.duration import Duration, short
+from inithold.steps.base import Step
+
+_SECTION = re.compile(r"^(Args|Example|Raises|Returns):\s*$", re.MULTILINE)
+_ENTRY = re.compile(r"^(\w+): ", re.MULTILINE)
+
+
+class Field(NamedTuple):
+    """One field of a kind, as a plan's `with` takes it."""
+
+    name: str
+    type: str
+    default: str | None
+    meaning: str
+
+
+class Page(NamedTuple):
+    """What is to be known of a kind."""
+
+    kind: str
+    summary: str
+    description: str
+    fields: Sequence[Field]
+    example: str
+    facts: Sequence[tuple[str, str]]
+
+    def text(self) -> str:
+        """The page for a terminal."""
+        parts = [f"{self.kind}: {self.summary}", self.description, "Fields:", *map(_field_text, self.fields)]
+        parts += [f"{name}: {value}" for name, value in self.facts]
+        if self.example:
+            parts += ["Example:", _indent(self.example)]
+        return "\n\n".join(part for part in parts if part)
+
+
+def page(kind: type[Step]) -> Page:
+    """Read the manual page off a kind's class.
+
+    Args:
+        kind: the class.
+    """
+    head, sections = _sections(inspect.getdoc(kind) or "")
+    summary, _, description = head.partition("\n\n")
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Step) and base.__doc__:
+            meanings |= _entries(_sections(inspect.cleandoc(base.__doc__))[1].get("Args", ""))
+    hints = get_type_hints(kind, include_extras=True)
+    fields = [
+        Field(field.encode_name, type_name(hints[field.name]), _default(field), meanings.get(field.name, ""))
+        for field in msgspec.structs.fields(kind)
+    ]
+    return Page(
+        kind.kind,
+        " ".join(summary.split()),
+        description.strip(),
+        fields,
+        sections.get("Example", ""),
+        _facts(kind),
+    )
+
+
+def type_name(wanted: Any) -> str:
+    """A type in the words of a plan: `text`, `list of text`, `duration`."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Annotated:
+        return type_name(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(type_name(option) for option in arguments if option is not type(None)))
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin in (list, tuple, dict):
+        return f"{_COLLECTIONS[origin]} of {type_name(arguments[-1 if origin is dict else 0])}"
+    return _plain_name(wanted)
+
+
+_COLLECTIONS = {list: "list", tuple: "list", dict: "mapping"}
+_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Any: "anything",
+}
+
+
+def _plain_name(wanted: Any) -> str:
+    if isinstance(wanted, type) and issubclass(wanted, Duration):
+        return "duration"
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        return f"mapping ({', '.join(field.encode_name for field in msgspec.structs.fields(wanted))})"
+    return _NAMES.get(wanted, getattr(wanted, "__name__", str(wanted)))
+
+
+def _facts(kind: type[Step]) -> list[tuple[str, str]]:
+    facts = [("Rights that its check needs", kind.rights)] if kind.rights else []
+    if kind.looks_only:
+        facts.append(("Changes", "nothing: it only looks"))
+    timeout = kind.default_timeout
+    facts.append(("Timeout unless the plan says otherwise", short(timeout) if timeout else "none"))
+    return facts
+
+
+def _sections(text: str) -> tuple[str, dict[str, str]]:
+    pieces = _SECTION.split(text)
+    named = {pieces[at]: inspect.cleandoc(pieces[at + 1].strip("\n")) for at in range(1, len(pieces), 2)}
+    return pieces[0].strip(), named
+
+
+def _entries(text: str) -> dict[str, str]:
+    pieces = _ENTRY.split(text)
+    return {pieces[at]: " ".join(pieces[at + 1].split()) for at in range(1, len(pieces), 2)}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str | None:
+    if field.required:
+        return None
+    if field.default_factory is not msgspec.NODEFAULT:
+        return _shown(field.default_factory())
+    return _shown(field.default)
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ("", (), [], {}):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _field_text(field: Field) -> str:
+    default = "required" if field.default is None else f"default: {field.default}"
+    return f"  {field.name}  ({field.type}; {default})\n{_indent(field.meaning or '-', '      ')}"
+
+
+def _indent(text: str, by: str = "  ") -> str:
+    return "\n".join(f"{by}{line}" if line else line for line in text.splitlines())

@@ -1,0 +1,173 @@
+"""Calls the user's functions: their arguments, their coroutines, their answers, their failures."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Literal
+
+from inithold.capture import capturing, suspended
+from inithold.errors import StepError, StepFailed
+from inithold.steps.base import Change, StepContext
+from inithold.steps.python.loading import ImportFailed, described, name_of, place_of
+
+_OPS: Mapping[str, Literal["+", "~", "!"]] = {"+ ": "+", "~ ": "~", "! ": "!"}
+_SEE_TRACEBACK = "--log-level debug shows the traceback"
+
+
+class _QuietContext:
+    """The step's context as the user's function gets it: what it logs is not captured a second time."""
+
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+
+    @property
+    def step_id(self) -> str:
+        return self._context.step_id
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return self._context.environ
+
+    def log(self, text: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
+        with suspended():
+            self._context.log(text, level=level)
+
+    def remaining(self, most: float) -> float:
+        return self._context.remaining(most)
+
+    def check_cancelled(self) -> None:
+        self._context.check_cancelled()
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
+        return self._context.on_cancel(action)
+
+    def user_code(self) -> AbstractContextManager[object]:
+        return self._context.user_code()
+
+
+def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
+    """Do `work` with its output captured and its spans under the step's.
+
+    Raises:
+        Interrupted: it failed after the step was told to stop.
+        StepFailed: it raised anything but a `StepError`.
+    """
+    try:
+        with context.user_code(), capturing(lambda text, level: context.log(text, level=level)):
+            return work()
+    except StepError:
+        raise
+    except SystemExit as error:
+        if error.code in (None, 0):
+            return ()
+        context.check_cancelled()
+        raise StepFailed(f"it called sys.exit({error.code!r}){place_of(error)}") from error
+    except ImportFailed as failed:
+        context.check_cancelled()
+        _log_traceback(context, failed.error)
+        raise StepFailed(failed.message, hint=failed.hint or _SEE_TRACEBACK) from failed.error
+    except BaseException as error:  # CancelledError is no Exception, and nothing may end the worker's thread
+        context.check_cancelled()
+        _log_traceback(context, error)
+        raise StepFailed(f"{described(error)}{place_of(error)}", hint=_SEE_TRACEBACK) from error
+
+
+def _log_traceback(context: StepContext, error: BaseException | None) -> None:
+    if error is not None:
+        context.log("".join(traceback.format_exception(error)), level="debug")
+
+
+def called(
+    function: Callable[..., Any], given: Mapping[str, Any], context: StepContext, *, lenient: bool = False
+) -> Any:
+    """Call the function, and wait for what it returns where that must be awaited.
+
+    Args:
+        function: the user's.
+        given: keyword arguments.
+        context: of the step, for a parameter `ctx`.
+        lenient: leave out arguments that it has no parameter for.
+    """
+    positional, keywords = _arguments(function, given, _QuietContext(context), lenient=lenient)
+    result = function(*positional, **keywords)
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio  # noqa: PLC0415 - only coroutines need it
+
+    return asyncio.run(_awaited(result, context))
+
+
+async def _awaited(awaitable: Awaitable[Any], context: StepContext) -> Any:
+    import asyncio  # noqa: PLC0415 - as above
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        # The loop may have ended just now.
+        with suppress(RuntimeError):
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+    with context.on_cancel(cancel):
+        return await awaitable
+
+
+def _arguments(
+    function: Callable[..., Any], given: Mapping[str, Any], context: _QuietContext, *, lenient: bool
+) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Functions written in C need not have one.
+        return [], dict(given)
+    parameters = signature.parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    keywords = {name: value for name, value in given.items() if not lenient or takes_any or name in parameters}
+    positional: list[Any] = []
+    if "ctx" in parameters and "ctx" not in keywords:
+        if parameters["ctx"].kind is inspect.Parameter.POSITIONAL_ONLY:
+            positional = [context]
+        else:
+            keywords["ctx"] = context
+    try:
+        signature.bind(*positional, **keywords)
+    except TypeError as error:
+        raise StepFailed(
+            f"{name_of(function)}{signature} cannot be called: {error}",
+            hint="give its arguments with args; a parameter named ctx gets the step's context",
+        ) from error
+    return positional, keywords
+
+
+def applied(result: Any) -> None:
+    """Refuse an answer that says that nothing was done."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise StepFailed("it is a generator function: called, it does nothing", hint="take the yield out of it")
+
+
+def changes_of(answer: Any, needed: tuple[Change, ...]) -> tuple[Change, ...]:
+    """What a check function's answer says is still needed."""
+    if inspect.isgenerator(answer):
+        answer = list(answer)
+    if isinstance(answer, list | tuple | set | frozenset):
+        return tuple(_change(line) for line in answer)
+    if isinstance(answer, str | bytes):
+        raise StepFailed(
+            "the check function returned a text, which is neither yes nor no",
+            hint="return True or False, or a list of the changes still needed, such as ['+ user admin']",
+        )
+    return () if answer else needed
+
+
+def _change(line: Any) -> Change:
+    if isinstance(line, Change):
+        return line
+    if not isinstance(line, str):
+        raise StepFailed(
+            f"the check function returned a list of {type(line).__name__}",
+            hint="a list means changes still needed, as texts; for rows that were found return bool(rows)",
+        )
+    return Change(_OPS[line[:2]], line[2:]) if line[:2] in _OPS else Change("+", line)

@@ -1,0 +1,128 @@
+"""The kinds that call functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from inithold.steps.base import Change, Step, StepContext
+from inithold.steps.python.calling import applied, called, changes_of, in_user_code
+from inithold.steps.python.loading import is_target, load, name_of
+
+
+class _Calling(Step, frozen=True, kw_only=True):
+    """What calling a function by name and calling one that is at hand have in common."""
+
+    kind = "python.call"
+    retries_failures = True
+    rights = "those of the `check` function"
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        if not self.verifiable:
+            return (Change("?", "runs each time"),)
+        needed = (Change("+", f"call {self.subject()}"),)
+        found: Sequence[Change] = in_user_code(
+            context, lambda: changes_of(called(*self._checking(), context, lenient=True), needed)
+        )
+        return found
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
+        in_user_code(context, lambda: applied(called(*self._applying(), context)))
+
+    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        """The function that checks, and the arguments for it."""
+        raise NotImplementedError
+
+    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        """The function that applies, and the arguments for it."""
+        raise NotImplementedError
+
+
+class Call(_Calling, frozen=True, kw_only=True):
+    """Call a Python function in this process; that it returns is success.
+
+    The module is imported when the step runs, from the working directory or the installed packages. A coroutine
+    function is awaited, and cancelled when its time is up or the run is; a plain one cannot be interrupted. One
+    that has a parameter `ctx` is given the step's context: `ctx.log(text)`, `ctx.remaining(seconds)`,
+    `ctx.check_cancelled()`. What it prints and logs goes into the log.
+
+    An exception fails the step, and is tried again only where the plan sets `retry`; `inithold.errors.NotYet` is
+    tried again until the step's time is up.
+
+    Without `check` it cannot be checked: it is called in every run and must be safe to repeat.
+
+    Args:
+        call: the function, as `module:function`.
+        args: its keyword arguments.
+        check_: a function that tells whether the step already holds: true if so. It may also return (or yield) the
+            changes still needed, as texts such as `+ user admin`; none if it holds. It is given those of `args`
+            that it has parameters for.
+
+    Example:
+        ```yaml
+        - id: seed
+          uses: python.call
+          with:
+            call: app.seed:main
+            args: {games: 20}
+            check: app.seed:is_seeded
+        ```
+    """
+
+    call: str
+    args: dict[str, Any] = msgspec.field(default_factory=dict)
+    # `check` is the method that every kind has.
+    check_: str | None = msgspec.field(default=None, name="check")
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for field, target in (("call", self.call), ("check", self.check_)):
+            if target is not None and not is_target(target):
+                yield field, "expected module:function, for example app.seed:main"
+        for name in self.args:
+            if not name.isidentifier():
+                yield "args", f"{name!r} cannot be the name of a parameter"
+
+    @property
+    def verifiable(self) -> bool:
+        return self.check_ is not None
+
+    def subject(self) -> str:
+        return self.call
+
+    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return load(self.check_ or ""), self.args
+
+    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return load(self.call), self.args
+
+
+class Function(_Calling, frozen=True, kw_only=True):
+    """A function that is at hand: what `@plan.step` makes of one.
+
+    Args:
+        function: to call; see `Call`.
+        guard: as `Call`'s `check`.
+    """
+
+    function: Any
+    guard: Any = None
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for field, function in (("function", self.function), ("guard", self.guard)):
+            if function is not None and not callable(function):
+                yield field, "expected a function"
+
+    @property
+    def verifiable(self) -> bool:
+        return self.guard is not None
+
+    def subject(self) -> str:
+        return name_of(self.function)
+
+    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return self.guard, {}
+
+    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return self.function, {}

@@ -1,0 +1,200 @@
+"""RabbitMQ's own definitions JSON, as `rabbitmqctl export_definitions` and the management API write it.
+
+Of the whole broker every object names its virtual host; exported for one virtual host none does. The sections are
+those of RabbitMQ's "Schema Definition Export and Import" guide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from inithold.nearest import did_you_mean
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, QueueType
+from inithold.steps.rabbitmq.policies import GlobalParameter, Parameter, Policy
+from inithold.steps.rabbitmq.resource import Resource
+from inithold.steps.rabbitmq.users import Permissions, TopicPermissions, User, VirtualHost
+from inithold.steps.rabbitmq.wanted import Unreadable
+
+KINDS: Sequence[type[Resource]] = (
+    VirtualHost,
+    User,
+    Permissions,
+    TopicPermissions,
+    Parameter,
+    GlobalParameter,
+    Policy,
+)
+"""In the order in which they are made, which is RabbitMQ's own when it imports definitions."""
+_SECTIONS = ("exchanges", "queues", "bindings", *(shape.section for shape in KINDS))
+_OWN = ("internal_cluster_id",)
+"""Global parameters that name the broker a file came from."""
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+class Definitions(NamedTuple):
+    """What a file defines.
+
+    Attributes:
+        objects: exchanges, queues and bindings.
+        resources: what only the management API can make, in the order in which it is made.
+        faults: entries that are not what their section is for.
+    """
+
+    objects: tuple[Placed, ...]
+    resources: tuple[Resource, ...]
+    faults: tuple[str, ...]
+
+
+class _Exchange(msgspec.Struct):
+    name: str
+    type: str = "direct"
+    durable: bool = True
+    auto_delete: bool = False
+    internal: bool = False
+    arguments: dict[str, Any] = {}
+    vhost: str = ""
+
+
+class _Queue(msgspec.Struct):
+    name: str
+    durable: bool = True
+    auto_delete: bool = False
+    arguments: dict[str, Any] = {}
+    type: QueueType | None = None
+    vhost: str = ""
+
+
+class _Binding(msgspec.Struct):
+    source: str
+    destination: str
+    destination_type: str = "queue"
+    routing_key: str = ""
+    arguments: dict[str, Any] = {}
+    vhost: str = ""
+
+
+def read(path: str, virtual_host: str) -> Definitions:
+    """Read a definitions file.
+
+    Args:
+        path: of the file.
+        virtual_host: of the objects that name none.
+
+    Raises:
+        Unreadable: there is no such file or it is not definitions at all. What is wrong with single entries is in
+            `faults` of the result.
+    """
+    document = _document(path)
+    faults = [
+        f"unknown section {name!r}{did_you_mean(name, _SECTIONS)}"
+        for name, value in document.items()
+        if name not in _SECTIONS and isinstance(value, list) and value
+    ]
+    entries = _Entries(document, faults)
+    objects = (
+        *(_placed(entry.vhost, _exchange(entry), virtual_host) for entry in entries.typed("exchanges", _Exchange)),
+        *(_placed(entry.vhost, _queue(entry), virtual_host) for entry in entries.typed("queues", _Queue)),
+        *(
+            _placed(entry.vhost, _binding(entry), virtual_host)
+            for entry in entries.typed("bindings", _Binding)
+            # Every queue has one to the default exchange, which nobody can make.
+            if entry.source != ""
+        ),
+    )
+    resources = tuple(
+        resource.place(virtual_host)
+        for shape in KINDS
+        for resource in entries.typed(shape.section, shape)
+        if not (isinstance(resource, GlobalParameter) and resource.name in _OWN)
+    )
+    for resource in resources:
+        resource.learn_secrets()
+    return Definitions(objects, resources, tuple(faults))
+
+
+class _Entries:
+    """The entries of the sections of a document, typed; collects what is wrong with them."""
+
+    def __init__(self, document: dict[str, Any], faults: list[str]) -> None:
+        self._document = document
+        self._faults = faults
+
+    def typed(self, section: str, shape: type[Shape]) -> Iterator[Shape]:
+        found = self._document.get(section) or []
+        if not isinstance(found, list):
+            self._faults.append(f"{section}: expected a list")
+            return
+        for index, entry in enumerate(found):
+            try:
+                yield msgspec.convert(entry, shape)
+            except msgspec.ValidationError as error:
+                name = entry.get("name") if isinstance(entry, dict) else None
+                which = f" ({name})" if isinstance(name, str) else ""
+                self._faults.append(f"{section}[{index}]{which}: {_lower(str(error).replace('`', ''))}")
+
+
+def _document(path: str) -> dict[str, Any]:
+    try:
+        document = json.loads(Path(path).read_text("utf-8-sig"))
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{path}: not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{path}: not JSON: {_lower(error.msg)} in line {error.lineno}") from error
+    except RecursionError as error:
+        raise Unreadable(f"{path}: nested too deeply") from error
+    if not isinstance(document, dict):
+        raise Unreadable(
+            f"{path}: not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
+        )
+    return document
+
+
+def _placed(virtual_host: str, item: Exchange | Queue | Binding, own: str) -> Placed:
+    where = virtual_host or own
+    return Placed(where, item, "" if where == own else f" in {where}")
+
+
+def _exchange(found: _Exchange) -> Exchange:
+    return Exchange(
+        name=found.name,
+        type=found.type,
+        durable=found.durable,
+        auto_delete=found.auto_delete,
+        internal=found.internal,
+        arguments=found.arguments,
+    )
+
+
+def _queue(found: _Queue) -> Queue:
+    # The export names the type of every queue, also where nobody asked for it: only the argument is a wish.
+    asked = None if found.type == "classic" or "x-queue-type" in found.arguments else found.type
+    return Queue(
+        name=found.name,
+        durable=found.durable,
+        auto_delete=found.auto_delete,
+        type=asked,
+        arguments=found.arguments,
+    )
+
+
+def _binding(found: _Binding) -> Binding:
+    to_queue = found.destination_type == "queue"
+    return Binding(
+        exchange=found.source,
+        queue=found.destination if to_queue else None,
+        destination_exchange=None if to_queue else found.destination,
+        routing_key=found.routing_key,
+        arguments=found.arguments,
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,72 @@
+"""A broker that lets us in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inithold.dial import dial
+from inithold.errors import NotYet, Rejected
+from inithold.steps.address import Addressed
+from inithold.steps.base import Change, StepContext
+
+
+class Ready(Addressed, frozen=True, kw_only=True):
+    """Wait until RabbitMQ lets the user into the virtual host and opens a channel.
+
+    A broker that refuses the connection, closes it during the handshake, or is starting or stopping, is not ready
+    yet. A rejected password and a virtual host that does not exist fail at once, with the broker's words. Memory
+    and disk alarms do not matter: they stop publishers, not the broker.
+
+    The virtual host is the path of the URL, percent-encoded: `amqp://rabbitmq/%2F`, `amqp://rabbitmq/` and
+    `amqp://rabbitmq` all mean the default one, `/`. Without a user in the URL, `guest` logs in. For `amqps://` the
+    certificate is verified; the query may name `cacertfile`, `certfile` and `keyfile`, or `verify=verify_none`.
+
+    Args:
+        url: of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
+        host: name or address of the broker, instead of `url`.
+        port: its port; 5672 if absent.
+        user: who logs in.
+        password: of the user, as it is.
+        database: the virtual host; `/` if absent.
+        retry_auth: keep trying when the login or the virtual host is rejected, for brokers whose users are
+            created late.
+
+    Example:
+        ```yaml
+        - id: broker
+          uses: rabbitmq.ready
+          with: {url: "${RABBITMQ_URL}"}
+        ```
+    """
+
+    kind = "rabbitmq.ready"
+    looks_only = True
+    waits = True
+    default_timeout = 600.0
+    rights = "to log in and to open the virtual host: any permissions of the user there, empty ones too"
+
+    retry_auth: bool = False
+
+    def technologies(self) -> Sequence[str]:
+        return ("amqp", "amqps")
+
+    def extras(self) -> Sequence[str]:
+        return ("rabbitmq",)
+
+    def preload(self) -> None:
+        import inithold.steps.rabbitmq.connection  # noqa: F401, PLC0415 - heavy
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        address = self.address()
+        dial(address.host, address.port, timeout=context.remaining(5.0))
+        self.load()
+        from inithold.steps.rabbitmq.connection import Connection  # noqa: PLC0415 - heavy
+
+        try:
+            with Connection(address, context) as connection:
+                connection.channel()
+        except Rejected as error:
+            if self.retry_auth:
+                raise NotYet(error.message, hint=error.hint) from error
+            raise
+        return ()

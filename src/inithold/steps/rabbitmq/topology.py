@@ -1,0 +1,242 @@
+"""The exchanges, queues and bindings a broker must have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from inithold.errors import StepFailed
+from inithold.redact import SECRETS
+from inithold.steps.address import Addressed, parse
+from inithold.steps.base import Change, StepContext
+from inithold.steps.rabbitmq import faults
+from inithold.steps.rabbitmq.access import login, virtual_host
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
+from inithold.steps.rabbitmq.wanted import Unreadable, Wanted, wanted_of
+
+if TYPE_CHECKING:
+    from inithold.steps.rabbitmq.management import Management
+    from inithold.steps.rabbitmq.resource import Resource
+    from inithold.steps.rabbitmq.survey import Survey
+
+_LISTS: dict[str, Any] = {"exchanges": list[Exchange], "queues": list[Queue], "bindings": list[Binding]}
+
+
+class Topology(Addressed, frozen=True, kw_only=True):
+    """Declare exchanges, queues and bindings; what is there stays as it is.
+
+    With `management_url` check compares everything: properties, arguments and bindings. What is missing is made.
+    What exists with other properties is a failure that names both sides, and nothing is made then: RabbitMQ cannot
+    alter a queue or an exchange, and inithold never deletes one.
+
+    Without `management_url` AMQP tells no more than which exchanges and queues exist. The rest is unverifiable:
+    everything is declared in each run, which changes nothing where it is there already, `plan` marks it with `?`,
+    and gates and verification leave it out. Other properties are found, and named, when they are declared.
+
+    `definitions` takes a file in RabbitMQ's own format, as `rabbitmqctl export_definitions` writes it; what it
+    holds is added to the lists of the plan. Its virtual hosts, users, permissions, topic permissions, policies and
+    parameters need `management_url`. Permissions, policies and parameters that differ are replaced. The password
+    of a user that exists is never changed: another one is a failure; missing tags are added, others stay. Virtual
+    hosts that exist stay as they are.
+
+    To make things, the user needs configure on exchanges and queues, and for bindings write on where messages go
+    and read on the exchange they come from. Nothing is ever deleted, so it is safe beside running consumers and
+    publishers. Numbers among the arguments may be given as text, as they come from `${TTL}`.
+
+    Args:
+        url: of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
+        host: name or address of the broker, instead of `url`.
+        port: its port; 5672 if absent.
+        user: who logs in.
+        password: of the user, as it is.
+        database: the virtual host; `/` if absent.
+        exchanges: each with `name`, `type` (`direct`, which is meant if absent, `topic`, `fanout`, `headers` or
+            `x-...`), `durable` (true if absent), `auto_delete`, `internal` and `arguments`.
+        queues: each with `name`, `durable` (true if absent), `auto_delete`, `type` (`classic`, `quorum` or
+            `stream`) and `arguments`.
+        bindings: each from an `exchange` to a `queue` or a `destination_exchange`, with `routing_key` and
+            `arguments`.
+        definitions: path of a file in RabbitMQ's definitions format; relative paths start at the working
+            directory. Empty is the same as absent.
+        management_url: the management API: `http://user:password@rabbitmq:15672`. Without a user in it, that of
+            `url` is used. Empty is the same as absent.
+
+    Example:
+        ```yaml
+        - id: topology
+          uses: rabbitmq.topology
+          with:
+            url: ${RABBITMQ_URL}
+            management_url: ${RABBITMQ_MANAGEMENT_URL}
+            exchanges:
+              - {name: game_events, type: topic}
+            queues:
+              - {name: bot_events, type: quorum, arguments: {x-dead-letter-exchange: game_events.dlx}}
+            bindings:
+              - {exchange: game_events, queue: bot_events, routing_key: "game.*"}
+        ```
+    """
+
+    kind = "rabbitmq.topology"
+    rights = (
+        "without management_url: to open the virtual host, no permissions on anything in it; with it: the tag "
+        "management and any permissions in the virtual host, for policies and parameters the tag policymaker, for "
+        "virtual hosts, users and permissions the tag administrator"
+    )
+
+    exchanges: list[Exchange] = msgspec.field(default_factory=list)
+    queues: list[Queue] = msgspec.field(default_factory=list)
+    bindings: list[Binding] = msgspec.field(default_factory=list)
+    definitions: str | None = None
+    management_url: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.management_url is not None:
+            SECRETS.add_url(self.management_url)
+        for name in _LISTS:
+            try:
+                self._typed(name)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+    def technologies(self) -> Sequence[str]:
+        return ("amqp", "amqps")
+
+    def extras(self) -> Sequence[str]:
+        return ("rabbitmq",)
+
+    @property
+    def verifiable(self) -> bool:
+        return bool(self.management_url or self.exchanges or self.queues or self.definitions)
+
+    def preload(self) -> None:
+        import inithold.steps.rabbitmq.broker  # noqa: PLC0415 - heavy
+
+        if self.management_url:
+            import inithold.steps.rabbitmq.management  # noqa: F401, PLC0415 - heavy
+
+    # -- before anything is contacted
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        wrong = list(super().validate())
+        yield from wrong
+        yield from self._management_faults()
+        for field in _LISTS:
+            for index, item in enumerate(self._typed(field)):
+                for part, message in faults.of(item):
+                    yield f"{field}[{index}]{f'.{part}' if part else ''}", message
+        if wrong:
+            return
+        yield from self._definition_faults()
+
+    def _management_faults(self) -> Iterator[tuple[str, str]]:
+        if not self.management_url:
+            return
+        try:
+            parse(self.management_url, ["http", "https"])
+        except ValueError as error:
+            yield "management_url", f"management_url {error}"
+
+    def _definition_faults(self) -> Iterator[tuple[str, str]]:
+        try:
+            wanted = self._wanted()
+        except Unreadable as error:
+            yield "definitions", str(error)
+            return
+        for message in wanted.faults:
+            yield "definitions", message
+        for index, message in faults.contradictions(wanted.objects):
+            field = "definitions"
+            if index < len(self.exchanges):
+                field = f"exchanges[{index}]"
+            elif index < len(self.exchanges) + len(self.queues):
+                field = f"queues[{index - len(self.exchanges)}]"
+            yield field, message
+        if wanted.sections and not self.management_url:
+            yield (
+                "definitions",
+                f"{self.definitions} has {_and(wanted.sections)}, which AMQP cannot make: give management_url "
+                "(http://user:password@rabbitmq:15672), or take them out",
+            )
+
+    # -- the work
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        found = self._look(context)
+        return (*(change for _, change in found.resources), *found.survey.changes())
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked for anew
+        from inithold.steps.rabbitmq.declaring import declare  # noqa: PLC0415 - heavy
+
+        found = self._look(context)
+        if found.resources:
+            with self._management(context) as api:
+                for resource, _ in found.resources:
+                    resource.make(api)
+        if found.survey.missing or found.survey.unverified:
+            declare(self.address(), context, found.survey)
+
+    def _look(self, context: StepContext) -> _Found:
+        """Find out what is there; nothing is done where something contradicts the plan."""
+        self.load()
+        from inithold.steps.rabbitmq import survey  # noqa: PLC0415 - heavy
+
+        wanted = self._readable()
+        if not self.management_url:
+            found = _Found((), survey.through_amqp(self.address(), context, wanted.distinct))
+        else:
+            with self._management(context) as api:
+                resources, conflicts = survey.of_resources(api, wanted.resources)
+                objects = survey.through_management(api, wanted.distinct)
+            found = _Found(resources, objects._replace(conflicts=(*conflicts, *objects.conflicts)))
+        if found.survey.conflicts:
+            raise survey.conflict(found.survey.conflicts)
+        return found
+
+    def _management(self, context: StepContext) -> Management:
+        from inithold.steps.rabbitmq.management import Management  # noqa: PLC0415 - heavy
+
+        address = parse(self.management_url or "", ["http", "https"])
+        return Management(address, login(address if address.user is not None else self.address()), context)
+
+    def _readable(self) -> Wanted:
+        """What is wanted; the definitions file is read anew, since it may change beside a long hold."""
+        try:
+            wanted = self._wanted()
+        except Unreadable as error:
+            raise StepFailed(str(error)) from error
+        if wanted.faults:
+            raise StepFailed(f"{self.definitions}: " + "; ".join(wanted.faults))
+        return wanted
+
+    def _wanted(self) -> Wanted:
+        items = [item for name in _LISTS for item in self._typed(name)]
+        return wanted_of(items, self.definitions or None, virtual_host(self.address()))
+
+    def _typed(self, name: str) -> list[Exchange | Queue | Binding]:
+        """A list of the plan; in one written in Python it may hold plain dictionaries."""
+        value: list[Exchange | Queue | Binding] = getattr(self, name)
+        if all(isinstance(item, msgspec.Struct) for item in value):
+            return value
+        typed: list[Exchange | Queue | Binding] = msgspec.convert(value, _LISTS[name], strict=False)
+        return typed
+
+
+class _Found(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        resources: what the management API has to make, with the change each is.
+        survey: of exchanges, queues and bindings.
+    """
+
+    resources: tuple[tuple[Resource, Change], ...]
+    survey: Survey
+
+
+def _and(names: Sequence[str]) -> str:
+    words = [name.replace("_", " ") for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

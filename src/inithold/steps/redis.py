@@ -1,0 +1,265 @@
+"""Redis and the servers that speak its protocol, such as Valkey."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from inithold.dial import dial, seen
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.inert import one_line
+from inithold.steps.address import Address, Addressed
+from inithold.steps.base import Change, Interrupted, StepContext
+
+PATIENCE = 5.0
+"""Seconds for one operation."""
+_PASSING = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF")
+"""How errors of a server begin that is up and cannot serve at the moment."""
+_CERT_REQS = {
+    "none": "none",
+    "cert_none": "none",
+    "optional": "optional",
+    "cert_optional": "optional",
+    "required": "required",
+    "cert_required": "required",
+}
+
+
+class Ready(Addressed, frozen=True, kw_only=True):
+    """Wait until Redis lets the user in and answers a PING.
+
+    A refused or lost connection, a server that loads its data, has too many clients, or is a replica without its
+    master, is not ready yet. A rejected password, a database that does not exist and a certificate that is not
+    accepted fail at once, with the server's words.
+
+    The number of the database is the path of the URL. For `rediss://` the certificate is verified; the query may
+    name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, or `ssl_cert_reqs=none` to verify nothing. Other
+    parameters of the query are left alone.
+
+    Args:
+        url: of the server: `redis://user:password@redis:6379/0` or `rediss://...`.
+        host: name or address of the server, instead of `url`.
+        port: its port; 6379 if absent.
+        user: who logs in; the user `default` if absent.
+        password: of the user, as it is.
+        database: number of the database; 0 if absent.
+        retry_auth: keep trying when the login is rejected, for servers whose users are created late.
+
+    Example:
+        ```yaml
+        - id: cache
+          uses: redis.ready
+          with: {url: "${REDIS_URL}"}
+        ```
+    """
+
+    kind = "redis.ready"
+    looks_only = True
+    waits = True
+    default_timeout = 600.0
+    rights = "to log in and to run PING"
+
+    retry_auth: bool = False
+
+    def technologies(self) -> Sequence[str]:
+        return ("redis", "rediss")
+
+    def extras(self) -> Sequence[str]:
+        return ("redis",)
+
+    def preload(self) -> None:
+        import redis.connection  # noqa: F401, PLC0415 - heavy
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        faults = list(super().validate())
+        yield from faults
+        if not faults:
+            try:
+                _database(self.address())
+                _tls(self.address())
+            except ValueError as error:
+                yield "database" if self.url is None else "url", str(error)
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        address = self.address()
+        dial(address.host, address.port, timeout=context.remaining(PATIENCE))
+        self.load()
+        try:
+            _ping(address, context)
+        except Rejected as error:
+            if self.retry_auth:
+                raise NotYet(error.message, hint=error.hint) from error
+            raise
+        return ()
+
+
+def _ping(address: Address, context: StepContext) -> None:
+    from redis.exceptions import RedisError  # noqa: PLC0415 - heavy, and the first connection is made without
+
+    connection = _connection(address, context.remaining(PATIENCE))
+
+    def interrupt() -> None:
+        # Closing it would change the parser under the thread that reads.
+        with suppress(OSError, AttributeError):
+            connection._sock.shutdown(socket.SHUT_RDWR)
+
+    try:
+        with context.on_cancel(interrupt):
+            connection.connect()
+            context.check_cancelled()
+            connection.send_command("PING", check_health=False)
+            connection.read_response()
+    except (RedisError, OSError) as error:
+        _raise_if_stopped(address, context)
+        raise _meaning(address, error) from error
+    finally:
+        connection.disconnect()
+
+
+def _raise_if_stopped(address: Address, context: StepContext) -> None:
+    try:
+        context.check_cancelled()
+    except Interrupted as stopped:
+        # What it was doing when its time was up.
+        raise Interrupted(_silent(address).message) from stopped
+
+
+def _silent(address: Address) -> NotYet:
+    hint = "check that the port speaks TLS" if address.technology == "rediss" else None
+    return NotYet(f"{address.place}: accepts connections and does not answer", hint=hint)
+
+
+def _connection(address: Address, patience: float) -> Any:
+    """A connection of redis-py, not yet open: alone, since its client would try again by itself."""
+    import redis  # noqa: PLC0415 - as above
+    from redis import connection as kinds  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    query = dict(address.query)
+    options: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "db": _database(address),
+        "username": address.user or query.get("username") or None,
+        "password": address.password or query.get("password") or None,
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+    }
+    if int(redis.__version__.partition(".")[0]) >= 5:
+        # Version 3 would log in by HELLO, whose errors speak of that instead of the password.
+        options["protocol"] = 2
+    if address.technology == "rediss":
+        return kinds.SSLConnection(**options, **_tls(address))
+    plain: Any = kinds.Connection
+    return plain(**options)
+
+
+def _database(address: Address) -> int:
+    """The number of the database.
+
+    Raises:
+        ValueError: it is not a number.
+    """
+    text = address.database or dict(address.query).get("db") or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("the database of Redis is a number, for example redis://redis:6379/0")
+    return int(text)
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    """What the query says of TLS, as redis-py takes it; Celery's spelling `CERT_NONE` is known, too.
+
+    Raises:
+        ValueError: `ssl_cert_reqs` is none of its values.
+    """
+    query = dict(address.query)
+    verify = _CERT_REQS.get(query.get("ssl_cert_reqs", "required").lower())
+    if verify is None:
+        raise ValueError("url has an unknown ssl_cert_reqs: expected none, optional or required")
+    names_checked = query.get("ssl_check_hostname", "true").lower() not in ("false", "0", "no")
+    files = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+    return {
+        "ssl_cert_reqs": verify,
+        "ssl_check_hostname": verify != "none" and names_checked,
+        **{name: query[name] for name in files if query.get(name)},
+    }
+
+
+def _meaning(address: Address, error: Exception) -> StepError:
+    """What an error of redis-py means: it tells authentication from connection by class, the rest by text."""
+    cause = _cause(error)
+    if cause is not None:
+        return _lost(address, cause)
+    return _refused(address, error, one_line(_words(error)).rstrip("."))
+
+
+def _lost(address: Address, cause: OSError) -> StepError:
+    import ssl  # noqa: PLC0415 - loaded by redis-py
+
+    from inithold.tls import handshake_error  # noqa: PLC0415 - as above
+
+    if isinstance(cause, ssl.SSLError):
+        return handshake_error(address.place, cause, trust="?ssl_ca_certs=/path/ca.pem in the URL")
+    if isinstance(cause, FileNotFoundError | PermissionError) and address.technology == "rediss":
+        return StepFailed(f"{address.place}: a file that the URL's query names: {cause.strerror}")
+    return _silent(address) if isinstance(cause, TimeoutError) else NotYet(f"{address.place}: {seen(cause)}")
+
+
+def _refused(address: Address, error: Exception, words: str) -> StepError:
+    from redis import exceptions  # noqa: PLC0415 - as above
+
+    if isinstance(error, exceptions.TimeoutError):
+        return _silent(address)
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+        return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=_hint(words))
+    if "DB index" in words:
+        hint = "the server has fewer databases: 16, unless its configuration says otherwise"
+        return Rejected(f"{address.shown}: the server rejects the database: {words}", hint=hint)
+    if isinstance(error, exceptions.InvalidResponse):
+        return StepFailed(
+            f"{address.place}: what answers does not speak the protocol of Redis",
+            hint="check the port; a server that speaks TLS needs rediss://",
+        )
+    if isinstance(error, exceptions.ConnectionError) or words.startswith(_PASSING):
+        return NotYet(f"{address.place}: {words}")
+    return StepFailed(f"{address.place}: the server refuses PING: {words}")
+
+
+def _words(error: Exception) -> str:
+    """The server's own words: redis-py takes off the code in front."""
+    from redis import exceptions  # noqa: PLC0415 - as above
+
+    codes = {
+        exceptions.BusyLoadingError: "LOADING",
+        exceptions.MasterDownError: "MASTERDOWN",
+        exceptions.ClusterDownError: "CLUSTERDOWN",
+        exceptions.TryAgainError: "TRYAGAIN",
+        exceptions.NoPermissionError: "NOPERM",
+    }
+    code = codes.get(type(error), "")
+    words = f"{code} {error}".strip()
+    return "the server closed the connection" if words.startswith("Connection closed by server") else words
+
+
+def _cause(error: BaseException) -> OSError | None:
+    """The operating system's error behind one of redis-py's."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _hint(text: str) -> str | None:
+    lowered = text.lower()
+    if "without any password" in lowered or "no password is set" in lowered:
+        return "the server has no password: leave it out of the URL"
+    if "authentication required" in lowered or text.startswith("NOAUTH"):
+        return "the server wants a password: redis://:PASSWORD@host:6379/0"
+    if text.startswith("NOPERM"):
+        return "let the user run PING: ACL SETUSER name +ping"
+    return "check user and password, percent-encoded where they stand in a URL"

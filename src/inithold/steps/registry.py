@@ -1,0 +1,81 @@
+"""The table of step kinds, then those that other packages bring (entry points of the group `inithold.steps`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+from inithold.steps.base import Step
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "alembic.upgrade": ("inithold.steps.alembic", "Upgrade"),
+    "command.run": ("inithold.steps.command", "Run"),
+    "database.ready": ("inithold.steps.database", "Ready"),
+    "database.sql": ("inithold.steps.database", "Sql"),
+    "database.tables": ("inithold.steps.database", "Tables"),
+    "file.ready": ("inithold.steps.file", "Ready"),
+    "http.ready": ("inithold.steps.http", "Ready"),
+    "python.call": ("inithold.steps.python", "Call"),
+    "rabbitmq.ready": ("inithold.steps.rabbitmq", "Ready"),
+    "rabbitmq.topology": ("inithold.steps.rabbitmq", "Topology"),
+    "redis.ready": ("inithold.steps.redis", "Ready"),
+    "tcp.ready": ("inithold.steps.tcp", "Ready"),
+}
+GROUP = "inithold.steps"
+
+
+class UnknownKind(LookupError):
+    """No such step kind is built in or installed."""
+
+
+class BrokenKind(UnknownKind):
+    """A step kind is installed and cannot be loaded; the message says why."""
+
+
+@cache
+def load(kind: str) -> type[Step]:
+    """The class of a step kind; only its own module is imported.
+
+    Raises:
+        UnknownKind: there is none of that name.
+        BrokenKind: it cannot be loaded.
+    """
+    if kind in KINDS:
+        module, name = KINDS[kind]
+        found = getattr(import_module(module), name)
+    else:
+        found = _plug_in(kind)
+    if not (isinstance(found, type) and issubclass(found, Step)):
+        raise BrokenKind(f"kind {kind!r} cannot be loaded: its entry point is not a subclass of inithold.Step")
+    return found
+
+
+def loadable() -> dict[str, type[Step]]:
+    """Every kind that a plan may use and that can be loaded, by its name."""
+    found: dict[str, type[Step]] = {}
+    for name in names():
+        try:
+            found[name] = load(name)
+        except BrokenKind:
+            continue
+    return found
+
+
+def names() -> list[str]:
+    """Every kind that a plan may use, built in or installed, sorted."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
+
+    return sorted({*KINDS, *(point.name for point in entry_points(group=GROUP))})
+
+
+def _plug_in(kind: str) -> object:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
+
+    for point in entry_points(group=GROUP, name=kind):
+        try:
+            return point.load()
+        except Exception as error:
+            seen = f"{type(error).__name__}: {error}"
+            raise BrokenKind(f"kind {kind!r} cannot be loaded: {point.value}: {seen}") from error
+    raise UnknownKind(kind)

@@ -1,0 +1,34 @@
+"""What stands at the end of a run's log: the table, the outcome, and of a failure what to do next."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import msgspec
+
+from inithold.record.model import Record
+from inithold.record.table import failure, headline, table
+from inithold.streams import coloured, columns
+
+MEND = """\
+When the cause is mended, with Compose (INIT is the name of this service):
+  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"""
+
+
+def print_summary(record: Record) -> None:
+    """Print the end of a run on standard error."""
+    values = msgspec.to_builtins(record)
+    now = time.time()
+    shown = table(values, colour=coloured(sys.stderr), now=now, width=columns(sys.stderr))
+    parts = [shown, headline(values, now=now)]
+    if failed := failure(values):
+        parts.append(failed)
+    if record.outcome == "failed" and _in_container():
+        parts.append(MEND)
+    print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
+
+
+def _in_container() -> bool:
+    return any(os.path.exists(sign) for sign in ("/.dockerenv", "/run/.containerenv"))  # noqa: PTH110

@@ -1,0 +1,93 @@
+"""For tests of step kinds, ours and yours: drive a step through check, apply and check, or see one answer.
+
+from inithold.testing import drive
+
+result = drive(MyStep(path="x"))
+assert result.outcome == "changed"
+assert drive(MyStep(path="x")).outcome == "unchanged"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from inithold.plan.model import CheckedPlan, PlannedStep, Retry
+from inithold.runner.attempt import Work, bring_about, wait_for
+from inithold.runner.context import Context
+from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting, Stream
+from inithold.runner.run import Runner
+from inithold.steps.base import Change, Step
+
+_SPAN = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+
+
+class Collected:
+    """A watcher that keeps every event it sees."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def see(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        return
+
+
+class Driven(msgspec.Struct, frozen=True):
+    """What became of a step.
+
+    Args:
+        finished: the account of the runner: outcome, attempts, changes, reason, hint.
+        events: everything that was said meanwhile, in order.
+    """
+
+    finished: StepFinished
+    events: tuple[Event, ...]
+
+    @property
+    def outcome(self) -> str:
+        return self.finished.outcome
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The changes as they are shown: `+ queue bot_events`."""
+        return tuple(str(change) for change in self.finished.changes)
+
+    @property
+    def reason(self) -> str:
+        return self.finished.reason
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The lines the step logged."""
+        return tuple(event.text for event in self.events if isinstance(event, LogLine))
+
+    @property
+    def waited_for(self) -> tuple[str, ...]:
+        """The reasons given while it waited."""
+        return tuple(event.reason for event in self.events if isinstance(event, StepWaiting))
+
+
+def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = None, wait: bool = False) -> Driven:
+    """Run one step as `inithold run` would, in this process.
+
+    Args:
+        step: to drive.
+        timeout: seconds it may take; None for no bound.
+        retry: as in a plan.
+        wait: only check, as `inithold wait` does.
+    """
+    collected = Collected()
+    planned = PlannedStep("step", step, timeout=timeout, retry=retry)
+    plan = CheckedPlan("test", (planned,), "0" * 64)
+    work: Work = wait_for if wait else bring_about
+    result = Runner(plan, Stream([collected]), _SPAN, work=work).run()
+    return Driven(result.steps[0], tuple(collected.events))
+
+
+def check(step: Step) -> Sequence[Change]:
+    """Ask a step once what it still needs; raises what the step raises."""
+    return step.check(Context("step", _SPAN, Stream([]), None))

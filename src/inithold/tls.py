@@ -1,0 +1,63 @@
+"""TLS as a client: how to verify, and what a failed handshake means."""
+
+from __future__ import annotations
+
+import ssl
+
+from inithold.errors import NotYet, StepError, StepFailed
+
+_NOT_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "UNKNOWN_PROTOCOL",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+)
+_INTERNAL_ERROR = "TLSV1_ALERT_INTERNAL_ERROR"
+"""What servers say that have no certificate yet (RFC 8446, 6.2: internal_error)."""
+
+
+def client_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
+    """How to speak TLS with a server.
+
+    Args:
+        verify: whether its certificate must be trusted and name the host.
+        ca_file: the authorities trusted instead of the system's, in PEM form.
+
+    Raises:
+        StepFailed: `ca_file` cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise StepFailed(f"ca_file {ca_file}: holds no certificate in PEM form") from error
+    except OSError as error:
+        raise StepFailed(f"ca_file {ca_file}: {error.strerror}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError:
+    """What a failed TLS handshake means.
+
+    Args:
+        place: the server, for people.
+        error: what was raised.
+        trust: how the plan names further authorities, for the hint: `ca_file`.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StepFailed(
+            f"{place}: the server's certificate is not accepted: {error.verify_message.rstrip('.')}",
+            hint=f"name the authority that signed it with {trust}, and the server as its certificate does",
+        )
+    reason = error.reason or ""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
+        return NotYet(f"{place}: the connection was closed during the TLS handshake")
+    if reason in _NOT_TLS:
+        return StepFailed(
+            f"{place}: what answers does not speak TLS", hint="check the port, and that TLS is meant"
+        )
+    words = f"{place}: TLS failed: {reason.replace('_', ' ').lower() or error}"
+    return NotYet(words) if reason == _INTERNAL_ERROR else StepFailed(words)

@@ -1,0 +1,1 @@
+"""Listen to events; never steer."""

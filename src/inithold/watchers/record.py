@@ -1,0 +1,88 @@
+"""Keeps the record file current: whole at every moment, written at most a few times a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from inithold.marker.file import write_whole
+from inithold.record.account import Account
+from inithold.record.file import rotate
+from inithold.runner.events import Event, MarkerPublished, RunFinished, RunStarted
+
+INTERVAL = 0.25
+"""Seconds between two writes while a run goes on."""
+
+
+class RecordWriter:
+    """A watcher that writes what an `Account` says.
+
+    Args:
+        path: of the record.
+        keep: how many earlier records to keep.
+        account: what to write; it sees the events before this watcher.
+        warn: told once if the record cannot be written.
+    """
+
+    def __init__(self, path: str, keep: int, account: Account, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._keep = keep
+        self._account = account
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._pending: threading.Timer | None = None
+        self._written = 0.0
+        self._broken = False
+        self._rotated = False
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, RunStarted) and not self._rotated:
+            self._rotated = True
+            self._tell(self._attempt(lambda: rotate(self._path, self._keep)))
+        if isinstance(event, RunStarted | RunFinished | MarkerPublished):
+            self._write()
+        else:
+            self._soon()
+
+    def close(self) -> None:
+        self._write()
+
+    def _soon(self) -> None:
+        with self._lock:
+            if self._pending is not None or self._broken or self._account.record is None:
+                return
+            delay = max(0.0, self._written + INTERVAL - time.monotonic())
+            self._pending = threading.Timer(delay, self._write)
+            self._pending.daemon = True
+            self._pending.start()
+
+    def _write(self) -> None:
+        with self._lock:
+            if self._pending is not None:
+                self._pending.cancel()
+                self._pending = None
+            if self._broken or self._account.record is None:
+                return
+            data = self._encode()
+            error = self._attempt(lambda: write_whole(self._path, data))
+            self._written = time.monotonic()
+        self._tell(error)
+
+    def _encode(self) -> bytes:
+        return msgspec.json.encode(self._account.record) + b"\n"
+
+    def _attempt(self, action: Callable[[], None]) -> OSError | None:
+        try:
+            action()
+        except OSError as error:
+            self._broken = True
+            return error
+        return None
+
+    def _tell(self, error: OSError | None) -> None:
+        # Never under the lock: a warning goes through the stream, which may be telling this watcher something.
+        if error is not None:
+            self._warn(f"the record {self._path} cannot be written ({error.strerror}); the run goes on without it")

@@ -1,0 +1,151 @@
+"""Which signals are exported, how and where to: the standard `OTEL_*` variables, read before anything is imported.
+
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/. An empty variable counts as unset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+from urllib.parse import unquote, urlsplit
+
+from inithold import extras
+from inithold.redact import SECRETS
+
+Signal = Literal["traces", "metrics", "logs"]
+Protocol = Literal["http/protobuf", "grpc"]
+Warn = Callable[[str], None]
+
+SIGNALS: tuple[Signal, ...] = get_args(Signal)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+_PORTS: Mapping[Protocol, int] = {"http/protobuf": 4318, "grpc": 4317}
+_EXTRAS: Mapping[Protocol, str] = {"http/protobuf": "otel", "grpc": "otel-grpc"}
+_OTLP: Mapping[str, Protocol | None] = {
+    "otlp": None,
+    "otlp_proto_http": "http/protobuf",
+    "otlp_proto_grpc": "grpc",
+}
+"""OpenTelemetry's Python SDK knows exporters by these names; the last two bring their protocol."""
+
+
+class Exporter(NamedTuple):
+    """One way a signal leaves the process.
+
+    Attributes:
+        signal: what is sent.
+        protocol: how; None prints it to standard output (`console`).
+        address: where to, for people: without user info, path and query.
+        hint: what to try where nothing arrives.
+    """
+
+    signal: Signal
+    protocol: Protocol | None
+    address: str
+    hint: str = ""
+
+    @property
+    def extra(self) -> str:
+        """The extra of inithold that brings it."""
+        return _EXTRAS[self.protocol or "http/protobuf"]
+
+
+def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
+    """Read which signals are to be exported.
+
+    A signal is exported where `OTEL_<SIGNAL>_EXPORTER` says so or, without it, where `OTEL_EXPORTER_OTLP_ENDPOINT`
+    or its own endpoint is set. The specification's default for the rest, to send it to localhost, would be wrong
+    more often than right.
+
+    Args:
+        environ: the variables.
+        warn: told, for people, what cannot be used.
+
+    Returns:
+        what to export, less what is not installed; empty where nothing is to be loaded.
+    """
+    if _value(environ, "OTEL_SDK_DISABLED").lower() == "true":
+        return ()
+    named = [exporter for signal in SIGNALS for exporter in _of_signal(environ, signal, warn)]
+    usable = [exporter for exporter in named if extras.installed(exporter.extra)]
+    missing = {exporter.extra for exporter in named if exporter not in usable}
+    if missing:
+        lost = listed(list(dict.fromkeys(exporter.signal for exporter in named if exporter not in usable)))
+        warn(f"OpenTelemetry is configured and not installed, {lost} are not sent: {extras.pip_command(missing)}")
+    return tuple(usable)
+
+
+def listed(names: Sequence[str]) -> str:
+    """`traces`, `traces and logs`, `traces, metrics and logs`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def learn_secrets(environ: Mapping[str, str]) -> None:
+    """Teach the redactor the credentials in headers and endpoints: a collector's answer may repeat them."""
+    for name, value in environ.items():
+        if not name.startswith("OTEL_EXPORTER_OTLP_"):
+            continue
+        if name.endswith("HEADERS"):
+            for pair in value.split(","):
+                secret = unquote(pair.partition("=")[2]).strip()
+                SECRETS.add(secret)
+                # `Authorization=Bearer abc`: the scheme is no secret, what follows it is one also by itself.
+                SECRETS.add(secret.rpartition(" ")[2])
+        elif name.endswith("ENDPOINT"):
+            SECRETS.add_url(value)
+
+
+def _of_signal(environ: Mapping[str, str], signal: Signal, warn: Warn) -> Iterator[Exporter]:
+    variable = f"OTEL_{signal.upper()}_EXPORTER"
+    endpoint = _either(environ, signal, "ENDPOINT")
+    names = _value(environ, variable).lower() or ("otlp" if endpoint else "none")
+    for name in dict.fromkeys(name.strip() for name in names.split(",")):
+        if name == "console":
+            yield Exporter(signal, None, "standard output")
+        elif name in _OTLP:
+            protocol = _OTLP[name] or _protocol(environ, signal, warn)
+            yield Exporter(signal, protocol, _address(endpoint, protocol), _hint(endpoint, protocol))
+        elif name != "none":
+            warn(f"{variable}: {name} is not supported; otlp, console and none are")
+
+
+def _protocol(environ: Mapping[str, str], signal: Signal, warn: Warn) -> Protocol:
+    given = _either(environ, signal, "PROTOCOL")
+    for protocol in PROTOCOLS:
+        if given == protocol:
+            return protocol
+    if given:
+        warn(f"the OTLP protocol {given} is not supported, {signal} use http/protobuf; grpc is the other one")
+    return "http/protobuf"
+
+
+def _address(endpoint: str, protocol: Protocol) -> str:
+    if not endpoint:
+        return f"http://localhost:{_PORTS[protocol]}"
+    try:
+        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        return "the endpoint given"
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme + '://' if parts.scheme else ''}{name}{f':{port}' if port else ''}"
+
+
+def _hint(endpoint: str, protocol: Protocol) -> str:
+    """Port 4317 is by convention gRPC's, and the most common mistake is not to say so."""
+    other: Protocol = "grpc" if protocol == "http/protobuf" else "http/protobuf"
+    if endpoint.rstrip("/").endswith(f":{_PORTS[other]}"):
+        return f"port {_PORTS[other]} is usually {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
+    return ""
+
+
+def _either(environ: Mapping[str, str], signal: Signal, name: str) -> str:
+    own = _value(environ, f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
+    return own or _value(environ, f"OTEL_EXPORTER_OTLP_{name}")
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").strip()
