@@ -1,0 +1,121 @@
+"""Records as the report needs them: whole, of a version that is known, with times that can be shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from inithold.errors import InitholdError
+from inithold.record.model import VERSION, Record
+
+STANDARD_INPUT = "-"
+_LATEST = 253_370_764_800.0
+"""9999 begins: what is later no calendar can show."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A record and what is to be known beside it.
+
+    Args:
+        record: what was read.
+        plain: the same as plain JSON values, which `inithold.record.table` works on.
+        as_of: until when a run that has not ended is known to have run, Unix time in seconds.
+    """
+
+    record: Record
+    plain: dict[str, Any]
+    as_of: float
+
+    @property
+    def ended(self) -> float:
+        """When it ended; of a run that goes on, until when it is known to."""
+        return self.record.ended if self.record.ended is not None else self.as_of
+
+    @property
+    def took(self) -> float:
+        """Seconds from its start to its end."""
+        return max(0.0, self.ended - self.record.started)
+
+
+def read_all(paths: Sequence[str]) -> list[Run]:
+    """Read records, oldest first.
+
+    Args:
+        paths: of files with a record or, as `status --all --json` prints it, a list of records; `-` is standard
+            input.
+
+    Raises:
+        InitholdError: one cannot be read or is not a record.
+    """
+    runs = [run for path in paths for run in _read(path)]
+    return sorted(runs, key=lambda run: run.record.started)
+
+
+def _read(path: str) -> Iterable[Run]:
+    shown = "standard input" if path == STANDARD_INPUT else path
+    data, written = _bytes(path)
+    try:
+        documents = _documents(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
+    for document in documents:
+        yield _run(document, shown, written)
+
+
+def _bytes(path: str) -> tuple[bytes, float | None]:
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read(), None
+    try:
+        file = Path(path)
+        return file.read_bytes(), file.stat().st_mtime
+    except FileNotFoundError:
+        raise InitholdError(
+            f"there is no record at {path}", hint="inithold run writes one; --record or RECORD says where it is"
+        ) from None
+    except OSError as error:
+        raise InitholdError(f"the record {path} cannot be read: {error.strerror}") from None
+
+
+def _documents(data: bytes) -> list[Any]:
+    document = msgspec.json.decode(data)
+    return document if isinstance(document, list) else [document]
+
+
+def _run(document: Any, shown: str, written: float | None) -> Run:
+    version = document.get("version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise InitholdError(
+            f"{shown} is a record of version {version}, and this inithold reads up to version {VERSION}",
+            hint="use the inithold that wrote it, or a newer one",
+        )
+    try:
+        record = msgspec.convert(document, Record)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
+    times = list(_times(record))
+    if not all(0 <= moment < _LATEST for moment in times):
+        raise InitholdError(f"{shown} is not a record of inithold: it has a time that no calendar knows")
+    latest = max(times)
+    return Run(record, msgspec.to_builtins(record), latest if written is None else max(latest, written))
+
+
+def _times(record: Record) -> Iterable[float]:
+    yield record.started
+    if record.ended is not None:
+        yield record.ended
+    for step in record.steps:
+        yield from (moment for moment in (step.started, step.ended) if moment is not None)
+        yield from (failure.at for failure in step.failures)
+        yield from (phase.at for phase in step.phases)
+
+
+def clock(moment: float) -> str:
+    """A moment as people here read it, with the offset of the zone: `2026-01-31 17:04:05 +01:00`."""
+    local = datetime.fromtimestamp(moment).astimezone()
+    offset = local.strftime("%z")
+    return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"

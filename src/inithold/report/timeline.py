@@ -1,0 +1,197 @@
+"""Where things are on the time axis, in percent of its width: bars and their parts, ticks, the critical path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from inithold.duration import short, spoken
+from inithold.record.model import StepRecord
+from inithold.record.table import critical_path
+from inithold.report.reading import Run
+
+MOST_TICKS = 6
+_LEAST_LENGTH = 0.001
+_DECIMALS = (1, 2, 5)
+_STEPS = (
+    *(factor * 10**power for power in range(-4, 1) for factor in _DECIMALS),
+    *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0),
+)
+EARLIER = "earlier"
+"""A segment for what the record does not keep the order of."""
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A mark on the axis.
+
+    Args:
+        at: percent.
+        label: `1.5s`.
+    """
+
+    at: float
+    label: str
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A part of a bar.
+
+    Args:
+        phase: `waiting`, `checking`, `applying`, or `earlier` where the record does not tell them apart.
+        at: percent.
+        width: percent.
+        title: what a pointer resting on it is told.
+    """
+
+    phase: str
+    at: float
+    width: float
+    title: str
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """An attempt that did not succeed, where it ended."""
+
+    at: float
+    title: str
+
+
+class Links(msgspec.Struct):
+    """Where the critical path crosses a lane, percent.
+
+    Args:
+        enters: where it comes from above.
+        passes: where it passes by.
+        leaves: where it goes on below.
+    """
+
+    enters: float | None = None
+    passes: float | None = None
+    leaves: float | None = None
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """The part of the timeline that is one step's.
+
+    Args:
+        label: the same in words.
+        at: where the step starts, percent; None where it never did.
+        width: percent.
+        segments: of its bar.
+        marks: where attempts failed.
+        links: the critical path.
+    """
+
+    label: str
+    links: Links
+    at: float | None = None
+    width: float = 0.0
+    segments: tuple[Segment, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+
+class Scale:
+    """Turns moments into percent of the axis.
+
+    Args:
+        start: Unix time of its left end, in seconds.
+        length: seconds.
+    """
+
+    def __init__(self, start: float, length: float) -> None:
+        self.start = start
+        self.length = max(length, _LEAST_LENGTH)
+
+    def at(self, moment: float) -> float:
+        """Percent from the left; what is outside is put at the edge."""
+        return round(min(100.0, max(0.0, (moment - self.start) / self.length * 100)), 3)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Round marks, at most `MOST_TICKS` beside that of 0."""
+        fitting = (step for step in _STEPS if self.length / step <= MOST_TICKS)
+        step = next(fitting, self.length / MOST_TICKS)
+        count = int(self.length / step + 1e-9)
+        return tuple(
+            Tick(round(number * step / self.length * 100, 3), short(round(number * step, 6)) if number else "0")
+            for number in range(count + 1)
+        )
+
+
+def scale_of(run: Run) -> Scale:
+    """The axis of a run: from its start until its last step, or the run, ended."""
+    ends = [step.ended for step in run.record.steps if step.ended is not None]
+    return Scale(run.record.started, max([run.ended, *ends]) - run.record.started)
+
+
+def ordered(run: Run) -> list[StepRecord]:
+    """The steps in the order they started; those that never did come last, in plan order."""
+    return sorted(run.record.steps, key=lambda step: float("inf") if step.started is None else step.started)
+
+
+def lanes(run: Run, scale: Scale) -> dict[str, Lane]:
+    """A lane for each step, by its id; the critical path goes from lane to lane as `ordered` gives them."""
+    steps = ordered(run)
+    links = _links(run, steps, scale)
+    return {step.id: _lane(step, run, scale, links.get(step.id, Links())) for step in steps}
+
+
+def _lane(step: StepRecord, run: Run, scale: Scale, links: Links) -> Lane:
+    if step.started is None:
+        return Lane("never started", links)
+    ended = ended_at(step, run)
+    at = scale.at(step.started)
+    after = spoken(max(0.0, step.started - run.record.started))
+    return Lane(
+        f"starts {after} into the run, takes {spoken(ended - step.started)}",
+        links,
+        at=at,
+        width=round(scale.at(ended) - at, 3),
+        segments=tuple(_segments(step, ended, scale)),
+        marks=tuple(Mark(scale.at(each.at), f"attempt {each.number} did not succeed") for each in step.failures),
+    )
+
+
+def ended_at(step: StepRecord, run: Run) -> float:
+    """When a step that started ended; of one that goes on, until when it is known to."""
+    return max(step.started or 0.0, step.ended if step.ended is not None else run.ended)
+
+
+def spans(step: StepRecord, ended: float) -> Iterator[tuple[str, int, float, float]]:
+    """What the step did, when: phase, attempt, begin and end."""
+    for index, phase in enumerate(step.phases):
+        end = step.phases[index + 1].at if index + 1 < len(step.phases) else ended
+        yield phase.phase, phase.attempt, phase.at, max(phase.at, end)
+
+
+def _segments(step: StepRecord, ended: float, scale: Scale) -> Iterator[Segment]:
+    began = step.started or 0.0
+    kept_from = step.phases[0].at if step.phases else ended
+    if step.phases_left_out or not step.phases:
+        title = f"{EARLIER} attempts, not told apart: {spoken(max(0.0, kept_from - began))}"
+        yield _segment(EARLIER, began, kept_from, title, scale)
+    for phase, attempt, begin, end in spans(step, ended):
+        yield _segment(phase, begin, end, f"{phase} {spoken(end - begin)}, attempt {attempt}", scale)
+
+
+def _segment(phase: str, begin: float, end: float, title: str, scale: Scale) -> Segment:
+    at = scale.at(begin)
+    return Segment(phase, at, round(max(0.0, scale.at(end) - at), 3), title)
+
+
+def _links(run: Run, steps: Sequence[StepRecord], scale: Scale) -> dict[str, Links]:
+    """Where the critical path crosses each lane: from a step's end down to the start of the next on it."""
+    rows = {step.id: row for row, step in enumerate(steps)}
+    path = critical_path(run.plain["steps"])
+    found: dict[str, Links] = {}
+    for above, below in pairwise(path):
+        first, last = rows[above], rows[below]
+        if first >= last:
+            continue  # the clock was set back
+        at = scale.at(steps[last].started or 0.0)
+        found.setdefault(above, Links()).leaves = at
+        found.setdefault(below, Links()).enters = at
+        for row in range(first + 1, last):
+            found.setdefault(steps[row].id, Links()).passes = at
+    return found
