@@ -1,0 +1,36 @@
+"""Durations as Compose writes them: `90s`, `1m30s`, `500ms` (Go's `time.ParseDuration`)."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+
+
+def seconds(text: str | None) -> float | None:
+    """A duration in seconds; None where there is none or it cannot be told (`${VAR}`)."""
+    if not text:
+        return None
+    if text == "0":
+        return 0.0
+    total, at = 0.0, 0
+    while at < len(text):
+        match = _PART.match(text, at)
+        if match is None:
+            return None
+        total += float(match[1]) * _UNITS[match[2]]
+        at = match.end()
+    return total
+
+
+def shown(duration: float) -> str:
+    """A duration in the shortest exact form: `15m`, `90s`, `500ms`."""
+    if duration and duration % 1:
+        return f"{round(duration * 1000)}ms"
+    whole = int(duration)
+    if whole and whole % 3600 == 0:
+        return f"{whole // 3600}h"
+    if whole and whole % 60 == 0:
+        return f"{whole // 60}m"
+    return f"{whole}s"

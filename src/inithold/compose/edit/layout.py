@@ -1,0 +1,137 @@
+"""Where things are in a file: ends of values, aliases, lines of keys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+if TYPE_CHECKING:
+    from inithold.compose.loading.source import Source
+    from inithold.compose.loading.tree import Place
+
+_COLON = re.compile(r"\s*:(?:[ \t]+[&!][^\s,\[\]{}]*)*")
+_ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
+
+
+class CannotEdit(Exception):
+    """The change has no mechanical edit here. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace one span of a file."""
+
+    source: Source
+    start: int
+    end: int
+    text: str
+
+
+def is_alias(key: ScalarNode, value: Node) -> bool:
+    """Is the value written as `*alias`? Its node is then the anchor's, which comes before the key."""
+    return bool(value.start_mark.index < key.end_mark.index)
+
+
+def alias_span(source: Source, key: ScalarNode) -> tuple[int, int]:
+    """The span of the alias behind a key."""
+    match = _ALIAS.match(source.text, key.end_mark.index)
+    if match is None:
+        raise CannotEdit("an alias is written in a form that is not understood")
+    return match.start(1), match.end(1)
+
+
+def behind_colon(source: Source, key: ScalarNode) -> int:
+    """The offset behind `key:` and an anchor or tag that follows on the line."""
+    match = _COLON.match(source.text, key.end_mark.index)
+    if match is None:
+        raise CannotEdit("a key is written in a form that is not understood")
+    return match.end()
+
+
+def end_of(source: Source, node: Node) -> int:
+    """The offset behind a value's last character; comments and blank lines behind it are not part of it."""
+    if isinstance(node, ScalarNode):
+        end = int(node.end_mark.index)
+        if node.style not in ("|", ">"):
+            return end
+        start = int(node.start_mark.index)
+        written = source.text[start:end]
+        return end if "+" in written.split("\n", 1)[0] else start + len(written.rstrip())
+    if node.flow_style:  # type: ignore[attr-defined]
+        return int(node.end_mark.index)
+    if isinstance(node, MappingNode) and node.value:
+        return entry_end(source, *node.value[-1])
+    if isinstance(node, SequenceNode) and node.value:
+        if node.value[-1].start_mark.index < node.start_mark.index:
+            raise CannotEdit("a list ends with an alias")
+        return end_of(source, node.value[-1])
+    return int(node.end_mark.index)
+
+
+def entry_end(source: Source, key: ScalarNode, value: Node) -> int:
+    """The offset behind the last character of a mapping's entry."""
+    if is_alias(key, value):
+        return alias_span(source, key)[1]
+    if isinstance(value, ScalarNode) and value.start_mark.index == value.end_mark.index:
+        return behind_colon(source, key)
+    return max(end_of(source, value), behind_colon(source, key))
+
+
+def indent_of(source: Source, node: Node) -> str:
+    """The blanks before a node that starts its line; as many as its column where it does not."""
+    start = int(node.start_mark.index)
+    before = source.text[source.line_start(start) : start]
+    return before if not before.strip() else " " * node.start_mark.column
+
+
+def keeps_newline(source: Source, value: Node) -> bool:
+    """Does the value end with the line break itself (a block scalar with `+`)?"""
+    end = int(value.end_mark.index)
+    return (
+        isinstance(value, ScalarNode)
+        and value.style in ("|", ">")
+        and source.text[end - 1 : end] == "\n"
+        and ("+" in source.text[value.start_mark.index : end].split("\n", 1)[0])
+    )
+
+
+def removable(source: Source, start: int, end: int) -> tuple[int, int]:
+    """The span to take out for the text from `start` to `end`: whole lines, but for a comment, which stays."""
+    rest = source.text[end : source.line_end(end)]
+    if rest.lstrip().startswith("#"):
+        return start, end + rest.index("#")
+    first, last = source.line_start(start), source.line_end(end)
+    if last < len(source.text):
+        return first, source.text.index("\n", last) + 1
+    # The last line of a file that ends without a line break: take the one before.
+    before = first - (2 if source.text[max(first - 2, 0) : first] == "\r\n" else 1)
+    return max(before, 0), last
+
+
+def dash_of(source: Source, item: Node) -> int:
+    """The offset of the dash before an item of a block list."""
+    dash = source.text.rfind("-", 0, item.start_mark.index)
+    if dash < 0 or source.text[dash + 1 : item.start_mark.index].strip():
+        raise CannotEdit("a list item is written in a form that is not understood")
+    return dash
+
+
+def can_open(place: Place) -> bool:
+    """Is this a list in brackets, on one line, that could as well stand as a block list?"""
+    node, holder = place.node, place.holder
+    if not isinstance(node, SequenceNode) or not node.flow_style or place.key is None:
+        return False
+    one_line = node.start_mark.line == node.end_mark.line == place.key.start_mark.line
+    return bool(one_line and isinstance(holder, MappingNode) and not holder.flow_style)
+
+
+def lookup(node: Node, name: str) -> tuple[ScalarNode, Node] | None:
+    """The literal entry `name` of a mapping, or None."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if isinstance(key, ScalarNode) and key.value == name:
+                return key, value
+    return None

@@ -1,0 +1,124 @@
+"""Writes the mended files: every one whole, or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inithold.compose.edit.layout import CannotEdit, Edit
+from inithold.errors import UsageError
+
+if TYPE_CHECKING:
+    from inithold.compose.loading.source import Source
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
+    """The new texts of the files that are edited, by path.
+
+    Raises:
+        CannotEdit: two edits overlap.
+    """
+    texts: dict[Path, str] = {}
+    sources = {edit.source.path: edit.source for edit in edits}
+    for path, source in sources.items():
+        own = [edit for edit in edits if edit.source.path == path]
+        texts[path] = _apply(source.text, own)
+    return texts
+
+
+def _apply(text: str, edits: Sequence[Edit]) -> str:
+    parts, at = [], 0
+    # Stable: insertions at one place keep their order.
+    for edit in sorted(edits, key=lambda each: (each.start, each.end)):
+        if edit.start < at:
+            raise CannotEdit("two changes touch the same text")
+        parts += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join([*parts, text[at:]])
+
+
+def refuse_links(sources: Sequence[Source]) -> None:
+    """Refuse to write through symbolic links: what they lead to may belong to another stack.
+
+    Raises:
+        UsageError: one of the files is a symbolic link.
+    """
+    for source in sources:
+        if source.path.is_symlink():
+            raise UsageError(
+                f"{source.name} is a symbolic link to {source.path.readlink()}; nothing was written",
+                hint="give the file itself with -f",
+            )
+
+
+def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
+    """Replace files by their new texts; mode, owner and byte order mark stay.
+
+    Args:
+        texts: new contents by path.
+        sources: the files as they were read; one that has changed since is not overwritten.
+
+    Raises:
+        UsageError: a file changed meanwhile, or cannot be written; then none is.
+    """
+    known = {source.path: source for source in sources}
+    staged: list[tuple[Path, Path]] = []
+    current = next(iter(texts), Path())
+    try:
+        for path, text in texts.items():
+            current = path
+            source = known[path]
+            if path.read_bytes() != _encoded(source.text, source.marked):
+                raise UsageError(f"{source.name} was changed while it was being mended; nothing was written")
+            staged.append((_stage(path, _encoded(text, source.marked)), path))
+        for temporary, path in staged:
+            current = path
+            temporary.replace(path)
+    except OSError as error:
+        name = known[current].name if current in known else str(current)
+        raise UsageError(f"cannot write {name}: {error.strerror or error}; nothing was written") from error
+    finally:
+        for temporary, _ in staged:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+    for folder in {path.parent for path in texts}:
+        _sync_folder(folder)
+
+
+def _encoded(text: str, marked: bool) -> bytes:
+    return (_BOM if marked else b"") + text.encode()
+
+
+def _stage(path: Path, data: bytes) -> Path:
+    status = path.stat()
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "Permission denied")
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(status.st_mode & 0o7777)
+        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+            with suppress(PermissionError):
+                os.chown(temporary, status.st_uid, status.st_gid)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""What a rule finds, and the change to the merged stack that would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
+    from inithold.compose.loading.project import Service
+    from inithold.compose.loading.source import Source
+    from inithold.compose.loading.tree import Place, Value
+
+DOCUMENTATION: Final = "https://inithold.readthedocs.io/en/latest/reference/rules/"
+
+
+class Severity(StrEnum):
+    """How bad it is: `error` breaks a start, `warning` costs time or safety, `info` is worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Delete:
+    """The value of a change that removes its key."""
+
+    def __repr__(self) -> str:
+        return "DELETE"
+
+
+DELETE: Final = Delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value of the merged stack that shall be another.
+
+    Args:
+        service: name of the service.
+        path: where in the service, `("healthcheck", "start_period")`.
+        value: plain data, or DELETE.
+    """
+
+    service: str
+    path: tuple[str, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        where = ".".join((self.service, *self.path))
+        return f"{where} removed" if self.value is DELETE else f"{where}: {_shown(self.value)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_shown(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_shown(entry) for entry in value) + "]"
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A span of a file. Lines and columns are 1-based, the end is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """One fault.
+
+    Args:
+        rule: id of the rule.
+        severity: how bad it is.
+        message: one sentence on what will happen at run time.
+        location: the exact value.
+        service: the service at fault.
+        init: the init service it is about, if another.
+        changes: what would mend it, all or none.
+        unsafe: True where the changes could alter behaviour beyond the pattern.
+        remedy: what to do by hand, where there are no changes.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    location: Location
+    service: str
+    init: str | None = None
+    changes: tuple[Change, ...] = ()
+    unsafe: bool = False
+    remedy: str | None = None
+
+    @property
+    def link(self) -> str:
+        """The rule's page in the manual."""
+        return f"{DOCUMENTATION}{self.rule}.html"
+
+    def concerns(self, names: frozenset[str]) -> bool:
+        """Is this about one of the named services? True for no names."""
+        return not names or self.service in names or (self.init is not None and self.init in names)
+
+
+def location_of(place: Place) -> Location:
+    """The span of a value, without its anchor or tag; of its key's name where the value is a collection."""
+    node = place.node
+    source = place.source
+    start = place.start
+    if not _is_single_line(node) and place.key is not None and node.value and not _is_flow(node):
+        return _span(source, place.key.start_mark.index, place.key.end_mark.index)
+    end = min(node.end_mark.index, source.line_end(start))
+    if end <= start and place.key is not None:
+        return _span(source, place.key.start_mark.index, place.key.end_mark.index)
+    return _span(source, start, max(end, start))
+
+
+def spot(service: Service, *path: str) -> Location:
+    """Where the merged value at `path` is written; where there is none, the nearest key above it."""
+    found = service.value(*path)
+    if found is not None:
+        return location_of(found.place)
+    for length in range(len(path) - 1, 0, -1):
+        above = service.value(*path[:length])
+        if above is not None:
+            return key_location(above)
+    return key_location(service.layers[0].written)
+
+
+def key_location(value: Value) -> Location:
+    """The span of a value's key; of the value where it has none."""
+    key = value.places[0].key
+    if key is None:
+        return location_of(value.places[0])
+    return _span(value.places[0].source, key.start_mark.index, key.end_mark.index)
+
+
+def _is_single_line(node: Node) -> bool:
+    return bool(node.start_mark.line == node.end_mark.line)
+
+
+def _is_flow(node: Node) -> bool:
+    return bool(getattr(node, "flow_style", None)) or isinstance(node.value, str)
+
+
+def _span(source: Source, start: int, end: int) -> Location:
+    line, column = position(source, start)
+    end_line, end_column = position(source, end)
+    return Location(source.name, line, column, end_line, end_column)
+
+
+def position(source: Source, offset: int) -> tuple[int, int]:
+    """1-based line and column of an offset."""
+    return source.line_of(offset) + 1, offset - source.line_start(offset) + 1

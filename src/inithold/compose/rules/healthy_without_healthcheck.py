@@ -1,0 +1,122 @@
+"""A dependent waits for health that nobody reports
+
+## What happens
+
+A dependent waits with `service_healthy` on a service that has no healthcheck in the Compose files. Where its
+image has none either, or the healthcheck is switched off, `docker compose up` stops with "container has no
+healthcheck configured".
+
+A `HEALTHCHECK` in the service's own Dockerfile counts. One in an image that is pulled cannot be seen from here:
+where you know it is there, say so with `# inithold: ignore[healthy-without-healthcheck]`.
+
+## Before
+
+```yaml
+services:
+  init:
+    command: inithold run
+  web:
+    depends_on:
+      init:
+        condition: service_healthy
+```
+
+## After
+
+```yaml
+services:
+  init:
+    command: inithold run
+    healthcheck:
+      test: ["CMD", "inithold", "health"]
+      interval: 30s
+      timeout: 5s
+      start_period: 15m
+      start_interval: 500ms
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from inithold.compose import wiring
+from inithold.compose.finding import Finding, Severity, spot
+from inithold.compose.probe import Sight, read_probe
+from inithold.compose.roles import HEALTHY
+from inithold.document import read_text
+from inithold.errors import DocumentError
+
+if TYPE_CHECKING:
+    from inithold.compose.finding import Location
+    from inithold.compose.loading.project import Service
+    from inithold.compose.roles import Dependency, Stack
+
+ID = "healthy-without-healthcheck"
+
+
+_HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)", re.IGNORECASE | re.MULTILINE)
+_STAGE = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
+_LARGEST = 1024 * 1024
+
+
+def check(stack: Stack) -> Iterator[Finding]:
+    """Yield one finding for each service that dependents expect to be healthy and that cannot tell."""
+    awaited: dict[str, list[Dependency]] = {}
+    for entries in stack.dependencies.values():
+        for entry in entries:
+            if entry.condition == HEALTHY:
+                awaited.setdefault(entry.target, []).append(entry)
+    for name, entries in awaited.items():
+        service = stack.project.services.get(name)
+        if service is None:
+            continue
+        probe = read_probe(service.value("healthcheck"))
+        init = stack.inits.get(name)
+        off = probe.sight is Sight.DISABLED
+        # An init service whose healthcheck is switched off is blind-healthcheck's.
+        if (
+            (off and init is not None)
+            or (not off and probe.sight is not Sight.NONE)
+            or (not off and _built_in(service))
+        ):
+            continue
+        changes = wiring.add_healthcheck(init, stack) if init is not None and init.held else []
+        yield Finding(
+            ID,
+            Severity.ERROR if off else Severity.WARNING,
+            _message(name, entries[0].service.name, off),
+            _where(service, entries[0], off),
+            name,
+            entries[0].service.name,
+            changes=tuple(changes),
+            remedy=None if changes else f"give {name} a healthcheck, or wait for it with service_started",
+        )
+
+
+def _message(name: str, dependent: str, off: bool) -> str:
+    if off:
+        return f"{dependent} waits for {name} to be healthy, but its healthcheck is switched off: `up` fails"
+    return f"{dependent} waits for {name} to be healthy: if its image has no healthcheck either, `up` fails"
+
+
+def _where(service: Service, entry: Dependency, off: bool) -> Location:
+    if off:
+        disable = service.value("healthcheck", "disable")
+        return spot(service, "healthcheck", "test" if disable is None else "disable")
+    return spot(entry.service, "depends_on", service.name, "condition")
+
+
+def _built_in(service: Service) -> bool:
+    """Does the last stage of the service's own Dockerfile have a HEALTHCHECK?"""
+    context = service.scalar("build", "context")
+    if context is None or "$" in context.text or "://" in context.text:
+        return False
+    folder = context.place.source.path.parent / context.text
+    try:
+        text = read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
+    except DocumentError:
+        return False
+    return _HEALTHCHECK.search(_STAGE.split(text)[-1]) is not None

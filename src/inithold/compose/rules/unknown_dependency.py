@@ -1,0 +1,69 @@
+"""A service depends on one that does not exist
+
+## What happens
+
+`docker compose up` refuses the whole stack: "depends on undefined service". Often the name is misspelt, or the
+dependency is in an override that was not given.
+
+## Before
+
+```yaml
+services:
+  web:
+    depends_on: [initt]
+  init:
+    command: inithold run
+```
+
+## After
+
+```yaml
+services:
+  web:
+    depends_on:
+      init:
+        condition: service_healthy
+  init:
+    command: inithold run
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from inithold.compose.finding import Finding, Severity, key_location, location_of
+from inithold.compose.loading.tree import Scalar
+
+if TYPE_CHECKING:
+    from inithold.compose.roles import Dependency, Stack
+
+ID = "unknown-dependency"
+
+
+def check(stack: Stack) -> Iterator[Finding]:
+    """Yield one finding for each dependency on a service that is not in the stack."""
+    known = list(stack.project.services)
+    for entries in stack.dependencies.values():
+        for entry in entries:
+            if entry.target in stack.project.services:
+                continue
+            near = get_close_matches(entry.target, known, 1)
+            yield Finding(
+                ID,
+                Severity.ERROR,
+                f"{entry.service.name} depends on {entry.target}, which does not exist: `up` refuses to start",
+                location_of(entry.entry.place) if _short(entry) else key_location(entry.entry),
+                entry.service.name,
+                entry.target,
+                remedy=f"did you mean {near[0]}?"
+                if near
+                else "name a service of the stack, or give the file it is in with -f",
+            )
+
+
+def _short(entry: Dependency) -> bool:
+    condition = entry.entry.get("condition")
+    return isinstance(condition, Scalar) and condition.implied
