@@ -1,0 +1,23 @@
+"""inithold.yaml once more, for those who keep their init service in Python."""
+
+import os
+
+from inithold import Plan
+from inithold.steps import alembic, database, rabbitmq
+from services.init.topology import bindings, exchanges, queues
+from services.models import Base
+
+db, broker, management = (os.environ[name] for name in ("DATABASE_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"))
+topology = rabbitmq.Topology(
+    url=broker, exchanges=exchanges, queues=queues, bindings=bindings, management_url=management
+)
+
+plan = Plan("game-scheduler", lock=db)
+plan.add(database.Ready(url=db), id="database")
+plan.add(alembic.Upgrade(config="alembic.ini", url=db), id="migrate")
+plan.add(database.Tables(url=db, tables=list(Base.metadata.tables)), id="schema")
+plan.add(rabbitmq.Ready(url=broker), id="broker", needs=[])
+plan.add(topology, id="topology", needs=["broker"])
+
+if __name__ == "__main__":
+    raise SystemExit(plan.run())
