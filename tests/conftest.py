@@ -1,0 +1,135 @@
+"""Fixtures: real servers, shared by the workers of a run, and inithold as a process.
+
+A test gets a database or a virtual host of its own on a shared server. One that stops or kills a server starts its
+own: `with PostgreSQL() as server:`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inithold.redact import SECRETS
+from servers import dns
+from servers.inithold import Inithold
+from servers.mariadb import MariaDB
+from servers.otlp import Collector
+from servers.postgresql import PostgreSQL
+from servers.rabbitmq import RabbitMQ
+from servers.redis import Redis
+from servers.run import end_run, run_folder
+from servers.sharing import shared
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder before workers start: they inherit its name."""
+    run_folder()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the shared servers; in a worker this does nothing."""
+    end_run()
+
+
+@dataclass(frozen=True)
+class Vhost:
+    """An empty virtual host of a test's own."""
+
+    name: str
+    url: str
+    """amqp://..."""
+    management_url: str
+    """http://... of the whole broker, with user and password"""
+    server: RabbitMQ
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> PostgreSQL:
+    """The run's PostgreSQL, shared: not to be stopped."""
+    return shared(PostgreSQL)
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own, as its superuser."""
+    dsn = postgresql.create_database()
+    yield dsn
+    postgresql.drop_database(dsn.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> RabbitMQ:
+    """The run's RabbitMQ, shared: not to be stopped."""
+    return shared(RabbitMQ)
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ) -> Iterator[Vhost]:
+    """An empty virtual host of the test's own."""
+    name = rabbitmq.create_vhost()
+    yield Vhost(name, rabbitmq.url(name), rabbitmq.management_url(), rabbitmq)
+    rabbitmq.delete_vhost(name)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> MariaDB:
+    """The run's MariaDB, shared: not to be stopped."""
+    return shared(MariaDB)
+
+
+@pytest.fixture
+def mysql_database(mariadb: MariaDB) -> Iterator[str]:
+    """The URL of an empty MariaDB database of the test's own."""
+    url = mariadb.create_database()
+    yield url
+    mariadb.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Redis:
+    """The run's Redis, shared: not to be stopped."""
+    return shared(Redis)
+
+
+@pytest.fixture
+def otlp() -> Iterator[Collector]:
+    """An OTLP collector of the test's own, over http/protobuf and gRPC."""
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def resolver() -> Iterator[dns.Resolver]:
+    """A DNS server of the test's own; needs root on Linux."""
+    if not dns.available():
+        pytest.skip("a resolver of a process's own needs root, and leave to mount, on Linux")
+    with dns.Resolver() as own:
+        yield own
+
+
+@pytest.fixture
+def run_inithold(tmp_path: Path) -> Iterator[Inithold]:
+    """Runs inithold as a process in `tmp_path`, in a clean environment; what is left after the test is ended."""
+    runner = Inithold(tmp_path)
+    yield runner
+    runner.end_all()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test_alone() -> Iterator[None]:
+    """Forget afterwards what a test gave as secrets: they would be masked in the texts of the next."""
+    values, public = set(SECRETS._values), set(SECRETS._public)
+    yield
+    SECRETS._values, SECRETS._public, SECRETS._stale = values, public, True
+
+
+@pytest.fixture(autouse=True)
+def _environment_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.startswith(("INITHOLD_", "OTEL_")) and not name.startswith("INITHOLD_TEST_"):
+            monkeypatch.delenv(name)

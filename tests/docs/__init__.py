@@ -1,0 +1,1 @@
+"""The documents, their examples and the site that is made of them."""

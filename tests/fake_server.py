@@ -1,0 +1,93 @@
+"""TCP servers that misbehave in one way each, for what a real server cannot be made to do at will.
+
+with FakeServer(hang_up) as port: ...
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+Behaviour = Callable[[socket.socket], None]
+
+
+@contextmanager
+def fake_server(behaviour: Behaviour) -> Iterator[int]:
+    """Accept connections on a port of 127.0.0.1, each handled by `behaviour` and then closed; yields the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections: list[socket.socket] = []
+
+    def handle(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            behaviour(connection)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                threading.Thread(target=handle, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for each in (listener, *connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End of file once the client has spoken."""
+    connection.recv(1024)
+
+
+def hang_up_at_once(connection: socket.socket) -> None:
+    """End of file before anything is said."""
+
+
+def reset(connection: socket.socket) -> None:
+    """A reset instead of an answer."""
+    connection.recv(1024)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def be_silent(connection: socket.socket) -> None:
+    """Accept and never answer."""
+    while connection.recv(1024):
+        pass
+
+
+def speak_http(connection: socket.socket) -> None:
+    """Answer as a web server does."""
+    connection.recv(1024)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def refuse_as_postgresql(sqlstate: str, words: str, *, severity: str = "FATAL") -> Behaviour:
+    """Refuse with an error of PostgreSQL's protocol, in whatever language."""
+    fields = f"S{severity}\0VFATAL\0C{sqlstate}\0M{words}\0Rauth_failed\0\0".encode()
+    packet = b"E" + struct.pack(">I", len(fields) + 4) + fields
+
+    def behaviour(connection: socket.socket) -> None:
+        # An SSLRequest or a GSSENCRequest comes first, and is declined.
+        while len(start := connection.recv(4096)) == 8:
+            connection.sendall(b"N")
+        if start:
+            connection.sendall(packet)
+
+    return behaviour
+
+
+def refuse_as_mysql(number: int, words: str) -> Behaviour:
+    """Refuse with an error packet instead of MySQL's greeting."""
+    body = b"\xff" + struct.pack("<H", number) + words.encode()
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.sendall(struct.pack("<I", len(body))[:3] + b"\0" + body)
+
+    return behaviour

@@ -1,0 +1,129 @@
+"""Replicas of one plan, started together on an empty database."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from servers.inithold import Inithold, Running
+from servers.postgresql import PostgreSQL
+from stopping import until
+
+REPLICAS = 10
+PLAN = """
+version: 1
+name: replicas
+lock: ${DATABASE_URL}
+steps:
+  - {id: database, uses: database.ready, with: {url: "${DATABASE_URL}"}}
+  - id: tables
+    uses: database.sql
+    with:
+      url: ${DATABASE_URL}
+      sql: |
+        CREATE TABLE users (id serial PRIMARY KEY, name text);
+        CREATE TABLE applied (step text);
+        INSERT INTO applied VALUES ('tables');
+      unless: SELECT 1 FROM pg_tables WHERE tablename = 'users'
+  - id: seed
+    uses: database.sql
+    with:
+      url: ${DATABASE_URL}
+      sql: "SELECT pg_sleep(0.2); INSERT INTO users (name) VALUES ('admin'); INSERT INTO applied VALUES ('seed')"
+      unless: SELECT 1 FROM users WHERE name = 'admin'
+  - {id: schema, uses: database.tables, with: {url: "${DATABASE_URL}", tables: {users: [id, name]}}}
+"""
+SLOW = """
+version: 1
+name: replicas
+lock: ${DATABASE_URL}
+steps:
+  - id: slow
+    uses: database.sql
+    with:
+      url: ${DATABASE_URL}
+      sql: SELECT pg_sleep(3); CREATE TABLE done ()
+      unless: SELECT 1 FROM pg_tables WHERE tablename = 'done'
+"""
+
+
+@pytest.fixture
+def name(database: str) -> str:
+    return database.rpartition("/")[2]
+
+
+def start(run_inithold: Inithold, folder: Path, database: str, text: str, number: int) -> Running:
+    plan = folder / "inithold.yaml"
+    plan.write_text(text)
+    marker = folder / f"marker-{number}"
+    env = {"DATABASE_URL": database, "INITHOLD_MARKER": str(marker)}
+    return run_inithold.start("run", "--once", str(plan), env=env)
+
+
+def outcomes(init: Running) -> dict[str, str]:
+    steps: dict[str, str] = json.loads(init.marker.read_text())["steps"]
+    return steps
+
+
+def sessions(postgresql: PostgreSQL, name: str, like: str) -> list[int]:
+    query = (
+        f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}' AND (application_name || query) LIKE '{like}'"
+    )
+    return [pid for (pid,) in postgresql.execute(query)]
+
+
+def test_ten_replicas_do_the_work_once(
+    run_inithold: Inithold, tmp_path: Path, database: str, postgresql: PostgreSQL, name: str
+) -> None:
+    replicas = [start(run_inithold, tmp_path, database, PLAN, number) for number in range(REPLICAS)]
+    for each in replicas:
+        assert each.wait(60) == 0, each.output
+    rows = postgresql.execute("SELECT step, count(*) FROM applied GROUP BY step ORDER BY step", name)
+    assert rows == [("seed", 1), ("tables", 1)]
+    assert postgresql.execute("SELECT count(*) FROM users", name) == [(1,)]
+    ended = [outcomes(each) for each in replicas]
+    for step in ("tables", "seed"):
+        assert sorted(each[step] for each in ended) == ["changed"] + ["unchanged"] * (REPLICAS - 1)
+
+
+def test_a_killed_holder_is_followed_by_the_next(
+    run_inithold: Inithold, tmp_path: Path, database: str, postgresql: PostgreSQL, name: str
+) -> None:
+    holder = start(run_inithold, tmp_path, database, SLOW, 0)
+    until(lambda: bool(sessions(postgresql, name, "%pg_sleep(3)%")))
+    waiting = start(run_inithold, tmp_path, database, SLOW, 1)
+    waiting.wait_for_output("held by inithold replicas on")
+    holder.signal(signal.SIGKILL)
+    assert waiting.wait(40) == 0, waiting.output
+    assert outcomes(waiting) == {"slow": "changed"}
+
+
+def test_a_lost_lock_cancels_the_run_which_starts_over(
+    run_inithold: Inithold, tmp_path: Path, database: str, postgresql: PostgreSQL, name: str
+) -> None:
+    init = start(run_inithold, tmp_path, database, SLOW, 0)
+    until(lambda: bool(sessions(postgresql, name, "%pg_sleep(3)%")))
+    (lock,) = sessions(postgresql, name, "inithold replicas on %")
+    postgresql.execute(f"SELECT pg_terminate_backend({lock})")
+    init.wait_for_output("the lock was lost: the run starts over", 10)
+    assert not postgresql.execute("SELECT 1 FROM pg_tables WHERE tablename = 'done'", name)
+    assert init.wait(40) == 0, init.output
+    assert outcomes(init) == {"slow": "changed"}
+
+
+def test_a_signal_ends_the_wait_for_the_lock(
+    run_inithold: Inithold, tmp_path: Path, database: str, postgresql: PostgreSQL, name: str
+) -> None:
+    holder = start(run_inithold, tmp_path, database, SLOW, 0)
+    until(lambda: bool(sessions(postgresql, name, "%pg_sleep(3)%")))
+    waiting = start(run_inithold, tmp_path, database, SLOW, 1)
+    waiting.wait_for_output("held by inithold replicas on")
+    at = time.monotonic()
+    waiting.signal(signal.SIGTERM)
+    assert waiting.wait(5) == 128 + signal.SIGTERM
+    assert time.monotonic() - at < 1
+    assert holder.wait(30) == 0

@@ -1,0 +1,157 @@
+"""`inithold status`: the table, the critical path, following a run, and past runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from servers.inithold import Inithold
+
+PLAN = "version: 1\nname: shown\nsteps:\n"
+BESIDE = """\
+  - {id: slow, uses: command.run, with: {run: sleep 0.7; touch slow, creates: slow}}
+  - {id: behind, uses: command.run, with: {run: touch behind, creates: behind}}
+  - {id: quick, uses: file.ready, needs: [], with: {path: /}}
+"""
+WAITS = "  - {id: waits, uses: file.ready, with: {path: there}}\n"
+
+
+def plan(run_inithold: Inithold, steps: str) -> None:
+    (run_inithold.folder / "inithold.yaml").write_text(PLAN + steps)
+
+
+def rows(table: str) -> dict[str, tuple[bool, list[str]]]:
+    """Each step's row: whether it is marked, and its cells."""
+    found = {}
+    for line in table.splitlines():
+        if match := re.match(r"([* ]) (\S.*)", line):
+            cells = re.split(r" {2,}", match[2])
+            found[cells[0]] = (match[1] == "*", cells[1:])
+    return found
+
+
+def seconds(text: str) -> float:
+    number, unit = text.split()
+    return float(number) / (1000 if unit == "ms" else 1)
+
+
+def test_the_critical_path_is_marked_and_after_is_when_needs_were_met(run_inithold: Inithold) -> None:
+    plan(run_inithold, BESIDE)
+    assert run_inithold("run", "--once").returncode == 0
+    status = run_inithold("status").stdout
+    found = rows(status)
+    assert found["STEP"][1] == ["OUTCOME", "CHANGES", "ATTEMPTS", "AFTER", "TIME"]
+    assert {step: on_path for step, (on_path, _) in found.items() if step != "STEP"} == {
+        "slow": True,
+        "behind": True,
+        "quick": False,
+    }
+    assert found["behind"][1][:3] == ["changed", "+ behind", "1"]
+    after, took = (seconds(found["behind"][1][3]), seconds(found["slow"][1][4]))
+    assert after >= 0.7
+    assert after >= took
+    assert seconds(found["quick"][1][3]) < after
+
+
+def test_json_is_the_record_itself(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, BESIDE)
+    assert run_inithold("run", "--once").returncode == 0
+    written = json.loads((tmp_path / "init-complete.record.json").read_text())
+    assert json.loads(run_inithold("status", "--json").stdout) == written
+
+
+def test_watch_follows_a_run_to_its_end(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, WAITS)
+    watch = run_inithold.start("status", "--watch")
+    watch.wait_for_output("waiting for a run to begin")
+    run = run_inithold.start("run", "--once")
+    watch.wait_for_output("waits waits: ")
+    (tmp_path / "there").touch()
+    assert run.wait() == 0
+    assert watch.wait(10) == 0
+    assert "shown: ready in " in watch.stdout.splitlines()[-3]
+    assert watch.stdout.count("waiting for a run to begin") == 1
+
+
+def test_watch_tells_a_pipe_news_only(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, "  - {id: sleeps, uses: command.run, with: {run: sleep 2}}\n")
+    watch = run_inithold.start("status", "--watch")
+    watch.wait_for_output("waiting for a run to begin")
+    assert run_inithold("run", "--once").returncode == 0
+    assert watch.wait(10) == 0
+    # Begun, checked, applying, ended, marker: far fewer than a table each quarter of a second.
+    assert 2 <= watch.stdout.count("STEP") <= 6
+
+
+def test_watch_at_a_terminal_keeps_the_times_going(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, WAITS)
+    run = run_inithold.start("run", "--once")
+    run.wait_for_output("does not exist")
+    watch = run_inithold.start("status", "--watch", terminal=True, env={"TERM": "xterm-256color"})
+    watch.wait_until(lambda: watch.stdout.count("\x1b[H\x1b[J") >= 4, "four pictures", 10)
+    watch.signal(signal.SIGINT)
+    assert watch.wait() == 130
+    assert len(set(re.findall(r"running for ([^:]+):", watch.stdout))) >= 3
+
+
+def test_watch_as_json_is_a_line_for_each_change(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, WAITS)
+    watch = run_inithold.start("status", "--watch", "--json")
+    run = run_inithold.start("run", "--once")
+    watch.wait_for_output('"waiting_for": "there does not exist"')
+    (tmp_path / "there").touch()
+    assert run.wait() == 0
+    assert watch.wait(10) == 0
+    records = [json.loads(line) for line in watch.stdout.splitlines()]
+    assert [record["outcome"] for record in records[:-1]] == [None] * (len(records) - 1)
+    assert records[-1]["outcome"] == "ready"
+    assert all(one != two for one, two in pairwise(records))
+
+
+def test_watch_of_a_run_that_is_over_shows_it_once(run_inithold: Inithold) -> None:
+    plan(run_inithold, BESIDE)
+    assert run_inithold("run", "--once").returncode == 0
+    done = run_inithold("status", "--watch")
+    assert (done.returncode, done.stdout.count("STEP")) == (0, 1)
+
+
+def test_watch_of_what_is_no_record_ends(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "init-complete.record.json").write_text("{}")
+    done = run_inithold("status", "--watch")
+    assert done.returncode == 1
+    assert done.stderr.count("is not a record of inithold") == 1
+
+
+def test_all_lists_runs_newest_first_with_outcome_time_and_changes(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, BESIDE)
+    for _ in range(2):
+        assert run_inithold("run", "--once").returncode == 0
+    plan(run_inithold, "  - {id: bad, uses: command.run, with: {run: [sh, -c, 'exit 3']}}\n")
+    assert run_inithold("run", "--once").returncode == 1
+    done = run_inithold("status", "--all")
+    assert done.returncode == 0
+    heads = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert [re.split(r" in | after ", head.partition("shown: ")[2])[0] for head in heads] == [
+        "failed",
+        "ready",
+        "ready",
+    ]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d  shown: ", head) for head in heads)
+    assert done.stdout.splitlines()[-2:] == ["    slow: + slow", "    behind: + behind"]
+    assert [run["outcome"] for run in json.loads(run_inithold("status", "--all", "--json").stdout)] == [
+        "failed",
+        "ready",
+        "ready",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--all"], ["--json"], []])
+def test_where_nothing_has_run_it_says_so(run_inithold: Inithold, arguments: list[str]) -> None:
+    done = run_inithold("status", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing has run here yet" in done.stderr

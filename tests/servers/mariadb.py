@@ -1,0 +1,172 @@
+"""A private MariaDB, on which the tests of MySQL URLs run.
+
+with MariaDB() as server:
+    url = server.create_database()
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+from uuid import uuid4
+
+from servers.ports import free_port, release_port
+from servers.process import has_ended, kill, run, start, stop, wait_until
+from servers.programs import program, server_user
+from servers.run import new_folder
+
+
+@dataclass
+class MariaDB:
+    """A MariaDB server on 127.0.0.1."""
+
+    user: str = "admin"
+    password: str = "pw-of-admin"
+    port: int = 0
+    folder: Path = Path()
+    pid: int = 0
+
+    def start(self) -> Self:
+        """Start it, or start it again with the data that it had."""
+        if not self.port:
+            self._create()
+        self._launch()
+        wait_until(self.is_ready, pid=self.pid, log=self.log)
+        return self
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        stop(self.pid)
+
+    def kill(self) -> None:
+        """Kill it: connections are reset without a word."""
+        kill(self.pid)
+
+    def restart(self) -> None:
+        """Stop and start it on the same port."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop it in place: it accepts connections and never answers, until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def url(
+        self,
+        database: str = "mysql",
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        scheme: str = "mysql",
+    ) -> str:
+        """The URL of a database, percent-encoded where needed."""
+        credentials = f"{quote(user or self.user, safe='')}:{quote(password or self.password, safe='')}"
+        return f"{scheme}://{credentials}@127.0.0.1:{self.port}/{quote(database, safe='')}"
+
+    def create_database(self, name: str | None = None) -> str:
+        """Create an empty database, with a name of its own unless given, and return its URL."""
+        name = name or f"db_{uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE `{name}`")
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database."""
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`")
+
+    def execute(self, statement: str, database: str = "mysql") -> list[tuple[Any, ...]]:
+        """Run one statement as the administrator and return its rows."""
+        connection = self._connect(database)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        """Does it take connections?"""
+        import pymysql
+
+        try:
+            self._connect("mysql").close()
+        except pymysql.MySQLError:
+            return False
+        return True
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote."""
+        return self.folder / "log"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it and remove its data."""
+        if self.pid and not has_ended(self.pid):
+            kill(self.pid)
+        release_port(self.port)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _connect(self, database: str) -> Any:
+        import pymysql
+
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            database=database,
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def _create(self) -> None:
+        self.folder = new_folder("mariadb")
+        self.port = free_port()
+        if (user := server_user()) is not None:
+            shutil.chown(self.folder, user)
+        install = [program("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}"]
+        install += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+        run(install, user=user, cwd=self.folder)
+        password = self.password.replace("'", "''")
+        (self.folder / "init.sql").write_text(
+            f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{password}';\n"
+            f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'%' WITH GRANT OPTION;\n"
+            "DROP USER IF EXISTS ''@'localhost';\n"
+        )
+
+    def _launch(self) -> None:
+        options = {
+            "datadir": self.folder / "data",
+            "port": self.port,
+            "bind-address": "127.0.0.1",
+            "socket": self.folder / "socket",
+            "pid-file": self.folder / "pid",
+            "init-file": self.folder / "init.sql",
+            "tmpdir": self.folder,
+            "innodb-buffer-pool-size": "32M",
+            "innodb-flush-log-at-trx-commit": "0",
+        }
+        arguments = [
+            "--no-defaults",
+            *(f"--{name}={value}" for name, value in options.items()),
+            "--skip-name-resolve",
+        ]
+        command = [program("mariadbd", "mysqld"), *arguments]
+        self.pid = start(command, log=self.log, user=server_user(), cwd=self.folder)

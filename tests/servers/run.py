@@ -1,0 +1,115 @@
+"""The folder of a test run, and the guard that clears up after it.
+
+Everything a run starts is written down in its folder. The guard is a process that waits for the end of the run
+(its standard input ends with the process that made it, however that dies) and then ends what is still alive and
+removes the folder. So Ctrl-C, SIGKILL and a crashed worker leave neither servers nor files behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_VARIABLE = "INITHOLD_TEST_RUN"
+_guards: list[subprocess.Popen[bytes]] = []
+
+
+def run_folder() -> Path:
+    """The folder of this run; the workers of a parallel run find it in their environment."""
+    known = os.environ.get(_VARIABLE)
+    if known and Path(known).is_dir():
+        return Path(known)
+    folder = Path(tempfile.mkdtemp(prefix="inithold-tests-"))
+    folder.chmod(0o755)  # servers that run as another user must get through
+    (folder / "alive").mkdir()
+    guard = subprocess.Popen(
+        [sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, start_new_session=True, cwd="/"
+    )
+    _guards.append(guard)
+    os.environ[_VARIABLE] = str(folder)
+    atexit.register(end_run)
+    return folder
+
+
+def new_folder(name: str) -> Path:
+    """A new folder inside the run's folder."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=run_folder()))
+
+
+def end_run() -> None:
+    """End this run now: what is still alive is killed, the folder removed. Only the process that made it may."""
+    while _guards:
+        guard = _guards.pop()
+        os.environ.pop(_VARIABLE, None)
+        with suppress(BrokenPipeError):
+            guard.communicate(b"end", timeout=60)
+
+
+def remember(pid: int) -> None:
+    """Let the guard end this process, and all it started, with the run."""
+    (run_folder() / "alive" / str(pid)).write_text(_started(pid))
+
+
+def forget(pid: int) -> None:
+    """This process is gone: its number may soon be somebody else's."""
+    (run_folder() / "alive" / str(pid)).unlink(missing_ok=True)
+
+
+def kill_tree(pids: Iterable[int]) -> None:
+    """Kill these processes and all that descend from them, and wait up to 10 s until all are gone."""
+    doomed = list(pids)
+    for pid in doomed:
+        doomed.extend(child for child in children(pid) if child not in doomed)
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while _running().keys() & doomed and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started and that still run."""
+    return [child for child, parent in _running().items() if parent == pid]
+
+
+def is_alive(pid: int) -> bool:
+    """Does it run? A zombie does not."""
+    return pid in _running()
+
+
+def _running() -> dict[int, int]:
+    """Every process that is not a zombie, and its parent."""
+    rows = (line.split() for line in _ps("-A", "-o", "pid=,ppid=,state=").splitlines())
+    return {int(pid): int(parent) for pid, parent, state, *_ in rows if not state.startswith("Z")}
+
+
+def _started(pid: int) -> str:
+    return _ps("-o", "lstart=", "-p", str(pid)).strip()
+
+
+def _ps(*arguments: str) -> str:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    return subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False, env=environment).stdout
+
+
+def _guard(folder: Path) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    remembered = list((folder / "alive").iterdir())
+    kill_tree(int(file.name) for file in remembered if file.read_text() == _started(int(file.name)))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    _guard(Path(sys.argv[1]))

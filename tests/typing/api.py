@@ -1,0 +1,39 @@
+"""The public API as a user writes it. Only type-checked, never run."""
+
+from collections.abc import Sequence
+
+from inithold import Change, NotYet, Plan, Retry, Settings, Step, StepContext, StepFailed
+from inithold.steps import database, rabbitmq
+
+plan = Plan("game-scheduler", lock="postgresql://db/games", timeout="10m")
+first: str = plan.add(database.Ready(url="postgresql://db/games"), id="database", timeout="1m")
+plan.add(database.Tables(url="postgresql://db/games", tables=["users"]), needs=[first])
+plan.add(rabbitmq.Ready(url="amqp://broker"), needs=[], retry=Retry(attempts=3))
+
+
+@plan.step(needs=["database"])
+def seed(ctx: StepContext) -> None:
+    ctx.log("seeding")
+    ctx.check_cancelled()
+
+
+@plan.step(check=lambda: True)
+async def warm_up() -> None: ...
+
+
+class Bucket(Step, frozen=True, kw_only=True):
+    kind = "s3.bucket"
+
+    name: str
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        if not self.name:
+            raise NotYet("the store is starting", probe=("store", 9000))
+        return (Change("+", f"bucket {self.name}"),)
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
+        raise StepFailed("no", hint="yes")
+
+
+if __name__ == "__main__":
+    raise SystemExit(plan.run(Settings(once=True)))

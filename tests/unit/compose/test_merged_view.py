@@ -1,0 +1,272 @@
+"""Our view of a stack is Compose's own: held against `docker compose config`."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inithold.compose.loading.discover import find_files
+from inithold.compose.loading.mounts import read_mount
+from inithold.compose.loading.project import Service, load_project
+from inithold.compose.loading.tree import Scalar, Sequence, plain
+from unit.compose.case import CASES, compose_config, docker_environment, options_of
+
+_RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")
+_FIELDS = [
+    "image",
+    "command",
+    "entrypoint",
+    "environment",
+    "depends_on",
+    "healthcheck",
+    "restart",
+    "init",
+    "tmpfs",
+    "profiles",
+    "deploy",
+    "user",
+    "read_only",
+    "labels",
+    "scale",
+    "working_dir",
+    "networks",
+    "env_file",
+    "cap_add",
+    "logging",
+]
+SHAPES = {
+    "merge keys": """
+        x-a: &a {image: x, labels: {a: "1"}, restart: "no"}
+        x-b: &b {image: y, command: c, labels: [b=1]}
+        services:
+          one:
+            <<: [*a, *b]
+            labels:
+              <<: {z: "1"}
+              c: "2"
+          two:
+            image: last
+            <<: *a
+            command: [a, *cmd]
+            entrypoint: &cmd sh
+        """.replace(", *cmd", "").replace("&cmd ", ""),
+    "forms": """
+        services:
+          a: {image: x, command: "", entrypoint: [], tmpfs: /run, healthcheck: {test: NONE}, profiles: [p]}
+          b: {image: x, command: null, environment: [A=1, A=2, B, C=], healthcheck: {test: [NONE]}}
+          c:
+            image: x
+            command: |
+              a b
+              c
+            entrypoint: >-
+              folded
+              text
+            depends_on: [a, b]
+            networks: [one, two]
+            env_file: a.env
+          d: {image: x, depends_on: {a: {condition: service_healthy, restart: true, required: false}}}
+        networks: {one: {}, two: {}}
+        """,
+    "extends": """
+        services:
+          base:
+            image: x
+            restart: "no"
+            environment: {A: "1"}
+            healthcheck: {test: a, interval: 1s}
+            depends_on: [db]
+          mid: {extends: base, environment: [B=2], command: mid}
+          top:
+            extends: {service: mid}
+            depends_on: {other: {condition: service_healthy}}
+            healthcheck: {interval: 2s}
+            labels: [k]
+          db: {image: y}
+          other: {image: y}
+        """,
+    "documents": """
+        services:
+          a: {image: x, command: one}
+        ---
+        services:
+          a: {command: two, healthcheck: {test: a}}
+          b: {image: y}
+        """,
+}
+LAYERS = {
+    "reset and override": [
+        """
+        services:
+          a:
+            image: x
+            command: [a]
+            depends_on: [b, c]
+            healthcheck: {test: a, interval: 1s}
+            environment: {A: "1"}
+          b:
+            image: x
+            restart: "no"
+            tmpfs: [/a]
+            cap_add: [NET_ADMIN]
+            logging: {driver: syslog, options: {a: b}}
+          c: {image: x, labels: {a: "1"}, deploy: {replicas: 2, labels: {a: b}}}
+        """,
+        """
+        services:
+          a:
+            command: !override [b]
+            depends_on: !override {c: {condition: service_healthy}}
+            healthcheck: {interval: !reset null}
+            environment: !reset {}
+          b:
+            restart: !reset null
+            tmpfs: /b
+            cap_add: [NET_ADMIN, SYS_TIME]
+            logging: {driver: json-file}
+          c: {deploy: {replicas: 3}, labels: [b=2], restart: always}
+        """,
+        """
+        services:
+          a: {environment: [B=2], healthcheck: {timeout: 3s, disable: true}}
+          b: {logging: {options: {c: d}}, command: null, restart: unless-stopped}
+          c: {depends_on: [a, b]}
+        """,
+    ],
+    "short over long": [
+        "services: {a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}, b: {image: x}}",
+        "services: {a: {depends_on: [b]}}",
+    ],
+    "volumes": [
+        "services: {a: {image: x, volumes: ['data:/data', ./a:/b:ro, /anon]}}\nvolumes: {data: {}, other: {}}",
+        "services: {a: {volumes: ['other:/data', {type: tmpfs, target: /anon}, './c:/d']}}",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def docker() -> dict[str, str]:
+    environment = docker_environment()
+    if environment is None:
+        pytest.skip("there is no `docker compose` here and no test engine to take it from")
+    # Variables of this machine's own must not change the stack.
+    return {name: value for name, value in environment.items() if not name.startswith("COMPOSE_")}
+
+
+def _same(folder: Path, files: list[str], docker: dict[str, str]) -> None:
+    theirs = compose_config(folder, files, docker, *_RAW)["services"]
+    ours = load_project(files, folder=folder, environment={}).services
+    assert set(ours) == set(theirs)
+    for name, service in ours.items():
+        assert _ours(service) == _theirs(theirs[name]), name
+
+
+def _ours(service: Service) -> dict[str, Any]:
+    view = plain(service.view)
+    shown = {key: _field(key, view[key]) for key in _FIELDS if view.get(key) is not None}
+    listed = service.value("volumes")
+    if isinstance(listed, Sequence):
+        mounts = [read_mount(item) for item in listed.items]
+        shown["volumes"] = sorted((each.target, each.kind) for each in mounts if each is not None)
+    retries = service.value("healthcheck", "retries")
+    assert retries is None or isinstance(retries, Scalar)
+    return shown
+
+
+def _theirs(service: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: _field(key, service[key]) for key in _FIELDS if service.get(key) is not None}
+    if service.get("volumes"):
+        shown["volumes"] = sorted((each["target"], each["type"]) for each in service["volumes"])
+    return shown
+
+
+def _field(key: str, value: Any) -> Any:
+    if key in ("environment", "labels") and isinstance(value, list):
+        pairs = [item.partition("=") for item in value]
+        value = {name: rest if separator else None for name, separator, rest in pairs}
+    if key in ("environment", "labels"):
+        # Compose writes a label without a value as an empty one.
+        return {name: "" if entry is None and key == "labels" else _text(entry) for name, entry in value.items()}
+    if key == "depends_on":
+        return {name: {"required": True, **entry} for name, entry in value.items()}
+    if key == "tmpfs" and isinstance(value, str):
+        return [value]
+    if key == "networks":
+        return set(value)
+    if key == "env_file":
+        return [item if isinstance(item, str) else item["path"] for item in value]
+    if key == "deploy" and isinstance(value.get("labels"), list):
+        return {**value, "labels": dict(item.split("=") for item in value["labels"])}
+    return value
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _dedent(text: str) -> str:
+    return re.sub(r"(?m)^ {8}", "", text.lstrip("\n"))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes(name: str, tmp_path: Path, docker: dict[str, str]) -> None:
+    (tmp_path / "compose.yaml").write_text(_dedent(SHAPES[name]))
+    _same(tmp_path, ["compose.yaml"], docker)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name: str, tmp_path: Path, docker: dict[str, str]) -> None:
+    files = []
+    for number, text in enumerate(LAYERS[name]):
+        files.append(f"{number}.yaml")
+        (tmp_path / files[-1]).write_text(_dedent(text))
+        _same(tmp_path, files, docker)
+
+
+@pytest.mark.parametrize("kind", ["bad", "fixed"])
+@pytest.mark.parametrize("case", sorted((CASES / "projects").iterdir()), ids=lambda path: path.name)
+def test_projects(case: Path, kind: str, tmp_path: Path, docker: dict[str, str]) -> None:
+    for path in [*(case / "bad").rglob("*"), *(case / kind).rglob("*")]:
+        if path.is_file():
+            target = tmp_path / path.relative_to(case / ("bad" if path.is_relative_to(case / "bad") else kind))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    options = options_of(case)
+    given = [value for name, value in pairwise(options) if name == "-f"]
+    _same(tmp_path, find_files(given, {}, tmp_path), docker)
+
+
+def test_include_and_extends_of_other_files(tmp_path: Path, docker: dict[str, str]) -> None:
+    (tmp_path / "sub").mkdir()
+    files = {
+        "compose.yaml": """
+            include:
+              - sub/db.yaml
+              - path: [sub/x.yaml, sub/x.override.yaml]
+                project_directory: .
+            services:
+              app:
+                extends: {file: sub/common.yaml, service: app}
+                depends_on: {db: {condition: service_healthy}}
+            """,
+        "compose.override.yaml": """
+            services:
+              db: {restart: always}
+              app: {healthcheck: !override {test: b}}
+            """,
+        "sub/db.yaml": 'services: {db: {image: pg, volumes: ["./d:/d"], depends_on: [x]}}',
+        "sub/x.yaml": "services: {x: {image: pg}}",
+        "sub/x.override.yaml": "services: {x: {image: pg2, command: !override [a]}}",
+        "sub/common.yaml": """
+            services:
+              base: {restart: "no", depends_on: [x]}
+              app: {image: a, extends: base, depends_on: [db], healthcheck: {test: a, interval: 1s}}
+            """,
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(re.sub(r"(?m)^ {12}", "", text.lstrip("\n")))
+    _same(tmp_path, ["compose.yaml", "compose.override.yaml"], docker)

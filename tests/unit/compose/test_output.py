@@ -1,0 +1,145 @@
+"""The formats: text for people and problem matchers, JSON, SARIF 2.1.0, GitHub workflow commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inithold.compose.finding import DOCUMENTATION
+from inithold.compose.rules import RULES
+from unit.compose.case import run
+
+STACK = """\
+services:
+  init:
+    image: app
+    command: inithold run
+    restart: "no"
+    healthcheck:
+      test: ["CMD", "inithold", "health"]
+      start_period: 15m
+      start_interval: 500ms
+  web:
+    image: web
+    depends_on: {init: {condition: service_healthy, restart: true}, gone: {condition: service_started}}
+  sté,ge:%:
+    image: web
+    command: a && b
+""".replace("sté,ge:%", '"sté,ge:%"')
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "compose.yaml").write_text(STACK)
+    (tmp_path / "compose.prod.yaml").write_text("services: {}\n")
+    return tmp_path
+
+
+def test_text(folder: Path) -> None:
+    outcome = run(folder, "check")
+    lines = outcome.output.splitlines()
+    assert outcome.code == 1
+    assert lines[0].startswith("compose.yaml:5:14: warning: restart: no: init stays down after a failure")
+    assert lines[0].endswith("[init-restart-policy]")
+    assert lines[1] == "    fix: init.restart: unless-stopped"
+    assert lines[2] == f"    {DOCUMENTATION}init-restart-policy.html"
+    assert lines[-1] == "4 findings, 2 that `inithold compose fix` mends, 1 more with --unsafe"
+    assert "note: compose.prod.yaml is not checked" in outcome.errors
+
+
+def test_the_problem_matcher_reads_the_text(folder: Path) -> None:
+    matcher = json.loads((ROOT / "docs" / "how-to" / "compose-problem-matcher.json").read_text())
+    (pattern,) = matcher["problemMatcher"][0]["pattern"]
+    found = [re.match(pattern["regexp"], line) for line in run(folder, "check").output.splitlines()]
+    places = [
+        tuple(match[pattern[part]] for part in ("file", "line", "column", "severity", "code"))
+        for match in found
+        if match
+    ]
+    assert places == [
+        ("compose.yaml", "5", "14", "warning", "init-restart-policy"),
+        ("compose.yaml", "12", "62", "warning", "restart-with-init"),
+        ("compose.yaml", "12", "69", "error", "unknown-dependency"),
+        ("compose.yaml", "15", "14", "error", "unshelled-command"),
+    ]
+
+
+def test_json(folder: Path) -> None:
+    data = json.loads(run(folder, "check", "--format", "json").output)
+    assert data["version"] == 1
+    assert data["notes"] == ["compose.prod.yaml is not checked: give it with -f where it is used"]
+    first, second, third, fourth = data["findings"]
+    assert first == {
+        "id": "init-restart-policy",
+        "severity": "warning",
+        "message": "restart: no: init stays down after a failure, and after a reboot its dependents come back "
+        "without it",
+        "file": "compose.yaml",
+        "line": 5,
+        "column": 14,
+        "end_line": 5,
+        "end_column": 18,
+        "service": "init",
+        "related": None,
+        "documentation": f"{DOCUMENTATION}init-restart-policy.html",
+        "fix": [{"service": "init", "path": ["restart"], "value": "unless-stopped"}],
+        "unsafe": False,
+        "by_hand": None,
+    }
+    assert second["fix"] == [{"service": "web", "path": ["depends_on", "init", "restart"], "remove": True}]
+    assert third["by_hand"] and not third["fix"]
+    assert fourth["unsafe"] and fourth["service"] == "sté,ge:%"
+
+
+def test_github(folder: Path) -> None:
+    lines = run(folder, "check", "--format", "github").output.splitlines()
+    assert lines[0].startswith(
+        "::warning file=compose.yaml,line=5,endLine=5,col=14,endColumn=18,title=inithold init-restart-policy::"
+    )
+    assert lines[3].startswith("::error file=compose.yaml,line=15,")
+    assert "sté,ge:%25 runs without" in lines[3]
+    assert lines[4].startswith("::notice::compose.prod.yaml is not checked")
+
+
+def test_sarif(folder: Path) -> None:
+    log = json.loads(run(folder, "check", "--format", "sarif").output)
+    (each,) = log["runs"]
+    assert log["version"] == "2.1.0"
+    assert [rule["id"] for rule in each["tool"]["driver"]["rules"]] == [rule.ID for rule in RULES]
+    assert all(rule["helpUri"] == f"{DOCUMENTATION}{rule['id']}.html" for rule in each["tool"]["driver"]["rules"])
+    for result in each["results"]:
+        assert each["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        (location,) = result["locations"]
+        assert location["physicalLocation"]["artifactLocation"] == {"uri": "compose.yaml"}
+    assert each["results"][0]["locations"][0]["physicalLocation"]["region"] == {
+        "startLine": 5,
+        "startColumn": 14,
+        "endLine": 5,
+        "endColumn": 18,
+    }
+    assert [result["level"] for result in each["results"]] == ["warning", "warning", "error", "error"]
+    _assert_sarif(log)
+
+
+def _assert_sarif(log: dict[str, Any]) -> None:
+    """What the SARIF 2.1.0 schema asks for, of what is used here."""
+    assert set(log) <= {"$schema", "version", "runs"}
+    for each in log["runs"]:
+        assert set(each) <= {"tool", "results", "invocations", "columnKind"}
+        assert each["columnKind"] in ("utf16CodeUnits", "unicodeCodePoints")
+        assert all("executionSuccessful" in invocation for invocation in each.get("invocations", []))
+        assert all(result["message"]["text"] for result in each["results"])
+
+
+def test_nothing_found_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x}}\n")
+    assert run(tmp_path, "check").output == "no findings\n"
+    assert json.loads(run(tmp_path, "check", "--format", "json").output)["findings"] == []
+    assert json.loads(run(tmp_path, "check", "--format", "sarif").output)["runs"][0]["results"] == []
+    assert run(tmp_path, "check", "--format", "github").output == ""
+    assert run(tmp_path, "check", "--format", "github").code == 0

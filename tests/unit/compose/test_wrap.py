@@ -1,0 +1,223 @@
+"""The wrapped command: it runs exactly as before, in all its forms, and the portable script behaves."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from inithold.compose.command import DEFAULT_MARKER
+from inithold.compose.wrap import script
+from unit.compose.case import compose_config, docker_environment, run
+
+SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)] or ["sh"]
+FORMS = {
+    "words": "entrypoint: java -jar ./x.jar",
+    "quotes": r"""entrypoint: /init.sh "quoted word" 'lit $$eral' es\ caped""",
+    "variable": "entrypoint: run ${WORDS:-a b} --flag",
+    "single quoted": "entrypoint: 'its \"fine\"'",
+    "double quoted": 'entrypoint: "run \\"two words\\" $${x}"',
+    "folded": 'entrypoint: >\n      sh -c "a;\n      b ${WORDS:-x}"',
+    "literal": "entrypoint: |\n      run --all\n      --more",
+    "flow list": "entrypoint: ['/bin/sh', -c]",
+    "flow list of lines": "entrypoint: [\n      '/bin/sh',  # the shell\n      -c ]",
+    "block list": "entrypoint:\n      - sh\n      - '-c'   # what follows\n      - |\n        $$1\n        echo 2",
+    "list at the key": "entrypoint:\n    - /bin/sh\n    - -c",
+    "dropped": "entrypoint: a b && c",
+}
+COMMANDS = [
+    "",
+    "command: up --now 'and here'",
+    "command: [echo, 'a b', \"$$X\"]",
+    "command: |\n      one\n      two",
+]
+
+
+@pytest.fixture(scope="module")
+def docker() -> dict[str, str]:
+    environment = docker_environment()
+    if environment is None:
+        pytest.skip("there is no `docker compose` here and no test engine to take it from")
+    return {name: value for name, value in environment.items() if not name.startswith("COMPOSE_")}
+
+
+def _stack(*fields: str) -> str:
+    return "services:\n" + _service("init", *fields)
+
+
+def _service(name: str, *fields: str) -> str:
+    own = "".join(f"    {field}\n" for field in fields if field)
+    dependent = (
+        f"  web-{name}: {{image: x, depends_on: {{{name}: {{condition: service_completed_successfully}}}}}}\n"
+    )
+    return f"  {name}:\n    image: ${{IMAGE:-standin/none:1}}\n{own}{dependent}"
+
+
+def _argv(folder: Path, docker: dict[str, str]) -> tuple[list[str] | None, list[str] | None]:
+    init = compose_config(folder, ["compose.yaml"], docker)["services"]["init"]
+    return init.get("entrypoint"), init.get("command")
+
+
+@pytest.mark.parametrize("wrap", ["inithold", "shell"])
+def test_entrypoint_and_command_are_kept_exactly(wrap: str, tmp_path: Path, docker: dict[str, str]) -> None:
+    pairs = [(form, command) for form in FORMS.values() for command in COMMANDS]
+    stack = "".join(_service(f"init{number}", *pair) for number, pair in enumerate(pairs))
+    (tmp_path / "compose.yaml").write_text(f"services:\n{stack}")
+    before = compose_config(tmp_path, ["compose.yaml"], docker)["services"]
+    run(tmp_path, "fix", "--wrap", wrap)
+    after = compose_config(tmp_path, ["compose.yaml"], docker)["services"]
+    for number in range(len(pairs)):
+        old, new = before[f"init{number}"], after[f"init{number}"]
+        assert new.get("command") == old.get("command")
+        count = len(new["entrypoint"]) - len(old["entrypoint"])
+        assert new["entrypoint"][count:] == old["entrypoint"]
+        if wrap == "inithold":
+            assert new["entrypoint"][:count] == ["inithold", "run", "--"]
+            continue
+        texts = {script(DEFAULT_MARKER, one_line=True), script(DEFAULT_MARKER, one_line=False)}
+        assert new["entrypoint"][:2] == ["sh", "-c"]
+        assert new["entrypoint"][2] in texts
+        assert new["entrypoint"][3:count] == ["sh"]
+        assert new["init"] is True
+
+
+@pytest.mark.parametrize("empty", ["entrypoint: []", 'entrypoint: ""'])
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_no_entrypoint_at_all(empty: str, command: str, tmp_path: Path, docker: dict[str, str]) -> None:
+    (tmp_path / "compose.yaml").write_text(_stack(empty, command))
+    _, words = _argv(tmp_path, docker)
+    assert words
+    run(tmp_path, "fix", "--wrap", "inithold")
+    assert _argv(tmp_path, docker) == ([], ["inithold", "run", "--", *words])
+    (tmp_path / "compose.yaml").write_text(_stack(empty, command))
+    run(tmp_path, "fix", "--wrap", "shell")
+    entrypoint, kept = _argv(tmp_path, docker)
+    assert entrypoint is not None
+    assert (entrypoint[:2], entrypoint[3:], kept) == (["sh", "-c"], ["sh"], words)
+
+
+def test_an_unknown_entrypoint_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    (tmp_path / "compose.yaml").write_text(_stack("command: migrate"))
+    before = (tmp_path / "compose.yaml").read_bytes()
+    outcome = run(tmp_path, "fix", "--wrap", "shell")
+    assert outcome.code == 1
+    assert "its entrypoint is the image's, which no engine here could tell" in outcome.output
+    assert (tmp_path / "compose.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("image", "command", "wrapped", "kept"),
+    [
+        ("standin/redis:7", "command: redis-cli ping", ["/usr/local/bin/entrypoint"], ["redis-cli", "ping"]),
+        ("standin/redis:7", "", ["/usr/local/bin/entrypoint"], ["redis-server"]),
+        ("standin/busybox:1", "command: [echo, a b]", [], ["echo", "a b"]),
+        ("standin/busybox:1", "", [], ["sh"]),
+    ],
+)
+def test_the_image_is_asked(
+    image: str, command: str, wrapped: list[str], kept: list[str], tmp_path: Path, docker: dict[str, str]
+) -> None:
+    asked = [shutil.which("docker", path=docker["PATH"]) or "docker", "image", "inspect", image]
+    if subprocess.run(asked, env=docker, capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"no engine answers that has {image}")
+    for form in ("shell", "inithold"):
+        (tmp_path / "compose.yaml").write_text(_stack(command).replace("standin/none:1", image))
+        subprocess.run(
+            [sys.executable, "-m", "inithold", "compose", "fix", "--wrap", form],
+            cwd=tmp_path,
+            env=docker,
+            check=True,
+            capture_output=True,
+        )
+        entrypoint, words = _argv(tmp_path, docker)
+        if form == "shell":
+            assert (entrypoint or [])[4:] == wrapped
+            assert words == kept
+        elif wrapped:
+            assert (entrypoint, words) == (["inithold", "run", "--", *wrapped], kept)
+        else:
+            assert (entrypoint, words) == (None, ["inithold", "run", "--", *kept])
+
+
+def _start(shell: str, marker: Path, one_line: bool, *command: str) -> subprocess.Popen[bytes]:
+    text = script(str(marker), one_line=one_line).replace("$$", "$")
+    argv = [shell, "sh"] if shell == "busybox" else [shell]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*argv, "-c", text, "sh", *command], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def _until(condition: object, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, "it ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("one_line", [True, False])
+@pytest.mark.parametrize("shell", SHELLS)
+class TestScript:
+    """The portable wrapper, in each shell of this machine."""
+
+    def test_runs_publishes_and_holds(self, shell: str, one_line: bool, tmp_path: Path) -> None:
+        marker = tmp_path / "marker"
+        marker.write_text("stale")
+        seen = tmp_path / "seen"
+        command = f'test -e {marker}; echo $? > {seen}; cat; echo "$1"'
+        process = _start(shell, marker, one_line, "sh", "-c", command, "x", "a  b")
+        assert process.stdin is not None
+        process.stdin.write(b"in\xff\n")
+        process.stdin.close()
+        _until(lambda: marker.read_bytes() == b"ready\n" if marker.exists() else False, process)
+        assert seen.read_text() == "1\n", "the stale marker was still there"
+        process.send_signal(signal.SIGTERM)
+        # The end of the output comes only when nothing of the hold is left over.
+        process.stdin = None
+        assert process.communicate(timeout=20) == (b"in\xff\na  b\n", b"")
+        assert process.returncode == 0
+
+    def test_a_failure_exits_1_and_says_the_code(self, shell: str, one_line: bool, tmp_path: Path) -> None:
+        marker = tmp_path / "marker"
+        process = _start(shell, marker, one_line, "sh", "-c", "echo out; echo err >&2; exit 7")
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert out == b"out\n"
+        assert err == b"err\ninithold: the command failed with exit code 7\n"
+        assert not marker.exists()
+
+    def test_a_signal_reaches_the_command(self, shell: str, one_line: bool, tmp_path: Path) -> None:
+        marker, started = tmp_path / "marker", tmp_path / "started"
+        command = f"trap 'echo told; exit 3' TERM; touch {started}; while :; do sleep 0.05; done"
+        process = _start(shell, marker, one_line, "sh", "-c", command)
+        _until(started.exists, process)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+        assert (process.returncode, out) == (143, b"told\n")
+        assert not marker.exists()
+
+    def test_a_marker_that_cannot_be_written(self, shell: str, one_line: bool, tmp_path: Path) -> None:
+        process = _start(shell, tmp_path / "none" / "marker", one_line, "true")
+        _, err = process.communicate(timeout=20)
+        assert process.returncode != 0
+        assert err
+
+    def test_a_command_that_is_not_there(self, shell: str, one_line: bool, tmp_path: Path) -> None:
+        process = _start(shell, tmp_path / "marker", one_line, str(tmp_path / "none"))
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert b"exit code 127" in err
+
+
+def test_a_marker_that_is_a_folder_is_no_success(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    marker.mkdir()
+    process = _start(SHELLS[0], marker, True, "true")
+    process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert list(marker.iterdir()) == []

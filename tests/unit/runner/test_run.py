@@ -1,0 +1,377 @@
+"""The order of steps, and what each is accounted for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from inithold.duration import Duration
+from inithold.errors import NotYet, Rejected, StepFailed
+from inithold.plan.model import CheckedPlan, PlannedStep, Retry
+from inithold.runner.attempt import Work, bring_about, wait_for
+from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepStarted, StepWaiting, Stream
+from inithold.runner.run import Runner, RunResult
+from inithold.steps.base import Change, Interrupted, Step, StepContext
+from inithold.testing import Collected, drive
+
+SPAN = Span("0" * 31 + "1", "0" * 15 + "1")
+
+
+class Scripted(Step, frozen=True, kw_only=True):
+    """A step whose check and apply are functions of the test."""
+
+    kind: ClassVar[str] = "test.scripted"
+
+    checks: Any = None
+    applies: Any = None
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        return self.checks(context) if self.checks else ()
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
+        if self.applies:
+            self.applies(context)
+
+
+class UserCode(Scripted, frozen=True, kw_only=True):
+    retries_failures: ClassVar[bool] = True
+
+
+def missing(what: str = "thing") -> tuple[Change, ...]:
+    return (Change("+", what),)
+
+
+def in_turn(*answers: Any) -> Callable[[StepContext], Any]:
+    """A check that gives each answer once and then repeats the last; exceptions are raised."""
+    remaining = list(answers)
+
+    def answer(_: StepContext) -> Any:
+        found = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answer
+
+
+def fails(message: str = "no") -> Scripted:
+    return Scripted(checks=in_turn(StepFailed(message)))
+
+
+def run(
+    *steps: PlannedStep, timeout: float | None = None, work: Work = bring_about
+) -> tuple[RunResult, list[Event]]:
+    collected = Collected()
+    plan = CheckedPlan("test", steps, "0" * 64, timeout=timeout)
+    result = Runner(plan, Stream([collected]), SPAN, work=work).run()
+    return result, collected.events
+
+
+def outcomes(result: RunResult) -> dict[str, str]:
+    return {step.step: step.outcome for step in result.steps}
+
+
+def test_a_step_that_holds_is_unchanged() -> None:
+    assert drive(Scripted()).outcome == "unchanged"
+
+
+def test_a_step_that_is_applied_and_then_holds_is_changed() -> None:
+    driven = drive(Scripted(checks=in_turn(missing(), ())))
+    assert (driven.outcome, driven.changes) == ("changed", ("+ thing",))
+
+
+def test_a_step_that_says_it_worked_and_does_not_hold_has_failed() -> None:
+    driven = drive(Scripted(checks=in_turn(missing())))
+    assert driven.outcome == "failed"
+    assert driven.reason == "applied, and still does not hold: + thing"
+
+
+def test_what_cannot_be_checked_is_done_and_not_checked_again() -> None:
+    checked = []
+    step = Scripted(checks=lambda _: checked.append(1) or (Change("?", "seed"),))
+    assert drive(step).outcome == "changed"
+    assert len(checked) == 1
+
+
+def test_what_cannot_be_checked_does_not_count_after_apply() -> None:
+    step = Scripted(checks=in_turn((Change("+", "queue"), Change("?", "binding")), (Change("?", "binding"),)))
+    assert drive(step).outcome == "changed"
+
+
+def test_unmet_fails_a_kind_that_only_looks() -> None:
+    driven = drive(
+        Scripted(checks=in_turn((Change("!", "table users missing"), Change("!", "table games missing"))))
+    )
+    assert (driven.outcome, driven.reason) == ("failed", "table users missing, table games missing")
+
+
+def test_not_yet_is_tried_again_until_it_holds() -> None:
+    driven = drive(Scripted(checks=in_turn(NotYet("starting up"), NotYet("starting up"), ())))
+    assert (driven.outcome, driven.finished.attempts) == ("unchanged", 3)
+    assert driven.waited_for == ("starting up",)
+
+
+def test_never_is_not_tried_again() -> None:
+    driven = drive(Scripted(checks=in_turn(Rejected("no such role", hint="make it"), ())))
+    assert (driven.outcome, driven.reason, driven.finished.hint) == ("failed", "no such role", "make it")
+    assert driven.finished.attempts == 1
+
+
+def test_not_yet_in_apply_starts_over_from_the_check() -> None:
+    driven = drive(
+        Scripted(checks=in_turn(missing(), missing(), ()), applies=in_turn(NotYet("connection lost"), None))
+    )
+    assert (driven.outcome, driven.finished.attempts) == ("changed", 2)
+
+
+def test_what_was_made_before_a_connection_was_lost_counts_as_changed() -> None:
+    driven = drive(Scripted(checks=in_turn(missing(), NotYet("connection lost"), ())))
+    assert (driven.outcome, driven.changes) == ("changed", ("+ thing",))
+
+
+def test_attempts_bound_not_yet() -> None:
+    retry = Retry(attempts=3, delay=Duration(0.01))
+    driven = drive(Scripted(checks=in_turn(NotYet("starting up"))), retry=retry)
+    assert (driven.outcome, driven.reason, driven.finished.attempts) == ("failed", "starting up", 3)
+
+
+def test_failures_of_user_code_are_tried_again_only_with_retry() -> None:
+    def flaky() -> UserCode:
+        return UserCode(checks=in_turn((Change("?", "seed"),)), applies=in_turn(StepFailed("exited 1"), None))
+
+    assert drive(flaky()).outcome == "failed"
+    assert drive(flaky(), retry=Retry(delay=Duration(0.01))).outcome == "changed"
+
+
+def test_failures_of_kinds_are_not_tried_again_even_with_retry() -> None:
+    driven = drive(Scripted(checks=in_turn(StepFailed("bad SQL"), ())), retry=Retry(delay=Duration(0.01)))
+    assert driven.finished.attempts == 1
+
+
+def test_a_timeout_bounds_all_attempts_together_and_says_what_was_seen() -> None:
+    driven = drive(Scripted(checks=in_turn(NotYet("starting up", hint="patience"))), timeout=0.3)
+    assert driven.outcome == "failed"
+    assert driven.reason == "its time (300ms) is up: starting up"
+    assert driven.finished.hint == "patience"
+    assert driven.finished.attempts > 1
+
+
+def test_a_timeout_interrupts_what_listens() -> None:
+    def wait(context: StepContext) -> None:
+        woken = threading.Event()
+        with context.on_cancel(woken.set):
+            assert woken.wait(10)
+        context.check_cancelled()
+
+    driven = drive(Scripted(checks=in_turn(missing()), applies=wait), timeout=0.2)
+    assert (driven.outcome, driven.reason) == ("failed", "its time (200ms) is up")
+
+
+def test_an_exception_of_a_kind_is_accounted_for() -> None:
+    driven = drive(Scripted(checks=in_turn(ZeroDivisionError("division by zero"))))
+    assert (driven.outcome, driven.reason) == ("failed", "ZeroDivisionError: division by zero")
+
+
+def test_steps_without_common_needs_run_side_by_side() -> None:
+    both = threading.Barrier(2)
+    meet = Scripted(checks=lambda _: (both.wait(5), ())[1])
+    result, _ = run(PlannedStep("a", meet), PlannedStep("b", meet))
+    assert result.outcome == "ready"
+
+
+def test_a_step_starts_after_what_it_needs() -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Scripted:
+        return Scripted(checks=lambda _: order.append(name) or ())
+
+    result, _ = run(
+        PlannedStep("last", note("last"), needs=("left", "right")),
+        PlannedStep("left", note("left"), needs=("first",)),
+        PlannedStep("right", note("right"), needs=("first",)),
+        PlannedStep("first", note("first")),
+    )
+    assert result.outcome == "ready"
+    assert order[0] == "first"
+    assert order[-1] == "last"
+
+
+def test_when_a_step_fails_the_others_finish_and_its_dependents_are_skipped() -> None:
+    finished = threading.Event()
+    slow = Scripted(checks=lambda _: time.sleep(0.3) or finished.set() or ())
+    result, _ = run(
+        PlannedStep("bad", fails("broken")),
+        PlannedStep("child", Scripted(), needs=("bad",)),
+        PlannedStep("grandchild", Scripted(), needs=("child",)),
+        PlannedStep("slow", slow),
+        PlannedStep("after-slow", Scripted(), needs=("slow",)),
+    )
+    assert result.outcome == "failed"
+    assert outcomes(result) == {
+        "bad": "failed",
+        "child": "skipped",
+        "grandchild": "skipped",
+        "slow": "unchanged",
+        "after-slow": "unchanged",
+    }
+    reasons = {step.step: step.reason for step in result.steps}
+    assert reasons["child"] == reasons["grandchild"] == "needs bad, which failed"
+    assert result.reason == "bad: broken"
+
+
+def test_a_step_left_out_by_when_counts_as_met() -> None:
+    result, _ = run(
+        PlannedStep("out", fails(), enabled=False),
+        PlannedStep("next", Scripted(), needs=("out",)),
+        PlannedStep("x", Scripted()),
+    )
+    assert outcomes(result) == {"out": "skipped", "next": "unchanged", "x": "unchanged"}
+    assert result.steps[0].reason == PASSED_OVER
+    assert result.outcome == "ready"
+
+
+@pytest.mark.parametrize("disabled", [1, 2, 5])
+def test_no_step_is_started_twice_behind_steps_that_are_left_out(disabled: int) -> None:
+    out = [
+        PlannedStep(f"out-{number}", fails(), needs=(f"out-{number - 1}",) if number else (), enabled=False)
+        for number in range(disabled)
+    ]
+    checked: list[str] = []
+    once = Scripted(checks=lambda context: checked.append(context.step_id) or ())
+    behind = [PlannedStep(f"b{number}", once, needs=(f"out-{disabled - 1}",)) for number in range(3)]
+    result, events = run(*out, *behind, PlannedStep("last", once, needs=("b0", "b1", "b2")))
+    assert sorted(checked) == ["b0", "b1", "b2", "last"]
+    assert sum(isinstance(event, StepStarted) for event in events) == 4
+    assert sum(isinstance(event, StepFinished) for event in events) == disabled + 4
+    assert result.outcome == "ready"
+
+
+def test_a_failure_that_is_tolerated_counts_as_met_and_is_named() -> None:
+    result, _ = run(
+        PlannedStep("bad", fails(), on_failure="continue"), PlannedStep("next", Scripted(), needs=("bad",))
+    )
+    assert result.outcome == "ready"
+    assert result.steps[0].tolerated
+    assert outcomes(result)["next"] == "unchanged"
+
+
+def test_the_runs_timeout_ends_what_runs_and_what_would_follow() -> None:
+    result, _ = run(
+        PlannedStep("slow", Scripted(checks=in_turn(NotYet("starting up")))),
+        PlannedStep("next", Scripted(), needs=("slow",)),
+        timeout=0.3,
+    )
+    assert result.outcome == "failed"
+    assert outcomes(result) == {"slow": "failed", "next": "skipped"}
+    assert result.steps[0].reason == "the time (300ms) is up: starting up"
+
+
+def test_cancelling_stops_everything() -> None:
+    began = threading.Event()
+
+    def wait(context: StepContext) -> Any:
+        began.set()
+        while True:
+            context.check_cancelled()
+            time.sleep(0.01)
+
+    plan = CheckedPlan(
+        "test",
+        (PlannedStep("running", Scripted(checks=wait)), PlannedStep("next", Scripted(), needs=("running",))),
+        "0" * 64,
+    )
+    runner = Runner(plan, Stream([]), SPAN)
+    threading.Thread(target=lambda: began.wait(5) and runner.cancel("SIGTERM")).start()
+    result = runner.run()
+    assert (result.outcome, result.reason) == ("cancelled", "SIGTERM")
+    assert outcomes(result) == {"running": "cancelled", "next": "cancelled"}
+    assert not result.stuck
+
+
+def test_a_check_that_does_not_listen_is_not_waited_for_when_the_run_is_cancelled() -> None:
+    began, release = threading.Event(), threading.Event()
+    step = Scripted(checks=lambda _: began.set() or (release.wait(20) and ()))
+    runner = Runner(CheckedPlan("test", (PlannedStep("deaf", step),), "0" * 64), Stream([]), SPAN)
+    threading.Thread(target=lambda: began.wait(5) and runner.cancel("SIGTERM")).start()
+    at = time.monotonic()
+    result = runner.run()
+    release.set()
+    assert result.outcome == "cancelled"
+    assert time.monotonic() - at < 3
+
+
+def test_code_that_does_not_stop_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inithold.runner.run.GRACE", 0.3)
+    release = threading.Event()
+    deaf = Scripted(checks=in_turn(missing()), applies=lambda _: release.wait(20))
+    result, _ = run(PlannedStep("deaf", deaf, timeout=0.2), PlannedStep("next", Scripted(), needs=("deaf",)))
+    release.set()
+    assert result.stuck
+    assert result.outcome == "failed"
+    assert "its code did not stop within" in result.steps[0].reason
+
+
+def test_waiting_says_why_when_the_reason_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inithold.runner.retry.REPORT_INTERVAL", 0.4)
+    driven = drive(Scripted(checks=in_turn(*[NotYet("starting up")] * 6, ())))
+    said = [event for event in driven.events if isinstance(event, StepWaiting)]
+    assert len(said) >= 2
+    assert said[-1].elapsed >= 0.4
+
+
+def test_wait_applies_nothing_and_tries_on_what_may_come() -> None:
+    def never(_: StepContext) -> None:
+        raise AssertionError("wait must not apply")
+
+    step = Scripted(
+        checks=in_turn(Rejected("no such role"), missing(), (Change("!", "table users missing"),), ()),
+        applies=never,
+    )
+    driven = drive(step, wait=True)
+    assert driven.outcome == "unchanged"
+    assert driven.finished.attempts == 4
+
+
+def test_wait_fails_at_once_where_waiting_would_not_help() -> None:
+    assert drive(fails("two heads"), wait=True).finished.attempts == 1
+
+
+def test_a_thousand_steps_in_a_row_and_side_by_side() -> None:
+    chain = [PlannedStep(f"c{n}", Scripted(), needs=(f"c{n - 1}",) if n else ()) for n in range(1000)]
+    wide = [PlannedStep(f"w{n}", Scripted()) for n in range(1000)]
+    disabled = [
+        PlannedStep(f"d{n}", Scripted(), needs=(f"d{n - 1}",) if n else (), enabled=False) for n in range(2000)
+    ]
+    result, events = run(*chain, *wide, *disabled)
+    assert result.outcome == "ready"
+    assert sum(isinstance(event, StepFinished) for event in events) == 4000
+
+
+def test_more_waiting_steps_than_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inithold.runner.workers.MOST", 4)
+    flaky = [PlannedStep(f"s{n}", Scripted(checks=in_turn(NotYet("no"), ()))) for n in range(20)]
+    assert run(*flaky)[0].outcome == "ready"
+
+
+def test_interrupted_outside_of_a_stop_is_cancelled_not_lost() -> None:
+    driven = drive(Scripted(checks=in_turn(Interrupted("by the test"))))
+    assert driven.outcome == "cancelled"
+
+
+def test_wait_and_run_share_the_engine() -> None:
+    result, _ = run(PlannedStep("a", Scripted()), work=wait_for)
+    assert result.outcome == "ready"
+
+
+def test_an_error_of_the_attempts_themselves_is_accounted_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("no such delay")
+
+    monkeypatch.setattr("inithold.runner.attempt.pause", broken)
+    result, _ = run(PlannedStep("a", Scripted(checks=in_turn(NotYet("later")))))
+    assert result.outcome == "failed"
+    assert "no such delay" in result.reason
