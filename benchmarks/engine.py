@@ -1,0 +1,70 @@
+"""What the engine itself costs: a step that has nothing to do, and a health check."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.result import Result
+
+ROUNDS = 5
+STEP = "  - id: s{n}\n    uses: file.ready\n    with: {{path: /}}\n"
+
+
+def cost_per_step() -> Sequence[Result]:
+    """Whole runs of plans of 1, 1,000 and 10,000 steps that have nothing to do, load included, telemetry off."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = {count: _run(Path(folder), count) for count in (1, 1_000, 10_000)}
+    small = (seconds[1_000] - seconds[1]) / 999 * 1000
+    large = (seconds[10_000] - seconds[1]) / 9_999 * 1000
+    beside = f"a plan of one step {seconds[1] * 1000:.0f} ms, of 1,000 {seconds[1_000] * 1000:.0f} ms"
+    return [
+        Result("engine, a step that has nothing to do, of 1,000", small, 0.3, "ms", beside),
+        Result("the same of 10,000, against 1,000", large / small, 1.2, "x", f"{large:.3f} ms a step"),
+    ]
+
+
+def _run(folder: Path, count: int) -> float:
+    plan = folder / f"plan-{count}.yaml"
+    plan.write_text("version: 1\nname: cost\nsteps:\n" + "".join(STEP.format(n=n) for n in range(count)))
+    environment = {"PATH": os.environ["PATH"], "INITHOLD_MARKER": str(folder / "marker")}
+    return _median([sys.executable, "-m", "inithold", "run", "--once", str(plan)], environment, ROUNDS)
+
+
+def health() -> Sequence[Result]:
+    """`inithold health` (the console script, not ready) and `inithold status` beside `python -c pass`."""
+    script = str(Path(sys.executable).with_name("inithold"))
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"PATH": os.environ["PATH"], "INITHOLD_MARKER": f"{folder}/marker"}
+        plan = Path(folder, "plan.yaml")
+        plan.write_text("version: 1\nname: health\nsteps:\n" + STEP.format(n=1))
+        init = subprocess.Popen(
+            [sys.executable, "-m", "inithold", "run", str(plan)], env=environment, stderr=subprocess.DEVNULL
+        )
+        while not Path(folder, "marker").exists():
+            time.sleep(0.01)
+        nothing = _median([sys.executable, "-c", "pass"], environment, 31)
+        ready = _median([script, "health"], environment, 31)
+        status = _median([script, "status"], environment, 31)
+        init.kill()
+        init.wait()
+    beside = f"{ready * 1000:.0f} ms against {nothing * 1000:.0f} ms"
+    return [
+        Result("inithold health (ready), against python -c pass", ready / nothing, 2, "x", beside),
+        Result("inithold status", status * 1000, 150, "ms"),
+    ]
+
+
+def _median(command: Sequence[str], environment: dict[str, str], rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.monotonic()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        times.append(time.monotonic() - began)
+    return statistics.median(times)

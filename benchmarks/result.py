@@ -1,0 +1,60 @@
+"""What a measure found, and the table of all of them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table.
+
+    `bound` is the most that `value` may be; both are in `unit` (a ratio where it is "x"). `beside` says what was
+    measured beside it, in words.
+    """
+
+    what: str
+    value: float
+    bound: float | None
+    unit: str
+    beside: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.bound is None or self.value <= self.bound
+
+    def cells(self) -> tuple[str, str, str, str]:
+        bound = "-" if self.bound is None else f"at most {self.bound:g} {self.unit}"
+        verdict = "" if self.bound is None else (" (met)" if self.met else " (MISSED)")
+        return self.what, f"{self.value:.3g} {self.unit}", bound + verdict, self.beside
+
+
+def table(results: Sequence[Result]) -> str:
+    """The results as a Markdown table."""
+    head = ("what", "measured", "bound", "beside it, in the same run")
+    rows = [head, ("---",) * 4, *(result.cells() for result in results)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def machine() -> str:
+    """The machine, in a line."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+    name = names[0] if names else platform.processor()
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{system}, {len(names) or '?'} cores ({name}), Python {platform.python_version()}"
+
+
+def keep(path: Path, text: str) -> None:
+    """Put `text` between the marks of a Markdown file."""
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+Measure = Callable[[], Sequence[Result]]
