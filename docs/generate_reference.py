@@ -1,0 +1,98 @@
+"""Writes the reference pages that come from the code: kinds, commands, exit codes, schemas.
+
+python docs/generate_reference.py            write them
+python docs/generate_reference.py --check    exit 1 where one is not current
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from inithold import schemas
+from inithold.cli import COMMANDS, cli
+from inithold.steps import manual, registry
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- Made by docs/generate_reference.py from the code. Do not edit. -->\n\n"
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Every generated page: its name and content."""
+    yield "kinds.md", MADE + _kinds()
+    yield "commands.md", MADE + _commands()
+    for name, schema in (("plan", schemas.plan), ("record", schemas.record), ("preview", schemas.preview)):
+        yield f"{name}.schema.json", json.dumps(schema(), indent=2) + "\n"
+
+
+def _kinds() -> str:
+    parts = [
+        "# Step kinds\n",
+        "What a step can be made of. `inithold kinds KIND` prints the same. Kinds of other packages are found by "
+        "the entry-point group `inithold.steps`.\n",
+    ]
+    for name in sorted(registry.KINDS):
+        page = manual.page(registry.load(name))
+        parts.append(f"## {name}\n")
+        parts.append(f"{page.summary}\n")
+        if page.description:
+            parts.append(f"{page.description}\n")
+        parts.append("| field | type | default | meaning |\n| --- | --- | --- | --- |")
+        for field in page.fields:
+            default = "**required**" if field.default is None else field.default
+            cells = (f"`{field.name}`", field.type, default, field.meaning)
+            parts.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        parts.append("")
+        parts += [f"{what}: {value}.\n" for what, value in page.facts]
+        if page.example:
+            parts.append(f"{_fenced(page.example)}\n")
+    return "\n".join(parts)
+
+
+def _fenced(example: str) -> str:
+    return example if example.startswith("```") else f"```yaml\n{example}\n```"
+
+
+def _commands() -> str:
+    parts = ["# Commands\n", f"```console\n$ inithold --help\n{_help(cli, 'inithold')}\n```\n"]
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli, info_name="inithold"), name)
+        if command is None:
+            raise LookupError(name)
+        parts += _section("##", command, f"inithold {name}")
+        for sub in getattr(command, "commands", {}).values():
+            parts += _section("###", sub, f"inithold {name} {sub.name}")
+    return "\n".join(parts)
+
+
+def _section(heading: str, command: click.Command, path: str) -> list[str]:
+    return [f"{heading} {path}\n", f"```console\n$ {path} --help\n{_help(command, path)}\n```\n"]
+
+
+def _help(command: click.Command, path: str) -> str:
+    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    return command.get_help(context)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with --check tell which are not current."""
+    stale = [name for name, text in pages() if _differs(REFERENCE / name, text)]
+    if "--check" in arguments:
+        for name in stale:
+            print(f"docs/reference/{name} is not current: python docs/generate_reference.py", file=sys.stderr)
+        return 1 if stale else 0
+    for name, text in pages():
+        (REFERENCE / name).write_text(text)
+    return 0
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text() != text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""Writes the pages of the compose rules from their docstrings: a rule and its page cannot part.
+
+python docs/generate_rules.py           write docs/reference/rules/
+python docs/generate_rules.py --check   exit 1 where a page is missing, old, or of no rule
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from inithold.compose.rules import RULES
+
+FOLDER = Path(__file__).parent / "reference" / "rules"
+HEAD = """\
+# The rules of `inithold compose check`
+
+Each finding names its rule. `# inithold: ignore[RULE]` on the line of a finding, alone on the line above it, or
+beside the name of a service, silences it; several are separated by commas. `inithold compose fix` mends what says
+so; what is marked unsafe there is mended with `--unsafe` only.
+
+| rule | what it finds |
+| --- | --- |
+"""
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    made = {}
+    rows = []
+    for rule in RULES:
+        title, _, rest = inspect.cleandoc(rule.__doc__ or "").partition("\n")
+        made[f"{rule.ID}.md"] = f"# {rule.ID}\n\n{title}.\n{rest.rstrip()}\n"
+        rows.append(f"| [{rule.ID}]({rule.ID}.md) | {title} |")
+    toctree = "\n".join(rule.ID for rule in RULES)
+    made["index.md"] = f"{HEAD}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
+    return made
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` say whether they are as they would be written."""
+    there = {path.name: path.read_text() for path in FOLDER.glob("*.md")} if FOLDER.is_dir() else {}
+    wanted = pages()
+    if "--check" in arguments:
+        wrong = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
+        for name in wrong:
+            print(f"{FOLDER / name} is not what its rule says; run docs/generate_rules.py", file=sys.stderr)
+        return 1 if wrong else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in there.keys() - wanted.keys():
+        (FOLDER / name).unlink()
+    for name, text in wanted.items():
+        (FOLDER / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
