@@ -57,7 +57,8 @@ def name(database: str) -> str:
 
 
 def start(run_inithold: Inithold, folder: Path, database: str, text: str, number: int) -> Running:
-    plan = folder / "inithold.yaml"
+    # Of its own: those that were started before may just be reading theirs.
+    plan = folder / f"inithold-{number}.yaml"
     plan.write_text(text)
     marker = folder / f"marker-{number}"
     env = {"DATABASE_URL": database, "INITHOLD_MARKER": str(marker)}

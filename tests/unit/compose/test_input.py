@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -104,19 +106,25 @@ def test_missing_unreadable_and_too_large(command: str, tmp_path: Path) -> None:
     assert "latin.yaml:2: not UTF-8" in run(tmp_path, command, "-f", "latin.yaml").errors
 
 
-def test_unreadable(tmp_path: Path) -> None:
-    path = tmp_path / "compose.yaml"
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everyone may enter: those of pytest are closed by each of its workers again and again."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_unreadable(open_folder: Path) -> None:
+    path = open_folder / "compose.yaml"
     path.write_text(ONE_SHOT)
     path.chmod(0)
     user = os.geteuid()
     if user == 0:
-        # Root may read everything: be nobody for a moment, who may enter the folder.
-        closed = [folder for folder in (tmp_path, *tmp_path.parents) if not folder.stat().st_mode & 0o001]
-        for folder in closed:
-            folder.chmod(0o755)
+        # Root may read everything: be nobody for a moment.
         os.seteuid(65534)
     try:
-        outcomes = [run(tmp_path, command, "-f", "compose.yaml") for command in ("check", "fix")]
+        outcomes = [run(open_folder, command, "-f", "compose.yaml") for command in ("check", "fix")]
     finally:
         os.seteuid(user)
     for outcome in outcomes:
