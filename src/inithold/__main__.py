@@ -30,14 +30,20 @@ def _answered(arguments: list[str]) -> int:
 
 def _before_run(arguments: list[str]) -> None:
     """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported."""
+    from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
+
+    if CHECK_VARIABLE in os.environ:
+        return
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--help" in own or "-h" in own:
         return
     from inithold.hold.reaper import REAPER  # noqa: PLC0415
-    from inithold.marker.file import drop, path_from  # noqa: PLC0415
+    from inithold.marker.file import drop, path_from, withdrawn  # noqa: PLC0415
 
+    marker = path_from(_option("--marker", own))
     try:
-        drop(path_from(_option("--marker", own)))
+        drop(marker)
+        drop(withdrawn(marker))
     except OSError:
         # Said properly, with what to do, when the run makes sure that it can write there.
         return

@@ -192,7 +192,7 @@ def _reported(text: str, file: str) -> Iterator[None]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        # libyaml since 0.2.6 has a bound of its own, in words of its own.
+        # Newer versions of libyaml have a bound of their own, in words of their own.
         what = "nested too deeply" if "maximum nesting" in what else what
         raise DocumentError(Fault(f"not valid YAML: {what}", file=file, line=line, column=column)) from None
     except yaml.reader.ReaderError as error:

@@ -7,7 +7,8 @@ InitholdError                 1
 ├── StepError                 1
 │   ├── NotYet                   may heal by itself: tried again
 │   └── StepFailed               trying again would not help
-│       └── Rejected             the server is up and says no to the credentials or the database
+│       ├── Rejected             the server is up and says no to the credentials or the database
+│       └── Ahead                a newer version of this init has been here
 ├── Cancelled             128+N  a signal ended the run
 └── LockLost                  1  the connection that held the lock is gone: the run starts over
 """
@@ -124,6 +125,13 @@ class Rejected(StepFailed):
     """The server is up and says no: to the password, the role or the name of the database.
 
     Final in `run`; `wait` tries on, because init may yet create what is missing.
+    """
+
+
+class Ahead(StepFailed):
+    """The environment is ahead of what the step wants: a newer version of it has been here.
+
+    Final in `run`, which never goes back; a hold that verifies reports it and leaves it alone.
     """
 
 

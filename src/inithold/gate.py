@@ -11,6 +11,7 @@ import msgspec
 from inithold.errors import UsageError
 from inithold.nearest import nearest
 from inithold.plan.model import CheckedPlan
+from inithold.plan.order import without_others
 from inithold.redact import SECRETS
 from inithold.runner.attempt import wait_for
 from inithold.runner.events import Level, LogLine, Span, StepFinished, Stream
@@ -79,18 +80,9 @@ class Gate:
             )
         if left_out := [planned.id for planned in chosen if not planned.step.verifiable]:
             self._stream.emit(LogLine(text=f"left out, since they cannot be checked: {', '.join(left_out)}"))
-        # Without the steps between, the order would hold back what could be seen at once; and a gate that has
-        # to be passed by all has no use for an order but less noise.
-        kept = {planned.id for planned in checked}
         steps = tuple(
-            msgspec.structs.replace(
-                planned,
-                needs=tuple(need for need in planned.needs if need in kept),
-                timeout=None,
-                retry=None,
-                on_failure="fail",
-            )
-            for planned in checked
+            msgspec.structs.replace(planned, timeout=None, retry=None, on_failure="fail")
+            for planned in without_others(checked)
         )
         return msgspec.structs.replace(plan, steps=steps, timeout=timeout, lock=None)
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from inithold.errors import Cancelled, StepError, UsageError
-from inithold.hold.holder import become_holder, block_signals, holder_name
+from inithold import promise, watching
+from inithold.errors import Cancelled, StepError
+from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
 from inithold.hold.reaper import REAPER
+from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
 from inithold.marker import file as marker_file
-from inithold.marker.identity import identity
-from inithold.plan.model import CheckedPlan
+from inithold.plan.model import CheckedPlan, Pace
 from inithold.record import file as record_file
 from inithold.record.account import Account
 from inithold.record.model import Record
-from inithold.redact import SECRETS, scrub
+from inithold.redact import SECRETS
 from inithold.runner.context import Stop
 from inithold.runner.events import (
     HoldStarted,
-    Level,
     LockAcquired,
     LockWaiting,
     LogLine,
@@ -33,7 +32,6 @@ from inithold.runner.events import (
     RunFinished,
     RunStarted,
     Stream,
-    Watcher,
 )
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.trace_context import run_span
@@ -41,13 +39,10 @@ from inithold.settings import Settings
 from inithold.signals import EndingSignals
 from inithold.streams import let_go
 from inithold.summary import print_summary
-from inithold.watchers.console import console
-from inithold.watchers.record import RecordWriter
 
 if TYPE_CHECKING:
-    from inithold.watchers.telemetry import Telemetry
+    from inithold.hold.orders import Orders
 
-MARKER_VERSION = 1
 EXIT_FLUSH = 3.0
 """Seconds that telemetry may delay an exit."""
 HOLD_FLUSH = 30.0
@@ -68,33 +63,34 @@ def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
         UsageError: the marker's folder cannot be written.
         PlanError: the plan is refused.
     """
+    if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
+        from inithold.verification import verify  # noqa: PLC0415 - only holds that verify
+
+        return verify(load, settings, expected)
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
-    _clear(marker)
+    promise.clear(marker)
     SECRETS.add_environment(os.environ)
-    return _Life(load(), marker, settings).run()
-
-
-def _clear(marker: str) -> None:
-    try:
-        marker_file.drop(marker)
-        marker_file.check_writable(marker)
-    except OSError as error:
-        raise UsageError(
-            f"the marker {marker} cannot be written: {error.strerror}",
-            hint="name a writable place with --marker or INITHOLD_MARKER; a read-only container needs a tmpfs",
-        ) from error
+    return _Life(load(), marker, settings, why=os.environ.pop(RERUN_VARIABLE, "")).run()
 
 
 class _Life:
-    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings) -> None:
+    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, why: str) -> None:
         self._plan = plan
         self._marker = marker
         self._settings = settings
+        self._record_path = record_file.path_from(settings.record, marker)
+        self._again = ""
+        if why:
+            from inithold.verification import why_again  # noqa: PLC0415 - only holds that verify
+
+            self._again = why_again(why, self._record_path)
+        self._orders = self._make_orders()
         self._account = Account()
         self._warnings: list[str] = []
-        self._telemetry = self._make_telemetry()
-        self._stream = Stream(self._watchers())
+        self._telemetry = watching.telemetry(settings, self._warn, holder=REAPER.holding_pid)
+        watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
+        self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
         self._span = run_span(os.environ)
         self._signals = EndingSignals(self._told_to_end)
         self._runner: Runner | None = None
@@ -110,6 +106,10 @@ class _Life:
             result, beside = self._written(result, duration)
             self._stream.emit(RunFinished(outcome=result.outcome, duration=duration, reason=result.reason))
             if beside is not None:
+                if self._orders is not None:
+                    # Whoever sees the marker may ask for another run.
+                    self._signals.spare(signal.SIGHUP)
+                    REAPER.announce(self._orders)
                 os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
@@ -144,7 +144,14 @@ class _Life:
         )
         run_id = os.urandom(16).hex()
         self._stream.emit(
-            RunStarted(name=self._plan.name, run_id=run_id, digest=self._plan.digest, span=self._span, steps=steps)
+            RunStarted(
+                name=self._plan.name,
+                run_id=run_id,
+                digest=self._plan.digest,
+                span=self._span,
+                steps=steps,
+                reason=self._again,
+            )
         )
         while self._warnings:
             self._say(self._warnings.pop(0))
@@ -202,24 +209,14 @@ class _Life:
         """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
         if result.outcome != "ready":
             return result, None
+        pace = None if self._orders is None else self._pace
+        content = promise.content(self._plan, result, duration, pace=pace, once=self._settings.once)
         try:
-            return result, marker_file.write_beside(self._marker, self._content(result, duration))
+            return result, marker_file.write_beside(self._marker, content)
         except OSError as error:
             reason = f"the marker {self._marker} cannot be written: {error.strerror}"
             self._stream.emit(LogLine(text=reason, level="error"))
             return RunResult("failed", result.steps, reason), None
-
-    def _content(self, result: RunResult, duration: float) -> bytes:
-        content = {
-            "version": MARKER_VERSION,
-            "name": scrub(self._plan.name),
-            "digest": self._plan.digest,
-            "ready_at": time.time(),
-            "duration": round(duration, 6),
-            "steps": {step.step: "failed, tolerated" if step.tolerated else step.outcome for step in result.steps},
-            "vouched_by": None if self._settings.once else identity(REAPER.holding_pid),
-        }
-        return msgspec.json.encode(content) + b"\n"
 
     @staticmethod
     def _tell_the_end(record: Record) -> None:
@@ -236,9 +233,37 @@ class _Life:
         if line:
             self._say(line)
 
+    # -- a hold that verifies
+
+    @property
+    def _pace(self) -> Pace | None:
+        return self._plan.hold.verify if self._settings.verify is None else self._settings.verify
+
+    def _make_orders(self) -> Orders | None:
+        pace = self._pace
+        if pace is None or self._settings.once:
+            return None
+        from inithold.verification import orders  # noqa: PLC0415 - only holds that verify
+
+        return orders(self._plan, pace, self._marker)
+
+    def _say_what_is_not_verified(self) -> None:
+        from inithold.verification import unverifiable  # noqa: PLC0415 - only holds that verify
+
+        left_out = unverifiable(self._plan)
+        # Once, not with each run of a long hold.
+        if left_out and not self._again:
+            line = f"not verified, since they cannot be checked: {', '.join(left_out)}"
+            self._stream.emit(LogLine(text=line))
+
     def _hold(self) -> None:
         """Become the holder; returns only where a signal came first."""
-        self._stream.emit(HoldStarted(holder=holder_name()))
+        if self._orders is None:
+            self._stream.emit(HoldStarted(holder=holder_name()))
+        else:
+            self._say_what_is_not_verified()
+            name = os.path.basename(sys.executable)  # noqa: PTH119
+            self._stream.emit(HoldStarted(holder=name, verify=self._orders.pace))
         self._stream.close()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -246,6 +271,8 @@ class _Life:
         if self._signals.caught:
             return
         REAPER.hand_over()
+        if self._orders is not None:
+            become_verifier(self._orders, asked=self._signals.spared)
         become_holder()
 
     def _exit_code(self, result: RunResult) -> int:
@@ -264,22 +291,6 @@ class _Life:
     def _stop_if_told(self) -> None:
         if self._signals.caught:
             raise Cancelled(self._signals.caught)
-
-    def _watchers(self) -> list[Watcher]:
-        path = record_file.path_from(self._settings.record, self._marker)
-        writer = RecordWriter(path, self._settings.keep, self._account, self._warn)
-        drawn = None if any(planned.step.takes_terminal for planned in self._plan.steps) else self._account
-        teller = console(self._settings.log_format, self._settings.log_level, account=drawn)
-        watchers: list[Watcher] = [self._account, writer, teller]
-        return [*watchers, self._telemetry] if self._telemetry else watchers
-
-    def _make_telemetry(self) -> Telemetry | None:
-        if not any(name.startswith("OTEL_") for name in os.environ):
-            return None
-        from inithold.watchers.telemetry import make  # noqa: PLC0415 - many environments have none
-
-        least: Level = "debug" if self._settings.log_level == "debug" else "info"
-        return make(os.environ, self._warn, least=least)
 
     def _say(self, warning: str) -> None:
         self._stream.emit(LogLine(text=warning, level="warning"))

@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 
 from inithold.errors import UsageError
+from inithold.plan.convert import duration_hook
+from inithold.plan.model import Pace
 from inithold.record.file import KEPT
 from inithold.runner.events import Level
 
@@ -23,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         record: path of the record; `INITHOLD_RECORD` or `<marker>.record.json` if None.
         keep: how many earlier records are kept.
         once: end instead of holding.
+        verify: pace at which a hold checks every step again, seconds; the plan's own if None.
         log_format: `auto` is a live table at a terminal and plain lines elsewhere.
         log_level: the least that is logged.
     """
@@ -31,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     record: str | None = None
     keep: int = KEPT
     once: bool = False
+    verify: Pace | None = None
     log_format: LogFormat = "auto"
     log_level: Level = "info"
 
@@ -49,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             text = _TRUTH.get(value.lower(), value) if field.type is bool else value
             try:
-                given[field.name] = msgspec.convert(text, field.type, strict=False)
+                given[field.name] = msgspec.convert(text, field.type, strict=False, dec_hook=duration_hook)
             except msgspec.ValidationError as error:
                 raise UsageError(f"{variable}={value}: {error}") from None
         return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type

@@ -24,13 +24,14 @@ class EndingSignals:
     Outside the main thread, where Python can catch none, this does nothing.
 
     Args:
-        told: called in the main thread, between two of its instructions; must not block.
+        told: nobody if None; called in the main thread, between two of its instructions; must not block.
     """
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, told: Callable[[str], None] | None = None) -> None:
         self._told = told
         self._before: dict[signal.Signals, Any] = {}
         self.caught: signal.Signals | None = None
+        self.spared = False
 
     def __enter__(self) -> EndingSignals:
         if threading.current_thread() is threading.main_thread():
@@ -43,10 +44,24 @@ class EndingSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def tell(self, told: Callable[[str], None]) -> None:
+        """Let `told` be called from now on; at once where a signal has come already."""
+        self._told = told
+        if self.caught is not None:
+            told(self.caught.name)
+
+    def spare(self, number: signal.Signals) -> None:
+        """From now on this signal does not end; `spared` says whether it has come."""
+        if number in self._before:
+            signal.signal(number, self._note)
+
     @property
     def exit_code(self) -> int:
         """128 plus the number of the signal, as shells have it; 0 where none came."""
         return 0 if self.caught is None else 128 + self.caught
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
+        self.spared = True
 
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
         if self.caught is not None:
@@ -56,4 +71,5 @@ class EndingSignals:
                 os.write(2, _SHOW_CURSOR)
             os._exit(128 + number)
         self.caught = signal.Signals(number)
-        self._told(self.caught.name)
+        if self._told is not None:
+            self._told(self.caught.name)

@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "Show what a run would change; change nothing.",
     "wait": "Wait until the environment holds; then become a command.",
     "health": "Is this container's environment ready?",
+    "rerun": "Let a hold that verifies run its plan again now.",
     "status": "Show the record of the latest or running run.",
     "report": "Write a run as a self-contained page.",
     "kinds": "List the step kinds, or describe one.",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from inithold.duration import Duration
+
+if TYPE_CHECKING:
+    from inithold.plan.model import Pace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +25,18 @@ class DurationType(click.ParamType[Duration]):
             return value
         try:
             return Duration.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class PaceType(DurationType):
+    """How often: a duration, or `never`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pace:
+        from inithold.plan.model import Pace  # noqa: PLC0415 - the help does not need it
+
+        try:
+            return Pace.parse(str(value))
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
 

@@ -25,6 +25,11 @@ from inithold.record.file import KEPT
     multiple=True,
     help="Wait for this first: tcp://, postgresql://, mysql://, amqp://, redis://, http://, file://. Repeatable.",
 )
+@options.option(
+    "--verify",
+    type=options.PaceType(),
+    help="Check every step again at this pace while holding; never: only on demand (inithold rerun).",
+)
 @options.option("--unless", metavar="CMD", help="With -- COMMAND: leave it out where this shell command succeeds.")
 @options.option("--creates", metavar="PATH", help="With -- COMMAND: leave it out where this path exists.")
 @options.log_format

@@ -1,9 +1,11 @@
-"""Becomes the holder: the process image is replaced by one that keeps nothing and costs nothing.
+"""Becomes the holder: the process image is replaced by one that keeps nothing and costs (next to) nothing.
 
 `catatonit -P` is a static pause process of a few kilobytes; where it is not on PATH the interpreter is executed
 again, bare: no site, no imports of its own. Either reaps children and ends at once on SIGTERM and SIGINT, also
 as PID 1, with an empty environment, so that no credential stays in it. The signals are blocked across the exec:
 one that comes in between is not lost.
+
+A hold that verifies is the bare interpreter, too, with `verifier.py`, and keeps the environment its checks need.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+from inithold.hold.verifier import RERUN_VARIABLE
+
+if TYPE_CHECKING:
+    from inithold.hold.orders import Orders
 
 PAUSE = "catatonit"
 _HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -55,16 +63,41 @@ def block_signals() -> None:
 def become_holder() -> NoReturn:
     """Replace this process by the holder."""
     block_signals()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _let_go()
     program, arguments = holder()
-    # A working directory keeps its mount busy, a descriptor its file.
-    os.chdir("/")
-    os.closerange(3, _most_descriptors())
     try:
         os.execve(program, arguments, {})  # noqa: S606 - that is the point
     except OSError:
         os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", BARE], {})  # noqa: S606
+
+
+def become_verifier(orders: Orders, *, asked: bool) -> NoReturn:
+    """Replace this process by the holder that verifies.
+
+    Args:
+        orders: how.
+        asked: whether the plan is to be run again at once.
+    """
+    block_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    _let_go()
+    # It said why this run was made; the next one has its own reason.
+    os.environ.pop(RERUN_VARIABLE, None)
+    if asked:
+        # Blocked, it is kept for the verifier; sent to this thread, since others may not block it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+    os.execv(sys.executable, orders.arguments())  # noqa: S606 - that is the point
+
+
+def _let_go() -> None:
+    """Give back what a process has of its own: handlers, the working directory, descriptors."""
+    # Not SIGHUP: where it has a handler, threads that do not block it must not end the process.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # A working directory keeps its mount busy, a descriptor its file.
+    os.chdir("/")
+    os.closerange(3, _most_descriptors())
 
 
 def _most_descriptors() -> int:

@@ -12,6 +12,11 @@ import signal
 import sys
 import threading
 
+TYPE_CHECKING = False
+"""As in `typing`, which takes as long to import as the rest."""
+if TYPE_CHECKING:
+    from inithold.hold.orders import Orders
+
 _HOLD = b"hold"
 _PASSED_ON = (
     signal.SIGTERM,
@@ -36,6 +41,11 @@ class Reaper:
         """The process that will hold, and so vouches for the marker."""
         return os.getpid() if self._line is None else os.getppid()
 
+    def announce(self, orders: Orders) -> None:
+        """In the child: tell PID 1 how it will have to hold, so that a SIGHUP from now on waits until it does."""
+        if self._line is not None:
+            os.write(self._line, orders.encode())
+
     def hand_over(self) -> None:
         """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1."""
         if self._line is not None:
@@ -44,7 +54,11 @@ class Reaper:
 
     def split(self) -> None:
         """If this is PID 1, fork: returns in the child only. Elsewhere returns at once."""
-        if self._line is not None or os.getpid() != 1 or threading.active_count() > 1:
+        if self._line is not None:
+            return
+        if os.getpid() != 1 or threading.active_count() > 1:
+            # A hold that verifies runs the plan again with its signals blocked.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
             return
         listening, speaking = os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
@@ -61,19 +75,55 @@ class Reaper:
 REAPER = Reaper()
 
 
+class _Line:
+    """What the child says: at most one line of orders, then that it is time to hold.
+
+    Args:
+        descriptor: of the pipe.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._said = b""
+
+    @property
+    def orders(self) -> bytes:
+        """The line of orders; empty where there is none (yet)."""
+        self._listen()
+        line, end, _ = self._said.partition(b"\n")
+        return line if end else b""
+
+    @property
+    def hold(self) -> bool:
+        """Whether it is time to hold."""
+        self._listen()
+        return self._said.endswith(_HOLD)
+
+    def _listen(self) -> None:
+        try:
+            while data := os.read(self._descriptor, 65536):
+                self._said += data
+        except BlockingIOError:
+            return
+
+
 def _reap_until(child: int, listening: int) -> None:
     waited = {*_PASSED_ON, signal.SIGCHLD}
-    told_to_end = False
+    line = _Line(listening)
+    told_to_end = asked = False
     while True:
         caught = signal.sigwaitinfo(waited)
-        if caught.si_signo != signal.SIGCHLD:
+        if caught.si_signo == signal.SIGCHLD:
+            status = _reap(child)
+            if status is not None:
+                _after(status, line, told_to_end, asked)
+        elif caught.si_signo == signal.SIGHUP and line.orders:
+            asked = True
+        else:
             told_to_end = told_to_end or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
             if not (caught.si_signo == signal.SIGINT and caught.si_code == _FROM_KERNEL):
                 os.kill(child, caught.si_signo)
-            continue
-        status = _reap(child)
-        if status is not None:
-            _after(status, listening, told_to_end)
 
 
 def _reap(child: int) -> int | None:
@@ -90,20 +140,23 @@ def _reap(child: int) -> int | None:
             found = status
 
 
-def _after(status: int, listening: int, told_to_end: bool) -> None:
-    os.set_blocking(listening, False)
-    try:
-        said = os.read(listening, len(_HOLD))
-    except BlockingIOError:
-        said = b""
+def _after(status: int, line: _Line, told_to_end: bool, asked: bool) -> None:
     code = os.waitstatus_to_exitcode(status)
     # A signal that met the child on its way out would be lost in a hold.
-    if code == 0 and said == _HOLD and not told_to_end:
-        from inithold.hold.holder import become_holder  # noqa: PLC0415 - not needed until now
-
-        become_holder()
+    if code == 0 and line.hold and not told_to_end:
+        _hold(line.orders, asked)
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
         print(f"inithold: the run was killed by signal {-code}{hint}", file=sys.stderr, flush=True)
         code = 128 - code
     os._exit(code)
+
+
+def _hold(orders: bytes, asked: bool) -> None:
+    from inithold.hold import holder  # noqa: PLC0415 - not needed until now
+
+    if not orders:
+        holder.become_holder()
+    from inithold.hold.orders import Orders  # noqa: PLC0415 - as above
+
+    holder.become_verifier(Orders.decode(orders), asked=asked)

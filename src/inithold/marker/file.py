@@ -24,6 +24,23 @@ def drop(path: str) -> None:
         return
 
 
+def withdrawn(path: str) -> str:
+    """Where a marker is kept while what it promises does not hold."""
+    return f"{path}.withdrawn"
+
+
+def withdraw(path: str) -> None:
+    """Take the marker away so that it can be put back.
+
+    Raises:
+        OSError: it is there and cannot be renamed.
+    """
+    try:
+        os.rename(path, withdrawn(path))  # noqa: PTH104
+    except FileNotFoundError:
+        return
+
+
 def write_whole(path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Put a file in place at once: written beside, synced, renamed.
 

@@ -5,9 +5,10 @@ A health check runs this for ever, so it is answered before the command-line fra
 
 from __future__ import annotations
 
+import os
 import sys
 
-from inithold.marker.file import path_from
+from inithold.marker.file import path_from, withdrawn
 from inithold.marker.identity import why_not
 from inithold.streams import let_go
 
@@ -28,6 +29,8 @@ def problem(path: str) -> str | None:
         with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
             data = stream.read(1_048_576)
     except FileNotFoundError:
+        if os.path.exists(withdrawn(path)):  # noqa: PTH110
+            return "the environment no longer holds what init has made (inithold status)"
         return f"there is no marker at {path}: init is still running, or has failed (inithold status)"
     except OSError as error:
         return f"cannot read the marker {path}: {error.strerror}"

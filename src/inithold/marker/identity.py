@@ -22,6 +22,13 @@ def identity(pid: int) -> dict[str, int | str | None]:
     }
 
 
+def instance_id(pid: int) -> str:
+    """A UUID of a living process, the same whoever asks: `service.instance.id` of OpenTelemetry's conventions."""
+    from uuid import NAMESPACE_OID, uuid5  # noqa: PLC0415 - a health check does not need it
+
+    return str(uuid5(NAMESPACE_OID, " ".join(f"{name}={value}" for name, value in identity(pid).items())))
+
+
 def why_not(vouching: dict[str, object]) -> str | None:
     """Why the process that a marker names does not vouch for it here and now; None if it does.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -28,7 +30,7 @@ class Plan:
         name: of the environment.
         lock: PostgreSQL URL of a lock, so that replicas started together do the work once.
         timeout: bounds the whole run; seconds, or a duration such as `"10m"`.
-        hold: what happens after ready.
+        hold: what happens after ready, as in a plan file: `{"verify": "1m", "on_drift": "rerun"}`.
 
     Example:
 
@@ -44,12 +46,17 @@ class Plan:
     """
 
     def __init__(
-        self, name: str, *, lock: str | None = None, timeout: Seconds | None = None, hold: Hold | None = None
+        self,
+        name: str,
+        *,
+        lock: str | None = None,
+        timeout: Seconds | None = None,
+        hold: Hold | Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self._lock = lock
         self._timeout = _seconds(timeout)
-        self._hold = hold or Hold()
+        self._hold = _fields(hold) if isinstance(hold, Hold) else dict(hold or {})
         self._steps: list[PlannedStep] = []
 
     def add(
@@ -131,11 +138,12 @@ class Plan:
 
         return decorate
 
-    def checked(self, source: str = "") -> CheckedPlan:
+    def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
         """Check the plan.
 
         Args:
             source: where it came from, for the record.
+            files: paths of what it was read from.
 
         Raises:
             PlanError: anything is wrong; every fault that was found.
@@ -150,9 +158,10 @@ class Plan:
             steps=tuple(steps),
             digest=self._digest(steps),
             source=source,
+            files=files,
             lock=self._lock,
             timeout=self._timeout,
-            hold=self._hold,
+            hold=self._typed_hold(faults),
         )
         return finish(plan, faults, named=bool(self.name))
 
@@ -169,7 +178,9 @@ class Plan:
         from inithold.lifecycle import run  # noqa: PLC0415 - as above
         from inithold.settings import Settings  # noqa: PLC0415 - as above
 
-        return reported(lambda: run(self.checked, settings or Settings.from_environment()))
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        load = partial(self.checked, files=(main,) if main else ())
+        return reported(lambda: run(load, settings or Settings.from_environment()))
 
     def _typed(self, faults: Faults) -> list[PlannedStep]:
         """The steps with every field of its type: a mapping may stand for an exchange, a text for a duration."""
@@ -191,6 +202,10 @@ class Plan:
             # It is refused; what stands for it has no fields that could be looked at.
             return msgspec.structs.replace(planned, step=Step())
         return msgspec.structs.replace(planned, step=step, retry=typed.retry)
+
+    def _typed_hold(self, faults: Faults) -> Hold:
+        typed = convert(self._hold, Hold, faults.report, _nothing_written, ("hold",))
+        return Hold() if typed is INVALID else typed
 
     def _digest(self, steps: Sequence[PlannedStep]) -> str:
         shape = [(step.id, step.kind, step.needs, step.enabled, step.step.subject()) for step in steps]

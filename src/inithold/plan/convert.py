@@ -144,7 +144,8 @@ class _Slow:
         if "regex" in message and (described := _described(wanted)):
             return f"expected {described}"
         if _mentions(plain, Duration):
-            return f"expected {EXPECTED}"
+            # In our own words where the type itself refused it; msgspec's begin with a capital letter.
+            return message.partition(" - at `")[0] if message.startswith("expected") else f"expected {EXPECTED}"
         # msgspec adds the path within the value, which is empty here.
         said = _TYPE.sub(_in_words, message.partition(" - at `")[0])
         return f"{said[:1].lower()}{said[1:]}"

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
-from inithold.duration import Duration, default
+from inithold.duration import Duration, default, short
 from inithold.steps.base import Step
 
 VERSION = 1
+LEAST_PACE = 1.0
+"""Seconds between two checks of a verifying hold at least."""
 OnFailure = Literal["fail", "continue"]
 OnDrift = Literal["rerun", "exit", "unhealthy"]
 StepId = Annotated[
@@ -45,15 +47,28 @@ class Pace(Duration):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(math.inf) if text == "never" else cls(super().parse(text))
+        if text == "never":
+            return cls(math.inf)
+        try:
+            pace = cls(super().parse(text))
+        except ValueError as error:
+            raise ValueError(f"{error}, or never") from None
+        if pace < LEAST_PACE:
+            raise ValueError(f"expected at least {short(LEAST_PACE)}, or never: each check is a process")
+        return pace
+
+    def __str__(self) -> str:
+        return "never" if self == math.inf else short(self)
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens after ready.
 
     Args:
-        verify: pace at which every step is checked again while holding; `never` for only on demand.
-        on_drift: what to do where something no longer holds.
+        verify: pace at which every step is checked again while holding; `never` for only on demand. Not at all
+            if absent.
+        on_drift: what to do where something no longer holds: `rerun` takes the marker away and runs the plan
+            again in place, `exit` exits 1, `unhealthy` takes the marker away until it holds again.
         grace: how long a server may be away before that counts.
     """
 
@@ -142,6 +157,7 @@ class CheckedPlan(msgspec.Struct, frozen=True):
         steps: in the order written.
         digest: SHA-256 of the plan as written (before values are filled in), hexadecimal.
         source: the file or `module:attribute` it came from.
+        files: what else it was read from: the module of a plan written in Python.
         lock: PostgreSQL URL of the lock, None for none.
         timeout: seconds the whole run may take, None for no bound.
         hold: what happens after ready.
@@ -151,6 +167,7 @@ class CheckedPlan(msgspec.Struct, frozen=True):
     steps: tuple[PlannedStep, ...]
     digest: str
     source: str = ""
+    files: tuple[str, ...] = ()
     lock: str | None = None
     timeout: float | None = None
     hold: Hold = msgspec.field(default_factory=Hold)

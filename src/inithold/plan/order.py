@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+import msgspec
+
+from inithold.plan.model import PlannedStep
+
 
 def cycle(needs: Mapping[str, Sequence[str]]) -> list[str] | None:
     """Find a circle.
@@ -34,3 +38,16 @@ def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
         ordered += ready
         sorter.done(*ready)
     return ordered
+
+
+def without_others(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """Some steps of a plan, each needing of these alone, for those who only look.
+
+    Without the steps between, the order would hold back what could be seen at once; and where everything has to
+    hold, an order has no use but less noise.
+    """
+    kept = {planned.id for planned in steps}
+    return tuple(
+        msgspec.structs.replace(planned, needs=tuple(need for need in planned.needs if need in kept))
+        for planned in steps
+    )

@@ -50,7 +50,8 @@ def _from_python(source: str, module: str, attribute: str) -> CheckedPlan:
         raise PlanError([Fault(f"cannot import: {_short(error)}", file=source)]) from error
     if not isinstance(plan, Plan):
         raise PlanError([Fault(f"is of type {type(plan).__name__}, not an inithold.Plan", file=source)])
-    return plan.checked(source)
+    file = getattr(sys.modules[module], "__file__", None)
+    return plan.checked(source, files=(file,) if file else ())
 
 
 def _short(error: BaseException) -> str:

@@ -143,8 +143,6 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
     """
     for check in (_unique_ids, _known_needs, _no_cycle, _fields_fit, _lock_fits):
         check(plan, faults)
-    if plan.hold.verify is not None:
-        faults.report(("hold", "verify"), "this version of inithold cannot verify while it holds; leave it out")
     if plan.lock and not named:
         faults.report(("lock",), "a plan with a lock needs a name: the lock is named after it")
     if not faults:

@@ -77,6 +77,7 @@ class Account:
             inithold=__version__,
             python=platform.python_version(),
             started=event.at,
+            reason=event.reason,
             steps=[StepRecord(info.id, info.kind, info.needs, info.target) for info in event.steps],
             log=log,
         )
@@ -148,7 +149,7 @@ class Account:
         if self.record:
             self.record.ended = event.at
             self.record.outcome = event.outcome
-            self.record.reason = event.reason
+            self.record.reason = event.reason or self.record.reason
 
     def _marker_published(self, event: MarkerPublished) -> None:
         if self.record:

@@ -98,6 +98,20 @@ class StepRecord(msgspec.Struct):
     wanted: tuple[Change, ...] = ()
 
 
+class Verification(msgspec.Struct):
+    """What a hold that verifies found, since it found it.
+
+    Args:
+        at: when it was first found, Unix time in seconds.
+        holds: whether the environment holds; None where that cannot be told, as with a plan that is refused.
+        seen: the differences, and what else there was to say.
+    """
+
+    at: float
+    holds: bool | None
+    seen: tuple[str, ...] = ()
+
+
 class Record(msgspec.Struct):
     """The account of one run.
 
@@ -113,6 +127,7 @@ class Record(msgspec.Struct):
         ended: when the steps were over.
         outcome: None while it runs.
         reason: why it is not ready, or why it ran again.
+        verification: what a hold that verifies found where that is news; None while everything is as it was.
         lock_waited: seconds it waited for the lock; None without a lock.
         lock_waiting_for: who holds the lock, while waiting.
         marker: path of the marker once it is published.
@@ -135,4 +150,5 @@ class Record(msgspec.Struct):
     lock_waiting_for: str = ""
     marker: str | None = None
     steps: list[StepRecord] = []
+    verification: Verification | None = None
     log: list[str] = []

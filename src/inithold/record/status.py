@@ -168,10 +168,20 @@ def _read(path: str) -> dict[str, Any] | None:
     return dict(record)
 
 
+def _verification(record: dict[str, Any]) -> list[str]:
+    """What a hold that verifies has found since; nothing while everything is as it was."""
+    found = record.get("verification")
+    if found is None:
+        return []
+    since = datetime.fromtimestamp(found["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
+    words = {True: "holds, and", False: "no longer holds", None: "cannot be verified"}[found["holds"]]
+    return [f"since {since} it {words}:", *(f"  {line}" for line in found["seen"])]
+
+
 def _text(record: dict[str, Any]) -> str:
     now = time.time()
     shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
-    parts = [headline(record, now=now), shown]
+    parts = [headline(record, now=now), *_verification(record), shown]
     waiting = [step for step in record["steps"] if step["waiting_for"]]
     parts += [f"{step['id']} waits: {step['waiting_for']}" for step in waiting[:MOST_FAILURES]]
     parts += [f"and {len(waiting) - MOST_FAILURES} more wait"] if len(waiting) > MOST_FAILURES else []

@@ -130,7 +130,8 @@ def headline(record: Mapping[str, Any], *, now: float) -> str:
         return f"{record['name']}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
     # A failed step tells its reason itself, below; a failed lock has no step to tell it.
     own = record["outcome"] == "cancelled" or not any(step["state"] == "failed" for step in steps)
-    reason = f" ({record['reason']})" if own and record["reason"] else ""
+    again = "again: " if record["outcome"] == "ready" else ""
+    reason = f" ({again}{record['reason']})" if own and record["reason"] else ""
     tolerated = [step["id"] for step in steps if step["tolerated"]]
     without = f", without {', '.join(tolerated)}" if tolerated and record["outcome"] == "ready" else ""
     preposition = "in" if record["outcome"] == "ready" else "after"

@@ -195,7 +195,7 @@ def bring_about(attempts: Attempts) -> tuple[Change, ...]:
     left = [change for change in attempts.check() if change.op != "?"]
     if left:
         raise StepFailed(
-            f"applied, and still does not hold: {_listed(left)}",
+            f"applied, and still does not hold: {listed(left)}",
             hint="something undoes it, or it reached another server or database than the check asks",
         )
     return tuple(attempts.made)
@@ -208,18 +208,19 @@ def wait_for(attempts: Attempts) -> tuple[Change, ...]:
     except Rejected as error:
         raise NotYet(error.message, hint=error.hint) from error
     if left:
-        raise NotYet(_listed(left))
+        raise NotYet(listed(left))
     return ()
 
 
 def _unmet(waits: bool, unmet: Sequence[Change]) -> None:
-    message = _listed(unmet)
+    message = listed(unmet)
     if waits:
         raise NotYet(message)
     raise StepFailed(message, hint="this kind only looks: a step before it has to make that")
 
 
-def _listed(changes: Sequence[Change]) -> str:
+def listed(changes: Sequence[Change]) -> str:
+    """Changes in one line, for a reason."""
     shown = ", ".join(change.what if change.op == "!" else str(change) for change in changes[:10])
     more = len(changes) - 10
     return f"{shown} and {more} more" if more > 0 else shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from inithold.duration import short
 from inithold.redact import scrub
 from inithold.steps.base import Change
 
@@ -59,17 +61,22 @@ class PlannedStepInfo(msgspec.Struct, frozen=True):
 
 
 class RunStarted(Event, frozen=True):
-    """A plan begins to run (again, where a lock was lost)."""
+    """A plan begins to run (again, where a lock was lost).
+
+    Args:
+        reason: why a hold that verifies runs it again; empty for a first run.
+    """
 
     name: str
     run_id: str
     digest: str
     span: Span
     steps: tuple[PlannedStepInfo, ...]
+    reason: str = ""
 
     def scrubbed(self) -> RunStarted:
         steps = tuple(msgspec.structs.replace(info, target=scrub(info.target)) for info in self.steps)
-        return msgspec.structs.replace(self, name=scrub(self.name), steps=steps)
+        return msgspec.structs.replace(self, name=scrub(self.name), steps=steps, reason=scrub(self.reason))
 
 
 class LockWaiting(Event, frozen=True):
@@ -220,9 +227,36 @@ class MarkerPublished(Event, frozen=True):
 
 
 class HoldStarted(Event, frozen=True):
-    """Nothing follows but the hold."""
+    """Nothing follows but the hold.
+
+    Args:
+        holder: the program that holds.
+        verify: seconds between two checks, infinite for none but on demand; None where it does not verify.
+    """
 
     holder: str
+    verify: float | None = None
+
+    def __str__(self) -> str:
+        if self.verify is None:
+            return f"holding ({self.holder})"
+        pace = "on demand" if self.verify == math.inf else f"every {short(self.verify)}"
+        return f"holding ({self.holder}), verified {pace}"
+
+
+class Verified(Event, frozen=True):
+    """A hold that verifies has looked at the environment.
+
+    Args:
+        name: of the plan.
+        holds: whether the environment still holds.
+    """
+
+    name: str
+    holds: bool
+
+    def scrubbed(self) -> Verified:
+        return msgspec.structs.replace(self, name=scrub(self.name))
 
 
 def clean(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -103,6 +103,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Whether `check` can tell at all; what cannot be checked is left out of gates and verification."""
         return True
 
+    def files(self) -> Sequence[str]:
+        """Files that are a part of the plan: where their content changes, the plan has changed."""
+        return ()
+
     def preload(self) -> None:
         """Import what the step will need; called while there is nothing better to do."""
 

@@ -68,6 +68,8 @@ class LiveTable:
             self._listed.clear()
         match event:
             case RunStarted() if self._live is None:
+                if event.reason:
+                    self._console.print(Text(f"again: {event.reason}", style="yellow"), soft_wrap=True)
                 self._live = Live(
                     get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
                 )
@@ -83,7 +85,7 @@ class LiveTable:
             case MarkerPublished():
                 self._console.print(Text.assemble(("ready", "bold green"), f"; marker {event.path}"))
             case HoldStarted():
-                self._console.print(Text(f"holding ({event.holder}); Ctrl-C ends it", style="dim"))
+                self._console.print(Text(f"{event}; Ctrl-C ends it", style="dim"))
 
     def close(self) -> None:
         self._stop()

@@ -73,7 +73,8 @@ class PlainLog:
         self._listed.clear()
         self._width = min(24, max(4, *(len(info.id) for info in event.steps)))
         count = len(event.steps)
-        self._say(event.at, None, f"{event.name}: {count} step{'s' if count != 1 else ''}")
+        again = f", again: {event.reason}" if event.reason else ""
+        self._say(event.at, None, f"{event.name}: {count} step{'s' if count != 1 else ''}{again}")
 
     def _lock_waiting(self, event: LockWaiting) -> None:
         self._say(event.at, None, f"waiting for the lock for {spoken(event.elapsed)}: {event.reason}")
@@ -113,4 +114,4 @@ class PlainLog:
         self._say(event.at, None, f"ready; marker {event.path}")
 
     def _hold_started(self, event: HoldStarted) -> None:
-        self._say(event.at, None, f"holding ({event.holder})")
+        self._say(event.at, None, str(event))

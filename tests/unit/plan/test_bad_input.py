@@ -331,6 +331,18 @@ def test_missing_extra_is_one_line_with_the_pip_command(monkeypatch: pytest.Monk
     assert "inithold.yaml:4:13: step 'a'" in message
 
 
-def test_what_this_version_cannot_do_is_refused_and_not_ignored() -> None:
-    message = one(HEAD + STEP + "hold: {verify: 1m}\n")
-    assert message.startswith("inithold.yaml:7:8: hold.verify: this version")
+@pytest.mark.parametrize(
+    ("hold", "said"),
+    [
+        ("{verify: 1 minute}", "hold.verify: expected a duration such as 250ms, 5s, 2m or 1h, or never"),
+        ("{verify: 60}", "hold.verify: expected a duration"),
+        ("{verify: 10ms}", "hold.verify: expected at least 1s, or never"),
+        ("{verify: 1m, on_drift: restart}", "hold.on_drift: expected rerun or exit or unhealthy"),
+        ("{verify: 1m, grace: soon}", "hold.grace: expected a duration"),
+        ("{verfy: 1m}", "unknown key 'verfy'; did you mean 'verify'?"),
+    ],
+)
+def test_a_bad_hold(hold: str, said: str) -> None:
+    message = one(HEAD + STEP + f"hold: {hold}\n")
+    assert message.startswith("inithold.yaml:7:")
+    assert said in message

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inithold.errors import StepFailed
+from inithold.errors import Ahead, StepFailed
 from inithold.steps.alembic.failures import at, revision_error
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
         heads: where the database is; empty for one that knows no revision yet.
 
     Raises:
-        StepFailed: the target cannot be told, or the database is ahead of it or of the files.
+        Ahead: the database is ahead of the target or of the files.
+        StepFailed: the target cannot be told.
     """
     from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
@@ -140,7 +141,7 @@ def _refuse_unknown(script: ScriptDirectory, heads: Sequence[str]) -> None:
             found = None
         # Alembic takes the beginning of an id for the whole; what a database holds is whole.
         if found is None or found.revision != head:
-            raise StepFailed(
+            raise Ahead(
                 f"the database is at revision {head}, which none of the revision files has: "
                 "it is ahead of them, or belongs to another project",
                 hint="bring revision files that know it; inithold never downgrades",
@@ -151,7 +152,7 @@ def _refuse_ahead(script: ScriptDirectory, wanted: Sequence[str], heads: Sequenc
     for target in wanted:
         for head in heads:
             if head != target and target in _lineage(script, head):
-                raise StepFailed(
+                raise Ahead(
                     f"the database is at revision {head}, which is later than the target {target}",
                     hint="inithold never downgrades: set the target to where the database is, or to head",
                 )

@@ -79,6 +79,9 @@ class Sql(Database, frozen=True, kw_only=True):
     def verifiable(self) -> bool:
         return self.unless is not None
 
+    def files(self) -> Sequence[str]:
+        return () if self.file is None else (self.file,)
+
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.unless is None:
             return [Change("?", self._label())]

@@ -112,6 +112,9 @@ class Topology(Addressed, frozen=True, kw_only=True):
     def verifiable(self) -> bool:
         return bool(self.management_url or self.exchanges or self.queues or self.definitions)
 
+    def files(self) -> Sequence[str]:
+        return () if self.definitions is None else (self.definitions,)
+
     def preload(self) -> None:
         import inithold.steps.rabbitmq.broker  # noqa: PLC0415 - heavy
 

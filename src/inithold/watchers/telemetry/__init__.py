@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def make(
-    environ: Mapping[str, str], on_warning: Callable[[str], None], *, least: Level = "info"
+    environ: Mapping[str, str], on_warning: Callable[[str], None], *, least: Level = "info", instance: str = ""
 ) -> Telemetry | None:
     """Telemetry as the `OTEL_*` variables configure it.
 
@@ -27,6 +27,7 @@ def make(
         environ: the process's variables; the SDK itself reads `os.environ`.
         on_warning: told what is configured and cannot be used.
         least: the lowest level of log lines that become log records.
+        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
 
     Returns:
         None where nothing is configured, or nothing that is installed.
@@ -40,4 +41,4 @@ def make(
     if not named:
         return None
     learn_secrets(environ)
-    return Telemetry(named, on_warning, least)
+    return Telemetry(named, on_warning, least, instance)

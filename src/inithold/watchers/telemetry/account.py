@@ -19,6 +19,7 @@ from inithold.runner.events import (
     StepFinished,
     StepStarted,
     StepWaiting,
+    Verified,
 )
 
 
@@ -84,10 +85,13 @@ class Account:
     def __init__(self, events: Iterable[Event]) -> None:
         self.runs: list[RunAccount] = []
         self.said: list[Said] = []
+        self.verified: list[Verified] = []
         early: list[LogLine] = []
         for event in events:
             if isinstance(event, RunStarted):
                 self._start(event)
+            elif isinstance(event, Verified):
+                self.verified.append(event)
             elif self.runs:
                 self._take(self.runs[-1], event)
             elif isinstance(event, LogLine):

@@ -32,7 +32,7 @@ def deliveries(sdk: Sdk, exporters: Sequence[Exporter], account: Account, lines_
     """
     logs.record(sdk, account.said)
     traces.record(sdk, account.runs)
-    metrics.record(sdk.meter, account.runs)
+    metrics.record(sdk.meter, account.runs, account.verified)
     for count, what in (
         (lines_left_out, "log lines"),
         (sdk.spans.left_out, "spans of user code"),

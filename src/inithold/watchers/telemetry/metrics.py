@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from inithold.runner.events import Verified
 from inithold.watchers.telemetry.account import RunAccount
 from inithold.watchers.telemetry.settings import Exporter
 
@@ -66,8 +67,11 @@ class Readers:
         return self._readers[exporter].get_metrics_data()
 
 
-def record(meter: Meter, runs: Sequence[RunAccount]) -> None:
-    """Measure finished runs. A step that never started has neither a duration nor attempts."""
+def record(meter: Meter, runs: Sequence[RunAccount], verified: Sequence[Verified]) -> None:
+    """Measure finished runs, and what a hold saw. A step that never started has neither duration nor attempts."""
+    if verified:
+        ready = meter.create_gauge("init.ready", "", "Whether the environment held when it was last verified")
+        ready.set(int(verified[-1].holds))
     duration = meter.create_histogram("init.duration", "s", "Time from the start of a run to its end")
     counter = meter.create_counter("init.runs", "{run}", "Runs by outcome")
     step_duration = meter.create_histogram("init.step.duration", "s", "Time from the start of a step to its end")

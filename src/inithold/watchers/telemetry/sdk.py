@@ -6,6 +6,7 @@ This module imports the SDK: it is imported when ready has been said, or when a 
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from typing import Any, Generic, TypeVar
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
+from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
@@ -126,10 +128,11 @@ class Sdk:
     Args:
         exporters: what will be sent: each metric exporter reads the metrics for itself.
         plan: name of the plan.
+        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
     """
 
-    def __init__(self, exporters: Sequence[Exporter], plan: str) -> None:
-        resource = _resource(plan)
+    def __init__(self, exporters: Sequence[Exporter], plan: str, instance: str = "") -> None:
+        resource = _resource(plan, instance)
         self._signals = {exporter.signal for exporter in exporters}
         self.ids = PreparedIds()
         self.spans: Kept[ReadableSpan] = Kept()
@@ -181,8 +184,11 @@ def nanoseconds(at: float) -> int:
     return round(at * 1e9)
 
 
-def _resource(plan: str) -> Resource:
+def _resource(plan: str, instance: str) -> Resource:
     resource = Resource.create()
+    # The SDK's own is another one in each process: of a hold, one for each of its checks.
+    if instance and f"{SERVICE_INSTANCE_ID}=" not in os.environ.get(OTEL_RESOURCE_ATTRIBUTES, ""):
+        resource = resource.merge(Resource({SERVICE_INSTANCE_ID: instance}))
     if not str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         return resource
     own: dict[str, str] = {SERVICE_NAME: "init"}

@@ -25,6 +25,7 @@ from inithold.runner.events import (
     StepFinished,
     StepStarted,
     StepWaiting,
+    Verified,
 )
 from inithold.watchers.telemetry.settings import Exporter, Warn
 
@@ -46,6 +47,7 @@ _WANTED = (
     StepFinished,
     RunFinished,
     MarkerPublished,
+    Verified,
 )
 
 
@@ -56,9 +58,13 @@ class Telemetry:
         exporters: what is sent where; at least one.
         on_warning: told what goes wrong before the end.
         least: the lowest level of log lines that become log records.
+        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
     """
 
-    def __init__(self, exporters: Sequence[Exporter], on_warning: Warn, least: Level = "info") -> None:
+    def __init__(
+        self, exporters: Sequence[Exporter], on_warning: Warn, least: Level = "info", instance: str = ""
+    ) -> None:
+        self._instance = instance
         self._exporters = exporters
         self._on_warning = on_warning
         self._levels = frozenset(_LEVELS[_LEVELS.index(least) :])
@@ -82,7 +88,7 @@ class Telemetry:
                 self._lines.append((self._number, event))
         elif isinstance(event, _WANTED):
             self._events.append((self._number, event))
-            if isinstance(event, RunStarted):
+            if isinstance(event, RunStarted | Verified):
                 self._plan = event.name
 
     def close(self) -> None:
@@ -123,7 +129,7 @@ class Telemetry:
         if self._sdk is None:
             from inithold.watchers.telemetry.sdk import Sdk  # noqa: PLC0415 - not before it is needed
 
-            self._sdk = Sdk(self._exporters, self._plan)
+            self._sdk = Sdk(self._exporters, self._plan, self._instance)
         return self._sdk
 
     # -- the end
@@ -139,7 +145,7 @@ class Telemetry:
         Returns:
             one line about what was given up; None where everything arrived or there was nothing to send.
         """
-        if not any(isinstance(event, RunStarted) for _, event in self._events):
+        if not any(isinstance(event, RunStarted | Verified) for _, event in self._events):
             return None
         from inithold.watchers.telemetry.delivery import Patience, in_one_line, summary  # noqa: PLC0415
         from inithold.watchers.telemetry.quiet import QUIET  # noqa: PLC0415

@@ -1,0 +1,26 @@
+"""`inithold rerun`"""
+
+from __future__ import annotations
+
+import click
+
+from inithold.cli import options
+
+
+@click.command()
+@options.marker
+@options.record
+def rerun(marker: str | None, record: str | None) -> int:
+    """Let the hold run its plan again now, and wait for the outcome.
+
+    For a hold that verifies (--verify or hold: {verify: ...}); a plain one keeps nothing that could run again, and
+    this says what to do instead.
+
+    Exits 0 when the environment is ready again, else 1.
+    """
+    from inithold.marker.file import path_from as marker_path  # noqa: PLC0415 - the help does not need it
+    from inithold.record.file import path_from as record_path  # noqa: PLC0415 - as above
+    from inithold.rerun import rerun as ask  # noqa: PLC0415 - as above
+
+    path = marker_path(marker)
+    return ask(path, record_path(record, path))

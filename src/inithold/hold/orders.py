@@ -1,0 +1,55 @@
+"""What a hold that verifies has to know. It remembers nothing else, and is told on its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+VERIFIER = Path(__file__).with_name("verifier.py")
+
+
+class Orders(NamedTuple):
+    """How to verify.
+
+    Attributes:
+        pace: seconds between two checks; infinite for none but on demand.
+        on_drift: `rerun`, `exit` or `unhealthy`.
+        marker: its path, absolute.
+        folder: in which the command line is to be executed again.
+        fingerprint: of the plan that was run.
+        command: the command line of this process, program first.
+    """
+
+    pace: float
+    on_drift: str
+    marker: str
+    folder: str
+    fingerprint: str
+    command: tuple[str, ...]
+
+    @classmethod
+    def of_this_process(cls, pace: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
+        """Orders to verify what this very command line has made ready.
+
+        `sys.orig_argv` is what the interpreter was started with, `-m` and its other options too.
+        """
+        command = (sys.executable, *sys.orig_argv[1:])
+        return cls(float(pace), on_drift, os.path.abspath(marker), os.getcwd(), fingerprint, command)  # noqa: PTH100, PTH109
+
+    def arguments(self) -> list[str]:
+        """The command line of the program that carries them out."""
+        own = (repr(self.pace), self.on_drift, self.marker, self.folder, self.fingerprint)
+        return [sys.executable, "-I", "-S", str(VERIFIER), *own, *self.command]
+
+    def encode(self) -> bytes:
+        """One line, for the process that will hold."""
+        return json.dumps(self).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Orders:
+        """Of what `encode` made."""
+        pace, on_drift, marker, folder, fingerprint, command = json.loads(line)
+        return cls(pace, on_drift, marker, folder, fingerprint, tuple(command))

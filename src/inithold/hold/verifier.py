@@ -1,0 +1,195 @@
+"""The hold that verifies: a program of its own, which the bare interpreter executes; see `holder.py`.
+
+    python -I -S verifier.py PACE ON_DRIFT MARKER FOLDER FINGERPRINT PROGRAM [ARGUMENT]...
+
+It keeps nothing of a check in memory, because each one is a child: the very command line that made the environment
+ready, told by a variable to look instead of to run. Between two checks it sleeps in the kernel. It imports what is
+built into the interpreter and nothing else: every module more is memory that is held for ever.
+"""
+
+import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum` and as much memory as the rest
+import posix
+import time
+
+CHECK_VARIABLE = "INITHOLD_HOLD_CHECK"
+RERUN_VARIABLE = "INITHOLD_RERUN"
+HOLDS, DRIFT = 0, 3
+"""What a check exits with; anything else says nothing about the environment."""
+ASKED, DRIFTED = "asked", "drift"
+_ENDING = {_signal.SIGTERM, _signal.SIGINT}
+_WAITED = {*_ENDING, _signal.SIGHUP, _signal.SIGCHLD, _signal.SIGALRM}
+_LAST_MOMENT = 1.0
+"""Seconds a check gets to end by itself where the plan is to run again."""
+
+
+class Verifier:
+    """Holds, and looks at the environment at a pace.
+
+    Args:
+        pace: seconds between the starts of two checks; infinite for none but on demand.
+        on_drift: `rerun`, `exit` or `unhealthy`.
+        marker: its path.
+        folder: in which the command line was given.
+        fingerprint: of the plan that was run.
+        command: program and arguments of the run.
+    """
+
+    def __init__(
+        self, pace: float, on_drift: str, marker: str, folder: str, fingerprint: str, command: "list[str]"
+    ) -> None:
+        self.pace = pace
+        self.on_drift = on_drift
+        self.marker = marker
+        self.withdrawn = marker + ".withdrawn"
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.command = command
+        self.check = 0
+        self.started_at = 0.0
+
+    def hold(self) -> None:
+        """Hold until a signal ends it."""
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _WAITED)
+        self.started_at = time.monotonic()
+        self.schedule()
+        while True:
+            number = _signal.sigwait(_WAITED)
+            if number in _ENDING:
+                self.end()
+            elif number == _signal.SIGHUP:
+                self.run_again(ASKED)
+            elif number == _signal.SIGALRM:
+                self.start_check()
+            else:
+                self.reap()
+
+    def schedule(self) -> None:
+        """Set the alarm for the next check: up to a tenth early, so that replicas do not ask all at once."""
+        if self.pace == float("inf"):
+            return
+        jitter = posix.urandom(1)[0] / 2560
+        left = self.started_at + self.pace * (1 - jitter) - time.monotonic()
+        _signal.setitimer(_signal.ITIMER_REAL, max(left, 0.001))
+
+    def start_check(self) -> None:
+        """Start a check; there is never a second one."""
+        if self.check:
+            return
+        self.started_at = time.monotonic()
+        self.check = posix.fork()
+        if self.check == 0:
+            self.become({CHECK_VARIABLE: self.fingerprint}, set())
+
+    def reap(self) -> None:
+        """Take note of children that have ended, orphans too."""
+        while True:
+            try:
+                pid, status = posix.waitpid(-1, posix.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.check:
+                self.check = 0
+                self.judge(posix.waitstatus_to_exitcode(status))
+                self.schedule()
+
+    def judge(self, code: int) -> None:
+        """Do what a check's answer asks for."""
+        if code == HOLDS:
+            move(self.withdrawn, self.marker)
+        elif code == DRIFT:
+            self.drifted()
+        elif code < 0:
+            say(f"a check was killed by signal {-code}; the next one is made as usual")
+
+    def drifted(self) -> None:
+        """The environment does not hold any more."""
+        if self.on_drift == "rerun":
+            self.run_again(DRIFTED)
+        if self.on_drift == "exit":
+            drop(self.marker)
+            drop(self.withdrawn)
+            posix._exit(1)
+        move(self.marker, self.withdrawn)
+
+    def run_again(self, why: str) -> None:
+        """Withdraw the marker, then become the run again; does not return."""
+        drop(self.marker)
+        drop(self.withdrawn)
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        self.stop_check()
+        # As PID 1 a signal in between would be lost; elsewhere nobody would unblock it.
+        self.become({RERUN_VARIABLE: why}, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
+
+    def stop_check(self) -> None:
+        """End a running check: it changes nothing."""
+        if not self.check:
+            return
+        posix.kill(self.check, _signal.SIGTERM)
+        _signal.setitimer(_signal.ITIMER_REAL, _LAST_MOMENT)
+        while _signal.sigwait({_signal.SIGCHLD, _signal.SIGALRM}) == _signal.SIGCHLD:
+            if posix.waitpid(self.check, posix.WNOHANG)[0]:
+                break
+        else:
+            posix.kill(self.check, _signal.SIGKILL)
+            posix.waitpid(self.check, 0)
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        self.check = 0
+
+    def become(self, variables: "dict[str, str]", blocked: "set[int]") -> None:
+        """Execute the command line of the run, with variables that tell it what to do."""
+        # Built for bytes: that is what the environment is made of.
+        environment = dict(posix.environ)
+        for name, value in variables.items():
+            environment[name.encode()] = value.encode()
+        try:
+            posix.chdir(self.folder)
+            _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
+            posix.execve(self.command[0], self.command, environment)
+        except OSError as error:
+            say(f"cannot execute {self.command[0]} again: {error.strerror}")
+            posix._exit(1)
+
+    def end(self) -> None:
+        """End at once, and a check with it."""
+        if self.check:
+            posix.kill(self.check, _signal.SIGTERM)
+        posix._exit(0)
+
+
+def drop(path: str) -> None:
+    """Remove a file if it is there."""
+    try:  # noqa: SIM105 - contextlib would be held for ever
+        posix.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def move(source: str, target: str) -> None:
+    """Rename a file if it is there."""
+    try:  # noqa: SIM105 - as above
+        posix.rename(source, target)
+    except FileNotFoundError:
+        pass
+
+
+def say(text: str) -> None:
+    """Say something on standard error, which may be closed."""
+    try:  # noqa: SIM105 - as above
+        posix.write(2, f"inithold: {text}\n".encode())
+    except OSError:
+        pass
+
+
+def main(arguments: "list[str]") -> None:
+    """Hold as the command line says."""
+    pace, on_drift, marker, folder, fingerprint, *command = arguments
+    Verifier(float(pace), on_drift, marker, folder, fingerprint, command).hold()
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
