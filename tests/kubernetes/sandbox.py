@@ -1,8 +1,9 @@
 """A container of the manifests as a process of this machine: as far as a Pod goes without a cluster.
 
-    sandbox = Sandbox(run_inithold, manifests.pod("init"), files, variables={"DATABASE_PORT": "54321"})
-    started = sandbox.start(manifests.pod("init").containers[0])
-    assert sandbox.exec(container, container["readinessProbe"]["exec"]["command"]).returncode == 0
+    (container,) = manifests.pod("init").containers
+    sandbox = Sandbox(run_inithold, manifests, manifests.pod("init"), variables={"DATABASE_PORT": "54321"})
+    init = sandbox.start(container)
+    assert sandbox.exec(init, container, container["readinessProbe"]["exec"]["command"]).returncode == 0
 
 It gets what the manifest says: command, working directory, variables, volumes at their places and sizes, the user
 and groups, no capability, no new privileges, a root that is read-only, and namespaces of its own. The image is the

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from pathlib import Path
+from itertools import zip_longest
 
 import kubernetes_validate
 import pytest
 
+from docs.pages import DOCS, blocks
 from kubernetes.manifests import EXAMPLE, PASSWORDS, Document, Manifests, load, overlay, plain, rendered
 from kubernetes.rules import RULES
 from servers.programs import MissingProgram
 
+GUIDE = DOCS / "how-to" / "kubernetes.md"
 VERSIONS = ("1.31", "1.34", kubernetes_validate.latest_version())
 SHAPES = pytest.mark.parametrize("as_job", [False, True], ids=["deployment", "job"])
 
@@ -52,7 +54,7 @@ def test_the_official_schemas_are_kept_as_rendered(render: Callable[[bool], Mani
         validate(render(as_job), version)
 
 
-@pytest.mark.parametrize("as_job", [False, True], ids=["deployment", "job"])
+@SHAPES
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schemas_are_strict(version: str, as_job: bool) -> None:
     manifests = plain(as_job=as_job)
@@ -130,6 +132,25 @@ def test_the_plan_is_that_of_the_compose_example_less_its_seed() -> None:
             assert entry["with"].get(key) == compose[entry["id"]]["with"].get(key), (entry["id"], key)
 
 
-def test_the_files_are_short_and_say_what_is_what() -> None:
-    for path in Path(EXAMPLE).rglob("*.yaml"):
-        assert max(map(len, path.read_text().splitlines())) <= 150, path
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_guide_s_manifests_keep_the_official_schemas(version: str) -> None:
+    documents = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"]
+    assert [document["kind"] for document in documents] == ["Deployment", "Deployment", "Job"]
+    validate(Manifests(documents, {}), version)
+
+
+def test_the_guide_shows_what_the_example_does() -> None:
+    for as_job, (number, name) in ((False, (0, "init")), (False, (1, "api")), (True, (2, "init"))):
+        shown = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"][number]
+        example = plain(as_job=as_job).named(shown["kind"], name)
+        assert differences(shown["spec"], example["spec"]) == []
+
+
+def differences(shown: object, whole: object, path: str = "") -> list[str]:
+    """Where what is shown, which may leave things out, is not as in the whole; the image is the reader's own."""
+    if isinstance(shown, dict) and isinstance(whole, dict):
+        return [line for key in shown for line in differences(shown[key], whole.get(key), f"{path}/{key}")]
+    if isinstance(shown, list) and isinstance(whole, list) and shown and isinstance(shown[0], dict):
+        pairs = zip_longest(shown, whole[: len(shown)])
+        return [line for one, other in pairs for line in differences(one, other, f"{path}[]")]
+    return [] if shown == whole or path.endswith("/image") else [f"{path}: {shown!r}, and not {whole!r}"]
