@@ -1,0 +1,155 @@
+"""The manifests keep the official schemas and our rules, as they lie there and as kubectl renders the overlay."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from itertools import zip_longest
+
+import kubernetes_validate
+import pytest
+
+from docs.pages import DOCS, blocks
+from kubernetes.manifests import EXAMPLE, PASSWORDS, Document, Manifests, load, overlay, plain, rendered
+from kubernetes.rules import RULES
+from servers.programs import MissingProgram
+
+GUIDE = DOCS / "how-to" / "kubernetes.md"
+VERSIONS = ("1.29", "1.34", kubernetes_validate.latest_version())
+SHAPES = pytest.mark.parametrize("as_job", [False, True], ids=["deployment", "job"])
+
+
+@pytest.fixture(scope="module")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Manifests]:
+    """What kubectl makes of the overlay; skipped where there can be no kubectl."""
+    folder = tmp_path_factory.mktemp("overlays")
+    made: dict[bool, Manifests] = {}
+
+    def rendered_once(as_job: bool) -> Manifests:
+        try:
+            return made.get(as_job) or made.setdefault(as_job, rendered(folder, as_job=as_job))
+        except MissingProgram:
+            # On Debian tests/install-servers brings it; Ubuntu has it as a snap only, which no container can run.
+            if platform.system() == "Linux" and platform.freedesktop_os_release()["ID"] == "debian":
+                raise
+            pytest.skip("no kubectl is installed")
+
+    return rendered_once
+
+
+def validate(manifests: Manifests, version: str) -> None:
+    for document in manifests.documents:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@SHAPES
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_official_schemas_are_kept(version: str, as_job: bool) -> None:
+    validate(plain(as_job=as_job), version)
+
+
+@SHAPES
+def test_the_official_schemas_are_kept_as_rendered(render: Callable[[bool], Manifests], as_job: bool) -> None:
+    for version in VERSIONS:
+        validate(render(as_job), version)
+
+
+@SHAPES
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schemas_are_strict(version: str, as_job: bool) -> None:
+    manifests = plain(as_job=as_job)
+    context = manifests.pod("init").containers[0]["securityContext"]
+    context["readOnlyRootFileSystem"] = context.pop("readOnlyRootFilesystem")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        validate(manifests, version)
+
+
+@SHAPES
+@pytest.mark.parametrize("rule", RULES)
+def test_our_rules_are_kept(rule: str, as_job: bool) -> None:
+    assert list(RULES[rule](plain(as_job=as_job))) == []
+
+
+@SHAPES
+@pytest.mark.parametrize("rule", RULES)
+def test_our_rules_are_kept_as_rendered(rule: str, as_job: bool, render: Callable[[bool], Manifests]) -> None:
+    assert list(RULES[rule](render(as_job))) == []
+
+
+@SHAPES
+def test_the_overlay_changes_what_it_says_and_nothing_else(
+    render: Callable[[bool], Manifests], as_job: bool
+) -> None:
+    found, before = render(as_job), plain(as_job=as_job)
+    (secret,) = found.of("Secret")
+    assert secret["metadata"]["name"] == "game-scheduler"
+    assert secret["data"].keys() == PASSWORDS.keys()
+    images = {image["name"]: image for image in overlay()["images"]}
+    for _, container in before.containers():
+        image = images[container["image"].partition(":")[0]]
+        container["image"] = f"{image.get('newName', image['name'])}:{image['newTag']}"
+    assert by_name(found.documents) == by_name([*before.documents, secret])
+
+
+def by_name(documents: list[Document]) -> list[Document]:
+    return sorted(documents, key=lambda document: (document["kind"], document["metadata"]["name"]))
+
+
+def test_the_overlay_takes_every_manifest_and_fetches_nothing() -> None:
+    resources = set(overlay()["resources"])
+    assert resources == {f"manifests/{path.name}" for path in (EXAMPLE / "manifests").iterdir()}
+    deprecated = {"bases", "patchesStrategicMerge", "patchesJson6902", "commonLabels", "vars"}
+    assert not overlay().keys() & deprecated
+
+
+def test_no_password_is_kept_with_the_manifests() -> None:
+    assert (EXAMPLE / "secrets" / ".gitignore").read_text().splitlines() == ["*", "!.gitignore"]
+    for path in EXAMPLE.rglob("*.yaml"):
+        assert all(document["kind"] != "Secret" for document in load(path.read_text()))
+
+
+def test_both_inits_differ_only_in_what_makes_them_so() -> None:
+    held, once = plain().pod("init"), plain(as_job=True).pod("init")
+    assert held.labels == once.labels
+    own = {"restartPolicy", "containers"}
+    assert {k: v for k, v in held.spec.items() if k not in own} == {
+        k: v for k, v in once.spec.items() if k not in own
+    }
+    (container,), (of_job,) = held.containers, once.containers
+    assert [*container.pop("command"), "--once"] == of_job.pop("command")
+    assert container == of_job | {kind: container[kind] for kind in ("startupProbe", "readinessProbe")}
+
+
+def test_the_plan_is_that_of_the_compose_example_less_its_seed() -> None:
+    ours = plain().plan()
+    text = (EXAMPLE.parent / "game-scheduler" / "inithold.yaml").read_text()
+    compose = {entry["id"]: entry for entry in load(text)[0]["steps"]}
+    assert [step.id for step in ours.steps] == [name for name in compose if name != "seed"]
+    plan = load(plain().plan_text())[0]
+    for entry in plan["steps"]:
+        for key in ("tables", "exchanges", "queues", "bindings", "config"):
+            assert entry["with"].get(key) == compose[entry["id"]]["with"].get(key), (entry["id"], key)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_guide_s_manifests_keep_the_official_schemas(version: str) -> None:
+    documents = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"]
+    assert [document["kind"] for document in documents] == ["Deployment", "Deployment", "Job"]
+    validate(Manifests(documents, {}), version)
+
+
+def test_the_guide_shows_what_the_example_does() -> None:
+    for as_job, (number, name) in ((False, (0, "init")), (False, (1, "api")), (True, (2, "init"))):
+        shown = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"][number]
+        example = plain(as_job=as_job).named(shown["kind"], name)
+        assert differences(shown["spec"], example["spec"]) == []
+
+
+def differences(shown: object, whole: object, path: str = "") -> list[str]:
+    """Where what is shown, which may leave things out, is not as in the whole; the image is the reader's own."""
+    if isinstance(shown, dict) and isinstance(whole, dict):
+        return [line for key in shown for line in differences(shown[key], whole.get(key), f"{path}/{key}")]
+    if isinstance(shown, list) and isinstance(whole, list) and shown and isinstance(shown[0], dict):
+        pairs = zip_longest(shown, whole[: len(shown)])
+        return [line for one, other in pairs for line in differences(one, other, f"{path}[]")]
+    return [] if shown == whole or path.endswith("/image") else [f"{path}: {shown!r}, and not {whole!r}"]
