@@ -54,7 +54,7 @@ def panels(rows: bool = False) -> list[dict[str, Any]]:
 
 def queries() -> list[Query]:
     """Every query there is, the dashboard's with all values of its variables selected."""
-    return [*of_panels({}), *_of_variables(), *_of_rules(), *_of_datasources()]
+    return [*of_panels({}), *_of_variables(), *_of_rules(), *_of_datasources(), *_of_document()]
 
 
 def of_panels(selected: Mapping[str, str]) -> Iterator[Query]:
@@ -102,6 +102,15 @@ def _of_datasources() -> Iterator[Query]:
         for field in data.get("derivedFields", ()):
             text = f'{{service_name=~".+"}} | {field["matcherRegex"]}=~"[0-9a-f]{{32}}"'
             yield Query("from a log record to its trace", "loki", text)
+
+
+def _of_document() -> Iterator[Query]:
+    """The queries that the page about telemetry shows in a table."""
+    page = EXAMPLE.parents[1] / "docs" / "how-to" / "telemetry.md"
+    for question, store, text in re.findall(
+        r"^\| (.*?) \| (Loki|Tempo|Prometheus) \| `(.*)` \|$", page.read_text(), re.M
+    ):
+        yield Query(f"docs: {question}", store.lower(), text.replace("\\|", "|"))
 
 
 def filled_in(text: str, selected: Mapping[str, str]) -> str:

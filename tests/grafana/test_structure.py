@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
-from grafana.example import DASHBOARD, GRAFANA, VARIABLES, panels, provisioned, rules
+from grafana.example import DASHBOARD, EXAMPLE, GRAFANA, VARIABLES, panels, provisioned, rules
 
 TYPES = {"stat", "timeseries", "state-timeline", "table", "bargauge", "logs"}
 DATASOURCES = ("tempo", "loki", "prometheus")
@@ -134,3 +137,38 @@ def test_rules_watch_failed_runs_and_the_ready_state() -> None:
     assert expressions["inithold-not-ready"] == "min by (job) (init_ready)"
     assert conditions["inithold-not-ready"] == {"type": "lt", "params": [1]}
     assert "unless" in expressions["inithold-ready-missing"]
+
+
+# -- the override that starts a Grafana
+
+
+def observability() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((EXAMPLE / "compose.observability.yaml").read_text())["services"]
+    return loaded
+
+
+def test_the_override_sends_what_is_received_to_grafana() -> None:
+    forwarded = urlsplit(observability()["grafana-alloy"]["environment"]["OTLP_FORWARD_ENDPOINT"])
+    assert forwarded.hostname in observability()
+    assert 'sys.env("OTLP_FORWARD_ENDPOINT")' in (EXAMPLE / "config.alloy").read_text()
+
+
+def test_the_override_mounts_what_there_is_where_it_is_looked_for() -> None:
+    mounts = dict(mount.split(":")[:2] for mount in observability()["lgtm"]["volumes"] if mount.startswith("."))
+    assert mounts["./grafana/dashboards"] == provisioned("dashboards")["providers"][0]["options"]["path"]
+    for source, target in mounts.items():
+        assert (EXAMPLE / source).exists(), source
+        if (EXAMPLE / source).is_file():
+            assert target.endswith(source.removeprefix("./grafana"))
+
+
+def test_the_override_sets_what_the_alert_rules_fill_in() -> None:
+    asked = {one["datasourceUid"] for rule in rules() for one in rule["data"]} - {"__expr__"}
+    assert asked == {f"${{{name}}}" for name in observability()["lgtm"]["environment"]}
+
+
+def test_the_stack_with_the_override_has_no_findings() -> None:
+    command = [sys.executable, "-m", "inithold", "compose", "check"]
+    command += ["-f", "compose.yaml", "-f", "compose.observability.yaml"]
+    done = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
