@@ -17,6 +17,7 @@ OVERRIDES = (
     "compose.e2e.yaml",
     "compose.scale.yaml",
     "compose.started.yaml",
+    "compose.observability.yaml",
 )
 KEPT = ("healthcheck", "restart", "command", "read_only", "tmpfs", "cap_drop", "security_opt")
 

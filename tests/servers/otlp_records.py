@@ -73,6 +73,8 @@ class LogRecord:
     event_name: str
     at: float
     """seconds since the epoch"""
+    scope: str
+    """name of the instrumentation scope"""
     attributes: Attributes
     resource: Attributes
 
@@ -139,6 +141,7 @@ def log_records(body: bytes) -> list[LogRecord]:
             span_id=record.span_id.hex(),
             event_name=getattr(record, "event_name", ""),
             at=record.time_unix_nano / 1e9,
+            scope=scope.scope.name,
             attributes=_attributes(record.attributes),
             resource=_attributes(group.resource.attributes),
         )

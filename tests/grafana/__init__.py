@@ -1,0 +1,1 @@
+"""The Grafana example: its dashboard, its data sources and its alert rules, against what runs really send."""
