@@ -29,7 +29,10 @@ def _answered(arguments: list[str]) -> int:
 
 
 def _before_run(arguments: list[str]) -> None:
-    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported."""
+    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported.
+
+    A repair leaves the marker alone: it is that of the run which holds.
+    """
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--help" in own or "-h" in own:
         return
@@ -37,7 +40,8 @@ def _before_run(arguments: list[str]) -> None:
     from inithold.marker.file import drop, path_from  # noqa: PLC0415
 
     try:
-        drop(path_from(_option("--marker", own)))
+        if not any(argument.partition("=")[0] in ("--only", "--from") for argument in own):
+            drop(path_from(_option("--marker", own)))
     except OSError:
         # Said properly, with what to do, when the run makes sure that it can write there.
         return

@@ -54,12 +54,13 @@ HOLD_FLUSH = 30.0
 """Seconds that telemetry may try before a hold, where nobody waits for it."""
 
 
-def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
+def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "") -> int:
     """Run a plan through its whole life.
 
     Args:
         load: gives the plan; called once the stale marker is gone.
         settings: how.
+        repair: of a part of a plan, what it is, for people; marker and hold are left alone.
 
     Returns:
         the exit code, where the run does not end in a hold: a hold replaces the process.
@@ -70,9 +71,10 @@ def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
     """
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
-    _clear(marker)
+    if not repair:
+        _clear(marker)
     SECRETS.add_environment(os.environ)
-    return _Life(load(), marker, settings).run()
+    return _Life(load(), marker, settings, repair).run()
 
 
 def _clear(marker: str) -> None:
@@ -87,10 +89,11 @@ def _clear(marker: str) -> None:
 
 
 class _Life:
-    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings) -> None:
+    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, repair: str) -> None:
         self._plan = plan
         self._marker = marker
         self._settings = settings
+        self._repair = repair
         self._account = Account()
         self._warnings: list[str] = []
         self._telemetry = self._make_telemetry()
@@ -114,7 +117,7 @@ class _Life:
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
                 self._tell_the_end(self._account.record)
-            holding = result.outcome == "ready" and not self._settings.once
+            holding = result.outcome == "ready" and not (self._settings.once or self._repair)
             self._flush(before_hold=holding)
             if holding:
                 self._hold()
@@ -143,8 +146,9 @@ class _Life:
             for planned in self._plan.steps
         )
         run_id = os.urandom(16).hex()
+        name, digest = self._plan.name, self._plan.digest
         self._stream.emit(
-            RunStarted(name=self._plan.name, run_id=run_id, digest=self._plan.digest, span=self._span, steps=steps)
+            RunStarted(name=name, run_id=run_id, digest=digest, span=self._span, steps=steps, repair=self._repair)
         )
         while self._warnings:
             self._say(self._warnings.pop(0))
@@ -200,7 +204,7 @@ class _Life:
 
     def _written(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
         """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
-        if result.outcome != "ready":
+        if result.outcome != "ready" or self._repair:
             return result, None
         try:
             return result, marker_file.write_beside(self._marker, self._content(result, duration))
@@ -267,6 +271,7 @@ class _Life:
 
     def _watchers(self) -> list[Watcher]:
         path = record_file.path_from(self._settings.record, self._marker)
+        path = record_file.of_repairs(path) if self._repair else path
         writer = RecordWriter(path, self._settings.keep, self._account, self._warn)
         drawn = None if any(planned.step.takes_terminal for planned in self._plan.steps) else self._account
         teller = console(self._settings.log_format, self._settings.log_level, account=drawn)

@@ -59,13 +59,18 @@ class PlannedStepInfo(msgspec.Struct, frozen=True):
 
 
 class RunStarted(Event, frozen=True):
-    """A plan begins to run (again, where a lock was lost)."""
+    """A plan begins to run (again, where a lock was lost).
+
+    Args:
+        repair: where a part of it is run, which: `only topology`.
+    """
 
     name: str
     run_id: str
     digest: str
     span: Span
     steps: tuple[PlannedStepInfo, ...]
+    repair: str = ""
 
     def scrubbed(self) -> RunStarted:
         steps = tuple(msgspec.structs.replace(info, target=scrub(info.target)) for info in self.steps)

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 CANCEL_WITHIN = 0.4
 """Seconds a server gets to end a statement that is cancelled, before the connection is closed under it."""
-_CHECK_PASSWORD = (
+_CHECK_LOGIN = (
     "check user and password; where the server creates its user late, a database.ready with retry_auth: true waits"
 )
 _REJECTED = {
     1044: "grant the user a privilege on the database",
-    1045: _CHECK_PASSWORD,
+    1045: _CHECK_LOGIN,
     1049: "check the name of the database, or have a mysql.database step create it first",
     1130: "let the user connect from this host",
-    1698: _CHECK_PASSWORD,
+    1698: _CHECK_LOGIN,
 }
 # Too many connections (of the server, of the user), shutting down, killed, lost.
 _NOT_YET = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 2002, 2003}

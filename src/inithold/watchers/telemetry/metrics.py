@@ -67,13 +67,16 @@ class Readers:
 
 
 def record(meter: Meter, runs: Sequence[RunAccount]) -> None:
-    """Measure finished runs. A step that never started has neither a duration nor attempts."""
+    """Measure finished runs. A step that never started has neither a duration nor attempts.
+
+    A repair is not counted as a run: it is a part of one, and what it took says nothing of the whole.
+    """
     duration = meter.create_histogram("init.duration", "s", "Time from the start of a run to its end")
     counter = meter.create_counter("init.runs", "{run}", "Runs by outcome")
     step_duration = meter.create_histogram("init.step.duration", "s", "Time from the start of a step to its end")
     attempts = meter.create_histogram("init.step.attempts", "{attempt}", "Attempts that a step took")
     for run in runs:
-        if run.finished is not None:
+        if run.finished is not None and not run.started.repair:
             outcome = {"init.outcome": run.finished.outcome}
             duration.record(run.finished.duration, outcome)
             counter.add(1, outcome)
