@@ -29,7 +29,10 @@ def _answered(arguments: list[str]) -> int:
 
 
 def _before_run(arguments: list[str]) -> None:
-    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported."""
+    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported.
+
+    A repair leaves the marker alone: it is that of the run which holds. So does a check of a hold.
+    """
     from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
 
     if CHECK_VARIABLE in os.environ:
@@ -42,8 +45,9 @@ def _before_run(arguments: list[str]) -> None:
 
     marker = path_from(_option("--marker", own))
     try:
-        drop(marker)
-        drop(withdrawn(marker))
+        if not any(argument.partition("=")[0] in ("--only", "--from") for argument in own):
+            drop(marker)
+            drop(withdrawn(marker))
     except OSError:
         # Said properly, with what to do, when the run makes sure that it can write there.
         return

@@ -49,12 +49,13 @@ HOLD_FLUSH = 30.0
 """Seconds that telemetry may try before a hold, where nobody waits for it."""
 
 
-def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
+def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "") -> int:
     """Run a plan through its whole life.
 
     Args:
         load: gives the plan; called once the stale marker is gone.
         settings: how.
+        repair: of a part of a plan, what it is, for people; marker and hold are left alone.
 
     Returns:
         the exit code, where the run does not end in a hold: a hold replaces the process.
@@ -69,17 +70,20 @@ def run(load: Callable[[], CheckedPlan], settings: Settings) -> int:
         return verify(load, settings, expected)
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
-    promise.clear(marker)
+    if not repair:
+        promise.clear(marker)
     SECRETS.add_environment(os.environ)
-    return _Life(load(), marker, settings, why=os.environ.pop(RERUN_VARIABLE, "")).run()
+    return _Life(load(), marker, settings, repair=repair, why=os.environ.pop(RERUN_VARIABLE, "")).run()
 
 
 class _Life:
-    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, why: str) -> None:
+    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, *, repair: str, why: str) -> None:
         self._plan = plan
         self._marker = marker
         self._settings = settings
-        self._record_path = record_file.path_from(settings.record, marker)
+        self._repair = repair
+        path = record_file.path_from(settings.record, marker)
+        self._record_path = record_file.of_repairs(path) if repair else path
         self._again = ""
         if why:
             from inithold.verification import why_again  # noqa: PLC0415 - only holds that verify
@@ -114,7 +118,7 @@ class _Life:
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
                 self._tell_the_end(self._account.record)
-            holding = result.outcome == "ready" and not self._settings.once
+            holding = result.outcome == "ready" and not (self._settings.once or self._repair)
             self._flush(before_hold=holding)
             if holding:
                 self._hold()
@@ -143,14 +147,16 @@ class _Life:
             for planned in self._plan.steps
         )
         run_id = os.urandom(16).hex()
+        name, digest = self._plan.name, self._plan.digest
         self._stream.emit(
             RunStarted(
-                name=self._plan.name,
+                name=name,
                 run_id=run_id,
-                digest=self._plan.digest,
+                digest=digest,
                 span=self._span,
                 steps=steps,
                 reason=self._again,
+                repair=self._repair,
             )
         )
         while self._warnings:
@@ -207,7 +213,7 @@ class _Life:
 
     def _written(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
         """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
-        if result.outcome != "ready":
+        if result.outcome != "ready" or self._repair:
             return result, None
         pace = None if self._orders is None else self._pace
         content = promise.content(self._plan, result, duration, pace=pace, once=self._settings.once)
@@ -241,7 +247,7 @@ class _Life:
 
     def _make_orders(self) -> Orders | None:
         pace = self._pace
-        if pace is None or self._settings.once:
+        if pace is None or self._settings.once or self._repair:
             return None
         from inithold.verification import orders  # noqa: PLC0415 - only holds that verify
 

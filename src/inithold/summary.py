@@ -16,6 +16,8 @@ MEND = """\
 When the cause is mended, with Compose (INIT is the name of this service):
   docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"""
 
+LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are as they were."
+
 
 def print_summary(record: Record) -> None:
     """Print the end of a run on standard error."""
@@ -25,7 +27,9 @@ def print_summary(record: Record) -> None:
     parts = [shown, headline(values, now=now)]
     if failed := failure(values):
         parts.append(failed)
-    if record.outcome == "failed" and _in_container():
+    if record.repair:
+        parts.append(LEFT_ALONE)
+    elif record.outcome == "failed" and _in_container():
         parts.append(MEND)
     print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
 

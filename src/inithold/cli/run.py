@@ -30,6 +30,19 @@ from inithold.record.file import KEPT
     type=options.PaceType(),
     help="Check every step again at this pace while holding; never: only on demand (inithold rerun).",
 )
+@click.option(
+    "--only",
+    metavar="ID",
+    multiple=True,
+    help="Repair: run this step alone, what it needs counting as met, and leave marker and hold as they are. "
+    "Repeatable.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="ID",
+    help="Repair: run this step and all that depend on it, and leave marker and hold as they are.",
+)
 @options.option("--unless", metavar="CMD", help="With -- COMMAND: leave it out where this shell command succeeds.")
 @options.option("--creates", metavar="PATH", help="With -- COMMAND: leave it out where this path exists.")
 @options.log_format
@@ -40,6 +53,8 @@ def run(
     /,
     plan_source: str | None,
     wait: tuple[str, ...],
+    only: tuple[str, ...],
+    start: str | None,
     unless: str | None,
     creates: str | None,
     **settings: Any,
@@ -49,16 +64,20 @@ def run(
     PLAN is a file (default: inithold.yaml) or module:attribute. Instead of a plan, a command may be given after
     --; its output is passed through untouched.
 
-    Exits 0 when told to stop while holding (or with --once), 1 where a step failed, 2 for a bad plan or usage,
-    128+N when signal N ended the run.
+    Exits 0 when told to stop while holding, or at the end of --once, --only and --from; 1 where a step failed, 2
+    for a bad plan or usage, 128+N when signal N ended the run.
     """
     from inithold.lifecycle import run as live  # noqa: PLC0415 - the help does not need it
+    from inithold.repair import Repair  # noqa: PLC0415
     from inithold.settings import Settings  # noqa: PLC0415
 
     command = options.command_after_dashes(ctx)
     explicit = ctx.get_parameter_source("plan_source") is click.core.ParameterSource.COMMANDLINE
     if command and explicit:
         raise UsageError("give either a plan or a command after --, not both")
+    repair = Repair.of(only, start)
+    if command and repair:
+        raise UsageError("--only and --from choose steps of a plan: give no command after --")
     if not command and (unless or creates):
         raise UsageError("--unless and --creates guard a command: give one after --")
 
@@ -69,6 +88,7 @@ def run(
         if command:
             return from_command.plan(command, waits=wait, unless=unless, creates=creates)
         found = source.load(plan_source or source.DEFAULT)
+        found = repair.of_plan(found) if repair else found
         return from_command.with_waits(found, wait) if wait else found
 
-    return live(load, Settings(**settings))
+    return live(load, Settings(**settings), repair=str(repair))

@@ -80,6 +80,7 @@ class Account:
             reason=event.reason,
             steps=[StepRecord(info.id, info.kind, info.needs, info.target) for info in event.steps],
             log=log,
+            repair=event.repair,
         )
         self._steps = {step.id: step for step in self.record.steps}
 

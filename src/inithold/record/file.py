@@ -13,6 +13,15 @@ def path_from(argument: str | None, marker: str) -> str:
     return argument or os.environ.get("INITHOLD_RECORD") or f"{marker}.record.json"
 
 
+def of_repairs(path: str) -> str:
+    """The path of the newest repair's record: `x.record.json` -> `x.record.repair.json`.
+
+    Repairs have a row of their own: the current record is that of the run which holds.
+    """
+    stem, dot, ending = path.rpartition(".")
+    return f"{stem}.repair.{ending}" if dot and "/" not in ending else f"{path}.repair"
+
+
 def earlier(path: str, number: int) -> str:
     """The path of an earlier record: `x.record.json` -> `x.record.1.json`."""
     stem, dot, ending = path.rpartition(".")
@@ -36,10 +45,12 @@ def rotate(path: str, keep: int) -> None:
 
 
 def existing(path: str) -> list[str]:
-    """The records that are there, newest first."""
-    candidates = [path]
-    number = 1
-    while os.path.exists(earlier(path, number)):  # noqa: PTH110 - imported by the fast commands
-        candidates.append(earlier(path, number))
-        number += 1
+    """The records that are there: of runs, newest first, then of repairs, newest first."""
+    candidates: list[str] = []
+    for newest in (path, of_repairs(path)):
+        candidates.append(newest)
+        number = 1
+        while os.path.exists(earlier(newest, number)):  # noqa: PTH110 - imported by the fast commands
+            candidates.append(earlier(newest, number))
+            number += 1
     return [candidate for candidate in candidates if os.path.exists(candidate)]  # noqa: PTH110

@@ -133,6 +133,8 @@ class Record(msgspec.Struct):
         marker: path of the marker once it is published.
         steps: in plan order.
         log: lines of inithold itself.
+        repair: of a run of a part of the plan, which: `only topology`, `from migrate`. Its `ready` means that
+            these steps hold; it says nothing of the others.
     """
 
     name: str
@@ -152,3 +154,4 @@ class Record(msgspec.Struct):
     steps: list[StepRecord] = []
     verification: Verification | None = None
     log: list[str] = []
+    repair: str = ""

@@ -95,6 +95,7 @@ def _all(options: _Options) -> int:
     records = [record for path in existing(options.path) if (record := _readable(path)) is not None]
     if not records:
         return _none(options.path)
+    records.sort(key=lambda record: float(record["started"]), reverse=True)
     if "--json" in options.flags:
         print(json.dumps(records, indent=2))
         return 0

@@ -123,11 +123,12 @@ def _total(widths: Sequence[int]) -> int:
 def headline(record: Mapping[str, Any], *, now: float) -> str:
     """One line on the whole run: `game-scheduler: ready in 1.24 s, 2 changed, 3 unchanged`."""
     steps = record["steps"]
+    name = titled(record)
     counts = _counts(steps)
     took = spoken((record["ended"] or now) - record["started"])
     if record["outcome"] is None:
         waiting = record.get("lock_waiting_for")
-        return f"{record['name']}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
+        return f"{name}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
     # A failed step tells its reason itself, below; a failed lock has no step to tell it.
     own = record["outcome"] == "cancelled" or not any(step["state"] == "failed" for step in steps)
     again = "again: " if record["outcome"] == "ready" else ""
@@ -135,7 +136,15 @@ def headline(record: Mapping[str, Any], *, now: float) -> str:
     tolerated = [step["id"] for step in steps if step["tolerated"]]
     without = f", without {', '.join(tolerated)}" if tolerated and record["outcome"] == "ready" else ""
     preposition = "in" if record["outcome"] == "ready" else "after"
-    return f"{record['name']}: {record['outcome']}{reason} {preposition} {took}: {counts}{without}"
+    # Of a part of the plan nobody says that the environment is ready.
+    outcome = "done" if record.get("repair") and record["outcome"] == "ready" else record["outcome"]
+    return f"{name}: {outcome}{reason} {preposition} {took}: {counts}{without}"
+
+
+def titled(record: Mapping[str, Any]) -> str:
+    """The name of the environment and, of a repair, which part was run: `game-scheduler, only topology`."""
+    repair = record.get("repair")
+    return f"{record['name']}, {repair}" if repair else str(record["name"])
 
 
 def failure(record: Mapping[str, Any]) -> str:

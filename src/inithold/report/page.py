@@ -10,7 +10,7 @@ import msgspec
 
 from inithold.duration import spoken
 from inithold.record.model import StepState
-from inithold.record.table import MOST_FAILURES, critical_path
+from inithold.record.table import MOST_FAILURES, critical_path, titled
 from inithold.report.graph import Direction, Graph, layout
 from inithold.report.reading import Run, clock
 from inithold.report.steps import StepView, anchors_of, step_views
@@ -35,7 +35,7 @@ class RunView(msgspec.Struct, frozen=True):
     """A run.
 
     Args:
-        name: of the environment.
+        name: of the environment; of a repair, with the part that was run.
         outcome: `ready`, `failed`, `cancelled` or `running`.
         reason: why it is not ready, or why it ran again, where no failed step tells it.
         began: when, for people.
@@ -55,6 +55,7 @@ class RunView(msgspec.Struct, frozen=True):
         facts: name and value of what identifies the run.
         log: lines of inithold itself.
         graphs: for wide and for narrow windows; one where there are many steps.
+        repair: which part of the plan was run; empty for the whole of it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class RunView(msgspec.Struct, frozen=True):
     facts: tuple[tuple[str, str], ...]
     log: tuple[str, ...]
     graphs: tuple[tuple[Direction, Graph], ...]
+    repair: str
 
     @property
     def by_id(self) -> dict[str, StepView]:
@@ -116,7 +118,7 @@ def run_view(
     )
     own_reason = record.outcome != "failed" or not failed
     return RunView(
-        name=record.name,
+        name=titled(run.plain),
         outcome=record.outcome or "running",
         reason=record.reason if own_reason else "",
         began=clock(record.started),
@@ -138,6 +140,7 @@ def run_view(
         facts=tuple(_facts(run)),
         log=tuple(record.log),
         graphs=tuple(_graphs(run)) if drawn else (),
+        repair=record.repair,
     )
 
 
@@ -163,7 +166,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "ended", clock(record.ended) if record.ended is not None else f"not by {clock(run.as_of)}"
     if lock := _lock(run):
         yield "lock", lock
-    yield "marker", record.marker or "not published"
+    yield "marker", record.marker or ("left alone: a repair" if record.repair else "not published")
     yield "run", record.run_id
     yield "trace", record.trace_id
     yield "plan digest", record.digest

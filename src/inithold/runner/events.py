@@ -65,6 +65,7 @@ class RunStarted(Event, frozen=True):
 
     Args:
         reason: why a hold that verifies runs it again; empty for a first run.
+        repair: where a part of it is run, which: `only topology`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class RunStarted(Event, frozen=True):
     span: Span
     steps: tuple[PlannedStepInfo, ...]
     reason: str = ""
+    repair: str = ""
 
     def scrubbed(self) -> RunStarted:
         steps = tuple(msgspec.structs.replace(info, target=scrub(info.target)) for info in self.steps)

@@ -16,6 +16,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "database.tables": ("inithold.steps.database", "Tables"),
     "file.ready": ("inithold.steps.file", "Ready"),
     "http.ready": ("inithold.steps.http", "Ready"),
+    "mysql.database": ("inithold.steps.mysql", "Database"),
     "python.call": ("inithold.steps.python", "Call"),
     "rabbitmq.ready": ("inithold.steps.rabbitmq", "Ready"),
     "rabbitmq.topology": ("inithold.steps.rabbitmq", "Topology"),

@@ -73,8 +73,9 @@ class PlainLog:
         self._listed.clear()
         self._width = min(24, max(4, *(len(info.id) for info in event.steps)))
         count = len(event.steps)
+        name = f"{event.name}, {event.repair}" if event.repair else event.name
         again = f", again: {event.reason}" if event.reason else ""
-        self._say(event.at, None, f"{event.name}: {count} step{'s' if count != 1 else ''}{again}")
+        self._say(event.at, None, f"{name}: {count} step{'s' if count != 1 else ''}{again}")
 
     def _lock_waiting(self, event: LockWaiting) -> None:
         self._say(event.at, None, f"waiting for the lock for {spoken(event.elapsed)}: {event.reason}")

@@ -131,6 +131,15 @@ def test_of_a_run_that_goes_on_it_says_since_when_nothing_is_known(tmp_path: Pat
     assert "as of 20" in text
 
 
+def test_a_repair_is_not_taken_for_a_run(tmp_path: Path) -> None:
+    record = ready()
+    record.repair, record.marker = "only topology", None
+    text = Elements(shown(tmp_path, record)).text
+    for words in ("game-scheduler, only topology", "Done in 4.10 s", "left alone: a repair"):
+        assert words in text
+    assert "Ready in" not in text
+
+
 def test_what_a_failed_step_wanted_is_shown(tmp_path: Path) -> None:
     record = failed()
     record.steps[-1].wanted = ready().steps[-1].changes

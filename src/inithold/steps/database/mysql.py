@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 CANCEL_WITHIN = 0.4
 """Seconds a server gets to end a statement that is cancelled, before the connection is closed under it."""
-_CHECK_PASSWORD = "check user and password, or set retry_auth: true where the server creates its user late"  # noqa: S105
+_CHECK_LOGIN = (
+    "check user and password; where the server creates its user late, a database.ready with retry_auth: true waits"
+)
 _REJECTED = {
     1044: "grant the user a privilege on the database",
-    1045: _CHECK_PASSWORD,
-    1049: "check the name of the database, or have it created first",
+    1045: _CHECK_LOGIN,
+    1049: "check the name of the database, or have a mysql.database step create it first",
     1130: "let the user connect from this host",
-    1698: _CHECK_PASSWORD,
+    1698: _CHECK_LOGIN,
 }
 # Too many connections (of the server, of the user), shutting down, killed, lost.
 _NOT_YET = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 2002, 2003}
@@ -43,6 +45,11 @@ _LOST = {2006, 2013}
 _FOREIGN = {0, 2027}
 _CONFLICT = {1205, 1213}
 _UNDEFINED = {1054, 1146, 1305}
+_HINTS = {
+    1115: "SHOW CHARACTER SET lists those that the server knows",
+    1253: "SHOW COLLATION lists which belongs to which",
+    1273: "SHOW COLLATION lists those that the server knows",
+}
 _TLS = {2026, 3159}
 _RSA_HINT = "let the server offer TLS, or pip install 'PyMySQL[rsa]'"
 _COMMITS = re.compile(r"(?:CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE)\b", re.IGNORECASE)
@@ -56,7 +63,7 @@ def preload() -> None:
         import pymysql.constants  # noqa: F401, PLC0415 - heavy
 
 
-def open_session(address: Address, context: StepContext, *, create: bool) -> _Session:  # noqa: ARG001 - for SQLite
+def open_session(address: Address, context: StepContext, *, create: bool) -> MysqlSession:  # noqa: ARG001 - SQLite's
     """Connect for a step; see `inithold.steps.database.driver.session`."""
     query = {name.replace("-", "_").lower(): value for name, value in address.query}
     seconds = context.remaining(_connect_timeout(query))
@@ -65,7 +72,7 @@ def open_session(address: Address, context: StepContext, *, create: bool) -> _Se
         until_open.callback(line.close)
         context.check_cancelled()
         preload()
-        session = _Session(address, query, line, context)
+        session = MysqlSession(address, query, line, context)
         with line.cut_after(seconds) as late, context.on_cancel(line.cut), _explained(line.where, context, late):
             session.connect()
         until_open.pop_all()
@@ -123,10 +130,12 @@ def _error(where: str, error: pymysql.MySQLError) -> StepError:
     if code in _FOREIGN:
         seen = "what answers there is not MySQL"
         return StepFailed(f"{where}: {seen}: {_words(error)}", hint="check host and port")
-    return StepFailed(message)
+    return StepFailed(message, hint=_HINTS.get(code))
 
 
-class _Session:
+class MysqlSession:
+    """A connection to MySQL or MariaDB; see `inithold.steps.database.driver.Session`."""
+
     folds_columns = True
 
     def __init__(self, address: Address, query: dict[str, str], line: Line, context: StepContext) -> None:
@@ -144,23 +153,23 @@ class _Session:
             raise StepFailed(f"{self._line.where}: TLS: the server does not offer it", hint=TLS_HINT)
 
     def answer(self) -> None:
-        self._ours("SELECT 1")
+        self.rows("SELECT 1")
 
     def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
-        self.folds_tables = str(self._ours("SELECT @@lower_case_table_names")[0][0]) != "0"
+        self.folds_tables = str(self.rows("SELECT @@lower_case_table_names")[0][0]) != "0"
         marks = ", ".join(["%s"] * len(names))
         query = (
             "SELECT table_schema, table_name, table_schema = DATABASE(), column_name"  # noqa: S608 - only marks
             f" FROM information_schema.columns WHERE LOWER(table_name) IN ({marks})"
             " AND table_schema NOT IN ('information_schema', 'performance_schema', 'sys')"
         )
-        rows = self._ours(query, *(name.lower() for name in names))
+        rows = self.rows(query, *(name.lower() for name in names))
         return [CatalogRow(schema, table, bool(visible), column) for schema, table, visible, column in rows]
 
     def ask(self, query: str) -> Answer:
         import pymysql  # noqa: PLC0415 - heavy
 
-        self._ours("START TRANSACTION READ ONLY")
+        self.rows("START TRANSACTION READ ONLY")
         try:
             with self._interruptible():
                 return Answer(bool(self._fetch(query)))
@@ -177,6 +186,21 @@ class _Session:
             self._verify(bare, unless)
             self._context.check_cancelled()
             self._connection.commit()
+
+    def rows(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
+        """Ask a question of our own, which is answered at once or not at all."""
+        seconds = self._context.remaining(ANSWER_WITHIN)
+        with (
+            self._line.cut_after(seconds) as late,
+            self._interruptible(),
+            _explained(self._line.where, self._context, late),
+        ):
+            return self._fetch(query, *parameters)
+
+    def change(self, statement: str) -> None:
+        """Run a statement that commits by itself, however long it waits for others."""
+        with self._interruptible(), _explained(self._line.where, self._context):
+            self._fetch(statement)
 
     def close(self) -> None:
         with suppress(Exception):  # PyMySQL says goodbye on a connection that may be gone
@@ -232,16 +256,6 @@ class _Session:
             defer_connect=True,
             **arguments(self._query, self._line.where, pymysql.VERSION),
         )
-
-    def _ours(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
-        """Ask a question of our own, which is answered at once or not at all."""
-        seconds = self._context.remaining(ANSWER_WITHIN)
-        with (
-            self._line.cut_after(seconds) as late,
-            self._interruptible(),
-            _explained(self._line.where, self._context, late),
-        ):
-            return self._fetch(query, *parameters)
 
     def _fetch(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

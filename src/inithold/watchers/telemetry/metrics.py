@@ -68,7 +68,10 @@ class Readers:
 
 
 def record(meter: Meter, runs: Sequence[RunAccount], verified: Sequence[Verified]) -> None:
-    """Measure finished runs, and what a hold saw. A step that never started has neither duration nor attempts."""
+    """Measure finished runs, and what a hold saw. A step that never started has neither duration nor attempts.
+
+    A repair is not counted as a run: it is a part of one, and what it took says nothing of the whole.
+    """
     if verified:
         ready = meter.create_gauge("init.ready", "", "Whether the environment held when it was last verified")
         ready.set(int(verified[-1].holds))
@@ -77,7 +80,7 @@ def record(meter: Meter, runs: Sequence[RunAccount], verified: Sequence[Verified
     step_duration = meter.create_histogram("init.step.duration", "s", "Time from the start of a step to its end")
     attempts = meter.create_histogram("init.step.attempts", "{attempt}", "Attempts that a step took")
     for run in runs:
-        if run.finished is not None:
+        if run.finished is not None and not run.started.repair:
             outcome = {"init.outcome": run.finished.outcome}
             duration.record(run.finished.duration, outcome)
             counter.add(1, outcome)

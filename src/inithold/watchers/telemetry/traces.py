@@ -94,6 +94,8 @@ def _describe_run(root: OtelSpan, run: RunAccount) -> None:
             "init.changes": sum(len(step.changes) for step in finished),
         }
     )
+    if run.started.repair:
+        root.set_attribute("init.repair", run.started.repair)
     for note in run.notes:
         if isinstance(note, LockWaiting):
             root.add_event("init.lock.waiting", {"init.reason": note.reason}, nanoseconds(note.at))
