@@ -25,6 +25,7 @@ _INSTALLED = """
 SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
 """
 _AVAILABLE = "SELECT name FROM pg_catalog.pg_available_extensions() ORDER BY 1"
+_OF_EXTENSIONS = {"42704": "extensions are made in the order of the list: name the one it needs before it"}
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +71,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         - id: games
           uses: postgres.database
           with:
-            url: ${ADMIN_URL}
+            url: ${DATABASE_URL}
             owner: game_admin
             extensions: [pgcrypto, {name: citext, schema: public}]
         ```
@@ -126,7 +127,8 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         if inside_needs:
             with session(self.address(), context, tell=True) as inside:
                 for need in inside_needs:
-                    inside.run(need.statement, need.change.what)
+                    hints = _OF_EXTENSIONS if need.change.op == "+" else None
+                    inside.run(need.statement, need.change.what, hints)
 
     def _look(self, context: StepContext) -> _Found:
         extensions = self._wanted()
@@ -167,11 +169,12 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         if self.encoding is not None:
             ((wanted,),) = inside.rows(_ENCODING, self.encoding)
             if not wanted:
-                raise StepFailed(f"{label}: the server knows no encoding {self.encoding!r}")
+                hint = "names of encodings are such as UTF8, LATIN1 or WIN1252"
+                raise StepFailed(f"{label}: the server knows no encoding {self.encoding!r}", hint=hint)
             _refuse_other(label, "encoding", encoding, wanted)
         if self.locale is not None:
-            _refuse_other(label, "collation", _plain(collate), _plain(self.locale))
-            _refuse_other(label, "character classification", _plain(ctype), _plain(self.locale))
+            _refuse_other(label, "collation", collate, self.locale)
+            _refuse_other(label, "character classification", ctype, self.locale)
         if self.owner is not None and owner != self.owner:
             change = Change("~", f"{label}: owner {shown(owner or '')} -> {shown(self.owner)}")
             yield Need(change, f"ALTER DATABASE {quoted(self._name)} OWNER TO {quoted(self.owner)}")
@@ -204,7 +207,7 @@ def _extensions(asked: Session, missing: Sequence[Extension]) -> Iterator[Need]:
         if extension.name not in available:
             raise StepFailed(
                 f"extension {shown(extension.name)} is not installed on the server"
-                f"{did_you_mean(extension.name, available)}",
+                f"{did_you_mean(extension.name, available, likeness=0.8)}",
                 hint="install its package where PostgreSQL runs, or take an image of PostgreSQL that has it",
             )
         schema = "" if extension.schema is None else f" SCHEMA {quoted(extension.schema)}"
@@ -224,7 +227,7 @@ def _refuse_elsewhere(wanted: Sequence[Extension], installed: dict[str, str | No
 
 
 def _refuse_other(label: str, what: str, seen: str | None, wanted: str) -> None:
-    if seen != wanted:
+    if _plain(seen) != _plain(wanted):
         raise StepFailed(
             f"{label} has the {what} {seen}, and the plan wants {wanted}: PostgreSQL cannot change it",
             hint="take it out of the plan, or dump the database, make a new one and restore into that",

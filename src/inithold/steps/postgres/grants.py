@@ -102,7 +102,10 @@ def _on_one(
     if not things:
         place = f" in schema {shown(schema)}" if schema else ""
         written = name if kind == FUNCTIONS else shown(name)
-        near = did_you_mean(name, [thing.name for thing in objects.of(kind, schema)])
+        known = [
+            f"{thing.name}({thing.arguments})" if "(" in name else thing.name for thing in objects.of(kind, schema)
+        ]
+        near = did_you_mean(name, known)
         change = _change(wanted, f"{kind.word} {written}{place}", grantee)
         yield Need(change, "", f"there is no {kind.word} {written}{place}{near}")
     for thing in things:

@@ -64,7 +64,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         - id: roles
           uses: postgres.roles
           with:
-            url: ${ADMIN_URL}
+            url: ${DATABASE_URL}
             roles:
               - {name: app, password: "${secret:app_password}"}
               - {name: batch, password: "${secret:batch_password}", bypassrls: true}

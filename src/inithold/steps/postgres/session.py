@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,12 +62,13 @@ class Session:
         """The answer to a question for two columns, the first of which is a name."""
         return {row[0] or "": row[1] for row in self.rows(query, *parameters)}
 
-    def run(self, statement: str, label: str) -> None:
+    def run(self, statement: str, label: str, hints: Mapping[str, str] | None = None) -> None:
         """Run one statement.
 
         Args:
             statement: SQL.
             label: what begins the message where it is refused.
+            hints: by the server's code, what to do where it is refused, instead of what the server says.
 
         Raises:
             NotYet: somebody else is doing the same at this moment, or the connection is lost.
@@ -79,7 +80,7 @@ class Session:
             try:
                 self._connection.run(statement)
             except ServerError as error:
-                raise _refused(label, error) from error
+                raise _refused(label, error, hints or {}) from error
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def session(address: Address, context: StepContext, *, tell: bool = False) -> It
         connection.close()
 
 
-def _refused(label: str, error: ServerError) -> StepError:
+def _refused(label: str, error: ServerError, hints: Mapping[str, str]) -> StepError:
     if error.sqlstate in _MADE_MEANWHILE:
         return NotYet(f"{label}: somebody else has made it at the same moment")
     if error.sqlstate == _INTERNAL and error.message.startswith("tuple concurrently"):
@@ -109,5 +110,5 @@ def _refused(label: str, error: ServerError) -> StepError:
     if error.sqlstate == _IN_USE:
         return NotYet(f"{label}: {error.message}", hint="end the other connections to the template")
     refused = statement_error(label, error)
-    refused.hint = refused.hint or _HINTS.get(error.sqlstate)
+    refused.hint = hints.get(error.sqlstate) or refused.hint or _HINTS.get(error.sqlstate)
     return refused
