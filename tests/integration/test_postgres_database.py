@@ -9,11 +9,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from changing import changed_once, lines, replicas_at_once
 from golden import assert_golden
 from inithold.errors import Rejected
 from inithold.steps.base import Step
-from inithold.steps.postgres import Database
-from inithold.testing import Driven, check, drive
+from inithold.steps.postgres import Database, Extension
+from inithold.testing import check, drive
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
 from stopping import stopped_when
@@ -38,21 +39,6 @@ def role(postgresql: PostgreSQL) -> Iterator[str]:
     for (database,) in postgresql.execute(f"SELECT datname FROM pg_database WHERE datdba = '{name}'::regrole"):
         postgresql.drop_database(database)
     postgresql.execute(f"DROP ROLE {name}")
-
-
-def lines(step: Step) -> list[str]:
-    return [str(change) for change in check(step)]
-
-
-def changed_once(step: Step) -> Driven:
-    """Made when missing; unchanged the second time."""
-    before = lines(step)
-    driven = drive(step)
-    assert driven.outcome == "changed", driven
-    assert list(driven.changes) == before, "apply makes what check answers"
-    assert lines(step) == []
-    assert drive(step).outcome == "unchanged"
-    return driven
 
 
 def is_golden(case: str, step: Step, **varying: str) -> None:
@@ -110,7 +96,7 @@ def test_the_owner_is_altered(postgresql: PostgreSQL, database: str, role: str) 
 
 def test_the_schema_of_an_extension(postgresql: PostgreSQL, database: str) -> None:
     postgresql.execute('CREATE SCHEMA "Ext"', database.rpartition("/")[2])
-    step = Database(url=database, extensions=[{"name": "uuid-ossp", "schema": "Ext"}])  # type: ignore[list-item]
+    step = Database(url=database, extensions=[Extension(name="uuid-ossp", schema="Ext")])
     assert changed_once(step).changes == ('+ extension "uuid-ossp"',)
     assert postgresql.execute('SELECT count("Ext".uuid_generate_v4())', database.rpartition("/")[2]) == [(1,)]
 
@@ -199,7 +185,7 @@ def test_what_cannot_be_altered(postgresql: PostgreSQL, database: str) -> None:
     is_golden("database-unknown-encoding", Database(url=database, encoding="UFT8"), **{name: "games"})
     assert lines(Database(url=database, encoding="utf-8", locale="C")) == [], "spelt in another way"
     postgresql.execute("CREATE EXTENSION citext", name)
-    elsewhere = Database(url=database, extensions=[{"name": "citext", "schema": "ext"}])  # type: ignore[list-item]
+    elsewhere = Database(url=database, extensions=[Extension(name="citext", schema="ext")])
     is_golden("extension-elsewhere", elsewhere)
 
 
@@ -215,7 +201,7 @@ def test_an_extension_before_the_one_it_needs(database: str) -> None:
 
 
 def test_an_extension_whose_schema_is_missing(database: str) -> None:
-    is_golden("extension-no-schema", Database(url=database, extensions=[{"name": "citext", "schema": "nope"}]))  # type: ignore[list-item]
+    is_golden("extension-no-schema", Database(url=database, extensions=[Extension(name="citext", schema="nope")]))
 
 
 def test_an_owner_that_does_not_exist(postgresql: PostgreSQL, games: str) -> None:
@@ -255,21 +241,7 @@ def test_a_template_in_use_is_waited_for(postgresql: PostgreSQL, games: str, dat
 
 
 def test_replicas_at_once(postgresql: PostgreSQL, games: str) -> None:
-    ready = threading.Barrier(4)
-    found: list[Driven] = []
-    step = Database(url=postgresql.dsn(games), extensions=["pgcrypto", "citext", "hstore"])
-
-    def replica() -> None:
-        ready.wait()
-        found.append(drive(step))
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {driven.outcome for driven in found} <= {"changed", "unchanged"}, found
-    assert lines(step) == []
+    replicas_at_once(Database(url=postgresql.dsn(games), extensions=["pgcrypto", "citext", "hstore"]))
 
 
 def test_cancel_ends_the_statement_on_the_server(postgresql: PostgreSQL, database: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from changing import changed_once, replicas_at_once
 from docs.pages import DOCS, blocks
 from golden import assert_golden
 from inithold.steps.base import Step
@@ -71,12 +71,7 @@ def granted(server: PostgreSQL, games: str, app: str) -> Granted:
         fields = {"to": app, "schema": "public", "privileges": ["SELECT"]} | fields
         given = {name: value for name, value in fields.items() if value is not None}
         step = Roles(url=url or server.dsn(games), grants=[Grant(**given)])  # type: ignore[arg-type]
-        before = [str(change) for change in check(step)]
-        driven = drive(step)
-        assert driven.outcome == "changed", driven
-        assert list(driven.changes) == before
-        assert drive(step).outcome == "unchanged"
-        return driven
+        return changed_once(step)
 
     return grant
 
@@ -374,20 +369,7 @@ def test_replicas_at_once(server: PostgreSQL, games: str, app: str) -> None:
         grants=grants,
         default_privileges=[DefaultPrivileges(on="tables", to=app, privileges="ALL")],
     )
-    ready = threading.Barrier(4)
-    found: list[Driven] = []
-
-    def replica() -> None:
-        ready.wait()
-        found.append(drive(step))
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {driven.outcome for driven in found} <= {"changed", "unchanged"}, found
-    assert check(step) == []
+    replicas_at_once(step)
 
 
 def test_cancel_ends_the_statement_on_the_server(server: PostgreSQL, games: str, app: str) -> None:

@@ -10,9 +10,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from changing import changed_once, lines, replicas_at_once
 from golden import assert_golden
 from inithold.errors import Rejected
-from inithold.steps.base import Step
 from inithold.steps.postgres import Role, Roles, scram
 from inithold.testing import Driven, check, drive
 from servers.ports import closed_port
@@ -34,21 +34,6 @@ def server() -> Iterator[PostgreSQL]:
 def new() -> New:
     """Makes names of roles that no other test has."""
     return lambda name: f"{name}_{uuid4().hex[:8]}"
-
-
-def lines(step: Step) -> list[str]:
-    return [str(change) for change in check(step)]
-
-
-def changed_once(step: Step) -> Driven:
-    """Made when missing; unchanged the second time."""
-    before = lines(step)
-    driven = drive(step)
-    assert driven.outcome == "changed", driven
-    assert list(driven.changes) == before, "apply makes what check answers"
-    assert lines(step) == []
-    assert drive(step).outcome == "unchanged"
-    return driven
 
 
 def is_golden(case: str, driven: Driven, **varying: str) -> None:
@@ -359,17 +344,4 @@ def test_a_server_that_is_not_up() -> None:
 def test_replicas_at_once(server: PostgreSQL, new: New) -> None:
     names = [new("app") for _ in range(6)]
     roles = [Role(name=name, password=SECRET, member_of="pg_monitor") for name in names]
-    ready = threading.Barrier(4)
-    found: list[Driven] = []
-
-    def replica() -> None:
-        ready.wait()
-        found.append(drive(Roles(url=server.dsn(), roles=roles)))
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {driven.outcome for driven in found} <= {"changed", "unchanged"}, found
-    assert lines(Roles(url=server.dsn(), roles=roles)) == []
+    replicas_at_once(Roles(url=server.dsn(), roles=roles))
