@@ -8,16 +8,17 @@ _MOST = 30
 """Known names that are listed where none is near."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """A question with the nearest known name; empty where none is near.
 
     Args:
         name: the unknown one.
         known: those there are.
+        likeness: from 0 to 1, how much alike they must be.
     """
     import difflib  # noqa: PLC0415 - only where something is wrong
 
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

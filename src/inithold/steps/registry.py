@@ -17,6 +17,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "file.ready": ("inithold.steps.file", "Ready"),
     "http.ready": ("inithold.steps.http", "Ready"),
     "mysql.database": ("inithold.steps.mysql", "Database"),
+    "postgres.database": ("inithold.steps.postgres", "Database"),
+    "postgres.roles": ("inithold.steps.postgres", "Roles"),
     "python.call": ("inithold.steps.python", "Call"),
     "rabbitmq.ready": ("inithold.steps.rabbitmq", "Ready"),
     "rabbitmq.topology": ("inithold.steps.rabbitmq", "Topology"),

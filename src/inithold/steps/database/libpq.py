@@ -96,6 +96,11 @@ class Connection:
         return self._handle.backend_pid
 
     @property
+    def used_password(self) -> bool:
+        """Whether the server asked for the password when connecting."""
+        return bool(self._handle.used_password)
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._handle.transaction_status != pq.TransactionStatus.IDLE

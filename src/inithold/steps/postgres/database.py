@@ -1,0 +1,240 @@
+"""postgres.database"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from inithold.errors import StepFailed
+from inithold.nearest import did_you_mean
+from inithold.steps.address import Address
+from inithold.steps.base import Change, StepContext
+from inithold.steps.database.kinds import Database as AnyDatabase
+from inithold.steps.database.refusals import UnknownDatabase
+from inithold.steps.postgres.names import fault, literal, quoted, shown
+from inithold.steps.postgres.session import Need, Session, session
+
+_PRESENT = """
+SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype
+FROM pg_catalog.pg_database WHERE datname = $1
+"""
+_ENCODING = "SELECT pg_catalog.pg_encoding_to_char(pg_catalog.pg_char_to_encoding($1))"
+_INSTALLED = """
+SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+"""
+_AVAILABLE = "SELECT name FROM pg_catalog.pg_available_extensions() ORDER BY 1"
+_OF_EXTENSIONS = {"42704": "extensions are made in the order of the list: name the one it needs before it"}
+
+
+class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An extension, and the schema it is made in."""
+
+    name: str
+    schema: str | None = None
+
+
+class Database(AnyDatabase, frozen=True, kw_only=True):
+    """Make a PostgreSQL database: that it exists, its owner and its extensions.
+
+    The database is the one that `url` names. While it does not exist, inithold connects to `maintenance` with the
+    same user and password, and makes it from there.
+
+    The owner is altered where it is another one. An extension that is there stays as it is, at whatever version.
+    PostgreSQL cannot change the encoding and the locale of a database, and moving an extension to another schema
+    breaks what uses it: where these differ the step fails, and names both sides. Nothing is ever dropped.
+
+    A role that is to be the owner must exist: a `postgres.roles` step before this one, on the database `postgres`,
+    can make it. Extensions are made in the order of the list; those that need others come after them. The user
+    needs CREATEDB to make the database, and to own it, or be a superuser, to make extensions; not every extension
+    may be made by others than superusers.
+
+    Args:
+        url: `postgresql://user:password@host:5432/database`, user and password percent-encoded.
+        host: name or address of the server, instead of `url`.
+        port: its port, 5432 if absent.
+        user: who connects.
+        password: of the user, as it is.
+        database: name of the database that is to exist.
+        owner: the role that owns it; absent, whoever does, and of a new database the user.
+        extensions: names, or mappings of `name` and `schema`, an existing one; without it the first of the
+            `search_path`.
+        encoding: such as `UTF8`; absent, that of the template.
+        locale: for both collation and character classes, such as `C.UTF-8`; absent, that of the template.
+        template: what a new database is a copy of: `template1` if absent, and where encoding or locale is given
+            `template0`, as PostgreSQL wants it.
+        maintenance: the database to connect to while the other does not exist.
+
+    Example:
+        ```yaml
+        - id: games
+          uses: postgres.database
+          with:
+            url: ${DATABASE_URL}
+            owner: game_admin
+            extensions: [pgcrypto, {name: citext, schema: public}]
+        ```
+    """
+
+    kind = "postgres.database"
+    rights = (
+        "to connect to the database, and while it does not exist to the maintenance database; only catalogs are "
+        "read that everybody may read"
+    )
+
+    owner: str | None = None
+    extensions: list[str | Extension] = msgspec.field(default_factory=list)
+    encoding: str | None = None
+    locale: str | None = None
+    template: str | None = None
+    maintenance: str = "postgres"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            self._wanted()
+        except msgspec.ValidationError as error:
+            raise ValueError(f"extensions: {error}") from None
+
+    def technologies(self) -> Sequence[str]:
+        return ("postgresql",)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        found = list(super().validate())
+        yield from found
+        if not found and not self._name:
+            yield "url", "url names no database, so there is none to make"
+        named = {"owner": self.owner, "template": self.template, "maintenance": self.maintenance}
+        named |= {"encoding": self.encoding, "locale": self.locale}
+        for index, extension in enumerate(self._wanted()):
+            named |= {f"extensions[{index}]": extension.name, f"extensions[{index}].schema": extension.schema}
+        for field, name in named.items():
+            if name is not None and (wrong := fault(name)):
+                yield field, wrong
+        if not found and self._name == self.maintenance:
+            yield "maintenance", "maintenance is the database that is to be made: name one that exists"
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        return [need.change for need in self._look(context).needs]
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked for anew
+        found = self._look(context)
+        if not found.exists:
+            with session(self._maintenance(), context, tell=True) as outside:
+                outside.run(found.needs[0].statement, found.needs[0].change.what)
+        inside_needs = found.needs if found.exists else found.needs[1:]
+        if inside_needs:
+            with session(self.address(), context, tell=True) as inside:
+                for need in inside_needs:
+                    hints = _OF_EXTENSIONS if need.change.op == "+" else None
+                    inside.run(need.statement, need.change.what, hints)
+
+    def _look(self, context: StepContext) -> _Found:
+        extensions = self._wanted()
+        try:
+            with session(self.address(), context) as inside:
+                installed = inside.pairs(_INSTALLED)
+                missing = [one for one in extensions if one.name not in installed]
+                _refuse_elsewhere(extensions, installed)
+                needs = [*self._alterations(inside), *_extensions(inside, missing)]
+                return _Found(True, needs)
+        except UnknownDatabase:
+            with session(self._maintenance(), context) as outside:
+                return _Found(False, [self._creation(), *_extensions(outside, extensions)])
+
+    def _creation(self) -> Need:
+        fresh = self.encoding is not None or self.locale is not None
+        template = self.template or ("template0" if fresh else None)
+        locale = None if self.locale is None else literal(self.locale)
+        parts = {
+            "OWNER": None if self.owner is None else quoted(self.owner),
+            "TEMPLATE": None if template is None else quoted(template),
+            "ENCODING": None if self.encoding is None else literal(self.encoding),
+            "LC_COLLATE": locale,
+            "LC_CTYPE": locale,
+        }
+        words = [f"{name} {value}" for name, value in parts.items() if value is not None]
+        said = [
+            f"{field} {getattr(self, field)}"
+            for field in ("owner", "encoding", "locale", "template")
+            if getattr(self, field) is not None
+        ]
+        change = Change("+", f"database {shown(self._name)}", (", ".join(said),) if said else ())
+        return Need(change, " ".join([f"CREATE DATABASE {quoted(self._name)}", *words]))
+
+    def _alterations(self, inside: Session) -> Iterator[Need]:
+        label = f"database {shown(self._name)}"
+        ((owner, encoding, collate, ctype),) = inside.rows(_PRESENT, self._name)
+        if self.encoding is not None:
+            ((wanted,),) = inside.rows(_ENCODING, self.encoding)
+            if not wanted:
+                hint = "names of encodings are such as UTF8, LATIN1 or WIN1252"
+                raise StepFailed(f"{label}: the server knows no encoding {self.encoding!r}", hint=hint)
+            _refuse_other(label, "encoding", encoding, wanted)
+        if self.locale is not None:
+            _refuse_other(label, "collation", collate, self.locale)
+            _refuse_other(label, "character classification", ctype, self.locale)
+        if self.owner is not None and owner != self.owner:
+            change = Change("~", f"{label}: owner {shown(owner or '')} -> {shown(self.owner)}")
+            yield Need(change, f"ALTER DATABASE {quoted(self._name)} OWNER TO {quoted(self.owner)}")
+
+    def _wanted(self) -> list[Extension]:
+        typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
+        return [Extension(name=one) if isinstance(one, str) else one for one in typed]
+
+    @property
+    def _name(self) -> str:
+        address = self.address()
+        return dict(address.query).get("dbname") or address.database or ""
+
+    def _maintenance(self) -> Address:
+        address = self.address()
+        query = tuple((name, value) for name, value in address.query if name != "dbname")
+        return address._replace(database=self.maintenance, query=query)
+
+
+class _Found(NamedTuple):
+    exists: bool
+    needs: list[Need]
+
+
+def _extensions(asked: Session, missing: Sequence[Extension]) -> Iterator[Need]:
+    if not missing:
+        return
+    available = [row[0] or "" for row in asked.rows(_AVAILABLE)]
+    for extension in missing:
+        if extension.name not in available:
+            raise StepFailed(
+                f"extension {shown(extension.name)} is not installed on the server"
+                f"{did_you_mean(extension.name, available, likeness=0.8)}",
+                hint="install its package where PostgreSQL runs, or take an image of PostgreSQL that has it",
+            )
+        schema = "" if extension.schema is None else f" SCHEMA {quoted(extension.schema)}"
+        change = Change("+", f"extension {shown(extension.name)}")
+        yield Need(change, f"CREATE EXTENSION {quoted(extension.name)}{schema}")
+
+
+def _refuse_elsewhere(wanted: Sequence[Extension], installed: dict[str, str | None]) -> None:
+    for extension in wanted:
+        seen = installed.get(extension.name)
+        if seen is not None and extension.schema not in (None, seen):
+            name = shown(extension.name)
+            raise StepFailed(
+                f"extension {name} is in schema {shown(seen)}, and the plan wants {shown(extension.schema or '')}",
+                hint=f"take its schema out of the plan, or move it by hand: ALTER EXTENSION {name} SET SCHEMA ...",
+            )
+
+
+def _refuse_other(label: str, what: str, seen: str | None, wanted: str) -> None:
+    if _plain(seen) != _plain(wanted):
+        raise StepFailed(
+            f"{label} has the {what} {seen}, and the plan wants {wanted}: PostgreSQL cannot change it",
+            hint="take it out of the plan, or dump the database, make a new one and restore into that",
+        )
+
+
+def _plain(locale: str | None) -> str:
+    """A locale however its codeset is spelt: `en_US.UTF-8` and `en_US.utf8` are one."""
+    name, dot, codeset = (locale or "").partition(".")
+    return f"{name}{dot}{codeset.replace('-', '').lower()}"
