@@ -24,7 +24,8 @@ FORBIDDEN = {
     "runner": ("watchers", "cli", "hold", "marker", "record", "lifecycle"),
     "watchers": ("cli", "hold", "plan", "lifecycle"),
     "report": ("watchers", "cli", "hold", "plan", "lifecycle"),
-    "compose": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle"),
+    "compose": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle", "draft"),
+    "draft": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle"),
 }
 """A plan's `run` alone, which is a shortcut through the front door, reaches the lifecycle."""
 

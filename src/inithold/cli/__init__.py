@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "Write a run as a self-contained page.",
     "kinds": "List the step kinds, or describe one.",
     "schema": "Print the JSON Schema of the plan or the record.",
+    "new": "Draft a plan from a Compose stack.",
     "compose": "Find and mend start-up faults in Compose files.",
 }
 

@@ -204,7 +204,7 @@ def _holds(
         return not command.once
     if command.sleeps:
         looks = probe.sight in (Sight.MARKER, Sight.INITHOLD)
-        return bool(command.marks) or looks or completed or (bool(dependents) and _named(service))
+        return bool(command.marks) or looks or completed or (bool(dependents) and named_for_init(service.name))
     if completed and service.text("restart") not in _RESTARTING:
         return False
     return (
@@ -214,8 +214,9 @@ def _holds(
     )
 
 
-def _named(service: Service) -> bool:
-    return _NAMED.search(service.name) is not None
+def named_for_init(name: str) -> bool:
+    """Is this a name that people give to init services?"""
+    return _NAMED.search(name) is not None
 
 
 def _looks_at_marker(tree: Mapping, service: Service) -> bool:

@@ -1,0 +1,54 @@
+"""`inithold new`"""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option(
+    "-f", "--file", "files", metavar="FILE", multiple=True, help="A file of the stack. Default: as Compose does."
+)
+@click.option("--service", metavar="NAME", help="The init service. Default: the one its dependents wait for.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    default="inithold.yaml",
+    show_default=True,
+    help="The plan to write, or - for standard output. A file that is there is never overwritten.",
+)
+def new(files: tuple[str, ...], service: str | None, output: str) -> int:
+    """Draft a plan from what a Compose stack shows of its init service.
+
+    It reads the service's dependencies, variables and command, scripts that are mounted or in the build
+    context, and what the services behind it use. Each guess is explained in the draft; on standard error
+    follows what could not be told, and what to do next. Passwords are never copied: a variable stands for each.
+
+    Exits 0, or 2 where the stack cannot be read, nothing is found, or the file is there already.
+    """
+    import os  # noqa: PLC0415 - the help does not need it
+    import sys  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from inithold.compose.loading.discover import find_files  # noqa: PLC0415
+    from inithold.compose.loading.project import load_project  # noqa: PLC0415
+    from inithold.compose.roles import read_stack  # noqa: PLC0415
+    from inithold.draft import output as written  # noqa: PLC0415
+    from inithold.draft.drafting import draft  # noqa: PLC0415
+    from inithold.draft.telling import tell  # noqa: PLC0415
+    from inithold.draft.writing import text  # noqa: PLC0415
+
+    written.refuse_existing(output)
+    folder = Path.cwd()
+    listed = find_files(files, os.environ, folder)
+    stack = read_stack(load_project(listed, folder=folder))
+    found = draft(stack, listed, service)
+    found.notes.unknown += stack.project.notes
+    if output == written.STANDARD_OUTPUT:
+        click.echo(text(found), nl=False)
+        sys.stdout.flush()
+    else:
+        written.write_new(output, text(found))
+    click.echo(tell(found, output, files), err=True)
+    return 0

@@ -1,0 +1,1 @@
+"""`inithold new`: reads a Compose stack and drafts the plan of its init service."""
