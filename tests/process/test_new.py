@@ -13,6 +13,8 @@ import pytest
 
 from alembic_project import AlembicProject, tables_in
 from conftest import Vhost
+from inithold.draft.output import write_new
+from inithold.errors import UsageError
 from servers.inithold import Inithold
 from servers.postgresql import PostgreSQL
 from servers.redis import Redis
@@ -45,7 +47,7 @@ def test_it_writes_a_plan_and_says_on_standard_error_what_it_guessed(run_inithol
     written = run_inithold.folder / "inithold.yaml"
     assert "uses: alembic.upgrade" in written.read_text()
     assert "hunter22" not in written.read_text() + done.stderr
-    assert stat.S_IMODE(written.stat().st_mode) & 0o077 == 0o044 & ~_umask()
+    assert stat.S_IMODE(written.stat().st_mode) == 0o644 & ~_umask()
     for title in ("taken:", "guessed:", "next:"):
         assert title in done.stderr
     assert "inithold compose fix --wrap inithold" in done.stderr

@@ -17,13 +17,13 @@ from inithold.marker.identity import identity
 SOURCE = Path(inithold.__file__).parent
 
 FORBIDDEN = {
-    "steps": ("runner", "watchers", "cli", "plan", "hold", "marker", "record", "lifecycle"),
-    "marker": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle"),
-    "hold": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle"),
-    "plan": ("runner", "watchers", "cli", "hold", "marker", "record"),
-    "runner": ("watchers", "cli", "hold", "marker", "record", "lifecycle"),
-    "watchers": ("cli", "hold", "plan", "lifecycle"),
-    "report": ("watchers", "cli", "hold", "plan", "lifecycle"),
+    "steps": ("runner", "watchers", "cli", "plan", "hold", "marker", "record", "lifecycle", "draft"),
+    "marker": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle", "draft"),
+    "hold": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle", "draft"),
+    "plan": ("runner", "watchers", "cli", "hold", "marker", "record", "draft"),
+    "runner": ("watchers", "cli", "hold", "marker", "record", "lifecycle", "draft"),
+    "watchers": ("cli", "hold", "plan", "lifecycle", "draft"),
+    "report": ("watchers", "cli", "hold", "plan", "lifecycle", "draft"),
     "compose": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle", "draft"),
     "draft": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle"),
 }

@@ -82,7 +82,8 @@ class _Drafting:
         name = slug(self._stack.project.name) or "environment"
         lock = self._lock()
         self._notes.needed += missing(self._steps, lock, self._own, self._others, self._concealer.replaced)
-        return Draft(name, self._service.name, self._files, lock, self._steps, later, self._notes)
+        entrypoint = self._service.value("entrypoint") is not None
+        return Draft(name, self._service.name, entrypoint, self._files, lock, self._steps, later, self._notes)
 
     def _nothing(self, reading: Reading) -> UsageError:
         said = [*self._notes.chosen, *self._notes.unknown, *self._own.unread, *reading.unknown]

@@ -90,6 +90,7 @@ class Draft:
     Args:
         name: of the environment.
         service: the init service it is drafted from.
+        entrypoint: whether the service names one, which would come before `inithold run`.
         files: the Compose files, as the user would name them.
         lock: URL of the lock, None where there is none.
         steps: in order.
@@ -99,6 +100,7 @@ class Draft:
 
     name: str
     service: str
+    entrypoint: bool
     files: list[str]
     lock: str | None
     steps: list[DraftStep]

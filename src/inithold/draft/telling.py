@@ -47,8 +47,11 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
     files = "".join(f" -f {file}" for file in given)
     yield f"read {plan}: is each guess right? fill in what is marked TODO"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
-    yield f"give {service} the command: inithold run{argument}"
-    yield f"docker compose{files} run --rm {service} inithold plan{argument}   # what a run would change"
+    alone = " and no entrypoint" if draft.entrypoint else ""
+    yield f"give {service} the command: inithold run{argument}{alone}"
+    # Whatever the service's own entrypoint is: it might be the old script.
+    run = f"docker compose{files} run --rm --entrypoint inithold"
+    yield f"{run} {service} plan{argument}   # what a run would change"
     yield f"inithold compose fix{files}   # the healthcheck of {service}, and who waits for it"
     yield f"or without a plan: inithold compose fix{files} --wrap inithold   # the command as it is, then a hold"
 

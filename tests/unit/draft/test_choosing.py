@@ -120,7 +120,7 @@ def test_files_are_merged_as_compose_does(tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text("services: {init: {command: alembic upgrade head}}\n")
     done = run(tmp_path, "-f", "base.yaml", "-f", "more.yaml", "-o", "-")
     assert "uses: alembic.upgrade" in done.output
-    assert "docker compose -f base.yaml -f more.yaml run --rm init inithold plan" in done.errors
+    assert "docker compose -f base.yaml -f more.yaml run --rm --entrypoint inithold init plan" in done.errors
 
 
 def test_nothing_tells_what_it_does(tmp_path: Path) -> None:

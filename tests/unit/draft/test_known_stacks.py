@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from inithold.compose.loading.discover import find_files
+from inithold.compose.loading.project import load_project
 from unit.draft.case import ROOT, load, run
 
 EXAMPLE = ROOT / "examples" / "game-scheduler"
@@ -22,15 +24,24 @@ def files(case: Path) -> list[str]:
     return [part for at, option in enumerate(options) if option == "-f" for part in options[at : at + 2]]
 
 
+def services_of(case: Path) -> list[str]:
+    """Every service of the case: each may be asked for."""
+    folder = case / "bad"
+    named = files(case)[1::2] or find_files([], {}, folder)
+    return list(load_project(named, folder=folder).services)
+
+
 @pytest.mark.parametrize("case", PROJECTS, ids=lambda path: path.name)
 def test_a_draft_loads(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME"):
         monkeypatch.delenv(name, raising=False)
-    done = run(case / "bad", *files(case), "-o", "-")
-    if done.code == 2:
-        assert re.search("looks like an init service|tells what .* does", done.errors)
-        return
-    assert load(done.output, tmp_path).steps
+    names = ["", *services_of(case)]
+    for name in names:
+        done = run(case / "bad", *files(case), "-o", "-", *(["--service", name] if name else []))
+        if done.code == 2:
+            assert re.search("looks like an init service|tells what .* does", done.errors), name
+        else:
+            assert load(done.output, tmp_path).steps, name
 
 
 def comparable(plan: dict[str, Any]) -> dict[str, tuple[str, Any, set[str]]]:
