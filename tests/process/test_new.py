@@ -85,13 +85,13 @@ def test_it_overwrites_nothing(kind: str, run_inithold: Inithold) -> None:
     before = sorted(
         (path.name, path.read_bytes() if path.is_file() else b"")
         for path in folder.iterdir()
-        if not path.name.startswith(".init")
+        if not path.name.startswith(".inithold-")
     )
     done = run_inithold("new")
     after = sorted(
         (path.name, path.read_bytes() if path.is_file() else b"")
         for path in folder.iterdir()
-        if not path.name.startswith(".init")
+        if not path.name.startswith(".inithold-")
     )
     assert done.returncode == 2
     assert "inithold.yaml is there already; nothing was written" in done.stderr
@@ -101,8 +101,6 @@ def test_it_overwrites_nothing(kind: str, run_inithold: Inithold) -> None:
 
 
 def test_what_appears_meanwhile_is_not_overwritten_either(tmp_path: Path) -> None:
-    from inithold.draft.output import write_new
-    from inithold.errors import UsageError
 
     (tmp_path / "plan.yaml").write_text("mine")
     with pytest.raises(UsageError, match="is there already; nothing was written"):

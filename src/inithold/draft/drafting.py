@@ -234,10 +234,10 @@ class _Drafting:
 
     def _say(self, reading: Reading) -> None:
         for step in self._steps:
-            self._notes.guessed.append(f"{step.id}  {step.uses}: {'; '.join(step.why)}")
+            self._notes.guessed.append(f"{step.id} ({step.uses}): {'; '.join(step.why)}")
         for item in reading.items:
             if isinstance(item, Dropped):
-                self._notes.guessed.append(f"left out  `{item.what}`: {item.why}")
+                self._notes.guessed.append(f"left out `{item.what}`: {item.why}")
         if reading.plan is not None:
             self._notes.chosen.append(
                 f"it runs inithold already, with {reading.plan}: the draft shows what the stack alone tells"

@@ -30,7 +30,6 @@ services:
 
 def steps(folder: Path, command: Any) -> list[dict[str, Any]]:
     """The steps of the draft behind the database's."""
-    import json
 
     done = drafted(folder / "stack", STACK.format(command=json.dumps(command)))
     load(done.output, folder)
@@ -204,3 +203,7 @@ def test_a_script_that_only_a_shell_can_run_stays_whole(tmp_path: Path) -> None:
     script = 'A=$$(date)\nfor f in *.sql; do psql -f "$$f" -v at="$$A"; done\n  # done\n'
     (step,) = steps(tmp_path, ["bash", "-c", script])
     assert step["with"]["run"] == ["bash", "-c", script.strip("\n")]
+    text = (tmp_path / "stack" / "compose.yaml").read_text()
+    planned = load(drafted(tmp_path / "again", text).output, tmp_path).steps[-1].step
+    # What the plan runs is what Compose gives to the container.
+    assert getattr(planned, "run") == ["bash", "-c", script.strip("\n").replace("$$", "$")]  # noqa: B009
