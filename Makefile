@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 # How many tests run at a time, and what else pytest is told: make test WORKERS=4 PYTEST_ARGS="-k marker"
 WORKERS ?= 3
 PYTEST_ARGS ?=
+# How often `make soak` kills and starts everything.
+ROUNDS ?= 30
 
-.PHONY: help demo test lint format docs bench clean
+.PHONY: help demo test lint format docs bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +39,9 @@ docs: $(VENV)/.installed-dev ## Build the documentation site into site/, every w
 bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 	@tests/install-servers
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUNDS=N) on a Docker engine
+	INITHOLD_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/e2e/test_gates.py -k holds
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
