@@ -18,6 +18,7 @@ from alembic_project import (
     tables_in,
 )
 from inithold.testing import drive
+from promptness import PROMPTLY
 from servers.inithold import Inithold
 from servers.mariadb import MariaDB
 from servers.postgresql import PostgreSQL
@@ -174,6 +175,6 @@ def test_sigterm_to_the_process(
     began = time.monotonic()
     running.signal(signal.SIGTERM)
     assert running.wait(20) == 128 + signal.SIGTERM
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < PROMPTLY
     assert not postgresql.execute(active)
     assert tables_in(postgresql, database) == set()

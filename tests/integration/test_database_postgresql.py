@@ -26,6 +26,7 @@ from inithold.errors import Rejected
 from inithold.steps import database as kinds
 from inithold.steps.base import Step
 from inithold.testing import check, drive
+from promptness import PROMPTLY
 from servers.pgbouncer import PgBouncer
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
@@ -518,8 +519,8 @@ def test_cancel_ends_the_statement_on_the_server(database: str, postgresql: Post
     step = kinds.Sql(url=database, sql="CREATE TABLE t (); SELECT pg_sleep(60)")
     result, seconds = stopped_when(step, lambda: bool(postgresql.execute(running)))
     assert result.steps[0].outcome == "cancelled"
-    assert seconds < 1.5
-    until(lambda: not postgresql.execute(running), 3)
+    assert seconds < PROMPTLY
+    until(lambda: not postgresql.execute(running))
     assert postgresql.execute("SELECT 1 FROM pg_tables WHERE tablename = 't'", name_of(database)) == []
 
 
@@ -537,7 +538,7 @@ def test_cancel_of_a_frozen_server() -> None:
         result, seconds = stopped_when(step, frozen)
         server.thaw()
         assert result.steps[0].outcome == "cancelled"
-        assert seconds < 2
+        assert seconds < PROMPTLY
         until(lambda: not server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
         assert server.execute("SELECT 1 FROM pg_tables WHERE tablename = 't'", name_of(url)) == []
 
@@ -553,7 +554,7 @@ def test_cancel_while_connecting() -> None:
         step = kinds.Ready(url=f"postgresql://app@127.0.0.1:{port}/x")
         result, seconds = stopped_when(step, connected.is_set)
     assert result.steps[0].outcome == "cancelled"
-    assert seconds < 1
+    assert seconds < PROMPTLY
 
 
 def test_timeout_ends_the_statement(database: str, postgresql: PostgreSQL) -> None:
@@ -561,7 +562,7 @@ def test_timeout_ends_the_statement(database: str, postgresql: PostgreSQL) -> No
     assert driven.outcome == "failed"
     assert driven.reason.startswith("its time (700ms) is up")
     running = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(database)}' AND state <> 'idle'"
-    until(lambda: not postgresql.execute(running), 3)
+    until(lambda: not postgresql.execute(running))
 
 
 # -- through PgBouncer

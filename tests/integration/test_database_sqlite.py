@@ -14,6 +14,7 @@ from golden import assert_golden
 from inithold.steps import database as kinds
 from inithold.steps.base import Step
 from inithold.testing import check, drive
+from promptness import PROMPTLY
 from stopping import stopped_when
 
 URL = "sqlite:///app.db"
@@ -173,5 +174,5 @@ def test_cancel_interrupts_the_statement(connection: sqlite3.Connection) -> None
     step = kinds.Sql(url=URL, sql=f"INSERT INTO users VALUES (1, 'a'); {endless}")
     result, seconds = stopped_when(step, begun)
     assert result.steps[0].outcome == "cancelled"
-    assert seconds < 1.5
+    assert seconds < PROMPTLY
     assert connection.execute("SELECT * FROM users").fetchall() == []

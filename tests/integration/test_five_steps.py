@@ -59,7 +59,7 @@ def test_cold_then_warm(run_inithold: Inithold, environment: dict[str, str | Non
     assert {state for step, state in outcomes(run_inithold).items() if step in STEPS} == {"unchanged"}
     assert run_inithold("health").returncode == 0
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 def test_the_same_in_python(run_inithold: Inithold, environment: dict[str, str | None]) -> None:
@@ -70,7 +70,7 @@ def test_the_same_in_python(run_inithold: Inithold, environment: dict[str, str |
     init.wait_until(lambda: run_inithold("health").returncode == 0, "health")
     assert set(outcomes(run_inithold).values()) == {"unchanged"}
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 def test_seeding_by_when(run_inithold: Inithold, environment: dict[str, str | None]) -> None:
@@ -113,7 +113,7 @@ def test_a_wrong_password_fails_at_once_with_the_servers_words(
     wrong = database.replace("pw-of-admin", "wrong-password-here")
     done = run_inithold("run", env={**environment, "DATABASE_URL": wrong}, cwd=PROJECT)
     assert done.returncode == 1
-    assert done.seconds < 10
+    assert done.seconds < 60, "not the 10 minutes that it waits for what may heal"
     assert "password authentication failed" in done.stderr
     assert "wrong-password-here" not in done.stderr + done.stdout
 
@@ -124,5 +124,5 @@ def test_dependents_wait_on_it_with_the_same_plan(
     gate = run_inithold.start("wait", "--", "echo", "let in", env=environment, cwd=PROJECT)
     gate.wait_for_output("schema (empty)")
     assert run_inithold("run", "--once", env=environment, cwd=PROJECT).returncode == 0
-    assert gate.wait(20) == 0
+    assert gate.wait() == 0
     assert gate.stdout == "let in\n"

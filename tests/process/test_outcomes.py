@@ -120,7 +120,7 @@ def test_a_timeout_bounds_all_attempts_and_says_what_to_try(run_inithold: Initho
         address = f"127.0.0.1:{port}"
         done = once(run_inithold, f'{{id: a, uses: tcp.ready, timeout: 500ms, with: {{address: "{address}"}}}}')
     assert done.returncode == 1
-    assert done.seconds < 10
+    assert done.seconds < 60, "not the 10 minutes that it waits by itself"
     assert f"its time (500ms) is up: 127.0.0.1:{port}: connection refused" in done.stderr
     assert "next:  where it only needs more time, give the step a longer timeout" in done.stderr
 
@@ -142,7 +142,7 @@ def test_a_command_that_ignores_sigterm_is_killed_when_its_time_is_up(run_initho
         " with: {run: 'trap \"\" TERM; echo pid $$$$; sleep 60; sleep 60'}}",
     )
     assert done.returncode == 1
-    assert done.seconds < 15
+    assert done.seconds < 50, "not a whole sleep"
     assert "its time (1s) is up: still running" in done.stderr
     pid = int(re.findall(r"pid (\d+)", done.stderr)[0])
     assert not is_alive(pid)
@@ -158,7 +158,7 @@ def test_code_that_does_not_stop_ends_the_run(run_inithold: Inithold) -> None:
         PYTHONPATH=".",
     )
     assert done.returncode == 1
-    assert 5 < done.seconds < 20
+    assert 5 < done.seconds < 100, "not the whole sleep"
     assert "its time (500ms) is up, and its code did not stop within 5 s" in done.stderr
     step = record(run_inithold)["steps"][0]
     # It is never run beside itself.

@@ -70,7 +70,7 @@ def test_as_a_user_without_rights(run_inithold: Inithold, folder: Path) -> None:
         assert (health.returncode, health.stdout) == (0, "ready\n")
         assert "places: ready" in run_inithold("status", env=env, prefix=prefix).stdout
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 @as_root
@@ -97,7 +97,7 @@ def test_on_a_read_only_root_with_a_tmpfs(run_inithold: Inithold, folder: Path) 
     assert run_inithold("health", env=env, prefix=enter).returncode == 0
     init.wait_until(lambda: b"inithold\0run" not in Path(f"/proc/{init.pid}/cmdline").read_bytes(), "the hold")
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 @may_mount
@@ -183,7 +183,7 @@ def test_without_proc(run_inithold: Inithold, folder: Path) -> None:
     assert run_inithold("health", prefix=enter).returncode == 0
     init.wait_until(lambda: b"inithold\0run" not in Path(f"/proc/{init.pid}/cmdline").read_bytes(), "the hold")
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
     assert run_inithold("health").returncode == 1
 
 
@@ -210,7 +210,7 @@ def test_the_bare_interpreter_holds_where_catatonit_cannot(run_inithold: Inithol
     assert run_inithold("health").returncode == 0
     assert Path(f"/proc/{init.pid}/cmdline").read_bytes().startswith(os.fsencode(sys.executable))
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 @pytest.mark.skipif(shutil.which("catatonit") is None, reason="needs catatonit")

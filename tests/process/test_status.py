@@ -73,7 +73,7 @@ def test_watch_follows_a_run_to_its_end(run_inithold: Inithold, tmp_path: Path) 
     watch.wait_for_output("waits waits: ")
     (tmp_path / "there").touch()
     assert run.wait() == 0
-    assert watch.wait(10) == 0
+    assert watch.wait() == 0
     assert "shown: ready in " in watch.stdout.splitlines()[-3]
     assert watch.stdout.count("waiting for a run to begin") == 1
 
@@ -83,7 +83,7 @@ def test_watch_tells_a_pipe_news_only(run_inithold: Inithold, tmp_path: Path) ->
     watch = run_inithold.start("status", "--watch")
     watch.wait_for_output("waiting for a run to begin")
     assert run_inithold("run", "--once").returncode == 0
-    assert watch.wait(10) == 0
+    assert watch.wait() == 0
     # Begun, checked, applying, ended, marker: far fewer than a table each quarter of a second.
     assert 2 <= watch.stdout.count("STEP") <= 6
 
@@ -93,7 +93,7 @@ def test_watch_at_a_terminal_keeps_the_times_going(run_inithold: Inithold, tmp_p
     run = run_inithold.start("run", "--once")
     run.wait_for_output("does not exist")
     watch = run_inithold.start("status", "--watch", terminal=True, env={"TERM": "xterm-256color"})
-    watch.wait_until(lambda: watch.stdout.count("\x1b[H\x1b[J") >= 4, "four pictures", 10)
+    watch.wait_until(lambda: watch.stdout.count("\x1b[H\x1b[J") >= 4, "four pictures")
     watch.signal(signal.SIGINT)
     assert watch.wait() == 130
     assert len(set(re.findall(r"running for ([^:]+):", watch.stdout))) >= 3
@@ -106,7 +106,7 @@ def test_watch_as_json_is_a_line_for_each_change(run_inithold: Inithold, tmp_pat
     watch.wait_for_output('"waiting_for": "there does not exist"')
     (tmp_path / "there").touch()
     assert run.wait() == 0
-    assert watch.wait(10) == 0
+    assert watch.wait() == 0
     records = [json.loads(line) for line in watch.stdout.splitlines()]
     assert [record["outcome"] for record in records[:-1]] == [None] * (len(records) - 1)
     assert records[-1]["outcome"] == "ready"

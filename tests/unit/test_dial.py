@@ -160,5 +160,5 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(
     monkeypatch.setattr(dialling, "_resolve", lambda *_: [silent, real])
     monkeypatch.setattr(socket.socket, "connect", swallowing)
     began = time.monotonic()
-    assert dial("both", port, 0.6) == "127.0.0.1"
-    assert time.monotonic() - began < 0.6
+    assert dial("both", port, 8.0) == "127.0.0.1"
+    assert time.monotonic() - began < 8.0

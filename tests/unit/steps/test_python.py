@@ -26,6 +26,7 @@ from inithold.runner.events import Span, Stream
 from inithold.steps.base import Change, Step, StepContext
 from inithold.steps.python import Call, Function
 from inithold.testing import Driven, check, drive
+from promptness import PROMPTLY
 
 Module = Callable[[str], str]
 
@@ -124,7 +125,7 @@ def test_cancelling_cancels_a_coroutine(module: Module) -> None:
     step = Call(call=f"{name}:main")
     result, seconds = cancelled(step, lambda: name in sys.modules and bool(sys.modules[name].state))
     assert result.outcome == "cancelled"
-    assert seconds < 1
+    assert seconds < PROMPTLY
     assert sys.modules[name].state == ["began", "cleaned up"]
 
 
@@ -151,7 +152,7 @@ def test_cancelling_reaches_a_function_that_asks(module: Module) -> None:
         Call(call=f"{name}:main"), lambda: name in sys.modules and bool(sys.modules[name].state)
     )
     assert result.outcome == "cancelled"
-    assert seconds < 1
+    assert seconds < PROMPTLY
 
 
 # -- guards
