@@ -1,4 +1,5 @@
-"""Writes the reference pages that come from the code: kinds, commands, exit codes, schemas.
+"""Writes what comes from the code: the reference pages (kinds, commands, exit codes, schemas), and the table of
+rights in the page on gates.
 
 python docs/generate_reference.py            write them
 python docs/generate_reference.py --check    exit 1 where one is not current
@@ -17,16 +18,35 @@ from inithold import schemas
 from inithold.cli import COMMANDS, cli
 from inithold.steps import manual, registry
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+GATES = DOCS / "how-to" / "gates.md"
 MADE = "<!-- Made by docs/generate_reference.py from the code. Do not edit. -->\n\n"
 
 
-def pages() -> Iterator[tuple[str, str]]:
-    """Every generated page: its name and content."""
-    yield "kinds.md", MADE + _kinds()
-    yield "commands.md", MADE + _commands()
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every page that is generated, or a part of it: its path and content."""
+    yield DOCS / "reference" / "kinds.md", MADE + _kinds()
+    yield DOCS / "reference" / "commands.md", MADE + _commands()
+    yield GATES, _with_table(GATES.read_text(), "rights", _rights())
     for name, schema in (("plan", schemas.plan), ("record", schemas.record), ("preview", schemas.preview)):
-        yield f"{name}.schema.json", json.dumps(schema(), indent=2) + "\n"
+        yield DOCS / "reference" / f"{name}.schema.json", json.dumps(schema(), indent=2) + "\n"
+
+
+def _with_table(page: str, name: str, table: str) -> str:
+    """The page with another table between its comments `begin NAME` and `end NAME`."""
+    before, begin, rest = page.partition(f"<!-- begin {name}: made by docs/generate_reference.py -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->")
+    if not begin or not end:
+        raise LookupError(f"no place for the table {name}")
+    return f"{before}{begin}{table}{end}{after}"
+
+
+def _rights() -> str:
+    rows = [
+        f"| [{name}](../reference/kinds.md#{name.replace('.', '-')}) | {registry.load(name).rights} |"
+        for name in sorted(registry.KINDS)
+    ]
+    return "\n".join(["| kind | rights that its check needs |", "| --- | --- |", *rows]) + "\n"
 
 
 def _kinds() -> str:
@@ -80,13 +100,15 @@ def _help(command: click.Command, path: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or with --check tell which are not current."""
-    stale = [name for name, text in pages() if _differs(REFERENCE / name, text)]
+    stale = [path for path, text in pages() if _differs(path, text)]
     if "--check" in arguments:
-        for name in stale:
-            print(f"docs/reference/{name} is not current: python docs/generate_reference.py", file=sys.stderr)
+        for path in stale:
+            print(
+                f"docs/{path.relative_to(DOCS)} is not current: python docs/generate_reference.py", file=sys.stderr
+            )
         return 1 if stale else 0
-    for name, text in pages():
-        (REFERENCE / name).write_text(text)
+    for path, text in pages():
+        path.write_text(text)
     return 0
 
 

@@ -18,6 +18,7 @@ OVERRIDES = (
     "compose.scale.yaml",
     "compose.started.yaml",
     "compose.observability.yaml",
+    "compose.gates.yaml",
 )
 KEPT = ("healthcheck", "restart", "command", "read_only", "tmpfs", "cap_drop", "security_opt")
 

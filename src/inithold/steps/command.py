@@ -59,7 +59,7 @@ class Run(Step, frozen=True, kw_only=True):
 
     kind = "command.run"
     retries_failures = True
-    rights = "those of the `unless` command"
+    rights = "those of the `unless` command; to search the folders above what `creates` names"
 
     run: Command
     cwd: str | None = None

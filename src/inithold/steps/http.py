@@ -72,7 +72,7 @@ class Ready(Step, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "those that the URL needs"
+    rights = "those that the service asks for at this URL"
 
     url: str
     method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"

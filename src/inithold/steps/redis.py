@@ -59,7 +59,7 @@ class Ready(Addressed, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "to log in and to run PING"
+    rights = "to log in and to run PING; for another database than 0 also SELECT"
 
     retry_auth: bool = False
 
@@ -261,5 +261,6 @@ def _hint(text: str) -> str | None:
     if "authentication required" in lowered or text.startswith("NOAUTH"):
         return "the server wants a password: redis://:PASSWORD@host:6379/0"
     if text.startswith("NOPERM"):
-        return "let the user run PING: ACL SETUSER name +ping"
+        refused = "select" if "'select'" in lowered else "ping"
+        return f"let the user run {refused.upper()}: ACL SETUSER name +{refused}"
     return "check user and password, percent-encoded where they stand in a URL"

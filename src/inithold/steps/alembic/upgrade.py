@@ -65,7 +65,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "alembic.upgrade"
-    rights = "to connect and to read Alembic's version table; whatever env.py itself does"
+    rights = (
+        "to connect and to read Alembic's version table (SELECT, on PostgreSQL also USAGE of its schema); and "
+        "what env.py itself needs"
+    )
 
     config: str = "alembic.ini"
     target: str = "head"

@@ -48,7 +48,10 @@ class Ready(Database, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "to connect to the database; nothing in it is read"
+    rights = (
+        "to connect to the database; nothing in it is read. MySQL lets in who has any privilege in the database; "
+        "SQLite reads the file"
+    )
 
     retry_auth: bool = False
 

@@ -52,7 +52,7 @@ class Sql(Database, frozen=True, kw_only=True):
     """
 
     kind = "database.sql"
-    rights = "to connect to the database and read what `unless` asks for"
+    rights = "to connect to the database and to read (SELECT) what `unless` asks for"
 
     sql: str | None = None
     file: str | None = None

@@ -50,7 +50,10 @@ class Tables(Database, frozen=True, kw_only=True):
 
     kind = "database.tables"
     looks_only = True
-    rights = "to connect to the database; on MySQL any privilege on the tables"
+    rights = (
+        "to connect to the database; on PostgreSQL USAGE of the schema of a table that is named without one, on "
+        "MySQL any privilege on the tables"
+    )
 
     tables: list[str | dict[str, list[str]]] | dict[str, list[str] | None]
 

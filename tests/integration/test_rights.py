@@ -1,0 +1,318 @@
+"""Each kind's check by a user who has the rights that the kind names, and no others; and without one of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from alembic_project import AlembicProject, name_of
+from conftest import Vhost
+from inithold.errors import Rejected, StepError
+from inithold.steps import registry
+from inithold.steps.database import Ready, Sql, Tables
+from inithold.steps.file import Ready as File
+from inithold.steps.rabbitmq import Ready as Broker
+from inithold.steps.rabbitmq import Topology
+from inithold.steps.redis import Ready as Cache
+from inithold.testing import check, drive
+from servers.mariadb import MariaDB
+from servers.postgresql import PostgreSQL
+from servers.redis import Redis
+
+PASSWORD = "pw-of-a-user-with-few-rights"
+USERS_OWN = {"command.run", "python.call", "http.ready"}
+"""Ask what the user wrote, or a service of the user's."""
+THEIR_OWN_TESTS = {"mysql.database", "postgres.database", "postgres.roles"}
+"""Have a test of their rights beside the others: in tests/integration/test_mysql_*.py and test_postgres_*.py."""
+PROVEN: set[str] = set()
+Test = TypeVar("Test", bound=Callable[..., object])
+
+
+def proves(*kinds: str) -> Callable[[Test], Test]:
+    """Marks a test as the one of these kinds' rights."""
+    PROVEN.update(kinds)
+    return lambda test: test
+
+
+def test_every_kind_names_rights_that_are_proven() -> None:
+    unnamed = [name for name in registry.KINDS if not registry.load(name).rights]
+    assert unnamed == [], "give the class a `rights`"
+    assert set(registry.KINDS) - PROVEN - USERS_OWN - THEIR_OWN_TESTS == set(), "add a test here"
+
+
+# -- PostgreSQL
+
+
+@pytest.fixture
+def reader(postgresql: PostgreSQL, database: str) -> str:
+    """The URL of a role that may connect and do nothing else; what it runs is read-only."""
+    role, name = f"reader_{uuid4().hex[:8]}", name_of(database)
+    postgresql.create_user(role, PASSWORD)
+    postgresql.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+    postgresql.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    postgresql.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC", name)
+    postgresql.execute("CREATE TABLE players (name text)", name)
+    postgresql.execute(f"GRANT CONNECT ON DATABASE {name} TO {role}")
+    return postgresql.dsn(name, user=role, password=PASSWORD)
+
+
+def grant(postgresql: PostgreSQL, reader: str, what: str) -> None:
+    postgresql.execute(f"GRANT {what} TO {role_of(reader)}", name_of(reader))
+
+
+def role_of(url: str) -> str:
+    return url.partition("//")[2].partition(":")[0]
+
+
+@proves("database.ready")
+def test_ready_needs_to_connect(postgresql: PostgreSQL, reader: str) -> None:
+    assert not check(Ready(url=reader))
+    postgresql.execute(f"REVOKE CONNECT ON DATABASE {name_of(reader)} FROM {role_of(reader)}")
+    with pytest.raises(Rejected, match="permission denied for database"):
+        check(Ready(url=reader))
+
+
+@proves("database.tables")
+def test_tables_needs_to_connect_and_usage_for_names_without_a_schema(postgresql: PostgreSQL, reader: str) -> None:
+    assert not check(Tables(url=reader, tables=[{"public.players": ["name"]}]))
+    unnamed = Tables(url=reader, tables=["players"])
+    assert [str(change) for change in check(unnamed)] == ["! table players is missing"]
+    grant(postgresql, reader, "USAGE ON SCHEMA public")
+    assert not check(unnamed)
+
+
+@proves("database.sql")
+def test_sql_needs_to_read_what_unless_asks_for(postgresql: PostgreSQL, reader: str) -> None:
+    postgresql.execute("INSERT INTO players VALUES ('Ada')", name_of(reader))
+    step = Sql(url=reader, sql="INSERT INTO players VALUES ('Bob')", unless="SELECT 1 FROM players")
+    grant(postgresql, reader, "USAGE ON SCHEMA public")
+    with pytest.raises(StepError, match="permission denied for table players"):
+        check(step)
+    grant(postgresql, reader, "SELECT ON players")
+    assert not check(step)
+
+
+@proves("alembic.upgrade")
+def test_alembic_needs_to_read_the_version_table(
+    postgresql: PostgreSQL, database: str, reader: str, tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path)
+    project.tables("users", "games")
+    assert drive(project.upgrade(database, target="0001")).outcome == "changed"
+    grant(postgresql, reader, "USAGE ON SCHEMA public")
+    with pytest.raises(StepError, match="permission denied for table alembic_version"):
+        check(project.upgrade(reader))
+    grant(postgresql, reader, "SELECT ON alembic_version")
+    assert [change.op for change in check(project.upgrade(reader))] == ["~"]
+    assert drive(project.upgrade(database)).outcome == "changed"
+    assert not check(project.upgrade(reader))
+
+
+# -- MySQL
+
+
+@pytest.fixture
+def mysql_reader(mariadb: MariaDB, mysql_database: str) -> Iterator[Callable[[str], str]]:
+    """Makes the URL of a user that has one privilege, such as `INSERT ON players`, and no others."""
+    user, name = f"reader_{uuid4().hex[:8]}", name_of(mysql_database)
+    mariadb.execute("CREATE TABLE players (name text)", name)
+    mariadb.execute(f"CREATE USER '{user}'@'%' IDENTIFIED BY '{PASSWORD}'")
+
+    def with_privilege(privilege: str) -> str:
+        what, _, table = privilege.partition(" ON ")
+        if what:
+            mariadb.execute(f"GRANT {what} ON `{name}`.{table} TO '{user}'@'%'")
+        return mariadb.url(name, user=user, password=PASSWORD)
+
+    yield with_privilege
+    mariadb.execute(f"DROP USER '{user}'@'%'")
+
+
+def test_on_mysql_ready_and_tables_need_any_privilege(mysql_reader: Callable[[str], str]) -> None:
+    with pytest.raises(Rejected, match="Access denied"):
+        check(Ready(url=mysql_reader("")))
+    url = mysql_reader("INSERT ON players")
+    assert not check(Ready(url=url))
+    assert not check(Tables(url=url, tables=[{"players": ["name"]}]))
+
+
+def test_on_mysql_sql_needs_to_read_what_unless_asks_for(
+    mysql_reader: Callable[[str], str], mariadb: MariaDB
+) -> None:
+    url = mysql_reader("INSERT ON players")
+    mariadb.execute("INSERT INTO players VALUES ('Ada')", name_of(url))
+    step = Sql(url=url, sql="INSERT INTO players VALUES ('Bob')", unless="SELECT 1 FROM players")
+    with pytest.raises(StepError, match="denied"):
+        check(step)
+    mysql_reader("SELECT ON players")
+    assert not check(step)
+
+
+def test_on_mysql_alembic_needs_to_read_the_version_table(
+    mysql_reader: Callable[[str], str], mysql_database: str, tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path)
+    project.tables("users")
+    assert drive(project.upgrade(mysql_database)).outcome == "changed"
+    assert not check(project.upgrade(mysql_reader("SELECT ON alembic_version")))
+
+
+# -- RabbitMQ
+
+
+def user_of(vhost: Vhost, *, tags: str = "", allowed: bool = True) -> str:
+    """A user that may open the virtual host, and nothing in it."""
+    name = f"user-{uuid4().hex[:8]}"
+    vhost.server.create_user(name, PASSWORD, tags=tags)
+    if allowed:
+        vhost.server.allow(name, vhost.name, configure="^$", write="^$", read="^$")
+    return name
+
+
+@proves("rabbitmq.ready")
+def test_broker_ready_needs_empty_permissions(vhost: Vhost) -> None:
+    url = vhost.server.url(vhost.name, user=user_of(vhost), password=PASSWORD)
+    assert not check(Broker(url=url))
+    stranger = vhost.server.url(vhost.name, user=user_of(vhost, allowed=False), password=PASSWORD)
+    with pytest.raises(Rejected):
+        check(Broker(url=stranger))
+
+
+LISTS: dict[str, Any] = {
+    "exchanges": [{"name": "events", "type": "topic"}],
+    "queues": [{"name": "bot"}],
+    "bindings": [{"exchange": "events", "queue": "bot", "routing_key": "#"}],
+}
+POLICY = {"name": "p", "pattern": "^b", "apply-to": "queues", "definition": {"max-length": 10}, "priority": 1}
+
+
+def topology_by(vhost: Vhost, tags: str, **fields: Any) -> Topology:
+    """The step of a user with these tags and empty permissions."""
+    user = user_of(vhost, tags=tags)
+    return Topology(
+        url=vhost.server.url(vhost.name, user=user, password=PASSWORD),
+        management_url=vhost.server.management_url(user=user, password=PASSWORD),
+        **fields,
+    )
+
+
+@proves("rabbitmq.topology")
+def test_topology_needs_a_tag_for_what_it_looks_at(vhost: Vhost, tmp_path: Path) -> None:
+    definitions = tmp_path / "definitions.json"
+
+    def made(**document: Any) -> dict[str, str]:
+        definitions.write_text(json.dumps(document))
+        fields = {"definitions": str(definitions)}
+        assert drive(Topology(url=vhost.url, management_url=vhost.management_url, **fields)).outcome == "changed"
+        return fields
+
+    over_amqp = vhost.server.url(vhost.name, user=user_of(vhost), password=PASSWORD)
+    assert {change.op for change in check(Topology(url=over_amqp, **LISTS))} == {"+"}
+    drive(Topology(url=vhost.url, **LISTS))
+    assert {change.op for change in check(Topology(url=over_amqp, **LISTS))} == {"?"}
+
+    with pytest.raises(Rejected):
+        check(topology_by(vhost, "", **LISTS))
+    assert not check(topology_by(vhost, "management", **LISTS))
+
+    policies = made(policies=[{**POLICY, "vhost": vhost.name}])
+    with pytest.raises(Rejected):
+        check(topology_by(vhost, "management", **policies))
+    assert not check(topology_by(vhost, "policymaker", **policies))
+
+    users = made(users=[{"name": f"{vhost.name}-user", "password": PASSWORD, "tags": "monitoring"}])
+    with pytest.raises(Rejected):
+        check(topology_by(vhost, "policymaker", **users))
+    assert not check(topology_by(vhost, "administrator", **users))
+
+
+# -- Redis
+
+
+@proves("redis.ready")
+def test_cache_ready_needs_ping_and_select_for_another_database(redis_server: Redis) -> None:
+    import redis
+
+    user = f"user-{uuid4().hex[:8]}"
+    with redis.Redis.from_url(redis_server.url()) as client:
+
+        def allow(command: str) -> None:
+            client.execute_command("ACL", "SETUSER", user, "on", f">{PASSWORD}", command)
+
+        try:
+            allow("+ping")
+            assert not check(Cache(url=redis_server.url(user=user, password=PASSWORD)))
+            step = Cache(url=redis_server.url(3, user=user, password=PASSWORD))
+            with pytest.raises(Rejected, match="'select'") as refused:
+                check(step)
+            assert refused.value.hint == "let the user run SELECT: ACL SETUSER name +select"
+            allow("+select")
+            assert not check(step)
+        finally:
+            client.execute_command("ACL", "DELUSER", user)
+
+
+# -- what has no login
+
+
+@proves("tcp.ready")
+def test_a_port_needs_none() -> None:
+    assert registry.load("tcp.ready").rights == "none: nothing is sent"
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be somebody else than root for a moment, where this is root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@proves("file.ready")
+def test_a_file_needs_its_folders_to_be_searched() -> None:
+    with TemporaryDirectory() as above:
+        folder = Path(above) / "folder"
+        folder.mkdir()
+        (folder / "file").touch(mode=0)
+        Path(above).chmod(0o755)
+        folder.chmod(0o111)
+        step = File(path=str(folder / "file"))
+        with nobody():
+            assert not check(step)
+        folder.chmod(0o444)
+        with nobody(), pytest.raises(StepError, match="permission denied"):
+            check(step)
+        folder.chmod(0o755)
+
+
+def test_sqlite_needs_to_read_the_file() -> None:
+    import sqlite3
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "app.db"
+        with sqlite3.connect(file) as connection:
+            connection.execute("CREATE TABLE players (name)")
+        connection.close()
+        Path(folder).chmod(0o555)
+        file.chmod(0o444)
+        url = f"sqlite:///{file}"
+        with nobody():
+            assert not check(Ready(url=url))
+            assert not check(Tables(url=url, tables=["players"]))
+        file.chmod(0)
+        with nobody(), pytest.raises(StepError):
+            check(Ready(url=url))
+        Path(folder).chmod(0o755)
