@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from inithold.plan.build import Plan
     from inithold.plan.model import Hold, Retry
     from inithold.settings import Settings
+    from inithold.steps.address import Addressed
     from inithold.steps.base import Change, Step, StepContext
 
 _HOMES = {
+    "Addressed": "inithold.steps.address",
     "Change": "inithold.steps.base",
     "Hold": "inithold.plan.model",
     "InitholdError": "inithold.errors",
@@ -33,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Addressed",
     "Change",
     "Hold",
     "InitholdError",

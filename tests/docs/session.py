@@ -39,7 +39,7 @@ class Session:
             "PATH": path,
             "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": str(folder / "src"),
+            "PYTHONPATH": f"{folder / 'site'}{os.pathsep}{folder / 'src'}",
             "INITHOLD_MARKER": str(folder / "init-complete"),
         }
 

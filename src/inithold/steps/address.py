@@ -136,7 +136,8 @@ def parse(url: str, technologies: Sequence[str] = ()) -> Address:
     if not separator or not _SCHEME.fullmatch(scheme):
         raise ValueError(f"is not a URL: expected {_expected(technologies)}")
     base, _, driver = scheme.lower().partition("+")
-    technology = TECHNOLOGIES.get(base)
+    # A kind of another package may have a scheme of its own.
+    technology = TECHNOLOGIES.get(base, base if base in technologies else None)
     if technology is None or (technologies and technology not in technologies):
         raise ValueError(f"has the scheme {scheme!r}: expected {_expected(technologies)}")
     if technology == "sqlite":
