@@ -139,10 +139,18 @@ def busy() -> float:
 
 
 def poll(look: Callable[[], Found | None], seconds: float, what: str, every: float = 0.05) -> Found:
-    """The first true answer of `look`; an error that names `what` where none came in time."""
-    deadline = time.monotonic() + seconds
+    """The first true answer of `look`; an error that names `what` where none came in time.
+
+    Args:
+        look: asked again and again.
+        seconds: the most that it may take on an idle machine.
+        what: it is about.
+        every: how many seconds are between two looks.
+    """
+    began = time.monotonic()
     while True:
         if found := look():
             return found
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        waited = time.monotonic() - began
+        assert waited < seconds * busy(), f"not in {waited:.0f} s: {what}"
         time.sleep(every)

@@ -26,10 +26,10 @@ TABLES = "select count(*) from information_schema.tables where table_schema = 'p
 
 
 def check_prompt(log: str, returned: float) -> None:
-    """`up` gives up at the first of its looks, every half a second, that meets the engine's pause before a restart.
+    """`up` gives up at the first of its looks, two a second, that meets the engine's pause before a restart.
 
-    The pauses are 0.1 s, 0.2 s, 0.4 s and so on: between the first failure and the fourth, or the sixth where a busy
-    machine makes the looks slower. How long an attempt takes is the machine's matter.
+    The pauses are 0.1 s, 0.2 s, 0.4 s and so on: one of the first four is met, of the first six on a busy machine,
+    whose looks are slower. How long an attempt takes is the machine's matter.
     """
     failures = [moment(at) for at in re.findall(r"^(\S+Z) .*error: failed", log, re.MULTILINE)]
     before = [at for at in failures if at < returned]

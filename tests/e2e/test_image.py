@@ -137,8 +137,14 @@ print(len(files), [str(f) for f in files if not pathlib.Path(importlib.util.cach
 
 @pytest.mark.parametrize("options", [[], ["--read-only", "--tmpfs", "/tmp"]], ids=["writable", "read-only"])
 def test_a_first_start_is_as_quick_as_a_second(options: list[str], engine: Engine, images: Images) -> None:
-    first, second = [], []
-    for _ in range(7):
+    first: list[float] = []
+    second: list[float] = []
+
+    def ratio() -> float:
+        """Without bytecode it is four. Of the quickest, too, since the machine may be busy with other tests."""
+        return min(min(first) / min(second), statistics.median(first) / statistics.median(second))
+
+    while len(first) < 7 or (ratio() > 1.2 and len(first) < 21):
         container = engine.docker(
             "create", "--no-healthcheck", *options, *OTLP, images.inithold, "run", "--once", "--", "true"
         )
@@ -148,9 +154,8 @@ def test_a_first_start_is_as_quick_as_a_second(options: list[str], engine: Engin
             times.append(moment(state["FinishedAt"]) - moment(state["StartedAt"]))
         engine.docker("rm", container)
     once, again = statistics.median(first), statistics.median(second)
-    print(f"first start {once:.2f} s, second {again:.2f} s: {once / again:.2f} times")
-    # Without bytecode it is four times. The quickest, since the machine may be busy with other tests.
-    assert min(min(first) / min(second), once / again) <= 1.3
+    print(f"first start {once:.2f} s, second {again:.2f} s: {once / again:.2f} times, at best {ratio():.2f}")
+    assert ratio() <= 1.2
 
 
 def test_a_plan_in_the_compose_file_itself(make_stack: Maker) -> None:

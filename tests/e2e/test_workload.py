@@ -35,7 +35,7 @@ def test_the_examples_own_tests_pass_behind_their_gate(e2e: Stack) -> None:
 
 def test_a_session_lives_through_all_services(e2e: Stack) -> None:
     """Announced, reminded, started, over; each post refused once, a dead letter, retried."""
-    session = make_session(lambda code: e2e.python("api", code), starts_in=8, lasts=3)
+    session = make_session(lambda code: e2e.python("api", code), starts_in=12, lasts=3)
 
     def states() -> str:
         return e2e.sql(f"select status from game_sessions where id = {session['id']}")
