@@ -108,3 +108,21 @@ def test_the_program_takes_the_containers_first_process_over(engine: Engine, ima
         assert state["ExitCode"] == 7, "neither killed nor ended by the gate"
     finally:
         engine.docker("rm", "-f", name)
+
+
+@pytest.mark.parametrize(("file", "code"), [("/etc/passwd", 0), ("/nowhere", 1)])
+def test_alone_it_is_an_init_container(file: str, code: int, engine: Engine, images: Images) -> None:
+    """As Kubernetes runs one that is restricted: any user, nothing to write to, no command after it."""
+    restricted = [
+        "--read-only",
+        "--user",
+        "12345:12345",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+    ]
+    wait = ["wait", f"file://{file}", "--timeout", "2s"]
+    done = engine.run("docker", "run", "--rm", *restricted, images.inithold, *wait, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("does not hold" in done.stderr) == (code == 1)
