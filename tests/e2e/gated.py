@@ -54,12 +54,20 @@ def gated(stack: Stack) -> Stack:
     def witness(name: str) -> list[str]:
         return ["sh", "-c", SCRIPT, f"/seen/{name}.jsonl"]
 
-    app = {"extends": {"file": "compose.yaml", "service": "bot"}, **mounted}
+    # The engine's DNS asks the machine's for the name of a container that is down: not for long.
+    quick = {"dns_opt": ["timeout:1", "attempts:1"]}
+    app = {"extends": {"file": "compose.yaml", "service": "bot"}, **mounted, **quick}
     idle = {"command": ["sleep", "infinity"], "healthcheck": {"disable": True}, "environment": settings}
     services: dict[str, Any] = {
         "postgres": {"command": ["postgres", "-c", "track_commit_timestamp=on"]},
-        # Nobody waits for it in a round, and the example's own costs more than all the rest.
-        "rabbitmq": {"healthcheck": {"test": ["CMD", "bash", "-c", ": </dev/tcp/127.0.0.1/5672"]}},
+        # Nobody waits for its health in a round, and the example's own check costs more than all the rest. Nor do
+        # schedulers that spin, waiting for work, help on a machine where all starts at once.
+        "rabbitmq": {
+            "healthcheck": {"test": ["CMD", "bash", "-c", ": </dev/tcp/127.0.0.1/5672"]},
+            "environment": {
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+            },
+        },
         **{
             name: {"entrypoint": [*gate["entrypoint"], *witness(name)], "environment": queues, **mounted}
             for name in DEPENDENTS

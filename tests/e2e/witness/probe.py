@@ -34,7 +34,7 @@ def until_held(look: Look, expected: dict[str, Any], missing: float) -> dict[str
         if holds(look, expected):
             return {"missing": missing, "held": time.time()}
         missing = began
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def main(expected: dict[str, Any]) -> None:
