@@ -17,6 +17,7 @@ from fake_server import fake_server, hang_up_at_once
 from golden import assert_golden
 from inithold.steps.mysql import Database
 from inithold.testing import check, drive
+from promptness import PROMPTLY
 from servers.inithold import Inithold
 from servers.mariadb import MariaDB
 from servers.ports import closed_port
@@ -273,8 +274,8 @@ def test_told_to_stop_while_it_waits_for_others() -> None:
             step = Database(url=server.url("games"))
             result, seconds = stopped_when(step, lambda: bool(server.execute(waiting)))
             assert result.steps[0].outcome == "cancelled"
-            assert seconds < 1.5
-            until(lambda: not server.execute(waiting), 3)
+            assert seconds < PROMPTLY
+            until(lambda: not server.execute(waiting))
         assert defaults(server, "games") is None
 
 

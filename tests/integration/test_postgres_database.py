@@ -15,6 +15,7 @@ from inithold.errors import Rejected
 from inithold.steps.base import Step
 from inithold.steps.postgres import Database, Extension
 from inithold.testing import check, drive
+from promptness import PROMPTLY
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
 from stopping import stopped_when
@@ -254,5 +255,5 @@ def test_cancel_ends_the_statement_on_the_server(postgresql: PostgreSQL, databas
         assert postgresql.execute(waiting) == []
         other.rollback()
     assert result.steps[0].outcome == "cancelled"
-    assert seconds < 3
+    assert seconds < PROMPTLY
     assert postgresql.execute("SELECT 1 FROM pg_extension WHERE extname = 'citext'", name) == []

@@ -16,6 +16,7 @@ from golden import assert_golden
 from inithold.steps.base import Step
 from inithold.steps.postgres import DefaultPrivileges, Grant, Role, Roles
 from inithold.testing import Driven, check, drive
+from promptness import PROMPTLY
 from servers.inithold import Inithold
 from servers.postgresql import PostgreSQL
 from stopping import stopped_when
@@ -385,5 +386,5 @@ def test_cancel_ends_the_statement_on_the_server(server: PostgreSQL, games: str,
         result, seconds = stopped_when(step, lambda: bool(server.execute(waiting)))
         assert server.execute(waiting) == []
     assert result.steps[0].outcome == "cancelled"
-    assert seconds < 3
+    assert seconds < PROMPTLY
     assert server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{new}'") == []

@@ -109,7 +109,7 @@ def test_the_deployment_is_ready_and_holds(make: Make, servers: Servers, shared:
     process = sandbox.process(init)
     os.kill(process, signal.SIGTERM)
     if not shared:
-        assert init.wait(5) == 0
+        assert init.wait() == 0
     else:  # what is left of the Pod goes on
         init.wait_until(lambda: not is_alive(process), "the end of the hold", seconds=5)
 
@@ -169,7 +169,7 @@ def test_an_eviction_does_not_end_the_job(make: Make) -> None:
     init = sandbox.start(container)
     init.wait_for_output("waiting")
     os.kill(sandbox.process(init), signal.SIGTERM)
-    assert init.wait(10) == 128 + signal.SIGTERM
+    assert init.wait() == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("dependent", ["api", "bot"])

@@ -52,7 +52,7 @@ def test_runs_again_and_tells_the_outcome(run_inithold: Inithold, plan: Path, tm
         assert run_inithold("rerun").returncode == 0
         assert runs(tmp_path) == number
     init.signal(signal.SIGTERM)
-    assert init.wait(5) == 0
+    assert init.wait() == 0
 
 
 def test_a_failure_is_told_and_ends_init(run_inithold: Inithold, plan: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_failure_is_told_and_ends_init(run_inithold: Inithold, plan: Path, tmp
     assert done.returncode == 1
     assert "step work (command.run" in done.stderr
     assert "Traceback" not in done.stderr
-    assert init.wait(10) == 1
+    assert init.wait() == 1
     assert not init.marker.exists()
 
 
@@ -97,7 +97,7 @@ def test_nothing_holds(run_inithold: Inithold, plan: Path) -> None:
     init = run_inithold.start("run")
     init.wait_for_hold()
     init.signal(signal.SIGKILL)
-    init.wait(5)
+    init.wait()
     done = run_inithold("rerun")
     assert done.returncode == 1
     assert "is gone" in done.stderr
@@ -130,7 +130,7 @@ def test_ctrl_c(run_inithold: Inithold, plan: Path, tmp_path: Path) -> None:
     asking.wait_until(lambda: not init.marker.exists(), "the run")
     time.sleep(0.2)
     asking.signal(signal.SIGINT)
-    assert asking.wait(10) == 130
+    assert asking.wait() == 130
     assert "Traceback" not in asking.output
 
 
@@ -160,7 +160,7 @@ class TestAsPidOne:
             assert self.pid_one(init) == first
             assert run_inithold("health", prefix=enter).returncode == 0
         os.kill(first, signal.SIGTERM)
-        assert init.wait(5) == 0
+        assert init.wait() == 0
 
     def test_asked_the_moment_the_marker_is_there(
         self, run_inithold: Inithold, plan: Path, tmp_path: Path
@@ -176,7 +176,7 @@ class TestAsPidOne:
         init = run_inithold.start("run", prefix=UNSHARE)
         init.wait_for_output("runs each time")
         os.kill(self.pid_one(init), signal.SIGHUP)
-        assert init.wait(10) == 128 + signal.SIGHUP
+        assert init.wait() == 128 + signal.SIGHUP
 
     def test_what_drifted_is_made_again_and_orphans_are_reaped(
         self, run_inithold: Inithold, plan: Path, tmp_path: Path
@@ -192,4 +192,4 @@ class TestAsPidOne:
         init.wait_for_hold()
         first = self.pid_one(init)
         children = Path(f"/proc/{first}/task/{first}/children")
-        init.wait_until(lambda: not children.read_text().split(), "everything to be reaped", 10)
+        init.wait_until(lambda: not children.read_text().split(), "everything to be reaped")
