@@ -1,4 +1,7 @@
-"""Measures everything and keeps the table in README.md. Names of measures as arguments measure those only."""
+"""Measures everything and keeps the table in README.md, and a part of it in the repository's.
+
+Names of measures as arguments measure those only.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import engine, holding, noticing, ready
+from benchmarks import engine, holding, noticing, readme, ready
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -42,6 +45,7 @@ def main(names: Sequence[str]) -> int:
     print(text)
     if not names:
         keep(README, text)
+        readme.write()
     return 0
 
 

@@ -59,9 +59,14 @@ def dial(host: str, port: int, timeout: float) -> str:
     except TimeoutError as error:
         raise NotYet(f"{place}: no answer", probe=(host, port)) from error
     except PermissionError as error:
-        raise StepFailed(f"{place}: connecting is not permitted ({error.strerror})") from error
+        raise StepFailed(
+            f"{place}: connecting is not permitted ({error.strerror})",
+            hint="look at the firewall of this container, or at its network policy",
+        ) from error
     except (UnicodeError, ValueError) as error:
-        raise StepFailed(f"{place}: not a host name") from error
+        raise StepFailed(
+            f"{place}: not a host name", hint="check the host: labels of 1 to 63 characters between dots"
+        ) from error
     except OSError as error:
         raise NotYet(f"{place}: {seen(error)}", probe=(host, port)) from error
 

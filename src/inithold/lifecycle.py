@@ -108,7 +108,9 @@ class _Life:
             duration = time.monotonic() - began
             # All that can fail is done first: what the record says stays true.
             result, beside = self._written(result, duration)
-            self._stream.emit(RunFinished(outcome=result.outcome, duration=duration, reason=result.reason))
+            self._stream.emit(
+                RunFinished(outcome=result.outcome, duration=duration, reason=result.reason, hint=result.hint)
+            )
             if beside is not None:
                 if self._orders is not None:
                     # Whoever sees the marker may ask for another run.
@@ -207,7 +209,7 @@ class _Life:
         self._stream.emit(LogLine(text=f"lock: {error.message}", level="error"))
         if error.hint:
             self._stream.emit(LogLine(text=f"next: {error.hint}", level="error"))
-        return RunResult("failed", (), f"lock: {error.message}")
+        return RunResult("failed", (), f"lock: {error.message}", hint=error.hint)
 
     # -- ready, and after
 
@@ -222,7 +224,7 @@ class _Life:
         except OSError as error:
             reason = f"the marker {self._marker} cannot be written: {error.strerror}"
             self._stream.emit(LogLine(text=reason, level="error"))
-            return RunResult("failed", result.steps, reason), None
+            return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
 
     @staticmethod
     def _tell_the_end(record: Record) -> None:

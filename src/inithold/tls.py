@@ -30,9 +30,12 @@ def client_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
-        raise StepFailed(f"ca_file {ca_file}: holds no certificate in PEM form") from error
+        raise StepFailed(
+            f"ca_file {ca_file}: holds no certificate in PEM form",
+            hint="name a file that begins -----BEGIN CERTIFICATE-----",
+        ) from error
     except OSError as error:
-        raise StepFailed(f"ca_file {ca_file}: {error.strerror}") from error
+        raise StepFailed(f"ca_file {ca_file}: {error.strerror}", hint="is it mounted, and readable?") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -60,4 +63,8 @@ def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError
             f"{place}: what answers does not speak TLS", hint="check the port, and that TLS is meant"
         )
     words = f"{place}: TLS failed: {reason.replace('_', ' ').lower() or error}"
-    return NotYet(words) if reason == _INTERNAL_ERROR else StepFailed(words)
+    if reason == _INTERNAL_ERROR:
+        return NotYet(words)
+    return StepFailed(
+        words, hint="compare the TLS versions and ciphers of both sides; the server's log may say more"
+    )

@@ -294,7 +294,7 @@ def test_time_that_is_up_says_what_it_was_doing() -> None:
         began = time.monotonic()
         result = drive(Ready(url=f"http://127.0.0.1:{port}/x"), timeout=0.3)
         assert time.monotonic() - began < PROMPTLY
-        assert_golden("http/time-is-up", result.reason, varying={str(port): "PORT"})
+        assert_golden("http/time-is-up", result.reason, result.finished.hint, varying={str(port): "PORT"})
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

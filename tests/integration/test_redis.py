@@ -191,7 +191,7 @@ def test_time_that_is_up_says_what_it_was_doing() -> None:
         began = time.monotonic()
         result = drive(Ready(url=f"redis://127.0.0.1:{port}"), timeout=0.3)
         assert time.monotonic() - began < PROMPTLY
-        assert_golden("redis/time-is-up", result.reason, varying={str(port): "PORT"})
+        assert_golden("redis/time-is-up", result.reason, result.finished.hint, varying={str(port): "PORT"})
 
 
 def test_cancelling_interrupts_a_server_that_never_answers() -> None:

@@ -132,7 +132,7 @@ def test_the_runs_own_timeout(run_inithold: Inithold) -> None:
     done = run_inithold("run")
     assert done.returncode == 1
     assert "the time (300ms) is up: /nowhere does not exist" in done.stderr
-    assert "give the whole a longer timeout" in done.stderr
+    assert "give the whole run a longer timeout" in done.stderr
 
 
 def test_a_command_that_ignores_sigterm_is_killed_when_its_time_is_up(run_inithold: Inithold) -> None:

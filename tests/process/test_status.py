@@ -74,7 +74,7 @@ def test_watch_follows_a_run_to_its_end(run_inithold: Inithold, tmp_path: Path) 
     (tmp_path / "there").touch()
     assert run.wait() == 0
     assert watch.wait() == 0
-    assert "shown: ready in " in watch.stdout.splitlines()[-3]
+    assert "shown: ready in " in watch.stdout.partition("STEP")[2].splitlines()[-5]
     assert watch.stdout.count("waiting for a run to begin") == 1
 
 
@@ -155,3 +155,22 @@ def test_where_nothing_has_run_it_says_so(run_inithold: Inithold, arguments: lis
     done = run_inithold("status", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing has run here yet" in done.stderr
+
+
+def test_all_tells_what_failed_and_which_run_was_broken_off(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, "  - {id: bad, uses: command.run, with: {run: 'exit 3'}}\n")
+    assert run_inithold("run", "--once").returncode == 1
+    plan(run_inithold, WAITS)
+    killed = run_inithold.start("run", "--once")
+    killed.wait_for_output("does not exist")
+    killed.wait_until(lambda: "waits waits" in run_inithold("status").stdout, "its record")
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    plan(run_inithold, "  - {id: good, uses: file.ready, with: {path: /}}\n")
+    assert run_inithold("run", "--once").returncode == 0
+    newest, broken, failed, why = run_inithold("status", "--all").stdout.splitlines()
+    assert "shown: ready in " in newest
+    assert re.search(r"shown: broken off \(killed, or the machine went down\) after \d", broken)
+    assert broken.endswith(": 1 waiting")
+    assert "shown: failed after " in failed
+    assert why == "    bad: failed: exited 3, and said nothing"

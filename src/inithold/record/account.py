@@ -98,6 +98,7 @@ class Account:
 
     def _phase_changed(self, event: PhaseChanged) -> None:
         step = self._steps[event.step]
+        _count_phase(step, event.at)
         step.state = event.phase
         step.attempts = event.attempt
         step.phases.append(PhaseStart(event.phase, event.attempt, event.at))
@@ -151,7 +152,15 @@ class Account:
             self.record.ended = event.at
             self.record.outcome = event.outcome
             self.record.reason = event.reason or self.record.reason
+            self.record.hint = event.hint
 
     def _marker_published(self, event: MarkerPublished) -> None:
         if self.record:
             self.record.marker = event.path
+
+
+def _count_phase(step: StepRecord, until: float) -> None:
+    """Add what is over to the times of a step that runs; its end brings the exact ones."""
+    if step.phases:
+        last = step.phases[-1]
+        setattr(step, last.phase, getattr(step, last.phase) + max(0.0, until - last.at))

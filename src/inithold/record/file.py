@@ -29,7 +29,7 @@ def earlier(path: str, number: int) -> str:
 
 
 def rotate(path: str, keep: int) -> None:
-    """Move the current record and the earlier ones up by one number; the oldest goes.
+    """Move the current record and the earlier ones up by one number; those that are too old go.
 
     Args:
         path: of the current record.
@@ -42,6 +42,11 @@ def rotate(path: str, keep: int) -> None:
         source = path if number == 1 else earlier(path, number - 1)
         if os.path.lexists(source):
             os.replace(source, earlier(path, number))  # noqa: PTH105 - imported by the fast commands
+    # More were kept before.
+    number = keep + 1
+    while os.path.lexists(earlier(path, number)):
+        os.unlink(earlier(path, number))  # noqa: PTH108 - as above
+        number += 1
 
 
 def existing(path: str) -> list[str]:

@@ -128,6 +128,7 @@ class Record(msgspec.Struct):
         outcome: None while it runs.
         reason: why it is not ready, or why it ran again.
         verification: what a hold that verifies found where that is news; None while everything is as it was.
+        hint: what to do next, where no step tells it.
         lock_waited: seconds it waited for the lock; None without a lock.
         lock_waiting_for: who holds the lock, while waiting.
         marker: path of the marker once it is published.
@@ -148,6 +149,7 @@ class Record(msgspec.Struct):
     ended: float | None = None
     outcome: RunOutcome | None = None
     reason: str = ""
+    hint: str | None = None
     lock_waited: float | None = None
     lock_waiting_for: str = ""
     marker: str | None = None

@@ -17,6 +17,7 @@ from inithold.streams import coloured, columns, lost
 WATCH_INTERVAL = 0.25
 USAGE_EXIT = 2
 FLAGS = ("--json", "--all", "--watch")
+LEGEND = "(* critical path: it decided how long the run took; AFTER: when its needs were met)"
 VERSION = 1
 """The newest version of the record's format that is read here."""
 
@@ -92,19 +93,24 @@ def _one(options: _Options) -> int:
 
 
 def _all(options: _Options) -> int:
-    records = [record for path in existing(options.path) if (record := _readable(path)) is not None]
+    found = [(path, record) for path in existing(options.path) if (record := _readable(path)) is not None]
+    records = [record for _, record in found]
     if not records:
         return _none(options.path)
     records.sort(key=lambda record: float(record["started"]), reverse=True)
     if "--json" in options.flags:
         print(json.dumps(records, indent=2))
         return 0
-    for record in records:
+    for path, record in found:
         began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
-        print(f"{began}  {headline(record, now=time.time())}")
+        over = path != options.path
+        now = os.stat(path).st_mtime if over else time.time()  # noqa: PTH116 - pathlib is slow to import
+        print(f"{began}  {headline(record, now=now, over=over)}")
         for step in record["steps"]:
             for change in step["changes"] if step["state"] == "changed" else ():
                 print(f"    {step['id']}: {change['op']} {change['what']}")
+            if step["state"] == "failed":
+                print(f"    {step['id']}: failed: {step['reason'].partition(chr(10))[0]}")
     return 0
 
 
@@ -182,10 +188,12 @@ def _verification(record: dict[str, Any]) -> list[str]:
 def _text(record: dict[str, Any]) -> str:
     now = time.time()
     shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
-    parts = [headline(record, now=now), *_verification(record), shown]
+    found = "\n".join([headline(record, now=now), *_verification(record)])
+    parts = [f"{found}\n", shown, *([LEGEND] if record["steps"] else [])]
     waiting = [step for step in record["steps"] if step["waiting_for"]]
+    parts += [""] if waiting else []
     parts += [f"{step['id']} waits: {step['waiting_for']}" for step in waiting[:MOST_FAILURES]]
     parts += [f"and {len(waiting) - MOST_FAILURES} more wait"] if len(waiting) > MOST_FAILURES else []
     if failed := failure(record):
-        parts.append(failed)
+        parts.append(f"\n{failed}")
     return "\n".join(parts)

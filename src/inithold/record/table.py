@@ -7,7 +7,7 @@ a run in a container must not wait for more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from inithold.duration import spoken
@@ -120,19 +120,26 @@ def _total(widths: Sequence[int]) -> int:
     return sum(present) + len(_GAP) * (len(present) - 1)
 
 
-def headline(record: Mapping[str, Any], *, now: float) -> str:
-    """One line on the whole run: `game-scheduler: ready in 1.24 s, 2 changed, 3 unchanged`."""
+def headline(record: Mapping[str, Any], *, now: float, over: bool = False) -> str:
+    """One line on the whole run: `game-scheduler: ready in 1.24 s, 2 changed, 3 unchanged`.
+
+    Args:
+        record: as JSON gives it.
+        now: Unix time; of a run that was broken off, until when it is known to have run.
+        over: whether it is known not to run any more.
+    """
     steps = record["steps"]
     name = titled(record)
     counts = _counts(steps)
     took = spoken((record["ended"] or now) - record["started"])
+    if record["outcome"] is None and over:
+        return f"{name}: broken off (killed, or the machine went down) after {took}: {counts}"
     if record["outcome"] is None:
         waiting = record.get("lock_waiting_for")
         return f"{name}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
-    # A failed step tells its reason itself, below; a failed lock has no step to tell it.
-    own = record["outcome"] == "cancelled" or not any(step["state"] == "failed" for step in steps)
+    # Of a failure the reason is told below.
     again = "again: " if record["outcome"] == "ready" else ""
-    reason = f" ({again}{record['reason']})" if own and record["reason"] else ""
+    reason = f" ({again}{record['reason']})" if record["reason"] and record["outcome"] != "failed" else ""
     tolerated = [step["id"] for step in steps if step["tolerated"]]
     without = f", without {', '.join(tolerated)}" if tolerated and record["outcome"] == "ready" else ""
     preposition = "in" if record["outcome"] == "ready" else "after"
@@ -150,7 +157,8 @@ def titled(record: Mapping[str, Any]) -> str:
 def failure(record: Mapping[str, Any]) -> str:
     """The last words of a run that failed: which step, what was seen, how long it was tried, what to do next."""
     failed = [step for step in record["steps"] if step["state"] == "failed"]
-    blocks = [_failed(step) for step in failed[:MOST_FAILURES]]
+    failed.sort(key=lambda step: bool(step["tolerated"]))  # what ended the run comes first
+    blocks = [*_failed_by_itself(record), *(_failed(step) for step in failed[:MOST_FAILURES])]
     if len(failed) > MOST_FAILURES:
         blocks.append(f"and {len(failed) - MOST_FAILURES} more steps failed: inithold status --json")
     skipped = [step["id"] for step in record["steps"] if step["state"] == "skipped" and not _passed_over(step)]
@@ -223,16 +231,28 @@ def _cut(cell: str, width: int) -> str:
 def _failed(step: Mapping[str, Any]) -> str:
     what = f" on {step['target']}" if step["target"] else ""
     seconds = step["waiting"] + step["checking"] + step["applying"]
+    # One attempt may be followed by minutes of knocking.
+    waited = f" ({spoken(step['waiting'])} of it waiting)" if step["waiting"] >= 0.01 else ""
     attempts = "1 attempt" if step["attempts"] == 1 else f"{step['attempts']} attempts"
     tolerated = ", and the plan goes on without it" if step["tolerated"] else ""
     lines = [
         f"step {step['id']} ({step['kind']}{what}) failed{tolerated}",
         f"  seen:  {_indented(step['reason'])}",
-        f"  tried: for {spoken(seconds)}, {attempts}",
+        f"  tried: for {spoken(seconds)}{waited}, {attempts}",
     ]
     if step["hint"]:
         lines.append(f"  next:  {_indented(step['hint'])}")
     return "\n".join(lines)
+
+
+def _failed_by_itself(record: Mapping[str, Any]) -> Iterator[str]:
+    """A run whose lock or marker failed: no step tells why."""
+    by_step = any(step["state"] == "failed" and not step["tolerated"] for step in record["steps"])
+    if record["outcome"] != "failed" or by_step:
+        return
+    took = spoken(record["ended"] - record["started"])
+    next_ = f"\n  next:  {_indented(record['hint'])}" if record.get("hint") else ""
+    yield f"the run failed\n  seen:  {_indented(record['reason'])}\n  tried: for {took}{next_}"
 
 
 def _indented(text: str) -> str:

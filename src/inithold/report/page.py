@@ -38,6 +38,7 @@ class RunView(msgspec.Struct, frozen=True):
         name: of the environment; of a repair, with the part that was run.
         outcome: `ready`, `failed`, `cancelled` or `running`.
         reason: why it is not ready, or why it ran again, where no failed step tells it.
+        hint: what to do next, beside that reason.
         began: when, for people.
         took: how long.
         until: of a run that goes on, until when the record tells of it.
@@ -61,6 +62,7 @@ class RunView(msgspec.Struct, frozen=True):
     name: str
     outcome: str
     reason: str
+    hint: str
     began: str
     took: str
     until: str
@@ -116,11 +118,12 @@ def run_view(
     failed = sorted(
         (step for step in in_order if step.state == "failed"), key=lambda step: step.said != step.state
     )
-    own_reason = record.outcome != "failed" or not failed
+    own_reason = record.outcome != "failed" or all(step.said != step.state for step in failed)
     return RunView(
         name=titled(run.plain),
         outcome=record.outcome or "running",
         reason=record.reason if own_reason else "",
+        hint=(record.hint or "") if own_reason else "",
         began=clock(record.started),
         took=spoken(run.took),
         until=clock(run.as_of) if record.ended is None else "",

@@ -23,6 +23,10 @@ from inithold.steps.base import Change, Interrupted
 
 _LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
 _STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else see what it waits for"
+_MORE_ATTEMPTS = (
+    "where it only needs more time, set a timeout and leave attempts out of retry; else see why it does not come"
+)
+_SEE_MORE = "mend what it says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
 """What is done in each attempt; returns the changes made, raises as `Step.check` and `Step.apply` do."""
 
@@ -137,13 +141,14 @@ class Attempts:
         return self._end(
             "failed",
             reason=f"{stop.reason}{f': {seen}' if seen else ''}",
-            hint=hint or text.format("the whole" if stop.of_run else "the step"),
+            hint=hint or text.format("the whole run" if stop.of_run else "the step"),
             exception="TimeoutError",
         )
 
     def _failed(self, error: NotYet | StepFailed) -> StepFinished:
         exception = type(error.__cause__ or error).__name__
-        return self._end("failed", reason=error.message, hint=error.hint, exception=exception)
+        hint = error.hint or (_MORE_ATTEMPTS if isinstance(error, NotYet) else _SEE_MORE)
+        return self._end("failed", reason=error.message, hint=hint, exception=exception)
 
     def _unexpected(self, error: BaseException) -> StepFinished:
         import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed

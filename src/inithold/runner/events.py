@@ -212,14 +212,20 @@ PASSED_OVER = "its when is false"
 
 
 class RunFinished(Event, frozen=True):
-    """The steps are over; the marker, if any, follows."""
+    """The steps are over; the marker, if any, follows.
+
+    Args:
+        reason: why it is not ready.
+        hint: what to do next, where no step tells it.
+    """
 
     outcome: RunOutcome
     duration: float
     reason: str = ""
+    hint: str | None = None
 
     def scrubbed(self) -> RunFinished:
-        return msgspec.structs.replace(self, reason=scrub(self.reason))
+        return msgspec.structs.replace(self, reason=scrub(self.reason), hint=self.hint and scrub(self.hint))
 
 
 class MarkerPublished(Event, frozen=True):

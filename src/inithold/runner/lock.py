@@ -17,7 +17,7 @@ from threading import Lock as Mutex
 from typing import TYPE_CHECKING
 
 from inithold.duration import short
-from inithold.errors import NotYet, StepError, StepFailed
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.runner.advisory import Held, key_of, refuse_pooling, state, try_lock
 from inithold.runner.context import Stop
 from inithold.runner.retry import Waiting, pause
@@ -168,7 +168,10 @@ class _Holding:
             self.connection.hear()
             holder = state(self.connection, self.key, seconds=UNANSWERED)
         if holder is None or not holder.ours:
-            raise StepFailed(f"{self.connection.where}: the server no longer has the lock")
+            raise StepFailed(
+                f"{self.connection.where}: the server no longer has the lock",
+                hint="look for who ends connections there: a proxy, a failover, pg_terminate_backend",
+            )
 
 
 class _Attempt:
@@ -213,7 +216,7 @@ class _Attempt:
             return self._abandoned
 
     def _say_waiting(self, seen: NotYet, elapsed: float) -> None:
-        self._say(seen.message, elapsed)
+        self._say(f"{seen.message} ({seen.hint})" if seen.hint and elapsed >= 5 else seen.message, elapsed)
 
     def _take(self) -> _Holding:
         while True:
@@ -243,7 +246,10 @@ class _Attempt:
             if not patience.failed:
                 raise
             seen = self._waiting.last
-            raise StepFailed(f"{seen.message if seen else 'no answer'} ({patience.reason})") from None
+            raise StepFailed(
+                f"{seen.message if seen else 'no answer'} ({patience.reason})",
+                hint=(seen and seen.hint) or "see why the server of lock does not come, or mend its address",
+            ) from None
         finally:
             timer.cancel()
 
@@ -255,6 +261,9 @@ class _Attempt:
                 return self._once(patience)
             except NotYet as seen:
                 pause(seen, None, attempt, patience, self._waiting)
+            except Rejected as error:
+                error.hint = "check user, password and database of lock: it is taken before any step runs"
+                raise
 
     def _once(self, patience: Stop) -> _Holding:
         from inithold.steps.database.postgresql import connect, explained  # noqa: PLC0415 - heavy

@@ -52,12 +52,14 @@ class RunResult(NamedTuple):
         steps: how each step ended, in plan order.
         reason: why it is not ready.
         stuck: whether a step's code is still running although it was told to stop.
+        hint: what to do next, where no step tells it.
     """
 
     outcome: RunOutcome
     steps: tuple[StepFinished, ...]
     reason: str = ""
     stuck: bool = False
+    hint: str | None = None
 
 
 class _Running(NamedTuple):

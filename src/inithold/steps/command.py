@@ -24,6 +24,7 @@ Level = Literal["debug", "info"]
 _NOT_RUN = (126, 127)
 """What a shell exits with where a command cannot be run or is not found (POSIX, XCU 2.8.2)."""
 _SHOWN = 100
+_BY_HAND = "run it by hand, in the same image with the same variables, to see more"
 _OUT_OF_MEMORY = (
     "SIGKILL from elsewhere is often the kernel's, out of memory: look at the container's memory limit"
 )
@@ -105,7 +106,7 @@ class Run(Step, frozen=True, kw_only=True):
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
         ended = self._started(self.run, context)
         if ended.code != 0:
-            raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code))
+            raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code) or _BY_HAND)
 
     def _guard_holds(self, context: StepContext, guard: Command) -> bool:
         ended = _run(guard, context, self.cwd, self._environment(context), level="debug")
@@ -204,7 +205,10 @@ def _hint(code: int) -> str | None:
 def _not_started(command: Command, cwd: str | None, environment: Mapping[str, str], error: OSError) -> StepFailed:
     program = _arguments(command)[0]
     if cwd is not None and not Path(cwd).is_dir():
-        return StepFailed(f"cannot run {_shown(command)}: its cwd {cwd} is not a folder")
+        return StepFailed(
+            f"cannot run {_shown(command)}: its cwd {cwd} is not a folder",
+            hint="relative paths start at the folder inithold runs in; is it part of the image, or mounted?",
+        )
     found = (
         str(Path(cwd or "", program)) if "/" in program else shutil.which(program, path=environment.get("PATH"))
     )
@@ -221,7 +225,7 @@ def _not_started(command: Command, cwd: str | None, environment: Mapping[str, st
         is_folder = found is not None and Path(found).is_dir()
         return StepFailed(
             f"cannot run {name}: {'it is a folder' if is_folder else 'permission denied'}",
-            hint=None
+            hint="name the program in it"
             if is_folder
             else "make it executable (chmod +x), or run it with its interpreter: [sh, script.sh]",
         )
@@ -230,7 +234,7 @@ def _not_started(command: Command, cwd: str | None, environment: Mapping[str, st
             f"cannot run {name}: not a program of this machine",
             hint="a script needs a first line such as #!/bin/sh; a program must be made for this processor",
         )
-    return StepFailed(f"cannot run {name}: {error.strerror}")
+    return StepFailed(f"cannot run {name}: {error.strerror}", hint=_BY_HAND)
 
 
 def _where_hint(program: str, environment: Mapping[str, str]) -> str:

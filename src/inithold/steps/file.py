@@ -60,7 +60,9 @@ class Ready(Step, frozen=True, kw_only=True):
             ) from error
         except OSError as error:
             if error.errno in _NEVER:
-                raise StepFailed(f"{self.path}: {_NEVER[error.errno]}") from error
+                raise StepFailed(
+                    f"{self.path}: {_NEVER[error.errno]}", hint="look at the path with ls -l in the container"
+                ) from error
             if error.errno in _ABSENT:
                 raise NotYet(_absent(path)) from error
             # A network file system that is away.

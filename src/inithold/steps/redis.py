@@ -206,7 +206,10 @@ def _lost(address: Address, cause: OSError) -> StepError:
     if isinstance(cause, ssl.SSLError):
         return handshake_error(address.place, cause, trust="?ssl_ca_certs=/path/ca.pem in the URL")
     if isinstance(cause, FileNotFoundError | PermissionError) and address.technology == "rediss":
-        return StepFailed(f"{address.place}: a file that the URL's query names: {cause.strerror}")
+        return StepFailed(
+            f"{address.place}: a file that the URL's query names: {cause.strerror}",
+            hint="ssl_ca_certs, ssl_certfile and ssl_keyfile must be mounted and readable",
+        )
     return _silent(address) if isinstance(cause, TimeoutError) else NotYet(f"{address.place}: {seen(cause)}")
 
 
@@ -227,7 +230,9 @@ def _refused(address: Address, error: Exception, words: str) -> StepError:
         )
     if isinstance(error, exceptions.ConnectionError) or words.startswith(_PASSING):
         return NotYet(f"{address.place}: {words}")
-    return StepFailed(f"{address.place}: the server refuses PING: {words}")
+    return StepFailed(
+        f"{address.place}: the server refuses PING: {words}", hint="change what it objects to in its configuration"
+    )
 
 
 def _words(error: Exception) -> str:

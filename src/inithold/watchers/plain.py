@@ -78,7 +78,8 @@ class PlainLog:
         self._say(event.at, None, f"{name}: {count} step{'s' if count != 1 else ''}{again}")
 
     def _lock_waiting(self, event: LockWaiting) -> None:
-        self._say(event.at, None, f"waiting for the lock for {spoken(event.elapsed)}: {event.reason}")
+        since = f" for {spoken(event.elapsed)}" if event.elapsed >= 1 else ""
+        self._say(event.at, None, f"waiting for the lock{since}: {event.reason}")
 
     def _lock_acquired(self, event: LockAcquired) -> None:
         self._say(event.at, None, f"got the lock after {spoken(event.waited)}")

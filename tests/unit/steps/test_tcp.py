@@ -52,7 +52,7 @@ def test_time_that_is_up_says_what_was_seen() -> None:
     with closed_port() as port:
         result = drive(Ready(address=f"127.0.0.1:{port}"), timeout=0.3)
         assert result.outcome == "failed"
-        assert_golden("tcp/time-is-up", result.reason, varying={str(port): "PORT"})
+        assert_golden("tcp/time-is-up", result.reason, result.finished.hint, varying={str(port): "PORT"})
 
 
 @pytest.mark.parametrize(

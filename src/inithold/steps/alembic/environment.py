@@ -137,9 +137,9 @@ class Run:
             return self._connecting_failed(told, watch)
         if told is not None:
             place = "" if self._project.address is None else f"{self._project.address.shown}: "
-            return (
-                NotYet(f"{place}{told.words}") if told.verdict == "not yet" else StepFailed(f"{place}{told.words}")
-            )
+            if told.verdict == "not yet":
+                return NotYet(f"{place}{told.words}")
+            return StepFailed(f"{place}{told.words}", hint=failures.AS_ALEMBIC)
         return self._env_failed(error)
 
     def _revision_failed(
@@ -148,17 +148,18 @@ class Run:
         script = self._project.script
         title = f"revision {named(step.revision)}"
         if told is None:
-            return StepFailed(f"{title} failed: {failures.at(error, script.dir, script._version_locations)}")
+            seen = failures.at(error, script.dir, script._version_locations)
+            return StepFailed(f"{title} failed: {seen}", hint=self._left_behind())
         if told.verdict == "not yet":
             return NotYet(f"{title} was not finished: {told.words}")
         place = failures.place_of(error, script.dir, script._version_locations)
         where = f" at {place}" if place else ""
         return StepFailed(f"{title} failed{where}: {told.words}", hint=self._left_behind())
 
-    def _left_behind(self) -> str | None:
+    def _left_behind(self) -> str:
         migration = self._migration
         if migration is None or migration.impl.transactional_ddl:
-            return None
+            return "mend the revision, or the data it meets; what it did in its transaction was rolled back"
         return (
             "this database cannot roll back DDL: what the revision did before it failed stays; "
             "look at its tables before trying again"
@@ -178,7 +179,7 @@ class Run:
         return failures.connecting_failed(told, f"env.py's own connection to {place}", watch.place)
 
     def _env_failed(self, error: BaseException) -> StepError:
-        hint = None
+        hint = failures.AS_ALEMBIC
         if isinstance(error, ModuleNotFoundError):
             hint = "is it installed here? prepend_sys_path in the ini file, or PYTHONPATH, adds folders to look in"
         elif isinstance(error, InterpolationError):

@@ -61,6 +61,8 @@ _SAYS_REJECTED = re.compile(
 _UNRESOLVED = re.compile("resolve|translate host name")
 _FATAL = re.compile(r"FATAL:\s+(?P<words>[^\n]+)")
 _ASYNCPG = re.compile(r"\A<class '[\w.]+'>:\s*")
+AS_ALEMBIC = "alembic current must work in the same place with the same variables"
+"""What to try next where the application's own env.py stands in between."""
 _ROW_DATA = ("22", "23")
 """Classes of SQLSTATE whose details quote rows."""
 
@@ -108,16 +110,16 @@ def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | N
     if error.verdict == "not yet":
         return NotYet(message, probe=probe, hint=MISSPELT if _UNRESOLVED.search(error.words) else None)
     if error.verdict == "rejected":
-        return Rejected(message)
-    return StepFailed(message)
+        return Rejected(message, hint="check user, password and database of the URL, and that init may log in")
+    return StepFailed(message, hint=AS_ALEMBIC)
 
 
-def revision_error(error: BaseException, about: str) -> StepFailed:
-    """What Alembic says of the revision files or the target, in its words."""
+def revision_error(error: BaseException, about: str, hint: str) -> StepFailed:
+    """What Alembic says of the revision files or the target, in its words, and what to do next."""
     cause = error.__cause__
     # CommandError replaces what is wrong with a more general text.
     told = str(cause) if type(cause).__module__ == "alembic.script.revision" else str(error)
-    return StepFailed(f"{about}: {told[:1].lower()}{told[1:]}")
+    return StepFailed(f"{about}: {told[:1].lower()}{told[1:]}", hint=hint)
 
 
 def at(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> str:

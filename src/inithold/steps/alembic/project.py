@@ -15,6 +15,7 @@ from inithold.redact import SECRETS
 from inithold.steps.address import Address
 from inithold.steps.alembic import revisions
 from inithold.steps.alembic.driver import choose, sqlalchemy_url
+from inithold.steps.alembic.failures import AS_ALEMBIC
 from inithold.steps.alembic.modules import make_room
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def read(source: Source, address: Address | None) -> Project:
             hint=f"it starts at the working directory, {Path.cwd()}; write %(here)s/... to start at {source.file}",
         ) from error
     except ValueError as error:
-        raise StepFailed(f"{source.file}: {error}") from error
+        raise StepFailed(f"{source.file}: {error}", hint=AS_ALEMBIC) from error
     make_room(sys.path[: len(sys.path) - paths_before])
     env = Path(script.dir, "env.py")
     if not env.is_file():
@@ -185,7 +186,10 @@ def _unreadable(file: str, error: Exception) -> StepFailed:
     first = str(error).strip().partition("\n")[0]
     if isinstance(error, configparser.InterpolationError):
         return StepFailed(f"{file}: {first}", hint=PERCENT)
-    return StepFailed(f"{file} cannot be read: {first}")
+    return StepFailed(
+        f"{file} cannot be read: {first}",
+        hint="config must name the ini file that alembic init made: UTF-8 text with a section [alembic]",
+    )
 
 
 def _drivers(url: str, address: Address) -> Sequence[str]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from inithold.errors import StepFailed
+
+
+@contextmanager
+def advised(hint: str) -> Iterator[None]:
+    """Say what to do next where a server refuses a statement without a hint of its own."""
+    try:
+        yield
+    except StepFailed as error:
+        error.hint = error.hint or hint
+        raise
 
 
 def not_established(seen: str, *, kept: str = "") -> StepFailed:

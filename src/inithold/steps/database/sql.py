@@ -8,8 +8,12 @@ from pathlib import Path
 from inithold.errors import StepFailed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
+from inithold.steps.database.guard import advised
 from inithold.steps.database.kinds import Database
 from inithold.steps.database.script import Script
+
+_MEND_GUARD = "unless must be a query of this database that only reads"
+_MEND_SCRIPT = "mend that statement, or what it meets; the transaction it was in is rolled back"
 
 
 class Sql(Database, frozen=True, kw_only=True):
@@ -85,7 +89,7 @@ class Sql(Database, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.unless is None:
             return [Change("?", self._label())]
-        with driver.session(self.address(), context) as session:
+        with driver.session(self.address(), context) as session, advised(_MEND_GUARD):
             answer = session.ask(self.unless)
         if answer.holds:
             return ()
@@ -93,7 +97,7 @@ class Sql(Database, frozen=True, kw_only=True):
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
         script = self._script(self._text())
-        with driver.session(self.address(), context, create=True) as session:
+        with driver.session(self.address(), context, create=True) as session, advised(_MEND_SCRIPT):
             session.run(script, self.unless)
 
     def _script(self, text: str) -> Script:
@@ -105,9 +109,14 @@ class Sql(Database, frozen=True, kw_only=True):
         try:
             return Path(self.file).read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise StepFailed(f"{self.file}: {error.strerror}") from error
+            raise StepFailed(
+                f"{self.file}: {error.strerror}",
+                hint="relative paths start at the working directory; is it part of the image, or mounted?",
+            ) from error
         except UnicodeDecodeError as error:
-            raise StepFailed(f"{self.file}: not UTF-8 text (byte {error.start})") from error
+            raise StepFailed(
+                f"{self.file}: not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+            ) from error
 
     def _label(self) -> str:
         if self.file is not None:

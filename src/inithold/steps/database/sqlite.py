@@ -21,9 +21,12 @@ BUSY = 0.2
 """Seconds SQLite itself waits for a lock; beyond that the runner does, which can be told to stop."""
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BROKEN = {
-    sqlite3.SQLITE_NOTADB: "not a SQLite database",
-    sqlite3.SQLITE_CORRUPT: "damaged",
-    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_NOTADB: (
+        "not a SQLite database",
+        "check the path in url; a file that is encrypted looks like this, too",
+    ),
+    sqlite3.SQLITE_CORRUPT: ("damaged", "bring a backup back, or save what sqlite3 FILE .recover finds"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room on the volume that the file is on"),
 }
 
 
@@ -52,7 +55,10 @@ def _path(address: Address) -> str:
 def _exists(path: Path) -> bool:
     """Whether the file is there; where it is not, whether SQLite could make it."""
     if path.is_dir():
-        raise StepFailed(f"{path}: a folder, not a database file")
+        raise StepFailed(
+            f"{path}: a folder, not a database file",
+            hint="a mount whose source does not exist makes a folder; or name the file in it",
+        )
     if path.exists():
         if not os.access(path, os.R_OK):
             raise StepFailed(f"{path}: may not be read by this user", hint="check owner and mode of the file")
@@ -82,8 +88,8 @@ def _error(where: str, error: sqlite3.Error, context: StepContext) -> StepError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _LOCKED:
         return NotYet(f"{where}: {error}")
-    seen = _BROKEN.get(code, str(error))
-    return StepFailed(f"{where}: {seen}")
+    seen, hint = _BROKEN.get(code, (str(error), None))  # of a script the step advises
+    return StepFailed(f"{where}: {seen}", hint=hint)
 
 
 class _Session:

@@ -64,7 +64,10 @@ def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
         if error.code in (None, 0):
             return ()
         context.check_cancelled()
-        raise StepFailed(f"it called sys.exit({error.code!r}){place_of(error)}") from error
+        raise StepFailed(
+            f"it called sys.exit({error.code!r}){place_of(error)}",
+            hint="its own output says why; code that raises instead of ending the process says more",
+        ) from error
     except ImportFailed as failed:
         context.check_cancelled()
         _log_traceback(context, failed.error)

@@ -88,7 +88,7 @@ def _refused(placed: Placed, refused: Refused) -> StepFailed:
     return StepFailed(f"the broker refuses {placed.label}: {refused.words}", hint=_hint(placed, refused))
 
 
-def _hint(placed: Placed, refused: Refused) -> str | None:
+def _hint(placed: Placed, refused: Refused) -> str:
     if refused.code == ACCESS_REFUSED and isinstance(placed.item, Binding):
         return "to bind, the user needs write on where messages go and read on the exchange they come from"
     if refused.code == ACCESS_REFUSED:
@@ -99,4 +99,4 @@ def _hint(placed: Placed, refused: Refused) -> str | None:
         return "declare it in this step too, or let this step need the one that makes it"
     if refused.code == COMMAND_INVALID and "exchange type" in refused.words:
         return "enable the plug-in that brings this type of exchange: rabbitmq-plugins enable NAME"
-    return None
+    return "correct it in the plan, as the broker's words say"

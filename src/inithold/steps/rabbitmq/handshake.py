@@ -21,6 +21,7 @@ from inithold.steps.address import Address
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.tls import tls_failed
 
+_SEE_LOG = "the broker's log may say more"
 _CONNECTION_FORCED = 320
 _ACCESS_REFUSED = 403
 _NOT_FOUND = 404
@@ -84,7 +85,8 @@ class Handshake:
                 f"{self._address.shown}: the broker offers no way to log in with a password",
                 hint="let the broker offer the authentication mechanism PLAIN (auth_mechanisms)",
             )
-        return StepFailed(f"{self._address.shown}: the handshake failed: {one_line(str(cause), 200)}")
+        seen = f"the handshake failed: {one_line(str(cause), 200)}"
+        return StepFailed(f"{self._address.shown}: {seen}", hint=_SEE_LOG)
 
     def sent_away(self, code: int, words: str) -> StepError:
         """The failure that a good-bye in the place of a welcome is.
@@ -99,7 +101,7 @@ class Handshake:
             message = f"{self._address.shown}: the broker rejects the login: {words}"
             return Rejected(message, hint=self._login_hint())
         if code != _NOT_ALLOWED:
-            return StepFailed(f"{self._address.shown}: the broker closed the connection: {words}")
+            return StepFailed(f"{self._address.shown}: the broker closed the connection: {words}", hint=_SEE_LOG)
         if _PASSING_WORDS.search(words):
             return NotYet(f"{self._address.place}: the broker does not let us in now: {words}")
         message = f"{self._address.shown}: the broker rejects the virtual host: {words}"

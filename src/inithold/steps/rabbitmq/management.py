@@ -173,7 +173,10 @@ class Management:
                 f"management API {shown}: {words}, and not from RabbitMQ's management API",
                 hint="check host and port of management_url: http://user:password@rabbitmq:15672",
             )
-        return StepFailed(f"management API {shown} refuses {'/'.join(path)}: {words}")
+        return StepFailed(
+            f"management API {shown} refuses {'/'.join(path)}: {words}",
+            hint="correct what the plan or its definitions file says of it",
+        )
 
 
 _PORTS = "usually 15672, with TLS 15671"

@@ -195,7 +195,10 @@ def _exists(broker: Any, address: Address, placed: Placed, conflicts: list[str])
             )
             return None
         kind = Rejected if refused.code == ACCESS_REFUSED else StepFailed
-        raise kind(f"{address.shown}: the broker refuses to look at {placed.label}: {refused.words}") from refused
+        raise kind(
+            f"{address.shown}: the broker refuses to look at {placed.label}: {refused.words}",
+            hint="to look, the user needs configure, write or read on it",
+        ) from refused
 
 
 def _order(placed: Placed) -> int:

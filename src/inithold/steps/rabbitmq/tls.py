@@ -48,6 +48,11 @@ def _reading(path: str | None, read: Callable[[], Read]) -> Read:
     try:
         return read()
     except ssl.SSLError as error:
-        raise StepFailed(f"{path}: not a certificate or key in PEM form") from error
+        raise StepFailed(
+            f"{path}: not a certificate or key in PEM form",
+            hint="name a file that begins -----BEGIN with cacertfile, certfile or keyfile",
+        ) from error
     except OSError as error:
-        raise StepFailed(f"{path}: {error.strerror}") from error
+        raise StepFailed(
+            f"{path}: {error.strerror}", hint="a file that the URL's query names: is it mounted, and readable?"
+        ) from error

@@ -210,9 +210,13 @@ class Topology(Addressed, frozen=True, kw_only=True):
         try:
             wanted = self._wanted()
         except Unreadable as error:
-            raise StepFailed(str(error)) from error
+            raise StepFailed(
+                str(error), hint="export it anew (rabbitmqctl export_definitions), or mend it"
+            ) from error
         if wanted.faults:
-            raise StepFailed(f"{self.definitions}: " + "; ".join(wanted.faults))
+            raise StepFailed(
+                f"{self.definitions}: " + "; ".join(wanted.faults), hint="mend the file where it says so"
+            )
         return wanted
 
     def _wanted(self) -> Wanted:
