@@ -96,6 +96,19 @@ def test_it_fits_the_window(show: Show, which: str) -> None:
         assert page.evaluate(BEYOND) == []
 
 
+def test_a_graph_of_two_columns_is_whole_on_a_phone(show: Show) -> None:
+    page = show(ready(), width=360, height=740)
+    assert page.locator(".drawing.down").is_visible()
+    assert not page.locator(".drawing.across").is_visible()
+    cut = """() => [...document.querySelectorAll(".drawing.down")].map((e) => e.scrollWidth - e.clientWidth)"""
+    assert page.evaluate(cut) == [0]
+    narrow = """() => [...document.querySelectorAll(".drawing.down .node")].filter((node) => {
+      const room = node.querySelector("rect").getBoundingClientRect().right;
+      return [...node.querySelectorAll("text")].some((text) => text.getBoundingClientRect().right > room);
+    }).map((node) => node.textContent)"""
+    assert page.evaluate(narrow) == []
+
+
 @pytest.mark.parametrize("which", RECORDS)
 def test_every_text_can_be_read(show: Show, which: str) -> None:
     page = show(*RECORDS[which]())

@@ -14,8 +14,8 @@ from typing import Literal
 import msgspec
 
 Direction = Literal["across", "down"]
-BOX = (212, 44)
-"""Width and height of a step's box."""
+BOXES: Mapping[Direction, tuple[int, int]] = {"across": (212, 44), "down": (142, 58)}
+"""Width and height of a step's box: downwards two beside each other fit a phone."""
 _BETWEEN_LAYERS = 46
 _BETWEEN_BOXES = 16
 _WAYPOINT = 12
@@ -46,10 +46,11 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """A drawing, in pixels."""
+    """A drawing, in pixels; `box` is the width and height of each step's."""
 
     width: float
     height: float
+    box: tuple[int, int]
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
@@ -81,7 +82,7 @@ def layout(needs: Mapping[str, Sequence[str]], direction: Direction) -> Graph:
         Edge(ids[source], ids[target], _path(source, via, target, places, direction))
         for source, via, target in chains
     )
-    return Graph(width, height, nodes, edges)
+    return Graph(width, height, BOXES[direction], nodes, edges)
 
 
 Chain = tuple[int, tuple[Waypoint, ...], int]
@@ -158,7 +159,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 def _places(rows: Sequence[Sequence[Point]], direction: Direction) -> tuple[dict[Point, Place], float, float]:
     """Upper left corners of boxes, where lines enter the layers they pass, and the size of the drawing."""
     across = direction == "across"
-    along, beside = BOX if across else BOX[::-1]
+    along, beside = BOXES[direction] if across else BOXES[direction][::-1]
     lengths = [sum(_beside(point, beside) for point in row) + _BETWEEN_BOXES * (len(row) - 1) for row in rows]
     widest = max(lengths)
     places: dict[Point, Place] = {}
@@ -182,7 +183,7 @@ def _path(
     source: int, via: Sequence[Waypoint], target: int, places: Mapping[Point, Place], direction: Direction
 ) -> str:
     across = direction == "across"
-    width, height = BOX
+    width, height = BOXES[direction]
     along = width if across else height
     leave = (width, height / 2) if across else (width / 2, height)
     enter = (0.0, height / 2) if across else (width / 2, 0.0)

@@ -12,7 +12,6 @@ from inithold.errors import InitholdError
 from inithold.extras import installed, pip_command
 from inithold.inert import inert
 from inithold.report.compare import comparison
-from inithold.report.graph import BOX
 from inithold.report.listing import listing
 from inithold.report.page import run_view
 from inithold.report.reading import Run
@@ -89,7 +88,7 @@ def _source(name: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("inithold.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -97,8 +96,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["box"] = BOX
-    return environment
 
 
 def _shown(value: Any) -> Any:

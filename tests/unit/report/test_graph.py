@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inithold.report.graph import BOX, Direction, Graph, layout
+from inithold.report.graph import BOXES, Direction, Graph, layout
 
 NEEDS = {
     "database": [],
@@ -22,7 +22,8 @@ NEEDS = {
 
 def apart(graph: Graph) -> bool:
     return all(
-        abs(one.x - two.x) >= BOX[0] or abs(one.y - two.y) >= BOX[1] for one, two in combinations(graph.nodes, 2)
+        abs(one.x - two.x) >= graph.box[0] or abs(one.y - two.y) >= graph.box[1]
+        for one, two in combinations(graph.nodes, 2)
     )
 
 
@@ -43,7 +44,7 @@ def test_a_long_edge_runs_past_the_boxes_between() -> None:
     (long,) = (edge for edge in graph.edges if (edge.source, edge.target) == ("a", "c"))
     # The straight part of the line, where it passes the layer of b.
     y = float(long.path.partition("L")[2].partition("C")[0].split(",")[1])
-    assert not box.y <= y <= box.y + BOX[1]
+    assert not box.y <= y <= box.y + BOXES["across"][1]
 
 
 def test_unknown_needs_and_circles_of_a_record_made_by_hand_are_drawn_all_the_same() -> None:
@@ -66,8 +67,8 @@ def test_boxes_are_apart_and_inside(needs: list[list[int]], direction: Direction
     graph = layout(plan, direction)
     assert apart(graph)
     for node in graph.nodes:
-        assert 0 <= node.x <= graph.width - BOX[0]
-        assert 0 <= node.y <= graph.height - BOX[1]
+        assert 0 <= node.x <= graph.width - graph.box[0]
+        assert 0 <= node.y <= graph.height - graph.box[1]
 
 
 def test_a_thousand_steps_that_all_need_the_first_are_laid_out() -> None:

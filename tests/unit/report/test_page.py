@@ -230,3 +230,11 @@ def test_what_is_no_record_is_refused_with_its_name(tmp_path: Path, content: byt
     with pytest.raises(InitholdError, match=expected) as caught:
         read_all([str(path)])
     assert str(path) in caught.value.message
+
+
+def test_a_run_whose_lock_failed_says_why_and_what_next(tmp_path: Path) -> None:
+    record = Story("order", info("schema", "database.tables")).end(2, "failed")
+    record.reason, record.hint = "lock: the password is rejected", "check user and password of lock"
+    text = Elements(shown(tmp_path, record)).text
+    seen = text.index("Why it is not ready")
+    assert seen < text.index("lock: the password is rejected") < text.index("check user and password of lock")
