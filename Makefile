@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # How often `make soak` kills and starts everything.
 ROUNDS ?= 30
 
-.PHONY: help demo test lint format docs bench soak clean
+.PHONY: help demo test lint format docs images bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ docs: $(VENV)/.installed-dev ## Build the documentation site into site/, every w
 	$(BIN)/python docs/generate_rules.py --check
 	$(BIN)/sphinx-build -q -n -W --keep-going docs site
 	@echo "site/index.html"
+
+images: $(VENV)/.installed-dev ## Photograph the terminal and the report for the README
+	@tests/install-servers
+	$(BIN)/python docs/make_images.py
 
 bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 	@tests/install-servers

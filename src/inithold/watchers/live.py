@@ -106,7 +106,13 @@ class LiveTable:
         if record is None:
             return Text("")
         done = sum(step.ended is not None for step in record.steps)
-        bar = ProgressBar(total=max(1, len(record.steps)), completed=done, width=30)
+        bar = ProgressBar(
+            total=max(1, len(record.steps)),
+            completed=done,
+            width=30,
+            complete_style="cyan",  # its own is red, which says failed here
+            finished_style="green",
+        )
         foot = Table.grid(padding=(0, 1))
         foot.add_row(bar, f"{done}/{len(record.steps)}", Text(spoken(time.time() - record.started), style="dim"))
         return Group(self._table(record), foot)

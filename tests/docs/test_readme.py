@@ -1,0 +1,32 @@
+"""The README's measured numbers are those of the table, and its table of faults is the whole one."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarks import readme
+
+from docs.pages import DOCS
+
+
+def test_the_measured_numbers_are_those_of_the_table() -> None:
+    shown = readme.kept(readme.README.read_text()).strip()
+    assert shown == readme.excerpt(readme.TABLE.read_text()), "python -m benchmarks.readme writes them anew"
+    assert shown.count("\n") == len(readme.SHOWN) + 3
+
+
+def test_a_line_that_is_gone_is_told() -> None:
+    with pytest.raises(ValueError, match="the table does not have: start to ready, cold"):
+        readme.excerpt("<!-- measured -->\na machine\n\n| a | b | c | d |\n<!-- /measured -->")
+
+
+def faults(text: str) -> set[str]:
+    """First cells of the table of what is written by hand."""
+    table = text[text.index("| hand-written |") :].partition("\n\n")[0]
+    return {line.split("|")[1].strip() for line in table.splitlines()[2:]}
+
+
+def test_no_fault_is_left_out() -> None:
+    page = faults((DOCS / "explanation" / "faults.md").read_text())
+    assert len(page) == 15
+    missing = page - faults(readme.README.read_text())
+    assert missing == set()
