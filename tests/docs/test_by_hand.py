@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from docs.pages import DOCS
+from servers.postgresql import PostgreSQL
 from servers.run import remember
 
 MAIN = DOCS / "explanation" / "by_hand" / "main.py"
@@ -267,3 +268,13 @@ def test_only_the_standard_library_and_the_application_s_own() -> None:
         if line.lstrip().startswith(("import ", "from ")) and not line.startswith('"')
     }
     assert imported - set(sys.stdlib_module_names) - {"_signal,"} == {"alembic"}
+
+
+def test_a_password_of_any_characters_migrates(by_hand: ByHand, postgresql: PostgreSQL, database: str) -> None:
+    name, user, password = database.rpartition("/")[2], f"odd_{os.urandom(4).hex()}", "p%40@s/:#? w%rd"
+    postgresql.create_user(user, password)
+    postgresql.execute(f'ALTER DATABASE "{name}" OWNER TO "{user}"')
+    url = f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{postgresql.port}/{name}"
+    by_hand.until_holding(by_hand.start(DATABASE_URL=url))
+    assert "players" in tables(database)
+    assert "w%rd" not in by_hand.said
