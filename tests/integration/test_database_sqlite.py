@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from inithold.steps import database as kinds
 from inithold.steps.base import Step
 from inithold.testing import check, drive
 from promptness import PROMPTLY
+from servers.run import new_folder
 from stopping import stopped_when
 
 URL = "sqlite:///app.db"
@@ -82,6 +85,27 @@ def test_folder_that_cannot_be_written(folder: Path) -> None:
     (folder / "sealed").mkdir(mode=0o555)
     driven = drive(kinds.Ready(url="sqlite:///sealed/app.db"))
     assert driven.reason == "sealed/app.db: does not exist, and its folder cannot be written by this user"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_file_of_another_user() -> None:
+    folder = new_folder("sqlite")
+    folder.chmod(0o755)
+    closed = folder / "closed.db"
+    closed.touch(mode=0o600)
+    program = (
+        "import os, sys\n"
+        "from inithold.errors import StepFailed\n"
+        "from inithold.steps.database import Ready, sqlite\n"
+        "from inithold.testing import check\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: check(Ready(url=f'sqlite:///{sys.argv[1]}'))\n"
+        "except StepFailed as error: print(error.message); print(error.hint)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, closed], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    message, hint = done.stdout.splitlines()
+    assert_golden("sqlite/may-not-be-read", message, hint, varying={str(closed): "closed.db"})
 
 
 def test_a_locked_database_is_not_yet(connection: sqlite3.Connection) -> None:

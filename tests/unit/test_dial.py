@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from golden import assert_golden
 from inithold import dial as dialling
 from inithold.dial import MISSPELT, dial
 from inithold.errors import NotYet, StepFailed
@@ -56,8 +57,20 @@ def test_a_full_backlog_is_no_answer() -> None:
 
 @pytest.mark.parametrize("host", ["x" * 70, "a..b"])
 def test_what_is_no_host_name_never_heals(host: str) -> None:
-    with pytest.raises(StepFailed, match="not a host name"):
+    with pytest.raises(StepFailed, match="not a host name") as raised:
         dial(host, 80, 1)
+    assert_golden("tcp/not-a-host-name", raised.value.message, raised.value.hint, varying={host: "HOST"})
+
+
+def test_what_is_not_permitted_never_heals(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A firewall that prohibits: nobody but root could set one up here, and it would be everybody's.
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(StepFailed) as raised:
+        dial("127.0.0.1", 80, 1)
+    assert_golden("tcp/not-permitted", raised.value.message, raised.value.hint)
 
 
 # Two errors that a resolver of the tests' own cannot be made to give, and how the others are told apart.
