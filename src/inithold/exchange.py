@@ -141,6 +141,8 @@ class _Connection(http.client.HTTPConnection):
     def interrupt(self) -> None:
         """Make whatever another thread does with it fail."""
         self._interrupted = True
-        with suppress(OSError, AttributeError):
+        if (connected := self.sock) is None:
+            return
+        with suppress(OSError):
             # SSLSocket's own would take the TLS state away under the thread that reads.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)

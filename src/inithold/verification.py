@@ -181,7 +181,7 @@ class _Looks:
             wanted = []
         self._is_back(attempts.planned.id)
         if wanted:
-            raise StepFailed(listed(wanted))
+            raise StepFailed(listed(wanted), hint=None)  # drift is no failure: the hold answers it
         return ()
 
     def _wait(self, attempts: Attempts, seen: NotYet) -> None:

@@ -50,12 +50,11 @@ steps:
 steps:
   - {id: seed, uses: python.call, with: {call: "seed:players"}}
 """,
-    "several-and-tolerated": """
+    "tolerated-and-final": """
 steps:
   - {id: warm, uses: command.run, on_failure: continue, with: {run: "exit 4"}}
-  - {id: first, uses: file.ready, needs: [], timeout: 200ms, with: {path: never/there}}
-  - {id: second, uses: database.tables, needs: [], with: {url: "sqlite:///app.db", tables: [users]}}
-  - {id: last, uses: command.run, needs: [first, second], with: {run: "true"}}
+  - {id: schema, uses: database.tables, with: {url: "sqlite:///app.db", tables: [users]}}
+  - {id: last, uses: command.run, with: {run: "true"}}
 """,
     "undone": """
 steps:

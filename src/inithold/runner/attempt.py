@@ -137,7 +137,7 @@ class Attempts:
         running = stopped.message != stop.reason
         seen = stopped.message if running else last.message if last else ""
         hint = last.hint if last and not running else None
-        text = _STILL_RUNNING if running or not last else _LONGER
+        text = _LONGER if self.planned.step.waits else _STILL_RUNNING
         return self._end(
             "failed",
             reason=f"{stop.reason}{f': {seen}' if seen else ''}",
