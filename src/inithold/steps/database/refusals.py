@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from inithold.steps.database.libpq_errors import ConnectFailed
 
 _REJECTED = {
-    "28P01": "check user and password, or set retry_auth: true where the server creates its user late",
+    "28P01": "check user and password; where the server creates its user late, a database.ready with retry_auth: true "
+    "waits",
     "28000": "check the user, and the server's pg_hba.conf",
     "3D000": "check the name of the database, or have it created first",
     "42501": "grant the user CONNECT on the database",
@@ -88,7 +89,9 @@ def _by_server(message: str, code: str) -> StepError:
         return (UnknownDatabase if code == _NO_DATABASE else Rejected)(message, hint=_REJECTED[code])
     if code == "08P01" and _PGBOUNCER_NEVER.search(message):
         return Rejected(message, hint="check user, password and database, and the configuration of the proxy")
-    return NotYet(message) if _CONNECT_NOT_YET.fullmatch(code) else StepFailed(f"{message} ({code})")
+    if _CONNECT_NOT_YET.fullmatch(code):
+        return NotYet(message)
+    return StepFailed(f"{message} ({code})", hint="see the server's log, and this code in PostgreSQL's manual")
 
 
 def _by_libpq(where: str, failed: ConnectFailed) -> StepError:
