@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from inithold.marker.file import path_from as marker_path
-from inithold.record.file import existing, path_from
+from inithold.record.file import existing, of_repairs, path_from
 from inithold.record.table import MOST_FAILURES, failure, headline, table
 from inithold.streams import coloured, columns, lost
 
@@ -94,24 +94,30 @@ def _one(options: _Options) -> int:
 
 def _all(options: _Options) -> int:
     found = [(path, record) for path in existing(options.path) if (record := _readable(path)) is not None]
-    records = [record for _, record in found]
-    if not records:
+    if not found:
         return _none(options.path)
-    records.sort(key=lambda record: float(record["started"]), reverse=True)
+    found.sort(key=lambda each: float(each[1]["started"]), reverse=True)
     if "--json" in options.flags:
-        print(json.dumps(records, indent=2))
+        print(json.dumps([record for _, record in found], indent=2))
         return 0
     for path, record in found:
         began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
-        over = path != options.path
-        now = os.stat(path).st_mtime if over else time.time()  # noqa: PTH116 - pathlib is slow to import
-        print(f"{began}  {headline(record, now=now, over=over)}")
+        over = path not in (options.path, of_repairs(options.path))
+        print(f"{began}  {headline(record, now=_written(path) if over else time.time(), over=over)}")
         for step in record["steps"]:
             for change in step["changes"] if step["state"] == "changed" else ():
                 print(f"    {step['id']}: {change['op']} {change['what']}")
             if step["state"] == "failed":
                 print(f"    {step['id']}: failed: {step['reason'].partition(chr(10))[0]}")
     return 0
+
+
+def _written(path: str) -> float:
+    """When a record was written last: until then its run is known to have gone on."""
+    try:
+        return os.stat(path).st_mtime  # noqa: PTH116 - pathlib is slow to import
+    except FileNotFoundError:  # a run began meanwhile, and moved it
+        return time.time()
 
 
 def _watch(options: _Options) -> int:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from inithold.steps.database.libpq_errors import ConnectFailed
 
 _REJECTED = {
-    "28P01": "check user and password; where the server creates its user late, a database.ready with retry_auth: true"
-    " waits",
+    "28P01": "check user and password; where the server creates its user late, a database.ready "
+    "with retry_auth: true waits",
     "28000": "check the user, and the server's pg_hba.conf",
     "3D000": "check the name of the database, or have it created first",
     "42501": "grant the user CONNECT on the database",
