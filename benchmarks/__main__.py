@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import engine, holding, noticing, ready
+from benchmarks import compose_check, engine, holding, noticing, ready, verifying
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -16,10 +16,12 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "ready": ready.to_ready,
     "holding": holding.holding,
     "noticing": noticing.noticing,
+    "verifying": verifying.verifying,
 }
 ALONE: dict[str, Callable[[], Sequence[Result]]] = {
     "engine": engine.cost_per_step,
     "health": engine.health,
+    "compose-check": compose_check.checking,
 }
 
 
