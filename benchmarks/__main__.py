@@ -31,6 +31,7 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are {', '.join([*ON_STACK, *ALONE])}", file=sys.stderr)
         return 2
+    described = machine()
     results: list[Result] = []
     for name, measure in ALONE.items():
         if not names or name in names:
@@ -40,7 +41,7 @@ def main(names: Sequence[str]) -> int:
             for name, measure_on in ON_STACK.items():
                 if not names or name in names:
                     results += _told(name, measure_on(servers))
-    text = f"{machine()}\n\n{table(results)}"
+    text = f"{described}\n\n{table(results)}"
     print(text)
     if not names:
         keep(README, text)
