@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import engine, holding, noticing, readme, ready
+from benchmarks import compose_check, engine, holding, noticing, readme, ready, verifying
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -19,10 +19,12 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "ready": ready.to_ready,
     "holding": holding.holding,
     "noticing": noticing.noticing,
+    "verifying": verifying.verifying,
 }
 ALONE: dict[str, Callable[[], Sequence[Result]]] = {
     "engine": engine.cost_per_step,
     "health": engine.health,
+    "compose-check": compose_check.checking,
 }
 
 
@@ -32,6 +34,7 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are {', '.join([*ON_STACK, *ALONE])}", file=sys.stderr)
         return 2
+    described = machine()
     results: list[Result] = []
     for name, measure in ALONE.items():
         if not names or name in names:
@@ -41,7 +44,7 @@ def main(names: Sequence[str]) -> int:
             for name, measure_on in ON_STACK.items():
                 if not names or name in names:
                     results += _told(name, measure_on(servers))
-    text = f"{machine()}\n\n{table(results)}"
+    text = f"{described}\n\n{table(results)}"
     print(text)
     if not names:
         keep(README, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,12 +43,13 @@ def table(results: Sequence[Result]) -> str:
 
 
 def machine() -> str:
-    """The machine, in a line."""
+    """The machine, and how busy it is at the moment, in a line."""
     cpuinfo = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
     name = names[0] if names else platform.processor()
     system = f"{platform.system()} {platform.machine()}"
-    return f"{system}, {len(names) or '?'} cores ({name}), Python {platform.python_version()}"
+    load = f"load average before {os.getloadavg()[0]:.1f}"
+    return f"{system}, {len(names) or '?'} cores ({name}), Python {platform.python_version()}, {load}"
 
 
 def keep(path: Path, text: str) -> None:

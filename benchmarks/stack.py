@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,28 @@ class Init:
     started: float
     marker: Path
     log: Path
+
+    @classmethod
+    def begun(
+        cls, command: Sequence[str], environment: Mapping[str, str], marker: Path, log: Path, folder: Path
+    ) -> Init:
+        """Start a process that writes `marker` when it is ready."""
+        with log.open("wb") as output:
+            started = time.monotonic()
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environment, "INITHOLD_MARKER": str(marker)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        return cls(process, started, marker, log)
+
+    def processor_time(self) -> float:
+        """Seconds of processor time that it and what it has become have used, those of ended threads too."""
+        # The clock of another process (clock_getcpuclockid(3)): Python gives a name to that of threads only.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def until_ready(self, seconds: float = 60) -> float:
         """Seconds from its start until its marker is there."""
@@ -74,22 +96,19 @@ class Stack:
             **self.collector.env(),
         }
 
-    def start(self, contestant: str, environment: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Init:
-        """Start one of `CONTESTANTS`."""
+    def start(
+        self,
+        contestant: str,
+        environment: Mapping[str, str],
+        *,
+        prefix: tuple[str, ...] = (),
+        more: tuple[str, ...] = (),
+    ) -> Init:
+        """Start one of `CONTESTANTS`, by a program before it and with more arguments."""
         command, variables = CONTESTANTS[contestant]
         self._count += 1
         marker, log = self.folder / f"marker-{self._count}", self.folder / f"log-{self._count}"
-        with log.open("wb") as output:
-            started = time.monotonic()
-            process = subprocess.Popen(
-                [*prefix, *command],
-                cwd=PROJECT,
-                env={**environment, **variables, "INITHOLD_MARKER": str(marker)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        return Init(process, started, marker, log)
+        return Init.begun([*prefix, *command, *more], {**environment, **variables}, marker, log, PROJECT)
 
 
 @contextmanager

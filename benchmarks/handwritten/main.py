@@ -6,12 +6,16 @@ API. The faults that would spoil the comparison are left out: the trace is flush
 does not overflow.
 """
 
+# ruff: noqa: E402
 import logging
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+# An image of its own would not hold Pygments, which rich brings here and Mako would import to colour its errors.
+sys.modules["mako.ext.pygmentplugin"] = None  # type: ignore[assignment]
 
 import alembic.command
 import alembic.config

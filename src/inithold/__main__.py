@@ -23,6 +23,9 @@ def _answered(arguments: list[str]) -> int:
     code = _quick(command, arguments[1:])
     if code is not None:
         return code
+    from inithold.collector import calm_collector  # noqa: PLC0415 - not for what was answered above
+
+    calm_collector()
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow
 
     return command_line()

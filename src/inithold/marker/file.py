@@ -41,18 +41,19 @@ def withdraw(path: str) -> None:
         return
 
 
-def write_whole(path: str, data: bytes, *, mode: int = 0o644) -> None:
+def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
     """Put a file in place at once: written beside, synced, renamed.
 
     Args:
         path: the file; what is there, a symbolic link too, is replaced.
         data: its content.
         mode: its permission bits, whatever the umask.
+        sync: whether it must also be whole after a crash of the machine.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    beside = write_beside(path, data, mode=mode)
+    beside = write_beside(path, data, mode=mode, sync=sync)
     try:
         os.replace(beside, path)  # noqa: PTH105
     except BaseException:
@@ -60,8 +61,8 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644) -> None:
         raise
 
 
-def write_beside(path: str, data: bytes, *, mode: int = 0o644) -> str:
-    """Write and sync the file that is to be renamed to `path`; see `write_whole`.
+def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> str:
+    """Write the file that is to be renamed to `path`, and sync it; see `write_whole`.
 
     Returns:
         its path.
@@ -74,7 +75,8 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644) -> str:
             os.fchmod(descriptor, mode)
             stream.write(data)
             stream.flush()
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
     except BaseException:
         drop(beside)
         raise

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from inithold.collector import PAUSED
 from inithold.document import compose, read_text
 from inithold.errors import Fault, PlanError
 from inithold.plan.convert import INVALID, Path, convert
@@ -41,7 +42,8 @@ def load_file(path: str, environment: Mapping[str, str] | None = None) -> Checke
         PlanError: it is not a plan; every fault that was found.
     """
     text = read_text(path, limit=LARGEST)
-    return load_text(text, path, environment)
+    with PAUSED:
+        return load_text(text, path, environment)
 
 
 def load_text(text: str, source: str, environment: Mapping[str, str] | None = None) -> CheckedPlan:

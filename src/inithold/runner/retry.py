@@ -1,8 +1,10 @@
 """When to try again: the only place that waits.
 
-A refused port or an unresolved name is probed by a bare TCP connection every 50 to 65 ms for as long as it
+A refused port or an unresolved name is probed by a bare TCP connection every 50 to 55 ms for as long as it
 lasts, so that a server that has come up is noticed at once at almost no cost to it. Everything else (starting
-up, too many connections) costs a full handshake to find out, and backs off to a second. Where a plan sets
+up, too many connections) costs a full handshake to find out, and backs off to a second, from the moment at which
+the server first accepted: one that opens its port and then says for a moment that it starts is soon asked again.
+Where a plan sets
 `retry`, its numbers hold and nothing is probed in between.
 """
 
@@ -19,7 +21,7 @@ from inithold.plan.model import Retry
 from inithold.runner.context import Stop
 from inithold.steps.base import Interrupted
 
-PROBE_INTERVAL = (0.05, 0.065)
+PROBE_INTERVAL = (0.05, 0.055)
 PROBE_TIMEOUT = 1.0
 HANDSHAKES = Retry(delay=Duration(0.05), max_delay=Duration(1.0))
 REPORT_INTERVAL = 5.0
@@ -47,6 +49,8 @@ class Waiting:
         self._said_at = 0.0
         self._reason = ""
         self.last: NotYet | None = None
+        self.handshakes = 0
+        """How many have failed since the server last began to accept connections."""
 
     def note(self, seen: NotYet) -> None:
         """Take note of why it is not yet; say it if it is news or has not been said for a while."""
@@ -76,9 +80,12 @@ def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: 
     """
     waiting.note(seen)
     if seen.probe is not None and retry is None:
+        waiting.handshakes = 0
         _until_accepted(seen.probe, stop, waiting)
         return
-    if stop.wait(backoff(retry or HANDSHAKES, attempt)):
+    waiting.handshakes += 1
+    delay = backoff(HANDSHAKES, waiting.handshakes) if retry is None else backoff(retry, attempt)
+    if stop.wait(delay):
         raise Interrupted(stop.reason)
 
 

@@ -1,4 +1,7 @@
-"""Keeps the record file current: whole at every moment, written at most a few times a second."""
+"""Keeps the record file current: whole at every moment, written at most a few times a second.
+
+Each write is the whole record, which for a plan of very many steps takes long: then it is written less often.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ from inithold.runner.events import Event, MarkerPublished, RunFinished, RunStart
 
 INTERVAL = 0.25
 """Seconds between two writes while a run goes on."""
+SHARE = 0.05
+"""How much of the time of a run writing may take."""
+LONGEST = 5.0
+"""Seconds between two writes, however long one takes."""
 
 
 class RecordWriter:
@@ -33,8 +40,9 @@ class RecordWriter:
         self._account = account
         self._warn = warn
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._pending: threading.Timer | None = None
-        self._written = 0.0
+        self._next = 0.0
         self._broken = False
         self._rotated = False
 
@@ -48,27 +56,42 @@ class RecordWriter:
             self._soon()
 
     def close(self) -> None:
-        self._write()
+        self._write(sync=True)
 
     def _soon(self) -> None:
         with self._lock:
-            if self._pending is not None or self._broken or self._account.record is None:
-                return
-            delay = max(0.0, self._written + INTERVAL - time.monotonic())
-            self._pending = threading.Timer(delay, self._write)
-            self._pending.daemon = True
-            self._pending.start()
+            if self._pending is None and not self._broken and self._account.record is not None:
+                self._wait()
 
-    def _write(self) -> None:
+    def _wait(self) -> None:
+        self._pending = threading.Timer(max(0.0, self._next - time.monotonic()), self._when_due)
+        self._pending.daemon = True
+        self._pending.start()
+
+    def _when_due(self) -> None:
         with self._lock:
-            if self._pending is not None:
-                self._pending.cancel()
-                self._pending = None
-            if self._broken or self._account.record is None:
+            if self._next > time.monotonic():
+                # A write that was under way has taken long.
+                self._wait()
                 return
+        self._write()
+
+    def _write(self, *, sync: bool = False) -> None:
+        # Whoever says something waits for the other lock alone, and never for a disk.
+        with self._writing:
+            began = time.monotonic()
+            with self._lock:
+                if self._pending is not None:
+                    self._pending.cancel()
+                    self._pending = None
+                if self._broken or self._account.record is None:
+                    return
+                self._next = began + INTERVAL
             data = self._encode()
-            error = self._attempt(lambda: write_whole(self._path, data))
-            self._written = time.monotonic()
+            # What a run that still goes on has written is of no use after a crash of the machine.
+            error = self._attempt(lambda: write_whole(self._path, data, sync=sync))
+            ended = time.monotonic()
+            self._next = ended + min(max(INTERVAL, (ended - began) / SHARE), LONGEST)
         self._tell(error)
 
     def _encode(self) -> bytes:

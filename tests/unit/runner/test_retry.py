@@ -60,6 +60,21 @@ def test_a_server_that_comes_up_is_noticed_within_a_tenth_of_a_second() -> None:
     assert statistics.median(noticed_after(free_port(), 0.3) for _ in range(3)) < 0.5
 
 
+def test_handshakes_back_off_from_when_the_server_began_to_accept() -> None:
+    def seconds(stop: Stop, attempt: int, waiting: Waiting) -> float:
+        at = time.monotonic()
+        pause(NotYet("starting up"), None, attempt, stop, waiting)
+        return time.monotonic() - at
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        waiting = silent()
+        assert sum(seconds(Stop(), attempt, waiting) for attempt in range(1, 6)) > 1.3
+        pause(NotYet("refused", probe=server.getsockname()[:2]), None, 6, Stop(), waiting)
+        assert waiting.handshakes == 0
+        pause(NotYet("starting up"), None, 7, Stop(), waiting)
+        assert waiting.handshakes == 1
+
+
 def test_with_retry_of_the_plans_own_nothing_is_probed_in_between() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(0)

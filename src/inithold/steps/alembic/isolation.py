@@ -87,7 +87,7 @@ class Logs:
         """Put logging back to how it was."""
         for logger in _loggers():
             if (before := self._before.get(logger.name)) is not None:
-                logger.setLevel(before.level)
+                _set_level(logger, before.level)
                 logger.propagate, logger.disabled = before.propagate, before.disabled
                 logger.handlers[:] = before.handlers
             else:
@@ -110,9 +110,9 @@ class Logs:
             if added and ours not in added:
                 # The threshold of env.py's configuration holds for the lines of its thread, not for others'.
                 ours.setLevel(logger.level)
-            logger.setLevel(before.level)
+            _set_level(logger, before.level)
         elif logger.level == logging.NOTSET:
-            logger.setLevel(before.level)
+            _set_level(logger, before.level)
         logger.disabled = before.disabled
         # What the configuration would show goes to the step's log.
         logger.handlers[:] = [*before.handlers, *([ours] if added else [])]
@@ -142,6 +142,12 @@ def _loggers() -> list[logging.Logger]:
 
 def _state(logger: logging.Logger) -> _Before:
     return _Before(logger.level, logger.propagate, logger.disabled, tuple(logger.handlers))
+
+
+def _set_level(logger: logging.Logger, level: int) -> None:
+    # Setting one makes every logger there is forget what it knows.
+    if logger.level != level:
+        logger.setLevel(level)
 
 
 def _known_handlers() -> list[Any]:

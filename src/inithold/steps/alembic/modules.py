@@ -20,12 +20,14 @@ def make_room(prepended: Sequence[str]) -> None:
         prepended: what the project has put before `sys.path`.
     """
     folders = [Path(entry).resolve() for entry in prepended]
-    for name, module in list(sys.modules.items()):
-        if "." in name or (home := _home(name, module)) not in _FOLDERS or home in folders:
+    brought = {entry.stem for folder in folders if folder.is_dir() for entry in folder.iterdir()}
+    # Where a module comes from takes long to find out: it is asked of very few.
+    for name in brought & sys.modules.keys() if _FOLDERS else ():
+        home = _home(name, sys.modules[name])
+        if home not in _FOLDERS or home in folders or not any(_brings(folder, name) for folder in folders):
             continue
-        if any(_brings(folder, name) for folder in folders):
-            for each in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
-                del sys.modules[each]
+        for each in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+            del sys.modules[each]
     _FOLDERS.update(folders)
     for folder in reversed(folders):
         _PACKAGES.update({entry.name: folder for entry in folder.glob("*/")})

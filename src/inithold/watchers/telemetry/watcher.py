@@ -6,10 +6,11 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from queue import SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inithold.runner.events import (
     AttemptFailed,
@@ -27,6 +28,8 @@ from inithold.runner.events import (
     StepWaiting,
     Verified,
 )
+from inithold.steps.registry import KINDS
+from inithold.watchers.telemetry import arrival
 from inithold.watchers.telemetry.settings import Exporter, Warn
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 MOST_LINES = 10_000
 """How many log lines are kept until they are sent, the newest: what matters is the end of a failing command."""
 
+_TAKES_TURNS = frozenset(kind for kind in KINDS if not kind.startswith("python."))
+"""Kinds that run no user code here, or one step at a time: Alembic's are alone with their context."""
+_ATTACHED: ContextVar[Any] = ContextVar("_ATTACHED", default=None)
+"""What gives a step's span back where one was attached: OpenTelemetry's token."""
 _LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 _WANTED = (
     RunStarted,
@@ -73,6 +80,7 @@ class Telemetry:
         self._lines: deque[tuple[int, Event]] = deque(maxlen=MOST_LINES)
         self._lines_seen = 0
         self._plan = ""
+        self._side_by_side = True
         self._sdk: Sdk | None = None
         self._broken = False
         self._loading = Lock()
@@ -90,6 +98,8 @@ class Telemetry:
             self._events.append((self._number, event))
             if isinstance(event, RunStarted | Verified):
                 self._plan = event.name
+            if isinstance(event, RunStarted):
+                self._side_by_side = any(info.kind not in _TAKES_TURNS for info in event.steps)
 
     def close(self) -> None:
         """Nothing: what is to be sent has been, by `finish`."""
@@ -100,20 +110,34 @@ class Telemetry:
     def scope(self, span: Span) -> Iterator[None]:
         """While open, spans and log records that this thread makes belong to `span`.
 
-        The first call loads the SDK and makes it the process's, except where user code has brought its own.
+        The SDK is loaded, and becomes the process's except where user code has brought its own, when that code
+        first imports OpenTelemetry: most of it never does. Where steps of one plan may do so side by side it is
+        loaded at once, since a thread cannot be given its span by another.
         """
+        outer = _ATTACHED.set(None)
+        try:
+            if self._sdk is not None or self._side_by_side or arrival.arrived():
+                self._attach(span)
+                yield
+            else:
+                with arrival.awaiting(lambda: self._attach(span)):
+                    yield
+        finally:
+            # Not there where it was attached inside an asyncio task: that context is gone with the task.
+            if (token := _ATTACHED.get()) is not None:
+                from opentelemetry.context import detach  # noqa: PLC0415 - loaded by then
+
+                detach(token)
+            _ATTACHED.reset(outer)
+
+    def _attach(self, span: Span) -> None:
         if not self._serve_user_code():
-            yield
             return
-        from opentelemetry.context import attach, detach  # noqa: PLC0415 - loaded above
+        from opentelemetry.context import attach  # noqa: PLC0415 - loaded above
 
         from inithold.watchers.telemetry.sdk import context_of  # noqa: PLC0415 - loaded above
 
-        token = attach(context_of(span))
-        try:
-            yield
-        finally:
-            detach(token)
+        _ATTACHED.set(attach(context_of(span)))
 
     def _serve_user_code(self) -> bool:
         with self._loading:
@@ -127,6 +151,7 @@ class Telemetry:
 
     def _load(self) -> Sdk:
         if self._sdk is None:
+            arrival.stop_awaiting()
             from inithold.watchers.telemetry.sdk import Sdk  # noqa: PLC0415 - not before it is needed
 
             self._sdk = Sdk(self._exporters, self._plan, self._instance)
