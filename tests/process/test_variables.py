@@ -14,10 +14,10 @@ import pytest
 from inithold.cli import COMMANDS, cli
 from servers.inithold import Inithold
 
-WITHOUT = {("run", "only"), ("run", "from"), ("health", "wait"), ("compose", "*")}
+WITHOUT = {("run", "only"), ("run", "from"), ("health", "wait"), ("compose", "*"), ("new", "*")}
 """`run --only` and `--from`: in a container's environment they would narrow every start of init. `health --wait`:
-INITHOLD_WAIT is the URLs that `run` waits for in the same container. Compose files are mended by hand, where
-variables would surprise."""
+INITHOLD_WAIT is the URLs that `run` waits for in the same container. Compose files are mended, and
+plans drafted from them, by hand, where variables would surprise."""
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
