@@ -1,4 +1,4 @@
-"""Runs of a plan, received as a collector would: one that is ready, one that fails, one that is stopped."""
+"""Runs of a plan, received as a collector would: ready, failed, stopped, and one whose hold verifies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from grafana.example import EXAMPLE
 from grafana.sent import Sent
 from servers.inithold import Inithold
 from servers.otlp import Collector
-from servers.otlp_records import Metric, Point
 
 PLAN = """
 version: 1
@@ -28,6 +27,7 @@ steps:
 """
 FAILING = PLAN.replace("-ge 2", "-ge 9")
 WAITING = PLAN.replace("path: settings", "path: never-there")
+VERIFIED = PLAN.replace("steps:", "hold: {on_drift: unhealthy, grace: 1s}\nsteps:")
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +40,10 @@ def deployed() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def sent(tmp_path_factory: pytest.TempPathFactory, deployed: dict[str, str]) -> Sent:
-    """What these runs have sent, and what only a verifying hold sends."""
+    """What these runs have sent."""
     folder = tmp_path_factory.mktemp("grafana")
     (folder / "settings").touch()
-    for name, text in (("ready", PLAN), ("failing", FAILING), ("waiting", WAITING)):
+    for name, text in (("ready", PLAN), ("failing", FAILING), ("waiting", WAITING), ("verified", VERIFIED)):
         (folder / f"{name}.yaml").write_text(text)
     run_inithold = Inithold(folder)
     with Collector() as collector:
@@ -58,15 +58,23 @@ def sent(tmp_path_factory: pytest.TempPathFactory, deployed: dict[str, str]) -> 
             waiting.wait_for_output("never-there")
             waiting.signal(signal.SIGTERM)
             assert waiting.wait() == 128 + signal.SIGTERM, waiting.output
+            verify(run_inithold, collector, env)
         finally:
             run_inithold.end_all()
-        return Sent([collector], [ready_of(collector)])
+        return Sent([collector])
 
 
-def ready_of(collector: Collector) -> Metric:
-    """What only a verifying hold sends, by name and type, until a run of one can be part of `sent`.
+def verify(run_inithold: Inithold, collector: Collector, env: dict[str, str]) -> None:
+    """A hold whose checks find the environment as it was left, and then not."""
+    (run_inithold.folder / "tried").unlink()
+    init = run_inithold.start("run", "--verify", "1s", "verified.yaml", env=env)
+    init.wait_until(lambda: told(collector) == {1}, "a check that holds to be told")
+    (run_inithold.folder / "settings").unlink()
+    init.wait_until(lambda: told(collector) == {0, 1}, "one that does not")
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 0, init.output
 
-    Its unit is to stay empty, or in braces: of a gauge with the unit `1` Prometheus makes `init_ready_ratio`.
-    """
-    points = [Point({}, value=1), Point({}, value=0)]
-    return Metric("init.ready", "", "gauge", delta=False, points=points, resource=collector.metrics[0].resource)
+
+def told(collector: Collector) -> set[float]:
+    """What checks have said of being ready."""
+    return {point.value for metric in collector.metrics if metric.name == "init.ready" for point in metric.points}

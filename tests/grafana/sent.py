@@ -35,10 +35,9 @@ class Sent:
 
     Args:
         collectors: each with what runs have sent.
-        others: metrics that these runs do not send.
     """
 
-    def __init__(self, collectors: Iterable[Collector], others: Iterable[Metric] = ()) -> None:
+    def __init__(self, collectors: Iterable[Collector]) -> None:
         collectors = list(collectors)
         self.streams: dict[str, set[str]] = defaultdict(set)
         self.log_labels: dict[str, set[str]] = defaultdict(set)
@@ -55,7 +54,7 @@ class Sent:
                 self.log_labels[label].add("")  # to Loki, a label that is not there is empty
         for span in (span for collector in collectors for span in collector.spans):
             self._add_span(span)
-        for metric in (*(metric for collector in collectors for metric in collector.metrics), *others):
+        for metric in (metric for collector in collectors for metric in collector.metrics):
             self._add_metric(metric)
 
     def _add_log(self, record: LogRecord) -> None:

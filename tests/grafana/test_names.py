@@ -86,7 +86,7 @@ def test_a_misspelt_name_is_found(query: Query, sent: Sent) -> None:
         ("loki", '{deployment_environment_name="production"}'),  # nor is this one in every version
         ("loki", '{service_name="game-scheduler-init"} | init_plan_name="game-scheduler"'),  # spans alone have it
         ("loki", '{service_name="game-scheduler-init"} | init_outcome="fail"'),
-        ("loki", '{service_name="game-scheduler-init"} | trace_id=""'),  # every record has one
+        ("loki", '{service_name="game-scheduler-init"} | trace_id="none-such"'),
         ("loki", '{service_name="game-scheduler-init"} |= "no such words"'),
         ("loki", '{service_name="game-scheduler-init"} | json'),  # would make labels that nobody looks at
         ("loki", '{service_name="game-scheduler-init"} | init_outcome="failed" [5m]'),
@@ -145,6 +145,16 @@ def test_readers_see_every_name() -> None:
 def test_names_of_series(name: str, unit: str, kind: str, expected: list[str]) -> None:
     made = [one for one, _ in series(Metric(name, unit, kind, delta=False, points=[], resource={}))]
     assert made[: len(expected)] == expected
+
+
+def test_a_hold_and_its_checks_are_one_instance(sent: Sent) -> None:
+    """Else each check made a series of its own, and no panel could tell how many inits there are."""
+    holding = sent.metrics["init_ready"]["instance"]
+    assert len(holding) == 1 and "" not in holding
+    assert holding <= sent.resources["service.instance.id"], "the spans of its run are of the same"
+    assert holding <= sent.streams["service_instance_id"], "and its log lines"
+    assert holding <= sent.metrics["init_duration_seconds_sum"]["instance"]
+    assert len(sent.resources["service.instance.id"]) == 4, "each run is one of its own"
 
 
 def test_columns_are_labels_that_are_sent(sent: Sent) -> None:

@@ -5,79 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from kubernetes.manifests import PASSWORDS, Manifests, environment, plain
-from kubernetes.sandbox import Sandbox, available
-from servers.inithold import Inithold
+from kubernetes.manifests import PASSWORDS, environment, plain
+from kubernetes.sandbox import available
+from kubernetes.servers import Make, Servers
 from servers.ports import free_port
-from servers.postgresql import PostgreSQL
-from servers.rabbitmq import RabbitMQ
 from servers.run import is_alive
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs root and leave to mount, on Linux")
-Make = Callable[..., Sandbox]
-
-
-@dataclass
-class Servers:
-    """What the StatefulSets are: each with the user, the password and the names of the manifests."""
-
-    postgres: PostgreSQL
-    rabbit: RabbitMQ
-
-    @property
-    def ports(self) -> dict[str, str]:
-        """All that differs from the manifests."""
-        return {
-            "DATABASE_PORT": str(self.postgres.port),
-            "BROKER_PORT": str(self.rabbit.port),
-            "MANAGEMENT_PORT": str(self.rabbit.management_port),
-        }
-
-    def tables(self) -> set[str]:
-        rows = self.postgres.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "scheduler")
-        return {row[0] for row in rows}
-
-    def queues(self) -> set[str]:
-        return {queue["name"] for queue in self.rabbit.api("GET", "/api/queues/%2F")}
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Servers]:
-    user, database, broker = "scheduler", PASSWORDS["database-password"], PASSWORDS["rabbitmq-password"]
-    with PostgreSQL(user=user, password=database) as postgres, RabbitMQ(user=user, password=broker) as rabbit:
-        yield Servers(postgres, rabbit)
-
-
-@pytest.fixture
-def servers(started: Servers) -> Servers:
-    """As they are when the StatefulSets have just come up: an empty database, an empty broker."""
-    started.postgres.drop_database("scheduler")
-    started.postgres.create_database("scheduler")
-    started.rabbit.delete_vhost("/")
-    started.rabbit.create_vhost("/")
-    return started
-
-
-@pytest.fixture
-def make(run_inithold: Inithold, servers: Servers) -> Make:
-    def sandbox(
-        manifests: Manifests,
-        name: str,
-        passwords: Mapping[str, str] = PASSWORDS,
-        *,
-        shared: bool = False,
-        **variables: str,
-    ) -> Sandbox:
-        pod, given = manifests.pod(name), servers.ports | variables
-        return Sandbox(run_inithold, manifests, pod, given, passwords, shared=shared)
-
-    return sandbox
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own-pids", "shareProcessNamespace"])

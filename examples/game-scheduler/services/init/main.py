@@ -3,7 +3,7 @@
 import os
 
 from inithold import Plan
-from inithold.steps import alembic, database, rabbitmq
+from inithold.steps import alembic, command, database, rabbitmq
 from services.init.topology import bindings, exchanges, queues
 from services.models import Base
 
@@ -18,6 +18,8 @@ plan.add(alembic.Upgrade(config="alembic.ini", url=db), id="migrate")
 plan.add(database.Tables(url=db, tables=list(Base.metadata.tables)), id="schema")
 plan.add(rabbitmq.Ready(url=broker), id="broker", needs=[])
 plan.add(topology, id="topology", needs=["broker"])
+seed, seeding = ["python", "-m", "services.seed"], os.environ.get("SEED_DATA") == "true"
+plan.add(command.Run(run=seed, unless=[*seed, "--check"]), id="seed", needs=["schema"], when=seeding, timeout="1m")
 
 if __name__ == "__main__":
     raise SystemExit(plan.run())
