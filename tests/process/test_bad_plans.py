@@ -122,5 +122,22 @@ def test_a_file_that_is_not_there_says_what_to_do(run_inithold: Inithold) -> Non
     done = run_inithold("run")
     assert done.returncode == 2
     assert "there is no inithold.yaml here" in done.stderr
-    assert "next: name a plan: inithold run PLAN, or set INITHOLD_PLAN" in done.stderr
+    assert "next: name a plan as the argument, or set INITHOLD_PLAN; inithold new drafts one" in done.stderr
     assert "absent.yaml: cannot read: No such file or directory" in run_inithold("run", "absent.yaml").stderr
+
+
+def test_another_ending_is_noticed(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "inithold.yml").write_text(HEAD)
+    for command in ("run", "plan", "wait"):
+        done = run_inithold(command)
+        assert done.returncode == 2
+        assert "next: inithold.yml is here: rename it, name it as the argument, or set INITHOLD" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--only", "x"), ("plan",)])
+def test_a_url_is_no_plan(run_inithold: Inithold, command: tuple[str, ...]) -> None:
+    done = run_inithold(*command, "postgresql://app:hunter2-hunter2@db/games")
+    assert done.returncode == 2
+    assert "postgresql://app:***@db/games is a URL, and a plan is wanted" in done.stderr
+    assert "next: wait for a URL with inithold wait URL" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr

@@ -87,7 +87,7 @@ def test_what_would_fail_and_what_cannot_be_told_are_named(run_inithold: Inithol
     assert done.returncode == 1
     assert "! table users is missing" in done.stdout
     assert "cannot tell: localhost:" in done.stdout
-    assert done.stdout.splitlines()[-1] == "Plan: nothing to change. Would fail: tables. Cannot tell: web."
+    assert done.stdout.splitlines()[-1] == "Plan: Would fail: tables. Cannot tell: web."
 
 
 def test_after_a_run_nothing_is_pending(run_inithold: Inithold, tmp_path: Path) -> None:

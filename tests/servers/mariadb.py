@@ -143,6 +143,7 @@ class MariaDB:
             shutil.chown(self.folder, user)
         install = [program("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}"]
         install += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+        install += [f"--tmpdir={self.folder}"]  # in /tmp two that are made at once meet
         run(install, user=user, cwd=self.folder)
         password = self.password.replace("'", "''")
         (self.folder / "init.sql").write_text(

@@ -94,7 +94,7 @@ def _sum(found: Preview) -> str:
     if later:
         said = f"{said}{', ' if said else ''}{later} to be seen after that"
     if not found.certain:
-        return " ".join([f"Plan: {said or 'nothing to change'}.", *_trouble(found)])
+        return " ".join(["Plan:", *([f"{said}."] if said else []), *_trouble(found)])
     return f"Plan: {said}. Nothing is ever deleted." if said else "Plan: nothing to change, the environment holds."
 
 

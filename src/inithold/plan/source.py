@@ -10,6 +10,7 @@ from inithold.errors import Fault, PlanError
 from inithold.plan.build import Plan
 from inithold.plan.load import load_file
 from inithold.plan.model import CheckedPlan
+from inithold.redact import SECRETS, scrub
 
 DEFAULT = "inithold.yaml"
 
@@ -28,11 +29,21 @@ def load(source: str) -> CheckedPlan:
     if separator and not Path(source).exists() and _is_dotted(module) and _is_dotted(attribute):
         return _from_python(source, module, attribute)
     if source == DEFAULT and not Path(source).exists():
+        raise PlanError([Fault(f"there is no {DEFAULT} here", file=None)], hint=_other_name())
+    if "://" in source and not Path(source).exists():
+        SECRETS.add_url(source)
         raise PlanError(
-            [Fault(f"there is no {DEFAULT} here", file=None)],
-            hint="name a plan: inithold run PLAN, or set INITHOLD_PLAN",
+            [Fault(f"{scrub(source)} is a URL, and a plan is wanted", file=None)],
+            hint="wait for a URL with inithold wait URL, or before a command: inithold run --wait URL -- CMD",
         )
     return load_file(source)
+
+
+def _other_name() -> str:
+    """What to do where there is no plan by the default name; most often it is the ending that differs."""
+    if Path("inithold.yml").exists():
+        return "inithold.yml is here: rename it, name it as the argument, or set INITHOLD_PLAN=inithold.yml"
+    return "name a plan as the argument, or set INITHOLD_PLAN; inithold new drafts one from a Compose stack"
 
 
 def _is_dotted(text: str) -> bool:
