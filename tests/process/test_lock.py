@@ -129,3 +129,21 @@ def test_a_signal_ends_the_wait_for_the_lock(
     assert waiting.wait() == 128 + signal.SIGTERM
     assert time.monotonic() - at < PROMPTLY
     assert holder.wait(30) == 0
+
+
+def test_who_holds_it_is_in_the_log_and_in_the_status(
+    run_inithold: Inithold, tmp_path: Path, database: str, postgresql: PostgreSQL, name: str
+) -> None:
+    first = start(run_inithold, tmp_path, database, SLOW.replace("pg_sleep(3)", "pg_sleep(30)"), 0)
+    until(lambda: bool(sessions(postgresql, name, "%pg_sleep(30)%")))
+    second = start(run_inithold, tmp_path, database, SLOW, 1)
+    second.wait_for_output("waiting for the lock")
+    second.wait_for_output("held by inithold replicas")
+    marker = ("--marker", str(second.marker))
+    shown = "waiting for the lock: held by inithold replicas"
+    second.wait_until(lambda: shown in run_inithold("status", *marker).stdout, "it to be in the status")
+    assert run_inithold("health", *marker).returncode == 1
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 128 + signal.SIGTERM
+    assert second.wait() == 0, second.output
+    assert "waiting for the lock" not in run_inithold("status", *marker).stdout
