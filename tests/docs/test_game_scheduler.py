@@ -94,6 +94,13 @@ def test_init_is_wired_as_it_should_be(services: dict[str, Any]) -> None:
         assert services[name]["depends_on"] == waits
 
 
+def test_alloy_receives_what_init_sends(services: dict[str, Any]) -> None:
+    mounted = "./config.alloy:/etc/alloy/config.alloy:ro"
+    assert services["grafana-alloy"]["volumes"] == [mounted]
+    receiver = (EXAMPLE / "config.alloy").read_text().partition("otelcol.receiver.otlp")[2]
+    assert re.match(r'.*?http \{\s*endpoint = "0\.0\.0\.0:4318"', receiver, re.DOTALL)
+
+
 def test_swarm_modes_are_variables() -> None:
     stack = yaml.safe_load((EXAMPLE / "stack.yaml").read_text())["services"]
     assert {service["deploy"]["endpoint_mode"] for service in stack.values()} == {"${ENDPOINT_MODE:-vip}"}
