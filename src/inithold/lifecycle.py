@@ -65,9 +65,9 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         PlanError: the plan is refused.
     """
     if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
-        from inithold.verification import verify  # noqa: PLC0415 - only holds that verify
+        from inithold.verification import check_and_end  # noqa: PLC0415 - only holds that verify
 
-        return verify(load, settings, expected)
+        check_and_end(load, settings, expected)
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
     if not repair:
@@ -96,7 +96,8 @@ class _Life:
         watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
         self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
         self._span = run_span(os.environ)
-        self._signals = EndingSignals(self._told_to_end)
+        # Asked again while it runs again, it does so once more afterwards.
+        self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())
         self._runner: Runner | None = None
         self._lock_stop = Stop()
         self._lock_lost = False
@@ -275,10 +276,10 @@ class _Life:
         self._stream.close()
         sys.stdout.flush()
         sys.stderr.flush()
-        block_signals()
+        block_signals(*(() if self._orders is None else (signal.SIGHUP,)))
         if self._signals.caught:
             return
-        REAPER.hand_over()
+        REAPER.hand_over(asked=self._signals.spared)
         if self._orders is not None:
             become_verifier(self._orders, asked=self._signals.spared)
         become_holder()
