@@ -91,9 +91,10 @@ def why_again(why: str, record_path: str) -> str:
     return "; ".join(seen) or "the environment no longer held"
 
 
-def unverifiable(plan: CheckedPlan) -> list[str]:
-    """Ids of the steps that run and cannot be checked."""
-    return [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
+def left_out(plan: CheckedPlan) -> str:
+    """The steps that run and cannot be checked, in a line for people; empty where there are none."""
+    ids = [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
+    return f"not verified, since they cannot be checked: {', '.join(ids)}" if ids else ""
 
 
 def _verifiable(plan: CheckedPlan) -> list[PlannedStep]:
