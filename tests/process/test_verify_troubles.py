@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pid_namespace import UNSHARE, inside, needs_leave, pid_one
+from promptness import PROMPTLY
 from servers.inithold import Inithold, Running
 from servers.run import children
 
@@ -70,7 +71,7 @@ class TestSignals:
         init.wait_for_hold()
         assert 2 <= runs(tmp_path) <= 10
         os.kill(holder, signal.SIGTERM)
-        assert init.wait(5) in (0, 143)
+        assert init.wait() in (0, 143)
 
     def test_two_ask_at_the_same_time(self, run_inithold: Inithold, tmp_path: Path) -> None:
         write(tmp_path, PLAN.replace(", creates: made", "").replace("%s", "never"))
@@ -103,9 +104,8 @@ class TestSignals:
         (tmp_path / "held").unlink()
         done = run_inithold("rerun")
         assert done.returncode == 0, done.stderr
-        assert done.seconds < 10
         checked = Path("/proc", checking.read_text().strip())
-        init.wait_until(lambda: not checked.exists(), "the command of the check to end", 5)
+        init.wait_until(lambda: not checked.exists(), "the command of the check to end")
 
     def test_ended_while_a_check_that_will_not_end_is_ended(self, run_inithold: Inithold, tmp_path: Path) -> None:
         write(tmp_path)
@@ -115,10 +115,8 @@ class TestSignals:
         os.kill(check, signal.SIGSTOP)
         init.signal(signal.SIGHUP)
         time.sleep(0.1)
-        at = time.monotonic()
         init.signal(signal.SIGTERM)
-        assert init.wait(5) == 0
-        assert time.monotonic() - at < 0.7
+        assert init.wait() == 0, "not from the run that was asked for: 143"
 
     @needs_leave
     @pytest.mark.parametrize("what", ["check", "drift", "rerun"])
@@ -137,8 +135,8 @@ class TestSignals:
         time.sleep(delay)
         at = time.monotonic()
         os.kill(first, signal.SIGTERM)
-        assert init.wait(5) in (0, 128 + signal.SIGTERM)
-        assert time.monotonic() - at < 3
+        assert init.wait() in (0, 128 + signal.SIGTERM)
+        assert time.monotonic() - at < PROMPTLY
         assert "Traceback" not in init.output
 
 
@@ -311,7 +309,7 @@ class TestCommandLines:
         init.wait_until(lambda: is_ready(run_inithold), "ready")
         assert "again: make: " in init.output
         init.signal(signal.SIGTERM)
-        assert init.wait(10) in (0, 143)
+        assert init.wait() in (0, 143)
 
     def test_a_script_that_goes_on_after_its_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
         (tmp_path / "init.py").write_text(SCRIPT % "plan.run()\nprint('it failed, somebody has to be woken')")
@@ -354,7 +352,7 @@ class TestCommandLines:
         (tmp_path / "made").unlink()
         init.wait_until((tmp_path / "made").exists, "the second run")
         os.kill(pid_one(init), signal.SIGTERM)
-        assert init.wait(10) in (0, 143)
+        assert init.wait() in (0, 143)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
