@@ -19,7 +19,6 @@ from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.record import file as record_file
 from inithold.record.account import Account
-from inithold.record.model import Record
 from inithold.redact import SECRETS
 from inithold.runner.context import Stop
 from inithold.runner.events import (
@@ -37,7 +36,6 @@ from inithold.runner.run import Runner, RunResult
 from inithold.runner.trace_context import run_span
 from inithold.settings import Settings
 from inithold.signals import EndingSignals
-from inithold.streams import let_go
 from inithold.summary import print_summary
 
 if TYPE_CHECKING:
@@ -47,6 +45,8 @@ EXIT_FLUSH = 3.0
 """Seconds that telemetry may delay an exit."""
 HOLD_FLUSH = 30.0
 """Seconds that telemetry may try before a hold, where nobody waits for it."""
+LAST_MOMENT = 1.0
+"""Seconds that whoever asked for this run gets to read its outcome: they end with the container."""
 
 
 def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "") -> int:
@@ -65,9 +65,9 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         PlanError: the plan is refused.
     """
     if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
-        from inithold.verification import verify  # noqa: PLC0415 - only holds that verify
+        from inithold.verification import check_and_end  # noqa: PLC0415 - only holds that verify
 
-        return verify(load, settings, expected)
+        check_and_end(load, settings, expected)
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
     if not repair:
@@ -96,7 +96,8 @@ class _Life:
         watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
         self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
         self._span = run_span(os.environ)
-        self._signals = EndingSignals(self._told_to_end)
+        # Asked again while it runs again, it does so once more afterwards.
+        self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())
         self._runner: Runner | None = None
         self._lock_stop = Stop()
         self._lock_lost = False
@@ -119,11 +120,13 @@ class _Life:
                 os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
-                self._tell_the_end(self._account.record)
+                print_summary(self._account.record)
             holding = result.outcome == "ready" and not (self._settings.once or self._repair)
             self._flush(before_hold=holding)
             if holding:
                 self._hold()
+            if self._again:
+                self._lock_stop.wait(LAST_MOMENT)
         self._stream.close()
         return self._exit_code(result)
 
@@ -148,13 +151,11 @@ class _Life:
             PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
             for planned in self._plan.steps
         )
-        run_id = os.urandom(16).hex()
-        name, digest = self._plan.name, self._plan.digest
         self._stream.emit(
             RunStarted(
-                name=name,
-                run_id=run_id,
-                digest=digest,
+                name=self._plan.name,
+                run_id=os.urandom(16).hex(),
+                digest=self._plan.digest,
                 span=self._span,
                 steps=steps,
                 reason=self._again,
@@ -226,13 +227,6 @@ class _Life:
             self._stream.emit(LogLine(text=reason, level="error"))
             return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
 
-    @staticmethod
-    def _tell_the_end(record: Record) -> None:
-        try:
-            print_summary(record)
-        except OSError:
-            let_go(sys.stderr)
-
     def _flush(self, *, before_hold: bool) -> None:
         if self._telemetry is None:
             return
@@ -256,12 +250,10 @@ class _Life:
         return orders(self._plan, pace, self._marker)
 
     def _say_what_is_not_verified(self) -> None:
-        from inithold.verification import unverifiable  # noqa: PLC0415 - only holds that verify
+        from inithold.verification import left_out  # noqa: PLC0415 - only holds that verify
 
-        left_out = unverifiable(self._plan)
         # Once, not with each run of a long hold.
-        if left_out and not self._again:
-            line = f"not verified, since they cannot be checked: {', '.join(left_out)}"
+        if not self._again and (line := left_out(self._plan)):
             self._stream.emit(LogLine(text=line))
 
     def _hold(self) -> None:
@@ -275,10 +267,10 @@ class _Life:
         self._stream.close()
         sys.stdout.flush()
         sys.stderr.flush()
-        block_signals()
+        block_signals(*(() if self._orders is None else (signal.SIGHUP,)))
         if self._signals.caught:
             return
-        REAPER.hand_over()
+        REAPER.hand_over(asked=self._signals.spared)
         if self._orders is not None:
             become_verifier(self._orders, asked=self._signals.spared)
         become_holder()

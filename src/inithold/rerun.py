@@ -12,12 +12,15 @@ from typing import Any
 from inithold.errors import InitholdError
 from inithold.marker.file import withdrawn
 from inithold.marker.identity import why_not
+from inithold.record.file import earlier
 from inithold.record.table import failure, headline
 
 POLL = 0.02
 """Seconds between two looks: a run that fails ends the container, and whatever runs in it."""
 ASK_AGAIN = 2.0
 """Seconds after which a signal that met the process on its way into the hold is sent again."""
+BEGINS = 10.0
+"""Seconds that a run may take from taking the marker away to its first word in the record."""
 _NOTHING_HOLDS = "no init holds here"
 
 
@@ -34,8 +37,12 @@ def rerun(marker: str, record: str) -> int:
     Raises:
         InitholdError: nothing holds here, the hold does not verify, or it may not be asked.
     """
-    promise = _read(marker) or _read(withdrawn(marker))
-    known = _read(record) or {}
+    promise, known = _promise(marker), _known(record)
+    ends_at = time.monotonic() + BEGINS
+    while promise is None and known.get("outcome") == "ready" and time.monotonic() < ends_at:
+        # Just between two runs, perhaps: somebody else has asked, or something no longer held.
+        time.sleep(POLL)
+        promise, known = _promise(marker), _known(record)
     if promise is not None:
         return _Hold(marker, _checked(promise)).run_again(record, known.get("run_id"))
     if known.get("outcome", "none") is not None:
@@ -47,6 +54,16 @@ def rerun(marker: str, record: str) -> int:
         time.sleep(POLL)
         known = _read(record) or known
     return _told(known)
+
+
+def _promise(marker: str) -> dict[str, Any] | None:
+    """What the marker says, also while it is withdrawn."""
+    return _read(marker) or _read(withdrawn(marker))
+
+
+def _known(record: str) -> dict[str, Any]:
+    """The newest account of a run; empty if there is none. A new run moves the earlier one away first."""
+    return _read(record) or _read(earlier(record, 1)) or {}
 
 
 def _checked(promise: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,17 +25,23 @@ class EndingSignals:
 
     Args:
         told: nobody if None; called in the main thread, between two of its instructions; must not block.
+        spare: signals that do not end, as with `spare`.
     """
 
-    def __init__(self, told: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, told: Callable[[str], None] | None = None, *, spare: Collection[signal.Signals] = ()
+    ) -> None:
         self._told = told
+        self._spare = spare
         self._before: dict[signal.Signals, Any] = {}
         self.caught: signal.Signals | None = None
         self.spared = False
 
     def __enter__(self) -> EndingSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._catch) for number in ENDING}
+            for number in ENDING:
+                handler = self._note if number in self._spare else self._catch
+                self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(

@@ -10,7 +10,7 @@ import msgspec
 
 from inithold.record.model import Record
 from inithold.record.table import failure, headline, table
-from inithold.streams import coloured, columns
+from inithold.streams import coloured, columns, let_go
 
 MEND = """\
 When the cause is mended, with Compose (INIT is the name of this service):
@@ -20,7 +20,7 @@ LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are a
 
 
 def print_summary(record: Record) -> None:
-    """Print the end of a run on standard error."""
+    """Print the end of a run on standard error, which may be closed."""
     values = msgspec.to_builtins(record)
     now = time.time()
     shown = table(values, colour=coloured(sys.stderr), now=now, width=columns(sys.stderr))
@@ -31,7 +31,10 @@ def print_summary(record: Record) -> None:
         parts.append(LEFT_ALONE)
     elif record.outcome == "failed" and _in_container():
         parts.append(MEND)
-    print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
+    try:
+        print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
+    except OSError:
+        let_go(sys.stderr)
 
 
 def _in_container() -> bool:

@@ -10,16 +10,18 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Timer
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from inithold import watching
+from inithold import streams, watching
 from inithold.duration import short, spoken
+from inithold.ending import reported
 from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed, UsageError
 from inithold.hold.orders import Orders
-from inithold.hold.verifier import ASKED, DRIFT, HOLDS
+from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
 from inithold.marker import file as marker_file
 from inithold.plan.fingerprint import fingerprint
 from inithold.plan.model import CheckedPlan, PlannedStep
@@ -36,10 +38,9 @@ from inithold.steps.base import Change
 from inithold.watchers.console import console
 
 CHECK_TIMEOUT = 30.0
-"""Seconds that a check may take where the step has no `timeout`."""
+"""Seconds that a check may take where the step has no `timeout`; the grace for a server that is away is added."""
 SEND_SECONDS = 3.0
 """Seconds that telemetry may keep a check from ending."""
-INCONCLUSIVE = 1
 _CHANGED = "the plan has changed"
 
 
@@ -90,13 +91,25 @@ def why_again(why: str, record_path: str) -> str:
     return "; ".join(seen) or "the environment no longer held"
 
 
-def unverifiable(plan: CheckedPlan) -> list[str]:
-    """Ids of the steps that run and cannot be checked."""
-    return [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
+def left_out(plan: CheckedPlan) -> str:
+    """The steps that run and cannot be checked, in a line for people; empty where there are none."""
+    ids = [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
+    return f"not verified, since they cannot be checked: {', '.join(ids)}" if ids else ""
 
 
 def _verifiable(plan: CheckedPlan) -> list[PlannedStep]:
     return [planned for planned in plan.steps if planned.enabled and planned.step.verifiable]
+
+
+def check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> NoReturn:
+    """Check once whether the environment still holds, and end the process with the answer.
+
+    A plan in Python is part of a script, which would take what a check returns for the end of a failed run.
+
+    Args:
+        load, settings, expected: as `verify` takes them.
+    """
+    os._exit(streams.end(reported(lambda: verify(load, settings, expected))))
 
 
 def verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> int:
@@ -110,17 +123,22 @@ def verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -
         expected: fingerprint of the plan that was run.
 
     Returns:
-        0 it holds, 3 it does not, 128+N a signal ended the check, 1 it cannot be told.
+        `HOLDS`, `DRIFT`, `INCONCLUSIVE` where it cannot be told; 128+N: a signal ended the check.
     """
     SECRETS.add_environment(os.environ)
+    marker = marker_file.path_from(settings.marker)
     with EndingSignals() as signals:
         found, name = _look(load, settings, expected, signals)
         if signals.caught:
             return signals.exit_code
-        marker = marker_file.path_from(settings.marker)
+        if found.holds and not marker_file.is_kept(marker):
+            found = Found(False, (f"the marker {marker} is gone", *found.seen), found.passing)
         if found.holds is False:
-            marker_file.withdraw(marker)
-        _tell(found, name, settings, record_file.path_from(settings.record, marker))
+            # Where it cannot be, the hold finds out, too, and ends.
+            with suppress(OSError):
+                marker_file.withdraw(marker)
+        # What goes wrong in telling does not change the answer.
+        reported(lambda: _tell(found, name, settings, record_file.path_from(settings.record, marker)))
     if found.holds is None:
         return INCONCLUSIVE
     return HOLDS if found.holds else DRIFT
@@ -150,9 +168,7 @@ class _Looks:
         self._grace = plan.hold.grace
         self._stream = stream
         steps = [
-            msgspec.structs.replace(
-                planned, timeout=CHECK_TIMEOUT if planned.timeout is None else planned.timeout, retry=None
-            )
+            msgspec.structs.replace(planned, timeout=(planned.timeout or CHECK_TIMEOUT) + self._grace, retry=None)
             for planned in without_others(_verifiable(plan))
         ]
         self._plan = msgspec.structs.replace(plan, steps=tuple(steps), timeout=None, lock=None)
@@ -205,7 +221,7 @@ def _told(step: StepFinished) -> str:
     return f"{step.step}: {step.reason}{without}"
 
 
-def _tell(found: Found, name: str, settings: Settings, record_path: str) -> None:
+def _tell(found: Found, name: str, settings: Settings, record_path: str) -> int:
     watchers = [console(settings.log_format, settings.log_level)]
     # What is configured and cannot be used was said by the run.
     telemetry = watching.telemetry(settings, warn=lambda _: None, holder=os.getppid())
@@ -222,6 +238,7 @@ def _tell(found: Found, name: str, settings: Settings, record_path: str) -> None
             # Said once by the run itself: the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()
+    return 0
 
 
 def _before(record: Record | None) -> tuple[bool | None, tuple[str, ...]] | None:

@@ -19,6 +19,7 @@ OVERRIDES = (
     "compose.started.yaml",
     "compose.observability.yaml",
     "compose.gates.yaml",
+    "compose.verify.yaml",
 )
 KEPT = ("healthcheck", "restart", "command", "read_only", "tmpfs", "cap_drop", "security_opt")
 

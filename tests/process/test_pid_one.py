@@ -11,34 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from pid_namespace import UNSHARE, inside, needs_leave, pid_one
 from promptness import PROMPTLY
 from servers.inithold import Inithold, Running
 
-UNSHARE = shutil.which("unshare", path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin") or "unshare"
-PREFIX = [UNSHARE, "--pid", "--fork", "--kill-child", "--mount-proc"]
 PLAN = "version: 1\nname: one\nsteps:\n"
 
 
-def may_unshare() -> bool:
-    try:
-        return subprocess.run([*PREFIX, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-pytestmark = pytest.mark.skipif(not may_unshare(), reason="needs leave to make a pid namespace")
-
-
-def pid_one(init: Running) -> int:
-    """The process that is PID 1 in the namespace: the child of unshare."""
-    return int(Path(f"/proc/{init.pid}/task/{init.pid}/children").read_text().split()[0])
+pytestmark = needs_leave
 
 
 def start(
     run_inithold: Inithold, *steps: str, path: str | None = None, arguments: tuple[str, ...] = ()
 ) -> Running:
     (run_inithold.folder / "inithold.yaml").write_text(PLAN + "".join(f"  - {step}\n" for step in steps))
-    return run_inithold.start("run", *arguments, prefix=PREFIX, env={"PATH": path} if path else {})
+    return run_inithold.start("run", *arguments, prefix=UNSHARE, env={"PATH": path} if path else {})
 
 
 def holds(init: Running) -> None:
@@ -77,7 +64,7 @@ def test_holds_and_ends_at_once(run_inithold: Inithold, path: str | None, number
 def test_health_in_the_same_namespace_as_another_user(run_inithold: Inithold, path: str | None) -> None:
     init = start(run_inithold, THERE, path=path)
     holds(init)
-    enter = ["nsenter", "-t", str(pid_one(init)), "-p", "-m"]
+    enter = inside(init)
     run_inithold.folder.chmod(0o755)
     health = run_inithold("health", prefix=enter)
     assert (health.returncode, health.stdout) == (0, "ready\n"), health.stderr
@@ -152,7 +139,7 @@ def test_reaps_orphans_while_running(run_inithold: Inithold) -> None:
 def test_reaps_orphans_while_holding(run_inithold: Inithold, path: str | None) -> None:
     init = start(run_inithold, THERE, path=path)
     holds(init)
-    enter = ["nsenter", "-t", str(pid_one(init)), "-p", "-m"]
+    enter = inside(init)
     # A process whose parent ends goes to PID 1 of its namespace.
     subprocess.run([*enter, "sh", "-c", "(sleep 0.2 &) ; exit 0"], check=True)
     init.wait_until(lambda: len(children(pid_one(init))) > 0, "an orphan to arrive")
@@ -190,9 +177,9 @@ def test_under_an_init_of_the_engines(run_inithold: Inithold) -> None:
     if catatonit is None:
         pytest.skip("needs catatonit")
     (run_inithold.folder / "inithold.yaml").write_text(PLAN + f"  - {THERE}\n")
-    init = run_inithold.start("run", prefix=[*PREFIX, catatonit, "--"])
+    init = run_inithold.start("run", prefix=[*UNSHARE, catatonit, "--"])
     init.wait_for_marker()
-    enter = ["nsenter", "-t", str(pid_one(init)), "-p", "-m"]
+    enter = inside(init)
     init.wait_until(lambda: run_inithold("health", prefix=enter).returncode == 0, "health")
     os.kill(pid_one(init), signal.SIGTERM)
     assert init.wait() == 0

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from servers.inithold import Inithold, Running
+from pid_namespace import UNSHARE, inside, needs_leave, pid_one
+from servers.inithold import Inithold
 
 PLAN = """
 version: 1
@@ -20,13 +19,6 @@ hold: {verify: never}
 steps:
   - {id: work, uses: command.run, with: {run: [sh, -c, 'test ! -e broken && echo run >> runs']}}
 """
-UNSHARE = [
-    shutil.which("unshare", path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin") or "unshare",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
-]
 
 
 @pytest.fixture
@@ -134,30 +126,20 @@ def test_ctrl_c(run_inithold: Inithold, plan: Path, tmp_path: Path) -> None:
     assert "Traceback" not in asking.output
 
 
-def may_unshare() -> bool:
-    try:
-        return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not may_unshare(), reason="needs leave to make a pid namespace")
+@needs_leave
 class TestAsPidOne:
     """As in a container, where another process does the run."""
-
-    def pid_one(self, init: Running) -> int:
-        return int(Path(f"/proc/{init.pid}/task/{init.pid}/children").read_text().split()[0])
 
     def test_runs_again_in_place(self, run_inithold: Inithold, plan: Path, tmp_path: Path) -> None:
         init = run_inithold.start("run", prefix=UNSHARE)
         init.wait_for_hold()
-        first = self.pid_one(init)
-        enter = ["nsenter", "-t", str(first), "-p", "-m"]
+        first = pid_one(init)
+        enter = inside(init)
         for number in (2, 3):
             done = run_inithold("rerun", prefix=enter)
             assert done.returncode == 0, done.stderr
             assert runs(tmp_path) == number
-            assert self.pid_one(init) == first
+            assert pid_one(init) == first
             assert run_inithold("health", prefix=enter).returncode == 0
         os.kill(first, signal.SIGTERM)
         assert init.wait() == 0
@@ -167,7 +149,7 @@ class TestAsPidOne:
     ) -> None:
         init = run_inithold.start("run", prefix=UNSHARE, env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
         init.wait_for_marker()
-        enter = ["nsenter", "-t", str(self.pid_one(init)), "-p", "-m"]
+        enter = inside(init)
         assert run_inithold("rerun", prefix=enter, seconds=100).returncode == 0
         assert runs(tmp_path) == 2
 
@@ -175,7 +157,7 @@ class TestAsPidOne:
         plan.write_text(PLAN.replace("test ! -e broken", "sleep 30"))
         init = run_inithold.start("run", prefix=UNSHARE)
         init.wait_for_output("runs each time")
-        os.kill(self.pid_one(init), signal.SIGHUP)
+        os.kill(pid_one(init), signal.SIGHUP)
         assert init.wait() == 128 + signal.SIGHUP
 
     def test_what_drifted_is_made_again_and_orphans_are_reaped(
@@ -190,6 +172,6 @@ class TestAsPidOne:
         (tmp_path / "made").unlink()
         init.wait_until((tmp_path / "made").exists, "the second run")
         init.wait_for_hold()
-        first = self.pid_one(init)
+        first = pid_one(init)
         children = Path(f"/proc/{first}/task/{first}/children")
         init.wait_until(lambda: not children.read_text().split(), "everything to be reaped")

@@ -55,9 +55,13 @@ def holder_name() -> str:
     return " ".join(arguments) if arguments[0] == PAUSE else os.path.basename(program)  # noqa: PTH119
 
 
-def block_signals() -> None:
-    """Keep the signals that end a hold for the holder; those that came before have been handled on return."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+def block_signals(*more: signal.Signals) -> None:
+    """Keep the signals that end a hold for the holder; those that came before have been handled on return.
+
+    Args:
+        more: further signals that the holder is to get.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*_HELD, *more})
 
 
 def become_holder() -> NoReturn:
@@ -79,8 +83,7 @@ def become_verifier(orders: Orders, *, asked: bool) -> NoReturn:
         orders: how.
         asked: whether the plan is to be run again at once.
     """
-    block_signals()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    block_signals(signal.SIGHUP)
     _let_go()
     # It said why this run was made; the next one has its own reason.
     os.environ.pop(RERUN_VARIABLE, None)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from inithold.errors import UsageError
+
 VERIFIER = Path(__file__).with_name("verifier.py")
 
 
@@ -35,9 +37,19 @@ class Orders(NamedTuple):
         """Orders to verify what this very command line has made ready.
 
         `sys.orig_argv` is what the interpreter was started with, `-m` and its other options too.
+
+        Raises:
+            UsageError: its working directory has been removed.
         """
+        try:
+            folder = os.getcwd()  # noqa: PTH109
+        except FileNotFoundError:
+            raise UsageError(
+                "a hold that verifies starts its checks in the folder in which it was started, and that is gone",
+                hint="start it in a folder that stays",
+            ) from None
         command = (sys.executable, *sys.orig_argv[1:])
-        return cls(float(pace), on_drift, os.path.abspath(marker), os.getcwd(), fingerprint, command)  # noqa: PTH100, PTH109
+        return cls(float(pace), on_drift, os.path.abspath(marker), folder, fingerprint, command)  # noqa: PTH100
 
     def arguments(self) -> list[str]:
         """The command line of the program that carries them out."""

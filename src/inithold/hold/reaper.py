@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from inithold.hold.orders import Orders
 
-_HOLD = b"hold"
+_HOLD, _AGAIN = b"hold", b"again"
+"""It is time to hold; it is, and somebody has asked meanwhile for another run."""
 _PASSED_ON = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -46,10 +47,14 @@ class Reaper:
         if self._line is not None:
             os.write(self._line, orders.encode())
 
-    def hand_over(self) -> None:
-        """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1."""
+    def hand_over(self, *, asked: bool) -> None:
+        """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1.
+
+        Args:
+            asked: whether the plan is to be run again at once.
+        """
         if self._line is not None:
-            os.write(self._line, _HOLD)
+            os.write(self._line, _AGAIN if asked else _HOLD)
             os._exit(0)
 
     def split(self) -> None:
@@ -69,6 +74,8 @@ class Reaper:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
             return
         os.close(speaking)
+        # A hold that verifies ignores it until here.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         _reap_until(child, listening)
 
 
@@ -98,7 +105,12 @@ class _Line:
     def hold(self) -> bool:
         """Whether it is time to hold."""
         self._listen()
-        return self._said.endswith(_HOLD)
+        return self._said.endswith((_HOLD, _AGAIN))
+
+    @property
+    def again(self) -> bool:
+        """Whether the plan is to be run again at once."""
+        return self._said.endswith(_AGAIN)
 
     def _listen(self) -> None:
         try:
@@ -144,7 +156,7 @@ def _after(status: int, line: _Line, told_to_end: bool, asked: bool) -> None:
     code = os.waitstatus_to_exitcode(status)
     # A signal that met the child on its way out would be lost in a hold.
     if code == 0 and line.hold and not told_to_end:
-        _hold(line.orders, asked)
+        _hold(line.orders, asked or line.again)
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
         print(f"inithold: the run was killed by signal {-code}{hint}", file=sys.stderr, flush=True)

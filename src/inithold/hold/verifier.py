@@ -13,8 +13,8 @@ import time
 
 CHECK_VARIABLE = "INITHOLD_HOLD_CHECK"
 RERUN_VARIABLE = "INITHOLD_RERUN"
-HOLDS, DRIFT = 0, 3
-"""What a check exits with; anything else says nothing about the environment."""
+DRIFT, HOLDS, INCONCLUSIVE = 3, 4, 1
+"""What a check exits with. Not 0: that is what a script exits with that never gets to its plan."""
 ASKED, DRIFTED = "asked", "drift"
 _ENDING = {_signal.SIGTERM, _signal.SIGINT}
 _WAITED = {*_ENDING, _signal.SIGHUP, _signal.SIGCHLD, _signal.SIGALRM}
@@ -78,6 +78,7 @@ class Verifier:
         self.started_at = time.monotonic()
         self.check = posix.fork()
         if self.check == 0:
+            _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
             self.become({CHECK_VARIABLE: self.fingerprint}, set())
 
     def reap(self) -> None:
@@ -97,28 +98,50 @@ class Verifier:
     def judge(self, code: int) -> None:
         """Do what a check's answer asks for."""
         if code == HOLDS:
-            move(self.withdrawn, self.marker)
+            self.put_back()
         elif code == DRIFT:
             self.drifted()
         elif code < 0:
-            say(f"a check was killed by signal {-code}; the next one is made as usual")
+            hint = " (out of memory?)" if -code == _signal.SIGKILL else ""
+            say(f"a check was killed by signal {-code}{hint}; the next one is made as usual")
+        elif code != INCONCLUSIVE:
+            say(f"a check exited {code} without an answer; the next one is made as usual")
 
     def drifted(self) -> None:
         """The environment does not hold any more."""
         if self.on_drift == "rerun":
             self.run_again(DRIFTED)
+        self.take_away(keep=self.on_drift == "unhealthy")
         if self.on_drift == "exit":
-            drop(self.marker)
-            drop(self.withdrawn)
             posix._exit(1)
-        move(self.marker, self.withdrawn)
+
+    def take_away(self, *, keep: bool) -> None:
+        """Withdraw the marker; where that cannot be done, end: nobody stands behind it then."""
+        try:
+            if keep:
+                move(self.marker, self.withdrawn)
+            else:
+                drop(self.marker)
+                drop(self.withdrawn)
+        except OSError as error:
+            say(f"the marker {self.marker} cannot be taken away: {error.strerror}")
+            posix._exit(1)
+
+    def put_back(self) -> None:
+        """Publish the marker again if it was withdrawn."""
+        try:
+            move(self.withdrawn, self.marker)
+        except OSError as error:
+            say(f"the marker {self.marker} cannot be put back: {error.strerror}")
 
     def run_again(self, why: str) -> None:
         """Withdraw the marker, then become the run again; does not return."""
-        drop(self.marker)
-        drop(self.withdrawn)
+        self.take_away(keep=False)
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.stop_check()
+        forget(_signal.SIGALRM)
+        # Whoever asks before the plan is loaded anew has what they want.
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         # As PID 1 a signal in between would be lost; elsewhere nobody would unblock it.
         self.become({RERUN_VARIABLE: why}, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
 
@@ -127,13 +150,16 @@ class Verifier:
         if not self.check:
             return
         posix.kill(self.check, _signal.SIGTERM)
+        forget(_signal.SIGALRM)
         _signal.setitimer(_signal.ITIMER_REAL, _LAST_MOMENT)
-        while _signal.sigwait({_signal.SIGCHLD, _signal.SIGALRM}) == _signal.SIGCHLD:
-            if posix.waitpid(self.check, posix.WNOHANG)[0]:
+        while not posix.waitpid(self.check, posix.WNOHANG)[0]:
+            number = _signal.sigwait(_WAITED - {_signal.SIGHUP})
+            if number in _ENDING:
+                self.end()
+            if number == _signal.SIGALRM:
+                posix.kill(self.check, _signal.SIGKILL)
+                posix.waitpid(self.check, 0)
                 break
-        else:
-            posix.kill(self.check, _signal.SIGKILL)
-            posix.waitpid(self.check, 0)
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.check = 0
 
@@ -145,12 +171,15 @@ class Verifier:
             environment[name.encode()] = value.encode()
         try:
             posix.chdir(self.folder)
-            _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
+        except OSError as error:
+            say(f"the folder {self.folder} cannot be entered: {error.strerror}; the plan was started there")
+            posix._exit(INCONCLUSIVE)
+        try:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
             posix.execve(self.command[0], self.command, environment)
         except OSError as error:
             say(f"cannot execute {self.command[0]} again: {error.strerror}")
-            posix._exit(1)
+            posix._exit(INCONCLUSIVE)
 
     def end(self) -> None:
         """End at once, and a check with it."""
@@ -161,23 +190,34 @@ class Verifier:
 
 def drop(path: str) -> None:
     """Remove a file if it is there."""
-    try:  # noqa: SIM105 - contextlib would be held for ever
+    if is_there(path):
         posix.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def move(source: str, target: str) -> None:
     """Rename a file if it is there."""
-    try:  # noqa: SIM105 - as above
+    if is_there(source):
         posix.rename(source, target)
-    except FileNotFoundError:
-        pass
+
+
+def is_there(path: str) -> bool:
+    """Asked first, because a read-only file system refuses even what would change nothing."""
+    try:
+        posix.lstat(path)
+    except OSError:
+        return False
+    return True
+
+
+def forget(number: int) -> None:
+    """Discard a signal that is pending: the next program would be ended by it."""
+    _signal.signal(number, _signal.SIG_IGN)
+    _signal.signal(number, _signal.SIG_DFL)
 
 
 def say(text: str) -> None:
     """Say something on standard error, which may be closed."""
-    try:  # noqa: SIM105 - as above
+    try:  # noqa: SIM105 - contextlib would be held for ever
         posix.write(2, f"inithold: {text}\n".encode())
     except OSError:
         pass

@@ -29,6 +29,11 @@ def withdrawn(path: str) -> str:
     return f"{path}.withdrawn"
 
 
+def is_kept(path: str) -> bool:
+    """Whether the marker is there, in its place or withdrawn."""
+    return os.path.lexists(path) or os.path.lexists(withdrawn(path))
+
+
 def withdraw(path: str) -> None:
     """Take the marker away so that it can be put back.
 

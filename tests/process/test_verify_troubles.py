@@ -1,0 +1,371 @@
+"""A hold that verifies, in trouble: signals in bad moments, files that go away, checks that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from pid_namespace import UNSHARE, inside, needs_leave, pid_one
+from promptness import PROMPTLY
+from servers.inithold import Inithold, Running
+from servers.run import children
+
+PLAN = """
+version: 1
+name: troubled
+hold: {verify: %s}
+steps:
+  - id: make
+    uses: command.run
+    with: {run: [sh, -c, 'echo run >> runs; sleep 0.3; touch made'], creates: made}
+"""
+SLOW_CHECK = """
+version: 1
+name: slow
+hold: {verify: 1s}
+steps:
+  - id: slow
+    uses: command.run
+    with: {run: ['true'], unless: 'test ! -e held || { echo $$$$ > checking; exec sleep 60; }'}
+"""
+
+
+def write(folder: Path, text: str = PLAN, verify: str = "1s") -> None:
+    (folder / "inithold.yaml").write_text(text % verify if text is PLAN else text)
+
+
+def runs(folder: Path) -> int:
+    return len((folder / "runs").read_text().splitlines())
+
+
+def is_ready(run_inithold: Inithold, *, prefix: list[str] | None = None) -> bool:
+    return run_inithold("health", prefix=prefix or ()).returncode == 0
+
+
+def a_check(init: Running, holder: int) -> int:
+    """The process of the check that is going on."""
+    init.wait_until(lambda: bool(children(holder)), "a check")
+    return children(holder)[0]
+
+
+class TestSignals:
+    @pytest.mark.parametrize("prefix", [[], pytest.param(UNSHARE, marks=needs_leave)], ids=["", "pid-1"])
+    def test_many_hangups_at_once(self, run_inithold: Inithold, tmp_path: Path, prefix: list[str]) -> None:
+        write(tmp_path, PLAN.replace(", creates: made", "").replace("%s", "never"))
+        init = run_inithold.start("run", prefix=prefix)
+        init.wait_for_hold()
+        holder = pid_one(init) if prefix else init.pid
+        for _ in range(60):
+            os.kill(holder, signal.SIGHUP)
+            time.sleep(0.02)
+            assert init.process.poll() is None, init.output
+        init.wait_for_hold()
+        init.wait_until(lambda: "again: it was asked to" in init.stderr, "another run")
+        init.wait_for_hold()
+        assert 2 <= runs(tmp_path) <= 10
+        os.kill(holder, signal.SIGTERM)
+        assert init.wait() in (0, 143)
+
+    def test_two_ask_at_the_same_time(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path, PLAN.replace(", creates: made", "").replace("%s", "never"))
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        asking = [run_inithold.start("rerun") for _ in range(4)]
+        assert [each.wait() for each in asking] == [0] * 4, [each.output for each in asking]
+        assert init.process.poll() is None, init.output
+
+    def test_asked_when_a_check_is_due(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        # As a container that was paused for longer than the pace: alarm and request are there at the same time.
+        write(tmp_path)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        init.signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        init.signal(signal.SIGHUP)
+        init.signal(signal.SIGCONT)
+        init.wait_for_output("again: it was asked to")
+        init.wait_for_hold()
+        assert is_ready(run_inithold)
+
+    def test_asked_during_a_check(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path, SLOW_CHECK)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        (tmp_path / "held").touch()
+        checking = tmp_path / "checking"
+        init.wait_until(lambda: checking.exists() and bool(checking.read_text()), "a check")
+        (tmp_path / "held").unlink()
+        done = run_inithold("rerun")
+        assert done.returncode == 0, done.stderr
+        checked = Path("/proc", checking.read_text().strip())
+        init.wait_until(lambda: not checked.exists(), "the command of the check to end")
+
+    def test_ended_while_a_check_that_will_not_end_is_ended(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        check = a_check(init, init.pid)
+        os.kill(check, signal.SIGSTOP)
+        init.signal(signal.SIGHUP)
+        time.sleep(0.1)
+        init.signal(signal.SIGTERM)
+        assert init.wait() == 0, "not from the run that was asked for: 143"
+
+    @needs_leave
+    @pytest.mark.parametrize("what", ["check", "drift", "rerun"])
+    @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+    def test_ended_at_any_moment(self, run_inithold: Inithold, tmp_path: Path, what: str, delay: float) -> None:
+        write(tmp_path)
+        init = run_inithold.start("run", prefix=UNSHARE)
+        init.wait_for_hold()
+        first = pid_one(init)
+        if what == "rerun":
+            os.kill(first, signal.SIGHUP)
+        else:
+            if what == "drift":
+                (tmp_path / "made").unlink()
+            a_check(init, first)
+        time.sleep(delay)
+        at = time.monotonic()
+        os.kill(first, signal.SIGTERM)
+        assert init.wait() in (0, 128 + signal.SIGTERM)
+        assert time.monotonic() - at < PROMPTLY
+        assert "Traceback" not in init.output
+
+
+class TestFiles:
+    def test_a_marker_that_somebody_removed_is_published_again(
+        self, run_inithold: Inithold, tmp_path: Path
+    ) -> None:
+        # Cleaners of /tmp do that, by age.
+        write(tmp_path)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        init.marker.unlink()
+        init.wait_for_output("again: the marker ")
+        init.wait_for_hold()
+        assert is_ready(run_inithold)
+
+    def test_the_marker_s_folder_is_removed(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        (tmp_path / "place").mkdir()
+        init = run_inithold.start("run", env={"INITHOLD_MARKER": str(tmp_path / "place" / "marker")})
+        init.wait_for_hold()
+        for file in (tmp_path / "place").iterdir():
+            file.unlink()
+        (tmp_path / "place").rmdir()
+        assert init.wait() == 2
+        assert "cannot be written: No such file or directory" in init.stderr
+        assert "Traceback" not in init.stderr
+
+    @needs_leave
+    def test_the_marker_s_folder_is_read_only_now(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        place = tmp_path / "place"
+        place.mkdir()
+        mount = ["sh", "-c", f'mount -t tmpfs none {place} && exec "$@"', "sh"]
+        env = {"INITHOLD_MARKER": str(place / "marker")}
+        init = run_inithold.start("run", prefix=[*UNSHARE, *mount], env=env)
+        init.wait_until(lambda: "holding (" in init.output, "the hold")
+        enter = inside(init)
+        subprocess.run([*enter, "mount", "-o", "remount,ro", place], check=True)
+        time.sleep(2.5)
+        assert run_inithold("health", prefix=enter, env=env).returncode == 0, init.output
+        assert "no longer" not in init.output
+        (tmp_path / "made").unlink()
+        assert init.wait() == 1, "the promise ends with the process that stands behind it"
+        assert f"the marker {place}/marker cannot be taken away: Read-only file system" in init.stderr
+        assert "Traceback" not in init.stderr
+
+    @pytest.mark.parametrize("how", ["removed", "rubbish", "a folder"])
+    def test_the_record_is(self, run_inithold: Inithold, tmp_path: Path, how: str) -> None:
+        write(tmp_path)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        record = Path(f"{init.marker}.record.json")
+        record.unlink()
+        if how == "rubbish":
+            record.write_text("{")
+        elif how == "a folder":
+            record.mkdir()
+        time.sleep(1.5)
+        assert is_ready(run_inithold)
+        (tmp_path / "made").unlink()
+        init.wait_for_output("no longer holds: make: + made")
+        init.wait_until((tmp_path / "made").exists, "the second run")
+        init.wait_for_hold()
+        assert is_ready(run_inithold)
+        assert "Traceback" not in init.output
+
+    def test_the_working_directory_is_gone(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        (tmp_path / "made").touch()
+        (tmp_path / "work").mkdir()
+        plan = (PLAN % "1s").replace("creates: made", f"creates: {tmp_path}/made")
+        (tmp_path / "inithold.yaml").write_text(plan)
+        init = run_inithold.start("run", tmp_path / "inithold.yaml", cwd=tmp_path / "work")
+        init.wait_for_hold()
+        (tmp_path / "work").rmdir()
+        init.wait_for_output(f"the folder {tmp_path}/work cannot be entered: No such file or directory")
+        assert is_ready(run_inithold)
+        init.signal(signal.SIGHUP)
+        assert init.wait() == 1
+        assert not init.marker.exists()
+
+    def test_started_where_there_is_no_folder_any_more(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        (tmp_path / "work").mkdir()
+        leave = ["sh", "-c", f'cd {tmp_path}/work && rmdir {tmp_path}/work && exec "$@"', "sh"]
+        done = run_inithold("run", tmp_path / "inithold.yaml", prefix=leave)
+        assert done.returncode == 2
+        assert "the folder in which it was started, and that is gone" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestChecks:
+    def test_one_that_is_killed(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path)
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        os.kill(a_check(init, init.pid), signal.SIGKILL)
+        init.wait_for_output("a check was killed by signal 9 (out of memory?)")
+        assert is_ready(run_inithold)
+        (tmp_path / "made").unlink()
+        init.wait_for_output("no longer holds: make: + made")
+        init.wait_for_hold()
+
+    def test_killed_between_its_finding_and_its_end(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        # A collector that takes connections and never answers keeps it in telemetry for a moment.
+        write(tmp_path, (PLAN % "1s, on_drift: unhealthy"))
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        check = a_check(init, init.pid)
+        os.kill(check, signal.SIGSTOP)
+        init.marker.rename(f"{init.marker}.withdrawn")
+        os.kill(check, signal.SIGKILL)
+        init.wait_for_marker()
+        assert is_ready(run_inithold)
+
+    def test_the_grace_is_longer_than_the_step_may_take(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        (tmp_path / "server").touch()
+        write(
+            tmp_path,
+            "version: 1\nname: away\nhold: {verify: 1s, grace: 30s}\nsteps:\n"
+            "  - {id: server, uses: file.ready, timeout: 1s, with: {path: server}}\n",
+        )
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        (tmp_path / "server").unlink()
+        time.sleep(4)
+        assert is_ready(run_inithold), init.output
+        (tmp_path / "server").touch()
+        init.wait_for_output("server: was away for")
+        assert "no longer holds" not in init.output
+
+    def test_unhealthy_with_a_changed_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        write(tmp_path, PLAN % "1s, on_drift: unhealthy")
+        init = run_inithold.start("run")
+        init.wait_for_hold()
+        plan = tmp_path / "inithold.yaml"
+        text = plan.read_text()
+        plan.write_text(text + "  - {id: more, uses: command.run, with: {run: [touch, more], creates: more}}\n")
+        init.wait_until(lambda: not init.marker.exists(), "the marker to go")
+        init.wait_for_output("the plan has changed")
+        plan.write_text(text)
+        init.wait_for_marker()
+        plan.write_text(text + "  - {id: more, uses: command.run, with: {run: [touch, more], creates: more}}\n")
+        init.wait_until(lambda: not init.marker.exists(), "the marker to go")
+        done = run_inithold("rerun")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "more").exists()
+        assert is_ready(run_inithold)
+
+
+SCRIPT = """\
+import os, pathlib, sys
+from inithold import Plan
+plan = Plan("script")
+@plan.step(check=lambda: pathlib.Path("made").exists())
+def make(): pathlib.Path("made").touch()
+%s
+"""
+
+
+class TestCommandLines:
+    """The same command line is executed again, whatever it was."""
+
+    def drifts_and_heals(self, init: Running, folder: Path, run_inithold: Inithold) -> None:
+        init.wait_for_marker()
+        init.wait_until(lambda: "holding (" in init.output, "the hold")
+        (folder / "made").unlink()
+        init.wait_until((folder / "made").exists, "the second run")
+        init.wait_until(lambda: is_ready(run_inithold), "ready")
+        assert "again: make: " in init.output
+        init.signal(signal.SIGTERM)
+        assert init.wait() in (0, 143)
+
+    def test_a_script_that_goes_on_after_its_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        (tmp_path / "init.py").write_text(SCRIPT % "plan.run()\nprint('it failed, somebody has to be woken')")
+        init = run_inithold.start(program=(sys.executable, "init.py"), env={"INITHOLD_VERIFY": "1s"})
+        self.drifts_and_heals(init, tmp_path, run_inithold)
+        assert "somebody has to be woken" not in init.output
+
+    def test_a_script_that_never_gets_to_its_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        (tmp_path / "init.py").write_text(
+            SCRIPT % "if pathlib.Path('skip').exists(): sys.exit(0)\nraise SystemExit(plan.run())"
+        )
+        init = run_inithold.start(program=(sys.executable, "init.py"), env={"INITHOLD_VERIFY": "1s"})
+        init.wait_for_marker()
+        (tmp_path / "skip").touch()
+        init.wait_for_output("a check exited 0 without an answer")
+        assert is_ready(run_inithold)
+
+    def test_a_module_of_a_package(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        (tmp_path / "services").mkdir()
+        (tmp_path / "services" / "__init__.py").touch()
+        (tmp_path / "services" / "init.py").write_text(
+            SCRIPT % "if __name__ == '__main__': raise SystemExit(plan.run())"
+        )
+        program = (sys.executable, "-X", "utf8", "-m", "services.init")
+        init = run_inithold.start(program=program, env={"INITHOLD_VERIFY": "1s"})
+        self.drifts_and_heals(init, tmp_path, run_inithold)
+
+    @pytest.mark.parametrize("prefix", [[], ["catatonit", "--"]], ids=["", "catatonit"])
+    def test_a_script_of_an_entry_point_by_a_relative_path(
+        self, run_inithold: Inithold, tmp_path: Path, prefix: list[str]
+    ) -> None:
+        write(tmp_path)
+        (tmp_path / "bin").symlink_to(Path(sys.executable).parent)
+        program = [*UNSHARE, *prefix, "bin/inithold"] if prefix else ["bin/inithold"]
+        init = run_inithold.start("run", "inithold.yaml", program=program)
+        if not prefix:
+            self.drifts_and_heals(init, tmp_path, run_inithold)
+            return
+        init.wait_until(lambda: "holding (" in init.output, "the hold")
+        (tmp_path / "made").unlink()
+        init.wait_until((tmp_path / "made").exists, "the second run")
+        os.kill(pid_one(init), signal.SIGTERM)
+        assert init.wait() in (0, 143)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+def test_asked_by_another_user(run_inithold: Inithold, tmp_path: Path) -> None:
+    write(tmp_path, PLAN % "never")
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        env = {"INITHOLD_MARKER": f"{place}/marker"}
+        init = run_inithold.start("run", env=env)
+        init.wait_for_hold()
+        nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--no-new-privs"]
+        done = run_inithold("rerun", prefix=nobody, env=env)
+        assert run_inithold("health", env=env).returncode == 0
+    assert done.returncode == 1
+    assert f"process {init.pid}, which holds, belongs to another user" in done.stderr
+    assert "docker compose exec --user USER INIT inithold rerun" in done.stderr
