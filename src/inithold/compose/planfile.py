@@ -65,10 +65,10 @@ def _find(init: Init, stack: Stack, name: str) -> Path | None:
     if source is not None:
         entry = stack.project.top["configs"].get(source, "file") if "configs" in stack.project.top else None
         if isinstance(entry, Scalar) and "$" not in entry.text:
-            return entry.place.source.path.parent / entry.text
+            return entry.place.source.folder / entry.text
     context = service.scalar("build", "context")
     if context is not None and "$" not in context.text and "://" not in context.text and not name.startswith("/"):
-        built = context.place.source.path.parent / context.text / name
+        built = context.place.source.folder / context.text / name
         return built if built.is_file() else None
     return None
 

@@ -13,6 +13,7 @@ from inithold.compose.loading.discover import find_files
 from inithold.compose.loading.mounts import read_mount
 from inithold.compose.loading.project import Service, load_project
 from inithold.compose.loading.tree import Scalar, Sequence, plain
+from inithold.errors import DocumentError
 from unit.compose.case import CASES, compose_config, docker_environment, options_of
 
 _RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")
@@ -136,6 +137,11 @@ LAYERS = {
           b: {logging: {options: {c: d}}, command: null, restart: unless-stopped}
           c: {depends_on: [a, b]}
         """,
+    ],
+    "a service taken away": [
+        "services: {a: {image: x, command: one}, b: {image: y}, c: {image: z}}",
+        "services: {a: !reset null, b: !override {image: q}, c: !reset {}}",
+        "services: {a: {image: again}}",
     ],
     "short over long": [
         "services: {a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}, b: {image: x}}",
@@ -270,3 +276,74 @@ def test_include_and_extends_of_other_files(tmp_path: Path, docker: dict[str, st
     for name, text in files.items():
         (tmp_path / name).write_text(re.sub(r"(?m)^ {12}", "", text.lstrip("\n")))
     _same(tmp_path, ["compose.yaml", "compose.override.yaml"], docker)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(re.sub(r"(?m)^ {12}", "", text.lstrip("\n")))
+
+
+def test_names_start_at_the_project_folder(tmp_path: Path, docker: dict[str, str]) -> None:
+    """In a file of another folder too: Compose takes them from the folder of the first file."""
+    files = {
+        "compose.yaml": "services: {db: {image: pg}}",
+        "deploy/prod.yaml": """
+            include: [parts/queue.yaml]
+            services:
+              app: {extends: {file: parts/base.yaml, service: app}, depends_on: [queue]}
+            """,
+        "parts/queue.yaml": "services: {queue: {image: mq, extends: {file: common.yaml, service: common}}}",
+        "parts/base.yaml": "services: {app: {image: a, extends: {file: common.yaml, service: common}}}",
+        "parts/common.yaml": 'services: {common: {restart: "no", command: c}}',
+    }
+    _write(tmp_path, files)
+    _same(tmp_path, ["compose.yaml", "deploy/prod.yaml"], docker)
+
+
+def test_an_include_has_a_folder_and_variables_of_its_own(tmp_path: Path, docker: dict[str, str]) -> None:
+    files = {
+        "compose.yaml": """
+            include:
+              - path: parts/a.yaml
+                project_directory: ${WHERE:-elsewhere}
+                env_file: [conf/x.env, /dev/null]
+              - other/b.yaml
+            services: {top: {image: x}}
+            """,
+        "parts/a.yaml": """
+            include: ["${NAME}.yaml"]
+            services: {a: {image: a, extends: {file: base.yaml, service: base}}}
+            """,
+        "elsewhere/inner.yaml": "services: {inner: {image: i}}",
+        "elsewhere/base.yaml": "services: {base: {command: b}}",
+        "other/b.yaml": 'include: ["${PART}.yaml"]',
+        "other/dotenv.yaml": "services: {from-dotenv: {image: d}}",
+        "conf/x.env": "NAME=inner",
+        "other/.env": "PART=dotenv",
+    }
+    _write(tmp_path, files)
+    theirs = compose_config(tmp_path, ["compose.yaml"], docker)["services"]
+    project = load_project(["compose.yaml"], folder=tmp_path, environment={})
+    assert project.notes == []
+    assert set(project.services) == set(theirs) == {"a", "inner", "from-dotenv", "top"}
+    assert theirs["a"]["command"] == [project.services["a"].text("command")]
+
+
+def test_what_two_includes_share_is_one(tmp_path: Path, docker: dict[str, str]) -> None:
+    files = {
+        "compose.yaml": "include: [a.yaml, b.yaml]\nservices: {again: {image: x}}",
+        "a.yaml": "include: [db.yaml]\nservices: {a: {image: x, depends_on: [db]}, again: {image: x}}",
+        "b.yaml": "include: [db.yaml]\nservices: {b: {image: x, depends_on: [db]}}",
+        "db.yaml": "services: {db: {image: pg, command: [a], environment: [A=b]}}",
+        "over.yaml": "services: {db: {command: [b]}}",
+    }
+    _write(tmp_path, files)
+    _same(tmp_path, ["compose.yaml"], docker)
+    _same(tmp_path, ["compose.yaml", "over.yaml"], docker)
+    assert len(load_project(["compose.yaml"], folder=tmp_path, environment={}).sources) == 4
+    (tmp_path / "b.yaml").write_text("services: {db: {image: other}}")
+    with pytest.raises(DocumentError, match=r"compose.yaml:1:19: services.db is included twice, and differs"):
+        load_project(["compose.yaml"], folder=tmp_path, environment={})
+    with pytest.raises(AssertionError, match="conflicts with imported resource"):
+        compose_config(tmp_path, ["compose.yaml"], docker)
