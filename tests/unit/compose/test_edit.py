@@ -95,6 +95,25 @@ def test_text_that_cannot_be_parted_is_left_and_said(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+def test_who_would_change_as_well_is_named(tmp_path: Path) -> None:
+    text = """\
+services:
+  init: &app
+    image: app
+    entrypoint: []
+    command: migrate
+  web:
+    <<: *app
+    command: serve
+    depends_on: {init: {condition: service_completed_successfully}}
+"""
+    (tmp_path / "compose.yaml").write_text(text)
+    outcome = run(tmp_path, "fix", "--wrap", "inithold")
+    assert outcome.code == 1
+    assert "by hand, its text is shared: the edit would also change web.restart, web.healthcheck" in outcome.output
+    assert (tmp_path / "compose.yaml").read_text() == text
+
+
 def test_a_base_of_another_file_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("services:\n  base: {image: app, restart: 'no', command: inithold run}\n")
     text = """\

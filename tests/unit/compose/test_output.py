@@ -136,6 +136,31 @@ def _assert_sarif(log: dict[str, Any]) -> None:
         assert all(result["message"]["text"] for result in each["results"])
 
 
+def test_comments_that_silence_nothing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("services:\n  base:\n    # inithold: ignore[one-shot]\n    image: x\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  a: {image: x}   # inithold: ignore[busy-prob, one-shot-init]\n"
+        "  b: {extends: {file: base.yaml, service: base}}   # inithold: ignore\n"
+    )
+    outcome = run(tmp_path, "check")
+    assert outcome.code == 0
+    assert outcome.errors.splitlines() == [
+        "note: compose.yaml:2: there is no rule 'busy-prob' to ignore; did you mean busy-probe?",
+        "note: compose.yaml:3: nothing is silenced: write ignore[RULE]",
+        "note: base.yaml:3: there is no rule 'one-shot' to ignore; did you mean one-shot-init?",
+    ]
+
+
+def test_a_comment_in_an_extended_file_silences(tmp_path: Path) -> None:
+    text = "services:\n  base:\n    image: x\n    command: a && b\n"
+    (tmp_path / "base.yaml").write_text(text)
+    (tmp_path / "compose.yaml").write_text("services:\n  a: {extends: {file: base.yaml, service: base}}\n")
+    assert run(tmp_path, "check").output.startswith("base.yaml:4:14: error: Compose starts no shell")
+    (tmp_path / "base.yaml").write_text(text.replace("b\n", "b # inithold: ignore[unshelled-command]\n"))
+    assert run(tmp_path, "check").code == 0
+
+
 def test_nothing_found_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x}}\n")
     assert run(tmp_path, "check").output == "no findings\n"

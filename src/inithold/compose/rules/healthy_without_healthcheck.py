@@ -57,8 +57,10 @@ if TYPE_CHECKING:
 ID = "healthy-without-healthcheck"
 
 
-_HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)", re.IGNORECASE | re.MULTILINE)
-_STAGE = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
+_HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(\S+)", re.IGNORECASE | re.MULTILINE)
+_STAGE = re.compile(
+    r"^[^\S\n]*FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:[^\S\n]+AS[^\S\n]+(?P<name>\S+))?", re.IGNORECASE | re.MULTILINE
+)
 _LARGEST = 1024 * 1024
 
 
@@ -110,13 +112,30 @@ def _where(service: Service, entry: Dependency, off: bool) -> Location:
 
 
 def _built_in(service: Service) -> bool:
-    """Does the last stage of the service's own Dockerfile have a HEALTHCHECK?"""
+    """Does the stage of the service's own Dockerfile that is built have a HEALTHCHECK, or one it is built from?"""
+    text = service.text("build", "dockerfile_inline") or _dockerfile(service)
+    starts = list(_STAGE.finditer(text))
+    ends = [*(match.start() for match in starts[1:]), len(text)][: len(starts)]
+    stages = [
+        (match["name"], match["base"], text[match.end() : end]) for match, end in zip(starts, ends, strict=True)
+    ]
+    names = [(name or "").lower() for name, _, _ in stages]
+    wanted = (service.text("build", "target") or "").lower()
+    at = names.index(wanted) if wanted in names and wanted else len(stages) - 1
+    while at >= 0:
+        _, base, body = stages[at]
+        if found := _HEALTHCHECK.findall(body):
+            return str(found[-1]).upper() != "NONE"
+        at = names.index(base.lower(), 0, at) if base.lower() in names[:at] else -1
+    return False
+
+
+def _dockerfile(service: Service) -> str:
     context = service.scalar("build", "context")
     if context is None or "$" in context.text or "://" in context.text:
-        return False
-    folder = context.place.source.path.parent / context.text
+        return ""
+    folder = context.place.source.folder / context.text
     try:
-        text = read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
+        return read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
     except DocumentError:
-        return False
-    return _HEALTHCHECK.search(_STAGE.split(text)[-1]) is not None
+        return ""
