@@ -53,6 +53,7 @@ class Command:
         repair: it runs a part of the plan, with `--only` or `--from`.
         plan: the plan it names, None for the default one.
         wrapped: it runs `inithold run -- CMD`, a plan of one command.
+        waits: it waits for URLs first, with `--wait`.
         marks: the paths of markers it writes.
         sleeps: it stays up after its work.
     """
@@ -65,6 +66,7 @@ class Command:
     repair: bool
     plan: str | None
     wrapped: bool
+    waits: bool
     marks: tuple[str, ...]
     sleeps: bool
 
@@ -104,6 +106,11 @@ def words(value: Value | None) -> tuple[list[str], str]:
     return [], ""
 
 
+def is_inithold_image(image: str) -> bool:
+    """Is this the image of inithold, whose entrypoint, command and healthcheck are known?"""
+    return _INITHOLD_IMAGE.search(image) is not None
+
+
 def has_no_words(entrypoint: Value | None) -> bool:
     """Is this no entrypoint at all? The engine takes `[""]` for an empty one."""
     return words(entrypoint)[0] in ([], [""])
@@ -123,7 +130,7 @@ def read_command(service: Service) -> Command:
     options: list[str] | None = None
     if found:
         options = _options(argv, found["rest"])
-    elif _INITHOLD_IMAGE.search(image) and not known and (not argv or argv[0] == "run"):
+    elif is_inithold_image(image) and not known and (not argv or argv[0] == "run"):
         options = argv[1:]
     repair = any(word.partition("=")[0] in _REPAIRS for word in _own(options or []))
     return Command(
@@ -135,6 +142,7 @@ def read_command(service: Service) -> Command:
         repair=repair,
         plan=_plan(options) or variable(service, "INITHOLD_PLAN") if options is not None else None,
         wrapped=options is not None and "--" in options,
+        waits=options is not None and _waits(service, options),
         marks=_marker(service, options) if options is not None else _marks(shown),
         sleeps=options is None and _SLEEPS.search(shown) is not None,
     )
@@ -149,6 +157,11 @@ def _options(argv: list[str], rest: str) -> list[str]:
 
 def _own(options: list[str]) -> list[str]:
     return options[: options.index("--")] if "--" in options else options
+
+
+def _waits(service: Service, options: list[str]) -> bool:
+    given = any(word.partition("=")[0] == "--wait" for word in _own(options))
+    return given or bool(variable(service, "INITHOLD_WAIT"))
 
 
 def _flag(service: Service, name: str) -> bool:

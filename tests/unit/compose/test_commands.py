@@ -92,3 +92,75 @@ services:
     )
     (tmp_path / "Dockerfile").unlink()
     assert [each["id"] for each in run_json(tmp_path, [])] == ([] if sees else ["healthy-without-healthcheck"])
+
+
+HELD = """\
+services:
+  init:
+    image: {image}
+    command: {command}
+    restart: unless-stopped
+    volumes: ["./plan.yaml:/inithold.yaml"]
+    healthcheck:
+      test: ["CMD", "inithold", "health"]
+      start_period: {period}
+      start_interval: 500ms
+"""
+PLAN = "version: 1\nsteps: [{id: a, uses: file.ready, timeout: 2m, with: {path: /a}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "period", "plan", "wanted"),
+    [
+        ("inithold run", "2m", PLAN, None),
+        ("inithold run", "1m", PLAN, "15m"),
+        ("inithold run --verify 1m", "2m", PLAN + "hold: {verify: 1m}\n", None),
+        ("inithold run --wait tcp://db:5432", "11m", PLAN, "15m"),
+        ("inithold run --wait tcp://db:5432", "12m", PLAN, None),
+        ("inithold run --wait=tcp://db:5432", "5m", PLAN + "timeout: 4m\n", None),
+        ("inithold run --wait tcp://db:5432 -- migrate", "5m", PLAN, "15m"),
+        ("inithold run --wait tcp://db:5432 -- migrate", "10m", PLAN, None),
+        ("inithold run -- migrate --wait x", "1s", PLAN, None),
+        ("inithold run --verify 1m", "1m", PLAN + "timeout: 1h\n", "61m"),
+    ],
+)
+def test_the_start_period_covers_plan_and_waits(
+    command: str, period: str, plan: str, wanted: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.yaml").write_text(plan)
+    (tmp_path / "compose.yaml").write_text(HELD.format(image="app", command=command, period=period))
+    found = run_json(tmp_path, [])
+    assert [each["id"] for each in found] == ([] if wanted is None else ["short-start-period"])
+    if wanted is not None:
+        assert found[0]["fix"] == [{"service": "init", "path": ["healthcheck", "start_period"], "value": wanted}]
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ("restart_policy: {condition: none}", "restart: no: "),
+        ("restart_policy: {delay: 5s}", "no restart policy: "),
+        ("restart_policy: {condition: any}", None),
+        ("restart_policy: {condition: on-failure, max_attempts: 3}", "restart: on-failure: "),
+        ("restart_policy: {condition: unless-stopped}", None),
+        ("labels: {a: b}", None),
+    ],
+)
+def test_a_policy_in_deploy_decides(policy: str, message: str | None, tmp_path: Path) -> None:
+    stack = HELD.format(image="app", command="inithold run", period="15m") + f"    deploy:\n      {policy}\n"
+    (tmp_path / "compose.yaml").write_text(stack)
+    found = run_json(tmp_path, [])
+    assert [str(each["message"]).startswith(str(message)) for each in found] == [True] * (message is not None)
+    for each in found:
+        assert (each["line"], each["fix"]) == (12, [])
+
+
+@pytest.mark.parametrize(
+    ("image", "count"), [("ghcr.io/acme/inithold:1.2", 0), ("inithold", 0), ("inithold-app", 1)]
+)
+def test_the_image_of_inithold_has_a_healthcheck(image: str, count: int, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  init: {{image: {image}, command: [run], restart: unless-stopped}}\n"
+        "  web: {image: web, depends_on: {init: {condition: service_healthy}}}\n"
+    )
+    assert len(run_json(tmp_path, [])) == count

@@ -6,8 +6,9 @@ A dependent waits with `service_healthy` on a service that has no healthcheck in
 image has none either, or the healthcheck is switched off, `docker compose up` stops with "container has no
 healthcheck configured".
 
-A `HEALTHCHECK` in the service's own Dockerfile counts. One in an image that is pulled cannot be seen from here:
-where you know it is there, say so with `# inithold: ignore[healthy-without-healthcheck]`.
+A `HEALTHCHECK` in the service's own Dockerfile counts, and that of the image of inithold. One in another image
+that is pulled cannot be seen from here: where you know it is there, say so with `# inithold:
+ignore[healthy-without-healthcheck]`.
 
 ## Before
 
@@ -40,9 +41,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inithold.compose import wiring
+from inithold.compose.command import is_inithold_image
 from inithold.compose.finding import Finding, Severity, spot
 from inithold.compose.probe import Sight, read_probe
 from inithold.compose.roles import HEALTHY
@@ -112,22 +115,35 @@ def _where(service: Service, entry: Dependency, off: bool) -> Location:
 
 
 def _built_in(service: Service) -> bool:
-    """Does the stage of the service's own Dockerfile that is built have a HEALTHCHECK, or one it is built from?"""
-    text = service.text("build", "dockerfile_inline") or _dockerfile(service)
-    starts = list(_STAGE.finditer(text))
-    ends = [*(match.start() for match in starts[1:]), len(text)][: len(starts)]
-    stages = [
-        (match["name"], match["base"], text[match.end() : end]) for match, end in zip(starts, ends, strict=True)
-    ]
-    names = [(name or "").lower() for name, _, _ in stages]
+    """Is the image known to have a healthcheck: inithold's own, or built from a Dockerfile that has one?"""
+    if is_inithold_image(service.text("image") or ""):
+        return True
+    stages = _stages(service.text("build", "dockerfile_inline") or _dockerfile(service))
+    names = [stage.name for stage in stages]
     wanted = (service.text("build", "target") or "").lower()
-    at = names.index(wanted) if wanted in names and wanted else len(stages) - 1
+    at = names.index(wanted) if wanted and wanted in names else len(stages) - 1
     while at >= 0:
-        _, base, body = stages[at]
-        if found := _HEALTHCHECK.findall(body):
+        if found := _HEALTHCHECK.findall(stages[at].body):
             return str(found[-1]).upper() != "NONE"
-        at = names.index(base.lower(), 0, at) if base.lower() in names[:at] else -1
+        # A stage has what the stage it is built from has.
+        at = names.index(stages[at].base) if stages[at].base in names[:at] else -1
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    name: str
+    base: str
+    body: str
+
+
+def _stages(dockerfile: str) -> list[_Stage]:
+    starts = list(_STAGE.finditer(dockerfile))
+    ends = [*(start.start() for start in starts[1:]), len(dockerfile)][: len(starts)]
+    return [
+        _Stage((start["name"] or "").lower(), start["base"].lower(), dockerfile[start.end() : end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _dockerfile(service: Service) -> str:

@@ -124,7 +124,7 @@ def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
 
 
 def _policy(init: Init) -> bool:
-    return init.service.value("deploy", "restart_policy", "condition") is not None
+    return init.service.value("deploy", "restart_policy") is not None
 
 
 def _without_once(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
