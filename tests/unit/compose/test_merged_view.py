@@ -143,6 +143,59 @@ LAYERS = {
         "services: {a: !reset null, b: !override {image: q}, c: !reset {}}",
         "services: {a: {image: again}}",
     ],
+    "dependencies of each form": [
+        "services: {a: {image: x, depends_on: [b]}, b: {image: x}, c: {image: x}}",
+        "services: {a: {depends_on: {b: {condition: service_healthy}, c: {condition: service_started}}}}",
+        "services: {a: {depends_on: {b: !reset {}, c: {restart: true, condition: service_started}}}}",
+        "services: {a: {depends_on: [c, b]}}",
+        "services: {a: {depends_on: {c: !override {condition: service_healthy, required: false}}}}",
+    ],
+    "commands": [
+        "services: {a: {image: x, entrypoint: e, command: c}, b: {image: x, entrypoint: [e, f], command: [c]}}",
+        "services: {a: {entrypoint: null, command: }, b: {entrypoint: e g, command: ''}}",
+        "services: {a: {entrypoint: [], command: [d]}, b: {entrypoint: '', command: !reset null}}",
+        "services: {a: {entrypoint: [''], command: d e}, b: {entrypoint: !override [x], command: y}}",
+    ],
+    "healthchecks": [
+        "services: {a: {image: x, healthcheck: {test: a b, interval: 1s, retries: 3}}, b: {image: x}}",
+        "services: {a: {healthcheck: {test: [CMD, c], start_interval: 1s}}, b: {healthcheck: {disable: true}}}",
+        "services: {a: {healthcheck: {test: [NONE]}}, b: {healthcheck: {test: z, disable: false}}}",
+        "services: {a: {healthcheck: {test: NONE, interval: null}}, b: {healthcheck: !override {test: y}}}",
+    ],
+    "files of variables": [
+        "services: {a: {image: x, env_file: a.env, environment: {A: '1', B: }}}",
+        "services: {a: {env_file: [{path: b.env, required: false}, a.env], environment: [A=2, C]}}",
+        "services: {a: {env_file: !override b.env, environment: null}}",
+    ],
+    "deploy": [
+        "services: {a: {image: x, scale: 2, deploy: {replicas: 2, restart_policy: {condition: on-failure}}}}",
+        "services: {a: {scale: 1, deploy: {restart_policy: {delay: 5s}, placement: {constraints: [b]}}}}",
+        "services: {a: {scale: !reset null, deploy: {restart_policy: !reset null, mode: replicated}}}",
+    ],
+    "anchors and extensions": [
+        "x-h: &h {test: a, interval: 1s}\n"
+        "x-s: &s {image: x, x-own: [1], restart: always, environment: &e {A: '1'}}\n"
+        "services:\n  a: {<<: *s, healthcheck: {<<: *h, interval: 2s}}\n"
+        "  b: {<<: [{restart: 'no'}, *s], healthcheck: *h, environment: {<<: *e, B: '2'}}",
+        "x-h: &h {timeout: 9s}\nservices: {a: {healthcheck: *h}, b: {healthcheck: !override {test: z}}}",
+    ],
+    "a reset beside a merge key": [
+        "services: {a: {image: x, command: one, restart: always, labels: {q: '1'}}, b: {image: x}}",
+        "x-s: &s {command: two, labels: {r: '2'}}\n"
+        "services: {a: {<<: *s, command: !reset null, restart: !reset null, labels: !reset {}}}",
+        "services: {a: {labels: {s: '3'}}}",
+    ],
+    "extends in each file": [
+        "services: {base: {image: x, command: b}, top: {extends: base, restart: always}}",
+        "services: {base: {command: c, environment: [A=1]}, top: {restart: 'no'}}",
+        "services: {base: {image: z, labels: [q=1]}, top: {extends: {service: base}, entrypoint: f}}",
+    ],
+    "what comes through mounts": [
+        "services: {a: {image: x, secrets: [s, {source: t, target: u}], configs: [c], ports: ['80:80']}}\n"
+        "secrets: {s: {file: a}, t: {environment: T}}\nconfigs: {c: {content: z}}",
+        "services: {a: {secrets: [{source: s, target: /run/z}, t], configs: [{source: c, target: /y}]}}",
+        "services: {a: {secrets: !override [s], ports: !reset [], configs: [{source: c, target: /y, uid: '1'}]}}",
+    ],
     "short over long": [
         "services: {a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}, b: {image: x}}",
         "services: {a: {depends_on: [b]}}",
@@ -174,6 +227,8 @@ def _same(folder: Path, files: list[str], docker: dict[str, str]) -> None:
 def _ours(service: Service) -> dict[str, Any]:
     view = plain(service.view)
     shown = {key: _field(key, view[key]) for key in _FIELDS if view.get(key) is not None}
+    for key in ("secrets", "configs"):
+        shown |= {key: _taken(key, view[key])} if view.get(key) else {}
     listed = service.value("volumes")
     if isinstance(listed, Sequence):
         mounts = [read_mount(item) for item in listed.items]
@@ -183,8 +238,17 @@ def _ours(service: Service) -> dict[str, Any]:
     return shown
 
 
+def _taken(key: str, items: list[Any]) -> list[tuple[str, str]]:
+    """Source and target, in Compose's own way of writing them."""
+    root = "/run/secrets/" if key == "secrets" else ""
+    long = [item if isinstance(item, dict) else {"source": item} for item in items]
+    return [(item["source"], item.get("target") or (root + item["source"] if root else "")) for item in long]
+
+
 def _theirs(service: dict[str, Any]) -> dict[str, Any]:
     shown = {key: _field(key, service[key]) for key in _FIELDS if service.get(key) is not None}
+    for key in ("secrets", "configs"):
+        shown |= {key: _taken(key, service[key])} if service.get(key) else {}
     if service.get("volumes"):
         shown["volumes"] = sorted((each["target"], each["type"]) for each in service["volumes"])
     return shown
