@@ -164,3 +164,29 @@ def test_the_image_of_inithold_has_a_healthcheck(image: str, count: int, tmp_pat
         "  web: {image: web, depends_on: {init: {condition: service_healthy}}}\n"
     )
     assert len(run_json(tmp_path, [])) == count
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ("environment: {HOST: db}", True),
+        ("environment: [HOST=db]", True),
+        ("environment: {URL: 'postgresql://me:x@db:5432/app'}", True),
+        ("environment: {URL: 'amqp://a,db,c/'}", True),
+        ("environment: {DSN: host=db port=5432 user=me}", True),
+        ("environment: {DSN: 'Server=db;Port=5432'}", True),
+        ("command: [worker, --broker, 'redis://:x@db:6379/0']", True),
+        ("command: worker --broker amqp://db", True),
+        ("entrypoint: [sh, -c, 'exec serve http://db/x']", True),
+        ("depends_on: [db]", True),
+        ("environment: {TITLE: db and more, MORE: adb, X: 'http://dbs/'}", False),
+        ("command: [dump, db]", False),
+        ("command: inithold wait postgresql://me@db/app -- serve", False),
+    ],
+)
+def test_who_reaches_what_init_prepares(fields: str, found: bool, tmp_path: Path) -> None:
+    held = HELD.format(image="app", command="inithold run --wait tcp://db:5432 -- migrate", period="15m")
+    (tmp_path / "compose.yaml").write_text(
+        f"{held}  db: {{image: postgres}}\n  worker:\n    image: worker\n    {fields}\n"
+    )
+    assert [each["id"] for each in run_json(tmp_path, [])] == ["dependent-skips-init"] * found
