@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from yaml.nodes import MappingNode
 
-from inithold.compose.edit import layout
-from inithold.compose.finding import DELETE, Change
 from inithold.compose.fix import Fixed, fix_stack
 from inithold.compose.loading.project import load_project
-from inithold.compose.loading.source import Source
 from inithold.compose.roles import Stack, read_stack
 from inithold.compose.wrap import Wrap
-from inithold.document import compose_all
+from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
 from unit.compose.case import compose_config, docker_environment
-
-_RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")
 
 
 @dataclass(frozen=True)
@@ -257,7 +250,7 @@ def test_fix_is_idempotent_and_keeps_the_rest(sample: Sample) -> None:
         for path, text in fixed.texts.items():
             changes = [change for finding in fixed.mended for change in finding.changes]
             concerned = {(change.service, change.path[0]) for change in changes}
-            _assert_only_concerned(sample.files[path.name], text, concerned)
+            assert_only_concerned(sample.files[path.name], text, concerned)
         again = _loader(sample, folder)
         second = fix_stack(lambda texts: again({**fixed.texts, **texts}), (), unsafe=sample.unsafe)
         assert {**fixed.texts, **second.texts} == fixed.texts
@@ -265,58 +258,6 @@ def test_fix_is_idempotent_and_keeps_the_rest(sample: Sample) -> None:
         mended = {(each.rule, each.service, each.init) for each in fixed.mended}
         still = {(each.rule, each.service, each.init) for each in second.left if each not in second.refused}
         assert not mended & still, "what was mended is found again"
-
-
-def _assert_only_concerned(old: str, new: str, changed: set[tuple[str, str]]) -> None:
-    """Every field of every service that no change names is byte for byte what it was, and so is every comment."""
-    assert ("\r\n" in new) == ("\r\n" in old)
-    assert "\r\n" not in old or not re.search(r"(?<!\r)\n", new), "line endings are mixed"
-    before, after = _fields(old), _fields(new)
-    for field, text in before.items():
-        if field not in changed:
-            assert after[field] == text, field
-    assert set(after) - set(before) <= changed
-    comments = re.findall(r"(?m)(?:^|\s)(#[^\r\n]*)", old)
-    kept = re.findall(r"(?m)(?:^|\s)(#[^\r\n]*)", new)
-    for comment in comments:
-        assert comment in kept, f"lost {comment!r}"
-        kept.remove(comment)
-
-
-def _fields(text: str) -> dict[tuple[str, str], str]:
-    """The text of each field of each service, as literally written."""
-    (root,) = compose_all(text, file="sample")
-    source = Source(Path(), "sample", text, False, [root])
-    found = layout.lookup(root, "services")
-    assert found is not None
-    fields = {}
-    for name, service in found[1].value:
-        for key, value in service.value if isinstance(service, MappingNode) else ():
-            end = layout.entry_end(source, key, value)
-            fields[name.value, key.value] = text[key.start_mark.index : end]
-    return fields
-
-
-def _announce(view: dict[str, Any], changes: list[Change]) -> None:
-    for change in changes:
-        data = view[change.service]
-        for part in change.path[:-1]:
-            if not isinstance(data.get(part), dict):
-                data[part] = {}
-            data = data[part]
-        if change.value is DELETE:
-            data.pop(change.path[-1], None)
-        else:
-            data[change.path[-1]] = change.value
-
-
-def _comparable(services: dict[str, Any]) -> dict[str, Any]:
-    for service in services.values():
-        for entry in (service.get("depends_on") or {}).values():
-            entry.setdefault("required", True)
-        for key in [key for key, value in service.items() if value in (None, {})]:
-            del service[key]
-    return services
 
 
 @pytest.fixture(scope="module")
@@ -334,10 +275,10 @@ def test_config_changes_as_announced(sample: Sample, docker: dict[str, str]) -> 
         folder = Path(name)
         _lay_out(sample, folder)
         files = list(sample.files)
-        before = compose_config(folder, files, docker, *_RAW)["services"]
+        before = compose_config(folder, files, docker, *RAW)["services"]
         fixed: Fixed = fix_stack(_loader(sample, folder), (), unsafe=sample.unsafe)
         for path, text in fixed.texts.items():
             path.write_bytes(text.encode())
-        after = compose_config(folder, files, docker, *_RAW)["services"]
-        _announce(before, [change for finding in fixed.mended for change in finding.changes])
-        assert _comparable(after) == _comparable(before)
+        after = compose_config(folder, files, docker, *RAW)["services"]
+        announce(before, [change for finding in fixed.mended for change in finding.changes])
+        assert comparable(after) == comparable(before)

@@ -179,10 +179,11 @@ class _Loader:
                 raise UsageError(f"there is no service {name!r} in {', '.join(self._files)}", hint=hint)
 
     def notes(self, stack: Stack) -> list[str]:
-        """What was not read, and the siblings that were not given."""
+        """What was not read, the siblings that were not given, and comments that silence nothing."""
+        from inithold.compose.check import unknown_silences  # noqa: PLC0415
         from inithold.compose.loading.discover import find_siblings  # noqa: PLC0415
 
         loaded = [source.path for source in stack.project.sources]
         siblings = find_siblings(loaded, loaded[0], self._folder)
         unread = [f"{name} is not checked: give it with -f where it is used" for name in siblings]
-        return [*stack.project.notes, *unread]
+        return [*stack.project.notes, *unread, *unknown_silences(stack.project)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from inithold.compose.rules import RULES
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from inithold.compose.roles import Stack
 
 _IGNORE = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore\[([^\]]*)\]")
+_UNNAMED = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore\b")
 
 
 def check_stack(stack: Stack, services: Iterable[str] = ()) -> list[Finding]:
@@ -41,7 +43,7 @@ class _Silence:
     """
 
     def __init__(self, project: Project) -> None:
-        self._lines = {source.name: _ignored_lines(source) for source in project.sources}
+        self._lines = {source.name: _ignored_lines(source) for source in _all_sources(project)}
         self._services: dict[str, set[str]] = {}
         if any(self._lines.values()):
             for service in project.services.values():
@@ -53,6 +55,33 @@ class _Silence:
     def __call__(self, finding: Finding) -> bool:
         at = self._lines.get(finding.location.file, {}).get(finding.location.line, set())
         return finding.rule in at or finding.rule in self._services.get(finding.service, set())
+
+
+def _all_sources(project: Project) -> Iterable[Source]:
+    """The files of the stack, and those they extend from."""
+    layers = [layer for service in project.services.values() for layer in service.layers]
+    extended = [place.source for layer in layers for place in layer.tree.places]
+    return {source.name: source for source in [*project.sources, *extended]}.values()
+
+
+def unknown_silences(project: Project) -> list[str]:
+    """What is to be silenced and cannot be: names of no rule, and comments that name none."""
+    known = [rule.ID for rule in RULES]
+    found = []
+    for source in _all_sources(project):
+        for number, line in enumerate(source.text.split("\n") if "inithold:" in source.text else (), start=1):
+            if match := _IGNORE.search(line):
+                names = [name.strip() for name in match[1].split(",")]
+                found += [_unknown(source, number, name, known) for name in names if name not in known]
+            elif _UNNAMED.search(line):
+                found.append(f"{source.name}:{number}: nothing is silenced: write ignore[RULE]")
+    return found
+
+
+def _unknown(source: Source, number: int, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{source.name}:{number}: there is no rule {name!r} to ignore{hint}"
 
 
 def _ignored_lines(source: Source) -> dict[int, set[str]]:

@@ -33,7 +33,11 @@ _MARKS = (
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"}
 _REAPERS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan", "inithold", "pause"}
 _DEAF = {"sleep", "tail", "cat"}
-_VALUED = ("--marker", "--record", "--verify", "--wait", "--unless", "--creates", "--log-level", "--log-format")
+_REPAIRS = ("--only", "--from")
+_VALUED = (
+    *("--marker", "--record", "--keep", "--verify", "--wait", "--unless", "--creates"),
+    *("--log-level", "--log-format", *_REPAIRS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,11 @@ class Command:
         entrypoint_known: False where the image's entrypoint comes before these words.
         dropped: what Compose drops of a string, from an unquoted shell operator on.
         inithold: it runs `inithold run`.
-        once: it does so with `--once`.
+        once: it ends when its work is done: `--once`, `--only` or `--from`.
+        repair: it runs a part of the plan, with `--only` or `--from`.
         plan: the plan it names, None for the default one.
         wrapped: it runs `inithold run -- CMD`, a plan of one command.
+        waits: it waits for URLs first, with `--wait`.
         marks: the paths of markers it writes.
         sleeps: it stays up after its work.
     """
@@ -57,8 +63,10 @@ class Command:
     dropped: str
     inithold: bool
     once: bool
+    repair: bool
     plan: str | None
     wrapped: bool
+    waits: bool
     marks: tuple[str, ...]
     sleeps: bool
 
@@ -98,10 +106,21 @@ def words(value: Value | None) -> tuple[list[str], str]:
     return [], ""
 
 
+def is_inithold_image(image: str) -> bool:
+    """Is this the image of inithold, whose entrypoint, command and healthcheck are known?"""
+    return _INITHOLD_IMAGE.search(image) is not None
+
+
+def has_no_words(entrypoint: Value | None) -> bool:
+    """Is this no entrypoint at all? The engine takes `[""]` for an empty one."""
+    return words(entrypoint)[0] in ([], [""])
+
+
 def read_command(service: Service) -> Command:
     """What the merged stack says the container runs."""
     entrypoint = service.value("entrypoint")
     first, dropped_first = words(entrypoint)
+    first = [] if has_no_words(entrypoint) else first
     rest, dropped_rest = words(service.value("command"))
     argv = [*first, *rest]
     known = entrypoint is not None
@@ -111,16 +130,19 @@ def read_command(service: Service) -> Command:
     options: list[str] | None = None
     if found:
         options = _options(argv, found["rest"])
-    elif _INITHOLD_IMAGE.search(image) and not known and (not argv or argv[0] == "run"):
+    elif is_inithold_image(image) and not known and (not argv or argv[0] == "run"):
         options = argv[1:]
+    repair = any(word.partition("=")[0] in _REPAIRS for word in _own(options or []))
     return Command(
         argv=tuple(argv) if argv else None,
         entrypoint_known=known,
         dropped=dropped_first or dropped_rest,
         inithold=options is not None,
-        once=options is not None and ("--once" in _own(options) or _flag(service, "INITHOLD_ONCE")),
+        once=options is not None and (repair or "--once" in _own(options) or _flag(service, "INITHOLD_ONCE")),
+        repair=repair,
         plan=_plan(options) or variable(service, "INITHOLD_PLAN") if options is not None else None,
         wrapped=options is not None and "--" in options,
+        waits=options is not None and _waits(service, options),
         marks=_marker(service, options) if options is not None else _marks(shown),
         sleeps=options is None and _SLEEPS.search(shown) is not None,
     )
@@ -135,6 +157,11 @@ def _options(argv: list[str], rest: str) -> list[str]:
 
 def _own(options: list[str]) -> list[str]:
     return options[: options.index("--")] if "--" in options else options
+
+
+def _waits(service: Service, options: list[str]) -> bool:
+    given = any(word.partition("=")[0] == "--wait" for word in _own(options))
+    return given or bool(variable(service, "INITHOLD_WAIT"))
 
 
 def _flag(service: Service, name: str) -> bool:

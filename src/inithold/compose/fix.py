@@ -59,7 +59,8 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
         wanted = [
             each for each in findings if each.changes and (unsafe or not each.unsafe) and _key(each) not in refused
         ]
-        batch = _compatible(wanted)
+        # What was asked for by a flag comes first: a command gets its shell before it is wrapped.
+        batch = _compatible(sorted(wanted, key=lambda each: not each.unsafe))
         if not batch:
             break
         made = _Attempt(load, stack, fixed.texts, refused).mend(batch)
@@ -132,8 +133,8 @@ class _Attempt:
         if all(texts[path] == self._made.texts.get(path) for path in texts):
             raise CannotEdit("what would mend it is there already")
         stack = self._load(texts)
-        if _view(stack.project) != _announced(before, changes):
-            raise CannotEdit("the edit would change more than it says")
+        if others := _differences(_view(stack.project), _announced(before, changes)):
+            raise CannotEdit(f"its text is shared: the edit would also change {', '.join(others)}")
         self._made.texts, self._made.stack = texts, stack
         self._made.mended += batch
 
@@ -147,6 +148,22 @@ def _view(project: Project) -> dict[str, Any]:
                 entry.setdefault("required", True)
                 entry.setdefault("condition", "service_started")
     return {"services": view, "top": {name: plain(value) for name, value in project.top.items()}}
+
+
+def _differences(view: dict[str, Any], announced: dict[str, Any]) -> list[str]:
+    """The fields that are not as announced: `web.restart`."""
+    found = []
+    for kind in ("services", "top"):
+        one, other = view[kind], announced[kind]
+        for name in [*one, *(name for name in other if name not in one)]:
+            here, there = one.get(name), other.get(name)
+            if here == there:
+                continue
+            if isinstance(here, dict) and isinstance(there, dict):
+                found += [f"{name}.{key}" for key in {**here, **there} if here.get(key) != there.get(key)]
+            else:
+                found.append(name)
+    return found
 
 
 def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:

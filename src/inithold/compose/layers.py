@@ -9,7 +9,8 @@ from inithold.compose.loading.merge import merge, settle
 from inithold.compose.loading.tree import Mapping, Value
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Layer, Service
+    from inithold.compose.loading.project import Service
+    from inithold.compose.loading.reader import Layer
 
 
 def weakened_by(service: Service, path: tuple[str, ...], strong: Callable[[Value | None], bool]) -> Layer | None:

@@ -6,7 +6,7 @@ that is not found or not readable says nothing here; `inithold run` will.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inithold.compose.roles import Init, Stack
 
+COMMAND_LINE = "the command line"
 _LARGEST = 1024 * 1024
 _READY = 600.0  # a `*.ready` step's own limit where it names none
 
@@ -31,20 +32,34 @@ class PlanFacts:
     """What a plan says.
 
     Args:
-        file: where it was found.
+        file: where it was found; COMMAND_LINE where that is all that is known.
         limit: the longest the run may take, in seconds, as far as its steps say; 0 where they say nothing.
         locked: it has a `lock`.
+        bounded: the limit is the plan's own `timeout`, which bounds its waits as well.
     """
 
     file: str
     limit: float
     locked: bool
+    bounded: bool = False
 
 
 def read_plan(init: Init, stack: Stack) -> PlanFacts | None:
-    """The plan that `init` runs; None where it cannot be found or read here."""
-    if not init.command.inithold or init.command.wrapped:
+    """The plan that `init` runs; None where it cannot be found or read here.
+
+    With `--wait` it is as long again as its waits may take, which are side by side.
+    """
+    if not init.command.inithold:
         return None
+    found = None if init.command.wrapped else _plan_file(init, stack)
+    if not init.command.waits:
+        return found
+    if found is None:
+        return PlanFacts(COMMAND_LINE, _READY, False)
+    return found if found.bounded else replace(found, limit=found.limit + _READY)
+
+
+def _plan_file(init: Init, stack: Stack) -> PlanFacts | None:
     name = init.command.plan or "inithold.yaml"
     if "$" in name or (":" in name and not name.endswith((".yaml", ".yml"))):
         return None
@@ -65,10 +80,10 @@ def _find(init: Init, stack: Stack, name: str) -> Path | None:
     if source is not None:
         entry = stack.project.top["configs"].get(source, "file") if "configs" in stack.project.top else None
         if isinstance(entry, Scalar) and "$" not in entry.text:
-            return entry.place.source.path.parent / entry.text
+            return entry.place.source.folder / entry.text
     context = service.scalar("build", "context")
     if context is not None and "$" not in context.text and "://" not in context.text and not name.startswith("/"):
-        built = context.place.source.path.parent / context.text / name
+        built = context.place.source.folder / context.text / name
         return built if built.is_file() else None
     return None
 
@@ -110,10 +125,10 @@ def _parse(text: str, file: str) -> PlanFacts | None:
     if not isinstance(plan, dict):
         return None
     steps = plan.get("steps")
-    limit = seconds(_text(plan.get("timeout")))
+    limit, bounded = seconds(_text(plan.get("timeout"))), True
     if limit is None:
-        limit = _longest(steps if isinstance(steps, list) else [])
-    return PlanFacts(file, limit, bool(plan.get("lock")))
+        limit, bounded = _longest(steps if isinstance(steps, list) else []), False
+    return PlanFacts(file, limit, bool(plan.get("lock")), bounded)
 
 
 def _longest(steps: list[object]) -> float:

@@ -255,6 +255,6 @@ def host_path(service: Service, path: str) -> Path | None:
     for mount in mounts(service):
         if mount.kind == "bind" and mount.holds(path) and "$" not in mount.source:
             inside = path[len(mount.target.rstrip("/")) :].lstrip("/")
-            base = (mount.place.source.path.parent / Path(mount.source).expanduser()).resolve()
+            base = (mount.place.source.folder / Path(mount.source).expanduser()).resolve()
             return base / inside if inside else base
     return None

@@ -20,7 +20,7 @@ def variables(service: Service) -> dict[str, tuple[str, Place]]:
     for item in files.items if isinstance(files, Sequence) else ():
         path = item.get("path") if isinstance(item, Mapping) else item
         if isinstance(path, Scalar) and "$" not in path.text:
-            folder = path.place.source.path.parent
+            folder = path.place.source.folder
             read = read_env_file(folder / Path(path.text).expanduser())
             found.update({name: (text, item.place) for name, text in read.items()})
     environment = service.value("environment")

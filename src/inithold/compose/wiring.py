@@ -87,7 +87,7 @@ def start_interval(init: Init, stack: Stack, value: str) -> list[Change]:
 
 def restart(init: Init) -> list[Change]:
     """The change of the restart policy; none where `deploy.restart_policy` decides."""
-    if init.service.value("deploy", "restart_policy", "condition") is not None:
+    if init.service.value("deploy", "restart_policy") is not None:
         return []
     return [] if init.service.text("restart") == RESTART else [Change(init.name, ("restart",), RESTART)]
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from inithold.compose import shellwords
-from inithold.compose.command import DEFAULT_MARKER
+from inithold.compose.command import DEFAULT_MARKER, has_no_words
 from inithold.compose.edit.layout import can_open
 from inithold.compose.finding import Change
 from inithold.compose.loading.tree import Scalar, Sequence, Value
@@ -50,16 +50,19 @@ class Wrapped:
 def script(marker: str, *, one_line: bool) -> str:
     """The portable wrapper: a POSIX shell script that runs its arguments, publishes the marker and holds.
 
-    SIGTERM reaches the command while it runs and ends the hold at once. Every `$` is doubled, as Compose wants it.
+    SIGTERM, SIGINT and SIGQUIT end the command while it runs, and the hold at once. Every `$` is doubled, as
+    Compose wants it.
     """
     lines = [
         f"m={marker}",
         'rm -f "$m" || exit 1',
         "t=",
-        # `$!` rather than a name for it: a signal may come before the name is given.
-        'stop() { t=$1; kill "-$2" "$!" 2>/dev/null; }',
-        'trap "stop 143 TERM" TERM',
-        'trap "stop 130 INT" INT',
+        # `$!` rather than a name for it: a signal may come before the name is given. SIGTERM for all of them: what
+        # a shell starts in the background ignores SIGINT and SIGQUIT, which images name as their STOPSIGNAL.
+        'stop() { t=$1; kill "$!" 2>/dev/null; }',
+        'trap "stop 143" TERM',
+        'trap "stop 130" INT',
+        'trap "stop 131" QUIT',
         # A shell gives what it starts in the background an empty input: the container's own is kept aside for it.
         "exec 3<&0",
         '"$@" <&3 3<&- & p=$!',
@@ -69,8 +72,9 @@ def script(marker: str, *, one_line: bool) -> str:
         "c=$?",
         'if [ "$t" ]; then wait "$p"; exit "$t"; fi',
         'if [ "$c" != 0 ]; then echo "inithold: the command failed with exit code $c" >&2; exit 1; fi',
-        'end() { kill "$!" 2>/dev/null; exit 0; }',
-        "trap end TERM INT",
+        # SIGKILL: a child that has not come to its own program yet would take the signal for the shell's.
+        'end() { kill -9 "$!" 2>/dev/null; exit 0; }',
+        "trap end TERM INT QUIT",
         'echo ready > "$m" || exit 1',
         'while true; do sleep 86400 & wait "$!"; done',
     ]
@@ -114,7 +118,7 @@ def wrap(init: Init, form: Wrap, image: ImageConfig | None) -> Wrapped | None:
 def needs_image(service: Service) -> bool:
     """True where what runs cannot be told without the image."""
     entrypoint = service.value("entrypoint")
-    return entrypoint is None or (_empty(entrypoint) and _empty(service.value("command")))
+    return entrypoint is None or (has_no_words(entrypoint) and _empty(service.value("command")))
 
 
 def _inline(service: Service) -> bool:
@@ -131,7 +135,7 @@ def _prefix(
     entrypoint, command = service.value("entrypoint"), service.value("command")
     given = _escaped(image.entrypoint) if image and entrypoint is None else []
     default = _escaped(image.command) if image and _empty(command) else []
-    if not _empty(entrypoint):
+    if not has_no_words(entrypoint):
         return [Change(service.name, ("entrypoint",), _before(entrypoint, listed, flat))]
     if form is Wrap.INITHOLD and not given:
         return [

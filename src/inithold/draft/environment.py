@@ -139,7 +139,7 @@ class Environment:
             path = item.get("path") if isinstance(item, Mapping) else item
             if not isinstance(path, Scalar) or "$" in path.text:
                 continue
-            file = path.place.source.path.parent / Path(path.text).expanduser()
+            file = path.place.source.folder / Path(path.text).expanduser()
             if file.is_file():
                 yield from read_env_file(file).items()
                 continue

@@ -98,4 +98,4 @@ def _context(service: Service) -> Path | None:
     context = service.scalar("build", "context")
     if context is None or "$" in context.text or "://" in context.text:
         return None
-    return (context.place.source.path.parent / Path(context.text).expanduser()).resolve()
+    return (context.place.source.folder / Path(context.text).expanduser()).resolve()

@@ -59,6 +59,12 @@ def test_compose_file_variable_and_dotenv(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("# which\nexport COMPOSE_FILE='b.yaml' # this one\n")
     assert find_files((), {}, tmp_path) == ["b.yaml"]
     assert find_files((), {"COMPOSE_FILE": "a.yaml"}, tmp_path) == ["a.yaml"]
+    (tmp_path / ".env").write_text("COMPOSE_FILE=a.yaml;b.yaml\nCOMPOSE_PATH_SEPARATOR=;\n")
+    assert find_files((), {}, tmp_path) == ["a.yaml", "b.yaml"]
+    docker = docker_environment()
+    if docker is not None:
+        (tmp_path / "b.yaml").write_text(STACK.replace("a:", "b:"))
+        assert compose_config(tmp_path, [], docker)["services"].keys() == {"a", "b"}
     assert find_files(["compose.yaml"], {"COMPOSE_FILE": "a.yaml"}, tmp_path) == ["compose.yaml"]
 
 

@@ -1,4 +1,4 @@
-"""Single edits: shared text, flow and block layouts, deletions; and files written whole or not at all."""
+"""Single edits: shared text, flow and block layouts, deletions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from inithold.compose.edit.write import write_files
-from inithold.compose.loading.source import read_source
-from inithold.errors import UsageError
 from unit.compose.case import contents, run
 
 HELD = """\
@@ -93,6 +90,25 @@ def test_text_that_cannot_be_parted_is_left_and_said(tmp_path: Path) -> None:
     assert outcome.code == 1
     assert "by hand, restart in compose.yaml is shared with a service that is not to change" in outcome.output
     assert contents(tmp_path) == before
+
+
+def test_who_would_change_as_well_is_named(tmp_path: Path) -> None:
+    text = """\
+services:
+  init: &app
+    image: app
+    entrypoint: []
+    command: migrate
+  web:
+    <<: *app
+    command: serve
+    depends_on: {init: {condition: service_completed_successfully}}
+"""
+    (tmp_path / "compose.yaml").write_text(text)
+    outcome = run(tmp_path, "fix", "--wrap", "inithold")
+    assert outcome.code == 1
+    assert "by hand, its text is shared: the edit would also change web.restart, web.healthcheck" in outcome.output
+    assert (tmp_path / "compose.yaml").read_text() == text
 
 
 def test_a_base_of_another_file_is_not_touched(tmp_path: Path) -> None:
@@ -193,32 +209,6 @@ def test_diff_shows_and_writes_nothing(tmp_path: Path) -> None:
     assert "\\ No newline at end of file\n" in outcome.output
     assert contents(tmp_path) == before
     assert "1 mended, 0 left" in outcome.errors
-
-
-def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
-    for path in (first, second):
-        path.write_text("services: {a: {image: x}}\n")
-    sources = [read_source(path, path.name) for path in (first, second)]
-    second.write_text("services: {b: {image: y}}\n")
-    before = contents(tmp_path)
-    with pytest.raises(UsageError, match=r"b\.yaml was changed while it was being mended; nothing was written"):
-        write_files({first: "new\n", second: "new\n"}, sources)
-    assert contents(tmp_path) == before
-
-
-def test_files_are_written_all_or_none(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.yaml", tmp_path / "gone" / "b.yaml"
-    second.parent.mkdir()
-    for path in (first, second):
-        path.write_text("services: {a: {image: x}}\n")
-    sources = [read_source(path, path.name) for path in (first, second)]
-    second.unlink()
-    second.parent.rmdir()
-    before = contents(tmp_path)
-    with pytest.raises(UsageError, match=r"cannot write b\.yaml: No such file or directory; nothing was written"):
-        write_files({first: "new\n", second: "new\n"}, sources)
-    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,26 @@ def test_environment_wins_over_its_files(tmp_path: Path) -> None:
     )
     (tmp_path / "init.env").write_text("INITHOLD_MARKER=/run/done\nINITHOLD_ONCE=1\n")
     assert run(tmp_path, "check").code == 0
+
+
+def test_names_start_at_the_project_folder(tmp_path: Path) -> None:
+    """An `env_file` and a mounted plan that a file of another folder names."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "compose.yaml").write_text(STACK.replace("init.env", "conf/init.env"))
+    (tmp_path / "deploy" / "prod.yaml").write_text(
+        "services:\n"
+        "  init: {volumes: ['./plan.yaml:/inithold.yaml']}\n"
+        "  late: {image: web, env_file: conf/worker.env}\n"
+    )
+    (tmp_path / "conf" / "init.env").write_text(
+        "INITHOLD_MARKER=/run/done\nDATABASE_URL=postgresql://app@db/app\n"
+    )
+    (tmp_path / "conf" / "worker.env").write_text("DB_HOST=db\n")
+    (tmp_path / "plan.yaml").write_text(
+        "version: 1\ntimeout: 1h\nsteps: [{id: a, uses: file.ready, with: {path: /a}}]\n"
+    )
+    assert findings(tmp_path, ["-f", "compose.yaml", "-f", "deploy/prod.yaml"]) == [
+        "compose.yaml:12:21 warning short-start-period",
+        "deploy/prod.yaml:3:32 warning dependent-skips-init",
+    ]

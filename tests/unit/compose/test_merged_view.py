@@ -13,6 +13,7 @@ from inithold.compose.loading.discover import find_files
 from inithold.compose.loading.mounts import read_mount
 from inithold.compose.loading.project import Service, load_project
 from inithold.compose.loading.tree import Scalar, Sequence, plain
+from inithold.errors import DocumentError
 from unit.compose.case import CASES, compose_config, docker_environment, options_of
 
 _RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")
@@ -137,6 +138,64 @@ LAYERS = {
           c: {depends_on: [a, b]}
         """,
     ],
+    "a service taken away": [
+        "services: {a: {image: x, command: one}, b: {image: y}, c: {image: z}}",
+        "services: {a: !reset null, b: !override {image: q}, c: !reset {}}",
+        "services: {a: {image: again}}",
+    ],
+    "dependencies of each form": [
+        "services: {a: {image: x, depends_on: [b]}, b: {image: x}, c: {image: x}}",
+        "services: {a: {depends_on: {b: {condition: service_healthy}, c: {condition: service_started}}}}",
+        "services: {a: {depends_on: {b: !reset {}, c: {restart: true, condition: service_started}}}}",
+        "services: {a: {depends_on: [c, b]}}",
+        "services: {a: {depends_on: {c: !override {condition: service_healthy, required: false}}}}",
+    ],
+    "commands": [
+        "services: {a: {image: x, entrypoint: e, command: c}, b: {image: x, entrypoint: [e, f], command: [c]}}",
+        "services: {a: {entrypoint: null, command: }, b: {entrypoint: e g, command: ''}}",
+        "services: {a: {entrypoint: [], command: [d]}, b: {entrypoint: '', command: !reset null}}",
+        "services: {a: {entrypoint: [''], command: d e}, b: {entrypoint: !override [x], command: y}}",
+    ],
+    "healthchecks": [
+        "services: {a: {image: x, healthcheck: {test: a b, interval: 1s, retries: 3}}, b: {image: x}}",
+        "services: {a: {healthcheck: {test: [CMD, c], start_interval: 1s}}, b: {healthcheck: {disable: true}}}",
+        "services: {a: {healthcheck: {test: [NONE]}}, b: {healthcheck: {test: z, disable: false}}}",
+        "services: {a: {healthcheck: {test: NONE, interval: null}}, b: {healthcheck: !override {test: y}}}",
+    ],
+    "files of variables": [
+        "services: {a: {image: x, env_file: a.env, environment: {A: '1', B: }}}",
+        "services: {a: {env_file: [{path: b.env, required: false}, a.env], environment: [A=2, C]}}",
+        "services: {a: {env_file: !override b.env, environment: null}}",
+    ],
+    "deploy": [
+        "services: {a: {image: x, scale: 2, deploy: {replicas: 2, restart_policy: {condition: on-failure}}}}",
+        "services: {a: {scale: 1, deploy: {restart_policy: {delay: 5s}, placement: {constraints: [b]}}}}",
+        "services: {a: {scale: !reset null, deploy: {restart_policy: !reset null, mode: replicated}}}",
+    ],
+    "anchors and extensions": [
+        "x-h: &h {test: a, interval: 1s}\n"
+        "x-s: &s {image: x, x-own: [1], restart: always, environment: &e {A: '1'}}\n"
+        "services:\n  a: {<<: *s, healthcheck: {<<: *h, interval: 2s}}\n"
+        "  b: {<<: [{restart: 'no'}, *s], healthcheck: *h, environment: {<<: *e, B: '2'}}",
+        "x-h: &h {timeout: 9s}\nservices: {a: {healthcheck: *h}, b: {healthcheck: !override {test: z}}}",
+    ],
+    "a reset beside a merge key": [
+        "services: {a: {image: x, command: one, restart: always, labels: {q: '1'}}, b: {image: x}}",
+        "x-s: &s {command: two, labels: {r: '2'}}\n"
+        "services: {a: {<<: *s, command: !reset null, restart: !reset null, labels: !reset {}}}",
+        "services: {a: {labels: {s: '3'}}}",
+    ],
+    "extends in each file": [
+        "services: {base: {image: x, command: b}, top: {extends: base, restart: always}}",
+        "services: {base: {command: c, environment: [A=1]}, top: {restart: 'no'}}",
+        "services: {base: {image: z, labels: [q=1]}, top: {extends: {service: base}, entrypoint: f}}",
+    ],
+    "what comes through mounts": [
+        "services: {a: {image: x, secrets: [s, {source: t, target: u}], configs: [c], ports: ['80:80']}}\n"
+        "secrets: {s: {file: a}, t: {environment: T}}\nconfigs: {c: {content: z}}",
+        "services: {a: {secrets: [{source: s, target: /run/z}, t], configs: [{source: c, target: /y}]}}",
+        "services: {a: {secrets: !override [s], ports: !reset [], configs: [{source: c, target: /y, uid: '1'}]}}",
+    ],
     "short over long": [
         "services: {a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}, b: {image: x}}",
         "services: {a: {depends_on: [b]}}",
@@ -168,6 +227,8 @@ def _same(folder: Path, files: list[str], docker: dict[str, str]) -> None:
 def _ours(service: Service) -> dict[str, Any]:
     view = plain(service.view)
     shown = {key: _field(key, view[key]) for key in _FIELDS if view.get(key) is not None}
+    for key in ("secrets", "configs"):
+        shown |= {key: _taken(key, view[key])} if view.get(key) else {}
     listed = service.value("volumes")
     if isinstance(listed, Sequence):
         mounts = [read_mount(item) for item in listed.items]
@@ -177,8 +238,17 @@ def _ours(service: Service) -> dict[str, Any]:
     return shown
 
 
+def _taken(key: str, items: list[Any]) -> list[tuple[str, str]]:
+    """Source and target, in Compose's own way of writing them."""
+    root = "/run/secrets/" if key == "secrets" else ""
+    long = [item if isinstance(item, dict) else {"source": item} for item in items]
+    return [(item["source"], item.get("target") or (root + item["source"] if root else "")) for item in long]
+
+
 def _theirs(service: dict[str, Any]) -> dict[str, Any]:
     shown = {key: _field(key, service[key]) for key in _FIELDS if service.get(key) is not None}
+    for key in ("secrets", "configs"):
+        shown |= {key: _taken(key, service[key])} if service.get(key) else {}
     if service.get("volumes"):
         shown["volumes"] = sorted((each["target"], each["type"]) for each in service["volumes"])
     return shown
@@ -270,3 +340,74 @@ def test_include_and_extends_of_other_files(tmp_path: Path, docker: dict[str, st
     for name, text in files.items():
         (tmp_path / name).write_text(re.sub(r"(?m)^ {12}", "", text.lstrip("\n")))
     _same(tmp_path, ["compose.yaml", "compose.override.yaml"], docker)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(re.sub(r"(?m)^ {12}", "", text.lstrip("\n")))
+
+
+def test_names_start_at_the_project_folder(tmp_path: Path, docker: dict[str, str]) -> None:
+    """In a file of another folder too: Compose takes them from the folder of the first file."""
+    files = {
+        "compose.yaml": "services: {db: {image: pg}}",
+        "deploy/prod.yaml": """
+            include: [parts/queue.yaml]
+            services:
+              app: {extends: {file: parts/base.yaml, service: app}, depends_on: [queue]}
+            """,
+        "parts/queue.yaml": "services: {queue: {image: mq, extends: {file: common.yaml, service: common}}}",
+        "parts/base.yaml": "services: {app: {image: a, extends: {file: common.yaml, service: common}}}",
+        "parts/common.yaml": 'services: {common: {restart: "no", command: c}}',
+    }
+    _write(tmp_path, files)
+    _same(tmp_path, ["compose.yaml", "deploy/prod.yaml"], docker)
+
+
+def test_an_include_has_a_folder_and_variables_of_its_own(tmp_path: Path, docker: dict[str, str]) -> None:
+    files = {
+        "compose.yaml": """
+            include:
+              - path: parts/a.yaml
+                project_directory: ${WHERE:-elsewhere}
+                env_file: [conf/x.env, /dev/null]
+              - other/b.yaml
+            services: {top: {image: x}}
+            """,
+        "parts/a.yaml": """
+            include: ["${NAME}.yaml"]
+            services: {a: {image: a, extends: {file: base.yaml, service: base}}}
+            """,
+        "elsewhere/inner.yaml": "services: {inner: {image: i}}",
+        "elsewhere/base.yaml": "services: {base: {command: b}}",
+        "other/b.yaml": 'include: ["${PART}.yaml"]',
+        "other/dotenv.yaml": "services: {from-dotenv: {image: d}}",
+        "conf/x.env": "NAME=inner",
+        "other/.env": "PART=dotenv",
+    }
+    _write(tmp_path, files)
+    theirs = compose_config(tmp_path, ["compose.yaml"], docker)["services"]
+    project = load_project(["compose.yaml"], folder=tmp_path, environment={})
+    assert project.notes == []
+    assert set(project.services) == set(theirs) == {"a", "inner", "from-dotenv", "top"}
+    assert theirs["a"]["command"] == [project.services["a"].text("command")]
+
+
+def test_what_two_includes_share_is_one(tmp_path: Path, docker: dict[str, str]) -> None:
+    files = {
+        "compose.yaml": "include: [a.yaml, b.yaml]\nservices: {again: {image: x}}",
+        "a.yaml": "include: [db.yaml]\nservices: {a: {image: x, depends_on: [db]}, again: {image: x}}",
+        "b.yaml": "include: [db.yaml]\nservices: {b: {image: x, depends_on: [db]}}",
+        "db.yaml": "services: {db: {image: pg, command: [a], environment: [A=b]}}",
+        "over.yaml": "services: {db: {command: [b]}}",
+    }
+    _write(tmp_path, files)
+    _same(tmp_path, ["compose.yaml"], docker)
+    _same(tmp_path, ["compose.yaml", "over.yaml"], docker)
+    assert len(load_project(["compose.yaml"], folder=tmp_path, environment={}).sources) == 4
+    (tmp_path / "b.yaml").write_text("services: {db: {image: other}}")
+    with pytest.raises(DocumentError, match=r"compose.yaml:1:19: services.db is included twice, and differs"):
+        load_project(["compose.yaml"], folder=tmp_path, environment={})
+    with pytest.raises(AssertionError, match="conflicts with imported resource"):
+        compose_config(tmp_path, ["compose.yaml"], docker)

@@ -20,7 +20,8 @@ from inithold.compose.loading.tree import Mapping, Scalar, Value, plain
 from inithold.compose.loading.tree import Sequence as SequenceValue
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Layer, Project, Service
+    from inithold.compose.loading.project import Project, Service
+    from inithold.compose.loading.reader import Layer
     from inithold.compose.loading.source import Source
 
 _User = tuple[str, tuple[str, ...]]

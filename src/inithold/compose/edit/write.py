@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,9 @@ def refuse_links(sources: Sequence[Source]) -> None:
 
 
 def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
-    """Replace files by their new texts; mode, owner and byte order mark stay.
+    """Replace files by their new texts, all or none; mode, owner and byte order mark stay.
+
+    A process that is killed between two files leaves each of them whole, the old or the new one.
 
     Args:
         texts: new contents by path.
@@ -68,7 +71,7 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
         UsageError: a file changed meanwhile, or cannot be written; then none is.
     """
     known = {source.path: source for source in sources}
-    staged: list[tuple[Path, Path]] = []
+    staged: list[tuple[Path, Path, Path]] = []
     current = next(iter(texts), Path())
     try:
         for path, text in texts.items():
@@ -76,19 +79,40 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
             source = known[path]
             if path.read_bytes() != _encoded(source.text, source.marked):
                 raise UsageError(f"{source.name} was changed while it was being mended; nothing was written")
-            staged.append((_stage(path, _encoded(text, source.marked)), path))
-        for temporary, path in staged:
-            current = path
-            temporary.replace(path)
+            new = _stage(path, _encoded(text, source.marked))
+            staged.append((new, new.with_name(f"{new.name}.old"), path))
+        with ExitStack() as undo:
+            for new, old, path in staged:
+                current = path
+                _keep(path, old)
+                new.replace(path)
+                undo.callback(_put_back, old, path)
+            undo.pop_all()
     except OSError as error:
         name = known[current].name if current in known else str(current)
         raise UsageError(f"cannot write {name}: {error.strerror or error}; nothing was written") from error
     finally:
-        for temporary, _ in staged:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
+        for new, old, _ in staged:
+            new.unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
     for folder in {path.parent for path in texts}:
         _sync_folder(folder)
+
+
+def _keep(path: Path, old: Path) -> None:
+    """Give the file a second name, from which it can be put back without room on the disk."""
+    try:
+        old.hardlink_to(path)
+    except OSError:
+        # Not every file system has links.
+        shutil.copy2(path, old)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    try:
+        old.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} was written and cannot be put back: {error.strerror or error}") from error
 
 
 def _encoded(text: str, marked: bool) -> bytes:

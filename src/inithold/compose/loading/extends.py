@@ -81,15 +81,16 @@ class Family:
             raise self.source.fault(
                 f"services.{name}.extends.file has a variable that is not set here", file.place.node
             )
-        path = Path(os.path.normpath(self.source.path.parent / filled))
+        path = Path(os.path.normpath(self.source.folder / filled))
         if path == self.source.path:
             return self
         if path not in self._families:
-            self._families[path] = self._read(path, filled)
+            self._families[path] = self._read(path)
         return self._families[path]
 
-    def _read(self, path: Path, name: str) -> Family:
-        shown = os.path.normpath(os.path.join(os.path.dirname(self.source.name), name))  # noqa: PTH118, PTH120
+    def _read(self, path: Path) -> Family:
+        beside = os.path.relpath(path, self.source.path.parent)
+        shown = os.path.normpath(os.path.join(os.path.dirname(self.source.name), beside))  # noqa: PTH118, PTH120
         source = read_source(path, shown, text=self._texts.get(path), foreign=True)
         root = Builder(source).build(source.documents[0])
         services = root.get("services") if isinstance(root, Mapping) else None

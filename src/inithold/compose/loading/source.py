@@ -30,6 +30,7 @@ class Source:
         marked: True where the file starts with a byte order mark.
         documents: the root node of each YAML document in it.
         foreign: True for a file that is only extended from: it is read and never edited.
+        base: the folder its relative names start from, where that is not its own.
     """
 
     path: Path
@@ -38,7 +39,13 @@ class Source:
     marked: bool
     documents: list[Node]
     foreign: bool = False
+    base: Path | None = None
     _starts: list[int] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The folder its relative names start from."""
+        return self.base if self.base is not None else self.path.parent
 
     @property
     def newline(self) -> str:
@@ -71,7 +78,9 @@ class Source:
         return DocumentError(Fault(message, file=self.name, line=mark.line + 1, column=mark.column + 1))
 
 
-def read_source(path: Path, name: str, *, text: str | None = None, foreign: bool = False) -> Source:
+def read_source(
+    path: Path, name: str, *, text: str | None = None, foreign: bool = False, base: Path | None = None
+) -> Source:
     """Read and parse a Compose file.
 
     Args:
@@ -79,6 +88,7 @@ def read_source(path: Path, name: str, *, text: str | None = None, foreign: bool
         name: how messages call it.
         text: take this for its content rather than what is on disk.
         foreign: see `Source`.
+        base: see `Source`.
 
     Raises:
         DocumentError: missing, unreadable, too large, not UTF-8, not YAML, empty.
@@ -95,4 +105,4 @@ def read_source(path: Path, name: str, *, text: str | None = None, foreign: bool
     documents = compose_all(text, file=name)
     if not documents:
         raise DocumentError(Fault("empty: not a Compose file", file=name))
-    return Source(path, name, text, marked, documents, foreign)
+    return Source(path, name, text, marked, documents, foreign, base)

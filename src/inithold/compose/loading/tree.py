@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
@@ -194,7 +194,12 @@ class Builder:
                 entries[name] = value
         for part in merged:
             for name, value in part.entries.items():
-                entries.setdefault(name, value)
+                own = entries.get(name)
+                if own is None:
+                    entries[name] = value
+                elif own.tag == RESET:
+                    # Compose takes a key away before it merges: what the merge key brings replaces earlier files'.
+                    entries[name] = replace(value, tag=OVERRIDE)
         return Mapping((place,), tag, entries), size
 
     def _merge_parts(self, value: Value, node: Node) -> list[Mapping]:

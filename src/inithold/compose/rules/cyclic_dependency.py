@@ -2,7 +2,8 @@
 
 ## What happens
 
-`docker compose up` refuses the whole stack: "dependency cycle detected".
+`docker compose up` refuses the whole stack: "dependency cycle detected". Besides `depends_on`, Compose counts
+`links`, `volumes_from` and `network_mode`, `ipc` and `pid` with `service:NAME`.
 
 ## Before
 
@@ -30,10 +31,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.finding import Finding, Severity, spot
+from inithold.compose.finding import Finding, Severity, location_of, spot
+from inithold.compose.ties import Tie, ties
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Dependency, Stack
+    from inithold.compose.roles import Stack
 
 ID = "cyclic-dependency"
 
@@ -41,15 +43,16 @@ ID = "cyclic-dependency"
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each circle of dependencies, at the entry that closes it."""
     done: set[str] = set()
-    for name in stack.dependencies:
-        yield from _walk(name, stack, done)
+    known = ties(stack)
+    for name in known:
+        yield from _walk(name, known, done)
 
 
-def _walk(start: str, stack: Stack, done: set[str]) -> Iterator[Finding]:
+def _walk(start: str, known: dict[str, list[Tie]], done: set[str]) -> Iterator[Finding]:
     # By hand rather than by recursion: a stack may be a chain of thousands.
     path: list[str] = []
     inside: set[str] = set()
-    todo = [(start, iter(stack.dependencies.get(start, ())))] if start not in done else []
+    todo = [(start, iter(known.get(start, ())))] if start not in done else []
     if todo:
         path.append(start)
         inside.add(start)
@@ -65,16 +68,16 @@ def _walk(start: str, stack: Stack, done: set[str]) -> Iterator[Finding]:
         elif entry.target not in done:
             path.append(entry.target)
             inside.add(entry.target)
-            todo.append((entry.target, iter(stack.dependencies.get(entry.target, ()))))
+            todo.append((entry.target, iter(known.get(entry.target, ()))))
 
 
-def _finding(entry: Dependency, circle: list[str]) -> Finding:
+def _finding(entry: Tie, circle: list[str]) -> Finding:
     shown = " -> ".join([*circle, entry.target])
     return Finding(
         ID,
         Severity.ERROR,
         f"the dependencies go in a circle ({shown}): `up` refuses to start",
-        spot(entry.service, "depends_on", entry.target, "condition"),
+        spot(entry.service, "depends_on", entry.target, "condition") if entry.entry else location_of(entry.place),
         entry.service.name,
         entry.target,
         remedy="remove one of these dependencies",

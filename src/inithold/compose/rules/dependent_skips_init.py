@@ -6,8 +6,8 @@ The service uses a database, a broker or a store that an init service prepares, 
 service, neither itself nor through what it depends on. On a first start it meets an empty database or a missing
 queue.
 
-Services are told by `depends_on` and by the host names in their environment. The fix is unsafe: a console or an
-exporter may well want to start without waiting.
+Services are told by `depends_on`, by the host names in their environment and by the URLs in their command. The
+fix is unsafe: a console or an exporter may well want to start without waiting.
 
 ## Before
 
@@ -42,6 +42,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from inithold.compose.command import words
 from inithold.compose.finding import Change, Finding, Severity, location_of
 from inithold.compose.probe import Sight
 from inithold.compose.roles import HEALTHY, is_gate
@@ -55,7 +56,10 @@ if TYPE_CHECKING:
 ID = "dependent-skips-init"
 
 
-_HOST = re.compile(r"(?:^|[@/,=])([A-Za-z0-9][A-Za-z0-9_.-]*)(?=[:/,]|$)")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+# `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
+_HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
+_URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})")
 
 
 def check(stack: Stack) -> Iterator[Finding]:
@@ -113,7 +117,14 @@ def _used(service: Service, stack: Stack) -> dict[str, Place]:
     """The services that this one depends on or names as hosts, and where."""
     found = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
     for text, place in variables(service).values():
-        for host in _HOST.findall(text):
+        for host in (one or other for one, other in _HOST.findall(text)):
             if host in stack.project.services and host != service.name:
                 found.setdefault(host, place)
+    for field in ("entrypoint", "command"):
+        value = service.value(field)
+        if value is None:
+            continue
+        for host in _URL.findall(" ".join(words(value)[0])):
+            if host in stack.project.services and host != service.name:
+                found.setdefault(host, value.place)
     return found

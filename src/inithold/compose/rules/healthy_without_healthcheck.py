@@ -6,8 +6,9 @@ A dependent waits with `service_healthy` on a service that has no healthcheck in
 image has none either, or the healthcheck is switched off, `docker compose up` stops with "container has no
 healthcheck configured".
 
-A `HEALTHCHECK` in the service's own Dockerfile counts. One in an image that is pulled cannot be seen from here:
-where you know it is there, say so with `# inithold: ignore[healthy-without-healthcheck]`.
+A `HEALTHCHECK` in the service's own Dockerfile counts, and that of the image of inithold. One in another image
+that is pulled cannot be seen from here: where you know it is there, say so with `# inithold:
+ignore[healthy-without-healthcheck]`.
 
 ## Before
 
@@ -40,9 +41,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inithold.compose import wiring
+from inithold.compose.command import is_inithold_image
 from inithold.compose.finding import Finding, Severity, spot
 from inithold.compose.probe import Sight, read_probe
 from inithold.compose.roles import HEALTHY
@@ -57,8 +60,10 @@ if TYPE_CHECKING:
 ID = "healthy-without-healthcheck"
 
 
-_HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)", re.IGNORECASE | re.MULTILINE)
-_STAGE = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
+_HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(\S+)", re.IGNORECASE | re.MULTILINE)
+_STAGE = re.compile(
+    r"^[^\S\n]*FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:[^\S\n]+AS[^\S\n]+(?P<name>\S+))?", re.IGNORECASE | re.MULTILINE
+)
 _LARGEST = 1024 * 1024
 
 
@@ -110,13 +115,43 @@ def _where(service: Service, entry: Dependency, off: bool) -> Location:
 
 
 def _built_in(service: Service) -> bool:
-    """Does the last stage of the service's own Dockerfile have a HEALTHCHECK?"""
+    """Is the image known to have a healthcheck: inithold's own, or built from a Dockerfile that has one?"""
+    if is_inithold_image(service.text("image") or ""):
+        return True
+    stages = _stages(service.text("build", "dockerfile_inline") or _dockerfile(service))
+    names = [stage.name for stage in stages]
+    wanted = (service.text("build", "target") or "").lower()
+    at = names.index(wanted) if wanted and wanted in names else len(stages) - 1
+    while at >= 0:
+        if found := _HEALTHCHECK.findall(stages[at].body):
+            return str(found[-1]).upper() != "NONE"
+        # A stage has what the stage it is built from has.
+        at = names.index(stages[at].base) if stages[at].base in names[:at] else -1
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    name: str
+    base: str
+    body: str
+
+
+def _stages(dockerfile: str) -> list[_Stage]:
+    starts = list(_STAGE.finditer(dockerfile))
+    ends = [*(start.start() for start in starts[1:]), len(dockerfile)][: len(starts)]
+    return [
+        _Stage((start["name"] or "").lower(), start["base"].lower(), dockerfile[start.end() : end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _dockerfile(service: Service) -> str:
     context = service.scalar("build", "context")
     if context is None or "$" in context.text or "://" in context.text:
-        return False
-    folder = context.place.source.path.parent / context.text
+        return ""
+    folder = context.place.source.folder / context.text
     try:
-        text = read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
+        return read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
     except DocumentError:
-        return False
-    return _HEALTHCHECK.search(_STAGE.split(text)[-1]) is not None
+        return ""

@@ -10,7 +10,7 @@
 | `unless-stopped` | it is started again | it comes back, unless you had stopped it |
 
 An init service that holds wants `unless-stopped`. `deploy.restart_policy` decides over `restart`, where both
-are given.
+are given: Compose takes its `any`, which Swarm wants, for `always`, and one without a `condition` for no restart.
 
 ## Before
 
@@ -52,31 +52,32 @@ _MEANS = {
     "on-failure": "{name} is started again after a failure, but not after a reboot: it exits 0 when it is stopped",
     "always": "{name} is started again after a failure, and after a reboot even where it was stopped by hand",
 }
-_POLICIES = {"none": "no", "no": "no", "on-failure": "on-failure", "always": "always"}
+_POLICIES = {"": "no", "none": "no"}
 
 
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each held init with another policy than `unless-stopped`."""
     for init in stack.inits.values():
         service = init.service
-        deploy = service.text("deploy", "restart_policy", "condition")
+        deploys = service.value("deploy", "restart_policy") is not None
         if not init.held or weakened_by(service, ("restart",), is_unless_stopped) is not None:
             continue
-        policy = (
-            _POLICIES.get(deploy, deploy)
-            if deploy is not None
-            else (service.text("restart") or "no").partition(":")[0]
-        )
+        path = ("deploy", "restart_policy", "condition") if deploys else ("restart",)
+        said = (service.text(*path) or "").partition(":")[0]
+        policy = _POLICIES.get(said, said)
         if policy not in _MEANS:
             continue
-        path = ("restart",) if deploy is None else ("deploy", "restart_policy", "condition")
-        said = f"restart: {policy}" if service.value(*path) is not None else "no restart policy"
         yield Finding(
             ID,
             Severity.WARNING,
-            f"{said}: {_MEANS[policy].format(name=init.name)}",
+            f"{f'restart: {policy}' if said else 'no restart policy'}: {_MEANS[policy].format(name=init.name)}",
             spot(service, *path),
             init.name,
             changes=tuple(wiring.restart(init)),
-            remedy=None if deploy is None else "remove deploy.restart_policy and set restart: unless-stopped",
+            remedy=_remedy(said) if deploys else None,
         )
+
+
+def _remedy(said: str) -> str:
+    swarm = "" if said else ", or give it `condition: any` where it is for Swarm"
+    return f"remove deploy.restart_policy and set restart: unless-stopped{swarm}"

@@ -16,7 +16,8 @@ An init service that stays up after its work and answers its own healthcheck is 
 `inithold compose fix --wrap inithold` puts `inithold run --` before the command, for images that have inithold.
 `--wrap shell` writes a portable form for any image with `sh`. Entrypoint and command are kept exactly. Where
 the entrypoint is the image's own, it is read with `docker image inspect`; without an engine the service is left
-alone. A command that is `inithold run --once` only loses `--once`.
+alone. A command that is `inithold run --once` only loses `--once`; one with `--only` or `--from`, which end
+when they are done, is for you to change.
 
 Commands that are given to `docker compose run migrate ...` are wrapped as well: use `docker compose exec` for
 those.
@@ -99,6 +100,11 @@ def _listed(names: list[str]) -> str:
 def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
     if _policy(init):
         return [], "remove deploy.restart_policy, which decides over restart, then fix again"
+    if init.command.repair:
+        return [], (
+            "run the whole plan with `inithold run`, which holds: --only and --from are for repairs beside such a "
+            "run, and end when they are done"
+        )
     if init.command.inithold:
         return _without_once(init, stack)
     if stack.wrap is None:
@@ -118,7 +124,7 @@ def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
 
 
 def _policy(init: Init) -> bool:
-    return init.service.value("deploy", "restart_policy", "condition") is not None
+    return init.service.value("deploy", "restart_policy") is not None
 
 
 def _without_once(init: Init, stack: Stack) -> tuple[list[Change], str | None]:

@@ -35,7 +35,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.planfile import read_plan
+from inithold.compose.planfile import COMMAND_LINE, read_plan
 
 if TYPE_CHECKING:
     from inithold.compose.planfile import PlanFacts
@@ -68,7 +68,7 @@ def check(stack: Stack) -> Iterator[Finding]:
 
 
 def _may_lock(init: Init, plan: PlanFacts | None) -> bool:
-    return init.command.inithold and not init.command.wrapped and plan is None
+    return init.command.inithold and not init.command.wrapped and (plan is None or plan.file == COMMAND_LINE)
 
 
 def _count(text: str | None) -> int:

@@ -3,7 +3,8 @@
 ## What happens
 
 `docker compose up` refuses the whole stack: "depends on undefined service". Often the name is misspelt, or the
-dependency is in an override that was not given.
+dependency is in an override that was not given. Besides `depends_on`, Compose counts `links`, `volumes_from` and
+`network_mode`, `ipc` and `pid` with `service:NAME`.
 
 ## Before
 
@@ -36,9 +37,12 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Finding, Severity, key_location, location_of
 from inithold.compose.loading.tree import Scalar
+from inithold.compose.ties import ties
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Dependency, Stack
+    from inithold.compose.finding import Location
+    from inithold.compose.roles import Stack
+    from inithold.compose.ties import Tie
 
 ID = "unknown-dependency"
 
@@ -46,7 +50,7 @@ ID = "unknown-dependency"
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each dependency on a service that is not in the stack."""
     known = list(stack.project.services)
-    for entries in stack.dependencies.values():
+    for entries in ties(stack).values():
         for entry in entries:
             if entry.target in stack.project.services:
                 continue
@@ -55,7 +59,7 @@ def check(stack: Stack) -> Iterator[Finding]:
                 ID,
                 Severity.ERROR,
                 f"{entry.service.name} depends on {entry.target}, which does not exist: `up` refuses to start",
-                location_of(entry.entry.place) if _short(entry) else key_location(entry.entry),
+                _where(entry),
                 entry.service.name,
                 entry.target,
                 remedy=f"did you mean {near[0]}?"
@@ -64,6 +68,9 @@ def check(stack: Stack) -> Iterator[Finding]:
             )
 
 
-def _short(entry: Dependency) -> bool:
-    condition = entry.entry.get("condition")
-    return isinstance(condition, Scalar) and condition.implied
+def _where(tie: Tie) -> Location:
+    if tie.entry is None:
+        return location_of(tie.place)
+    condition = tie.entry.entry.get("condition")
+    short = isinstance(condition, Scalar) and condition.implied
+    return location_of(tie.place) if short else key_location(tie.entry.entry)

@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.command import words
+from inithold.compose.command import has_no_words, read_command, words
 from inithold.compose.finding import Change, Finding, Severity, spot
 from inithold.compose.loading.tree import Scalar
 
@@ -62,8 +62,13 @@ def check(stack: Stack) -> Iterator[Finding]:
 
 
 def _mend(service: Service, field: str, value: Scalar) -> tuple[Change, ...]:
-    """Give it a shell, unless an entrypoint of the service's own would take that for its arguments."""
-    if field == "command" and words(service.value("entrypoint"))[0]:
+    """Give it a shell, unless an entrypoint of the service's own would take that for its arguments.
+
+    Behind `inithold run` nothing is ever reached: it holds.
+    """
+    if field == "command" and not has_no_words(service.value("entrypoint")):
+        return ()
+    if read_command(service).inithold:
         return ()
     return (Change(service.name, (field,), ["sh", "-c", value.text]),)
 

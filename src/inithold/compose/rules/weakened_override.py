@@ -50,7 +50,8 @@ from inithold.compose.roles import COMPLETED, HEALTHY, is_awaited, is_healthy, i
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
-    from inithold.compose.loading.project import Layer, Service
+    from inithold.compose.loading.project import Service
+    from inithold.compose.loading.reader import Layer
     from inithold.compose.loading.tree import Value
     from inithold.compose.roles import Init, Stack
 

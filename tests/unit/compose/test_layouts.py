@@ -1,0 +1,49 @@
+"""Layouts that people write and few expect: only the spans concerned change, and the stack as announced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inithold.compose.fix import fix_stack
+from inithold.compose.loading.project import load_project
+from inithold.compose.roles import Stack, read_stack
+from inithold.compose.wrap import Wrap
+from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
+from unit.compose.case import CASES, compose_config, docker_environment, run
+
+LAYOUTS = sorted((CASES / "layouts").iterdir())
+
+
+@pytest.fixture(scope="module")
+def docker() -> dict[str, str] | None:
+    environment = docker_environment()
+    return {name: value for name, value in (environment or {}).items() if not name.startswith("COMPOSE_")} or None
+
+
+@pytest.mark.parametrize("wrap", list(Wrap))
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
+def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str] | None) -> None:
+    path = tmp_path / "compose.yaml"
+    old = layout.read_bytes().decode()
+    path.write_bytes(old.encode())
+
+    def load(texts: dict[Path, str]) -> Stack:
+        stack = read_stack(load_project([path.name], folder=tmp_path, environment={}, texts=texts))
+        stack.wrap, stack.images = wrap, lambda _: None
+        return stack
+
+    fixed = fix_stack(load, (), unsafe=False)
+    changes = [change for finding in fixed.mended for change in finding.changes]
+    before = compose_config(tmp_path, [path.name], docker, *RAW)["services"] if docker else {}
+    for text in fixed.texts.values():
+        assert_only_concerned(old, text, {(change.service, change.path[0]) for change in changes})
+        path.write_bytes(text.encode())
+    if docker:
+        announce(before, changes)
+        assert comparable(compose_config(tmp_path, [path.name], docker, *RAW)["services"]) == comparable(before)
+    written = path.read_bytes()
+    run(tmp_path, "fix", "--wrap", wrap.value)
+    assert path.read_bytes() == written, "a second fix changed something"
+    assert fixed.mended or fixed.refused, "nothing was to be done"
