@@ -50,7 +50,7 @@ def verifying(stack: Stack) -> Sequence[Result]:
             f"a deleted queue is found, pace {PACE:g} s, worst of {DRIFTS}",
             max(found) / PACE,
             # Checks start at the pace; what goes just after one has looked is seen by the next one.
-            1 + five.seconds / PACE,
+            round(1 + five.seconds / PACE, 2),
             "paces",
             f"median {statistics.median(found):.1f} s; the bound is a pace and a check",
         ),
