@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
 from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
 from inithold.steps.base import Step
 from inithold.testing import Collected
 

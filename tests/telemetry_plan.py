@@ -9,15 +9,9 @@ from threading import Timer
 
 from inithold.errors import NotYet, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.runner.events import (
-    MarkerPublished,
-    PlannedStepInfo,
-    RunFinished,
-    RunStarted,
-    Span,
-    Stream,
-)
+from inithold.runner.events import MarkerPublished, PlannedStepInfo, RunFinished, RunStarted, Span
 from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
 from inithold.runner.trace_context import run_span
 from inithold.steps.base import Change, Step, StepContext
 from inithold.testing import Collected

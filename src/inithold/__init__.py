@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from inithold.plan.build import Plan
     from inithold.plan.model import Hold, Retry
     from inithold.settings import Settings
-    from inithold.steps.address import Addressed
+    from inithold.steps.addressed import Addressed
     from inithold.steps.base import Change, Step, StepContext
 
 _HOMES = {
-    "Addressed": "inithold.steps.address",
+    "Addressed": "inithold.steps.addressed",
     "Change": "inithold.steps.base",
     "Hold": "inithold.plan.model",
     "InitholdError": "inithold.errors",

@@ -14,8 +14,9 @@ from inithold.plan.model import CheckedPlan
 from inithold.plan.order import without_others
 from inithold.redact import SECRETS
 from inithold.runner.attempt import wait_for
-from inithold.runner.events import Level, LogLine, Span, StepFinished, Stream
+from inithold.runner.events import Level, LogLine, Span, StepFinished
 from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream
 from inithold.signals import EndingSignals
 from inithold.watchers.console import console
 

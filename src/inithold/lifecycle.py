@@ -30,9 +30,9 @@ from inithold.runner.events import (
     PlannedStepInfo,
     RunFinished,
     RunStarted,
-    Stream,
 )
 from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
 from inithold.runner.trace_context import run_span
 from inithold.settings import Settings
 from inithold.signals import EndingSignals
@@ -218,7 +218,7 @@ class _Life:
         """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
         if result.outcome != "ready" or self._repair:
             return result, None
-        pace = None if self._orders is None else self._pace
+        pace = None if self._orders is None else Pace(self._orders.pace)
         content = promise.content(self._plan, result, duration, pace=pace, once=self._settings.once)
         try:
             return result, marker_file.write_beside(self._marker, content)
@@ -237,12 +237,8 @@ class _Life:
 
     # -- a hold that verifies
 
-    @property
-    def _pace(self) -> Pace | None:
-        return self._plan.hold.verify if self._settings.verify is None else self._settings.verify
-
     def _make_orders(self) -> Orders | None:
-        pace = self._pace
+        pace = self._plan.hold.verify if self._settings.verify is None else self._settings.verify
         if pace is None or self._settings.once or self._repair:
             return None
         from inithold.verification import orders  # noqa: PLC0415 - only holds that verify

@@ -12,8 +12,9 @@ from inithold.errors import NotYet, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.redact import scrub
 from inithold.runner.attempt import Attempts
-from inithold.runner.events import Span, Stream, Watcher, clean
+from inithold.runner.events import Span, clean
 from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change
 
 VERSION = 1

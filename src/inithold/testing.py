@@ -16,8 +16,9 @@ import msgspec
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
 from inithold.runner.attempt import Work, bring_about, wait_for
 from inithold.runner.context import Context
-from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting, Stream
+from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting
 from inithold.runner.run import Runner
+from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Step
 
 _SPAN = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")

@@ -30,8 +30,9 @@ from inithold.record import file as record_file
 from inithold.record.model import Record, Verification
 from inithold.redact import SECRETS, scrub
 from inithold.runner.attempt import Attempts, listed
-from inithold.runner.events import Level, LogLine, Span, StepFinished, Stream, Verified, Watcher
+from inithold.runner.events import Level, LogLine, Span, StepFinished, Verified
 from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream, Watcher
 from inithold.settings import Settings
 from inithold.signals import EndingSignals
 from inithold.steps.base import Change

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from inithold.marker.identity import instance_id
 from inithold.plan.model import CheckedPlan
 from inithold.record.account import Account
-from inithold.runner.events import Level, Watcher
+from inithold.runner.events import Level
+from inithold.runner.stream import Watcher
 from inithold.settings import Settings
 from inithold.watchers.console import console
 from inithold.watchers.record import RecordWriter

@@ -12,7 +12,8 @@ import pytest
 
 from alembic_project import ASYNC_ENV, INI, OWN_URL_ENV, SYNC_ENV, AlembicProject, name_of
 from inithold.runner.context import Context
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
 from inithold.steps.address import parse
 from inithold.steps.alembic import glance
 from inithold.testing import check, drive

@@ -540,7 +540,8 @@ def test_a_connection_that_the_broker_closes_is_tried_again(vhost: Vhost) -> Non
             return super().exists(item)
 
     from inithold.runner.context import Context
-    from inithold.runner.events import Span, Stream
+    from inithold.runner.events import Span
+    from inithold.runner.stream import Stream
 
     context = Context("step", Span("0" * 31 + "1", "0" * 15 + "1"), Stream([]), None)
     with Closing(step.address(), context) as broker, pytest.raises(NotYet, match="CONNECTION_FORCED"):

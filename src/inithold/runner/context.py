@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event as Flag
 from threading import Lock, Thread
 
-from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span, Stream, Tracing
+from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span
+from inithold.runner.stream import Stream, Tracing
 from inithold.steps.base import Interrupted
 
 

@@ -15,17 +15,8 @@ from inithold.duration import short
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.runner.attempt import Attempts, Work, bring_about
 from inithold.runner.context import Context
-from inithold.runner.events import (
-    PASSED_OVER,
-    LogLine,
-    RunOutcome,
-    Span,
-    StepFinished,
-    StepOutcome,
-    StepStarted,
-    Stream,
-    Tracing,
-)
+from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
+from inithold.runner.stream import Stream, Tracing
 from inithold.runner.workers import Workers
 
 GRACE = 5.0

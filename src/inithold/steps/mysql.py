@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from inithold.errors import Rejected, StepFailed
-from inithold.steps.address import Addressed
+from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver, mysql
 from inithold.steps.database.mysql import MysqlSession

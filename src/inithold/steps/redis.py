@@ -10,7 +10,8 @@ from typing import Any
 from inithold.dial import dial, seen
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.inert import one_line
-from inithold.steps.address import Address, Addressed
+from inithold.steps.address import Address
+from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, Interrupted, StepContext
 
 PATIENCE = 5.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from inithold.record.account import Account
-from inithold.runner.events import Event, Level, Watcher
+from inithold.runner.events import Event, Level
+from inithold.runner.stream import Watcher
 from inithold.streams import let_go, redrawable
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from inithold import Plan, PlanError, Retry
 from inithold.plan.model import CheckedPlan
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
 from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
 from inithold.steps import database, file, rabbitmq, tcp
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from inithold.record.account import Account
-from inithold.runner.events import LogLine, PhaseChanged, PlannedStepInfo, RunFinished, RunStarted, Span, Stream
+from inithold.runner.events import LogLine, PhaseChanged, PlannedStepInfo, RunFinished, RunStarted, Span
+from inithold.runner.stream import Stream
 from inithold.watchers.record import INTERVAL, SHARE, RecordWriter
 
 

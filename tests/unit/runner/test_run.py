@@ -13,8 +13,9 @@ from inithold.duration import Duration
 from inithold.errors import NotYet, Rejected, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
 from inithold.runner.attempt import Work, bring_about, wait_for
-from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepStarted, StepWaiting, Stream
+from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepStarted, StepWaiting
 from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Interrupted, Step, StepContext
 from inithold.testing import Collected, drive
 from promptness import PROMPTLY

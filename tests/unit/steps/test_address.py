@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from inithold.redact import scrub
-from inithold.steps.address import DEFAULT_PORTS, Address, Addressed, parse
+from inithold.steps.address import DEFAULT_PORTS, Address, parse
+from inithold.steps.addressed import Addressed
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
 

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from inithold.runner.context import Context
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
 from inithold.steps.alembic import Upgrade
 from inithold.steps.alembic.isolation import isolated
 from inithold.steps.base import Interrupted

@@ -17,8 +17,9 @@ from cancelling import cancelled
 from golden import assert_golden
 from inithold.duration import Duration
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
 from inithold.runner.run import Runner
+from inithold.runner.stream import Stream
 from inithold.steps.base import Step
 from inithold.steps.command import PassedThrough, Run
 from inithold.testing import Driven, check, drive

@@ -22,7 +22,8 @@ from inithold.errors import NotYet
 from inithold.plan.build import Plan
 from inithold.plan.model import Retry
 from inithold.runner.context import Context
-from inithold.runner.events import Span, Stream
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Step, StepContext
 from inithold.steps.python import Call, Function
 from inithold.testing import Driven, check, drive

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from inithold.dial import dial
 from inithold.errors import StepFailed
-from inithold.steps.address import Address, Addressed
+from inithold.steps.address import Address
+from inithold.steps.addressed import Addressed
 from inithold.steps.alembic import glance, revisions
 from inithold.steps.alembic.driver import DRIVERS, installed, preferred
 from inithold.steps.alembic.environment import Run, Seen, answers, heads_at, uses_url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inithold.steps.address import Addressed
+from inithold.steps.addressed import Addressed
 from inithold.steps.database import driver
 from inithold.steps.database.conninfo import faults
 

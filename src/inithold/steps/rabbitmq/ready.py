@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inithold.dial import dial
 from inithold.errors import NotYet, Rejected
-from inithold.steps.address import Addressed
+from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from inithold.errors import StepFailed
 from inithold.redact import SECRETS
-from inithold.steps.address import Addressed, parse
+from inithold.steps.address import parse
+from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.rabbitmq import faults
 from inithold.steps.rabbitmq.access import login, virtual_host

@@ -1,0 +1,81 @@
+"""What the kinds share that work on a service with an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from inithold.redact import SECRETS
+from inithold.steps.address import DEFAULT_PORTS, Address, parse
+from inithold.steps.base import Step
+
+
+class Addressed(Step, frozen=True, kw_only=True):
+    """Fields of a kind that works on a server: `url`, or its parts.
+
+    Args:
+        url: the address as a URL, with user and password percent-encoded.
+        host: name or address of the server, instead of `url`.
+        port: its port; the technology's own if absent.
+        user: who connects.
+        password: of the user, as it is, not percent-encoded.
+        database: name of the database, or virtual host.
+    """
+
+    url: str | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    password: str | None = None
+    database: str | None = None
+
+    def __post_init__(self) -> None:
+        # From here on no error can show them, not even that of another step of the plan.
+        if self.url is not None:
+            SECRETS.add_url(self.url)
+        if self.password is not None:
+            SECRETS.add(self.password, public=[self.user or "", self.host or "", self.database or ""])
+
+    def technologies(self) -> Sequence[str]:
+        """The technologies whose URLs fit; the first is meant where only the parts are given."""
+        raise NotImplementedError
+
+    def address(self) -> Address:
+        """The address, from the URL or the parts.
+
+        Raises:
+            ValueError: neither or both are given, or the URL cannot be read.
+        """
+        if self.url is not None:
+            return parse(self.url, self.technologies())
+        technology = self.technologies()[0]
+        host = self.host or ""
+        query: tuple[tuple[str, str], ...] = ()
+        if host.startswith("/"):
+            host, query = "", (("unix_socket" if technology == "mysql" else "host", host),)
+        port = self.port or DEFAULT_PORTS.get(technology, 0)
+        return Address(technology, "", host, port, self.user, self.password, self.database, query)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        parts = [
+            name for name in ("host", "port", "user", "password", "database") if getattr(self, name) is not None
+        ]
+        if self.url is not None and parts:
+            yield parts[0], f"give either url or its parts ({', '.join(parts)}), not both"
+            return
+        if self.url is None and self.host is None:
+            yield "url", "url (or host, port, user, password, database) is missing"
+            return
+        if self.host is not None and ("://" in self.host or "@" in self.host or not self.host.strip()):
+            yield "host", "expected the name or address of a server alone; a whole URL goes into url"
+        if self.port is not None and not 0 < self.port < 65536:
+            yield "port", "expected a number from 1 to 65535"
+        try:
+            self.address()
+        except ValueError as error:
+            yield "url", f"url {error}"
+
+    def subject(self) -> str:
+        try:
+            return self.address().shown
+        except ValueError:
+            return ""
