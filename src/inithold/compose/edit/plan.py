@@ -295,6 +295,5 @@ def _step(source: Source) -> str:
     for root in source.documents:
         found = layout.lookup(root, "services")
         if found is not None and isinstance(found[1], MappingNode) and not found[1].flow_style and found[1].value:
-            depth = int(found[1].value[0][0].start_mark.column - found[0].start_mark.column)
-            return " " * max(depth, 1)
+            return " " * max(int(found[1].value[0][0].start_mark.column - found[0].start_mark.column), 1)
     return "  "
