@@ -260,6 +260,7 @@ def test_by_variable_with_a_plan_in_python(run_inithold: Inithold, tmp_path: Pat
     (tmp_path / "made").unlink()
     init.wait_until((tmp_path / "made").exists, "the function to run again")
     init.wait_for_output("again: make: ")
+    init.wait_for_marker()
     init.signal(signal.SIGTERM)
     assert init.wait() == 0
 
