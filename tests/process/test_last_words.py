@@ -38,7 +38,7 @@ steps:
 steps:
   - id: api
     uses: http.ready
-    retry: {attempts: 2, delay: 10ms}
+    retry: {attempts: 2, delay: 200ms}
     with: {url: "http://127.0.0.1:PORT/health"}
 """,
     "command": """
