@@ -18,7 +18,7 @@ from benchmarks.result import Result
 from benchmarks.stack import Stack
 from servers.ports import free_port
 
-ROUNDS = 25
+ROUNDS = 41
 BY_HAND_ROUNDS = 9
 LONG = 40.0
 PLAN = """\
