@@ -55,7 +55,8 @@ def test_a_lost_queue_takes_readiness_away_until_it_is_back(
     cut_off.wait_for_output("runs each time")
 
     servers.rabbit.api("DELETE", "/api/queues/%2F/bot_events")
-    init.wait_for_output("no longer holds: topology: + queue bot_events")
+    # A check that is under way may have seen the queue, and then miss its binding.
+    init.wait_for_output("no longer holds: topology: + ")
     init.wait_for_output("waiting for the lock")
     assert not is_ready(sandbox, init, container)
     assert "bot_events" not in servers.queues()
@@ -63,7 +64,7 @@ def test_a_lost_queue_takes_readiness_away_until_it_is_back(
     cut_off.signal(signal.SIGTERM)
     init.wait_until(lambda: is_ready(sandbox, init, container), "init to be ready again")
     assert "bot_events" in servers.queues()
-    assert "again: topology: + queue bot_events" in init.output
+    assert "again: topology: + " in init.output
     assert sandbox.process(init) == process, "no container was restarted"
     assert not any(password in init.output for password in PASSWORDS.values())
 
