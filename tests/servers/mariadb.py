@@ -11,19 +11,19 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
-from servers.ports import free_port, release_port
-from servers.process import has_ended, kill, run, start, stop, wait_until
+from servers.ports import free_port
+from servers.process import kill, run, start, stop, wait_until
 from servers.programs import program, server_user
 from servers.run import new_folder
+from servers.server import Server
 
 
 @dataclass
-class MariaDB:
+class MariaDB(Server):
     """A MariaDB server on 127.0.0.1."""
 
     user: str = "admin"
@@ -102,26 +102,6 @@ class MariaDB:
         except pymysql.MySQLError:
             return False
         return True
-
-    @property
-    def log(self) -> Path:
-        """What the server wrote."""
-        return self.folder / "log"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it and remove its data."""
-        if self.pid and not has_ended(self.pid):
-            kill(self.pid)
-        release_port(self.port)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _connect(self, database: str) -> Any:
         import pymysql

@@ -10,15 +10,15 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
 
-from servers.ports import accepts, free_port, release_port
+from servers.ports import accepts, free_port
 from servers.postgresql import PostgreSQL
-from servers.process import has_ended, kill, start, stop, wait_until
+from servers.process import start, stop, wait_until
 from servers.programs import program, server_user
 from servers.run import new_folder
+from servers.server import Server
 
 _CONFIGURATION = """\
 [databases]
@@ -38,7 +38,7 @@ ignore_startup_parameters = extra_float_digits
 
 
 @dataclass
-class PgBouncer:
+class PgBouncer(Server):
     """A pooling proxy with the users of its server's superuser."""
 
     server: PostgreSQL
@@ -72,18 +72,3 @@ class PgBouncer:
             quote(part, safe="") for part in (user or self.server.user, password or self.server.password)
         )
         return f"postgresql://{credentials}@127.0.0.1:{self.port}/{quote(database, safe='')}"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it and remove its files."""
-        if self.pid and not has_ended(self.pid):
-            kill(self.pid)
-        release_port(self.port)
-        shutil.rmtree(self.folder, ignore_errors=True)

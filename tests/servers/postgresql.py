@@ -12,7 +12,6 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 from uuid import uuid4
@@ -22,6 +21,7 @@ from servers.ports import free_port, release_port
 from servers.process import has_ended, kill, run, start, stop, wait_until
 from servers.programs import program, server_user
 from servers.run import children, new_folder
+from servers.server import Server
 
 # Durable against the death of the server, not of the machine: enough for tests, and several times faster.
 _SETTINGS = {
@@ -36,7 +36,7 @@ _SETTINGS = {
 
 
 @dataclass
-class PostgreSQL:
+class PostgreSQL(Server):
     """A PostgreSQL server on 127.0.0.1. Every change of state returns when it is complete."""
 
     tls: Literal["off", "offered", "required"] = "off"
@@ -132,19 +132,6 @@ class PostgreSQL:
         except psycopg.OperationalError:
             return False
         return True
-
-    @property
-    def log(self) -> Path:
-        """What the server wrote."""
-        return self.folder / "log"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End it and remove its data."""

@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
@@ -25,6 +24,7 @@ from servers.ports import accepts, free_port, release_port
 from servers.process import has_ended, kill, start, stop, wait_until
 from servers.programs import program
 from servers.run import children, new_folder
+from servers.server import Server
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -41,7 +41,7 @@ vm_memory_high_watermark.absolute = 1GB
 
 
 @dataclass
-class RabbitMQ:
+class RabbitMQ(Server):
     """A RabbitMQ node on 127.0.0.1. Starting takes 4 to 10 s: share one where a vhost of one's own is enough."""
 
     user: str = "admin"
@@ -133,19 +133,6 @@ class RabbitMQ:
         except (urllib.error.URLError, OSError):
             return False
         return True
-
-    @property
-    def log(self) -> Path:
-        """What the server wrote."""
-        return self.folder / "log"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End it with its epmd and remove its data."""

@@ -6,22 +6,21 @@ with Redis() as server:
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from servers.ports import free_port, release_port
-from servers.process import has_ended, kill, start, stop, wait_until
+from servers.ports import free_port
+from servers.process import kill, start, stop, wait_until
 from servers.programs import program
 from servers.run import new_folder
+from servers.server import Server
 
 
 @dataclass
-class Redis:
+class Redis(Server):
     """A Redis server on 127.0.0.1; the user `default` has the password."""
 
     password: str = "pw-of-redis"
@@ -68,23 +67,3 @@ class Redis:
                 return bool(client.ping())
         except redis.RedisError:
             return False
-
-    @property
-    def log(self) -> Path:
-        """What the server wrote."""
-        return self.folder / "log"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it and remove its data."""
-        if self.pid and not has_ended(self.pid):
-            kill(self.pid)
-        release_port(self.port)
-        shutil.rmtree(self.folder, ignore_errors=True)
