@@ -15,7 +15,7 @@ from servers.inithold import Inithold, Running
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs root and leave to mount, on Linux")
 LOST = r"topology: \+ (queue bot_events|binding \S+ -> bot_events)"
-"""What a check misses of a queue that is gone: its binding, where the check was under way and had seen the queue."""
+"""What a check misses of a queue that is gone: its binding, where it was under way and had seen the queue."""
 
 
 def holding(make: Make) -> tuple[Sandbox, Running, Document]:
