@@ -41,6 +41,7 @@ def upgrade() -> None:
     op.execute("CREATE TABLE more (id int)")
 '''
 PACE = "1s"
+VERIFY = "compose.verify.yaml"
 
 
 def prepare(stack: Stack) -> None:
@@ -62,10 +63,31 @@ def prepare(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def stack(engine: Engine, images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Init, which does not verify yet, its servers, and a dependent behind its own gate."""
+    """Init, its servers, and a dependent behind its own gate."""
     folder = tmp_path_factory.mktemp("verify")
     with started(engine, images, folder, prepare=prepare, services=("init", GATED)) as stack:
         yield stack
+
+
+def wire(stack: Stack, *files: str) -> None:
+    """Give init these override files for verification, and bring it up anew where that changes anything."""
+    wanted = [file for file in stack.files if file != VERIFY] + list(files)
+    if wanted != stack.files:
+        stack.files[:] = wanted
+        stack.compose("up", "-d", "--wait", "--no-deps", "init")
+
+
+@pytest.fixture
+def plain(stack: Stack) -> None:
+    """Init does not verify."""
+    wire(stack)
+
+
+@pytest.fixture
+def verifying(stack: Stack) -> None:
+    """Init verifies."""
+    stack.variables["INIT_VERIFY"] = PACE
+    wire(stack, VERIFY)
 
 
 class Watched:
@@ -117,6 +139,7 @@ def replace_volume(stack: Stack) -> None:
     stack.compose("up", "-d", "--wait", "--no-deps", "postgres")
 
 
+@pytest.mark.usefixtures("plain")
 def test_without_verification_it_vouches_for_an_empty_database(stack: Stack) -> None:
     watched = Watched(stack)
     replace_volume(stack)
@@ -128,10 +151,8 @@ def test_without_verification_it_vouches_for_an_empty_database(stack: Stack) -> 
     assert stack.health(GATED) != "healthy"
 
 
+@pytest.mark.usefixtures("verifying")
 def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
-    stack.files.append("compose.verify.yaml")
-    stack.variables["INIT_VERIFY"] = PACE
-    stack.compose("up", "-d", "--wait", "--no-deps", "init")
     stack.wait_health(GATED, "healthy", 90)
 
     watched = Watched(stack)
@@ -142,6 +163,7 @@ def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
     stack.wait_health(GATED, "healthy", 90)
 
 
+@pytest.mark.usefixtures("verifying")
 def test_a_queue_is_deleted(stack: Stack) -> None:
     watched = Watched(stack)
     stack.exec("rabbitmq", "rabbitmqctl", "-q", "delete_queue", "bot_events")
@@ -150,6 +172,7 @@ def test_a_queue_is_deleted(stack: Stack) -> None:
     assert "bot_events" in stack.queues()
 
 
+@pytest.mark.usefixtures("verifying")
 def test_a_role_is_dropped(stack: Stack) -> None:
     watched = Watched(stack)
     stack.sql("drop owned by reporting; drop role reporting")
@@ -157,6 +180,7 @@ def test_a_role_is_dropped(stack: Stack) -> None:
     assert stack.sql("select has_table_privilege('reporting', 'users', 'select')") == "t"
 
 
+@pytest.mark.usefixtures("verifying")
 def test_a_new_revision_is_mounted_and_taken_away_again(stack: Stack) -> None:
     watched = Watched(stack)
     stack.write("migrations/versions/0008_more.py", REVISION)
@@ -172,6 +196,7 @@ def test_a_new_revision_is_mounted_and_taken_away_again(stack: Stack) -> None:
     poll(lambda: stack.record()["verification"] is None, 30, "nothing is to be reported")
 
 
+@pytest.mark.usefixtures("verifying")
 def test_asked_for_by_compose_exec(stack: Stack) -> None:
     watched = Watched(stack)
     done = stack.compose("exec", "-T", "init", "inithold", "rerun")
@@ -179,6 +204,7 @@ def test_asked_for_by_compose_exec(stack: Stack) -> None:
     watched.runs_again("it was asked to")
 
 
+@pytest.mark.usefixtures("verifying")
 def test_the_database_and_the_collector_are_away_for_20_s(stack: Stack) -> None:
     watched = Watched(stack)
     said = len(stack.logs("init").splitlines())
@@ -193,6 +219,7 @@ def test_the_database_and_the_collector_are_away_for_20_s(stack: Stack) -> None:
     stack.compose("start", "grafana-alloy")
 
 
+@pytest.mark.usefixtures("verifying")
 def test_docker_stop_during_a_check(stack: Stack) -> None:
     taken = []
     # The quickest of up to three, since the machine may be busy with other tests.
@@ -212,6 +239,7 @@ def test_docker_stop_during_a_check(stack: Stack) -> None:
     assert min(taken) < busy()
 
 
+@pytest.mark.usefixtures("verifying")
 def test_a_table_is_dropped_which_nothing_can_mend(stack: Stack) -> None:
     before = stack.inspect("init")["RestartCount"]
     stack.sql("drop table status_schedule")
