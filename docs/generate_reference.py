@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from inithold import schemas
 from inithold.cli import COMMANDS, cli
+from inithold.lifecycle import schemas
 from inithold.steps import manual, registry
 
 DOCS = Path(__file__).parent

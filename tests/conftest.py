@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from servers import dns
 from servers.inithold import Inithold
 from servers.mariadb import MariaDB

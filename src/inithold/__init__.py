@@ -11,9 +11,9 @@ TYPE_CHECKING = False
 """As in `typing`, which takes as long to import as the rest of a health check."""
 if TYPE_CHECKING:
     from inithold.errors import InitholdError, NotYet, PlanError, Rejected, StepFailed, UsageError
-    from inithold.plan.build import Plan
+    from inithold.lifecycle.python_plan import Plan
+    from inithold.lifecycle.settings import Settings
     from inithold.plan.model import Hold, Retry
-    from inithold.settings import Settings
     from inithold.steps.addressed import Addressed
     from inithold.steps.base import Change, Step, StepContext
 
@@ -23,11 +23,11 @@ _HOMES = {
     "Hold": "inithold.plan.model",
     "InitholdError": "inithold.errors",
     "NotYet": "inithold.errors",
-    "Plan": "inithold.plan.build",
+    "Plan": "inithold.lifecycle.python_plan",
     "PlanError": "inithold.errors",
     "Rejected": "inithold.errors",
     "Retry": "inithold.plan.model",
-    "Settings": "inithold.settings",
+    "Settings": "inithold.lifecycle.settings",
     "Step": "inithold.steps.base",
     "StepContext": "inithold.steps.base",
     "StepFailed": "inithold.errors",

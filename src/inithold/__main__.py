@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from inithold import streams
+from inithold.process import streams
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def _answered(arguments: list[str]) -> int:
     code = _quick(command, arguments[1:])
     if code is not None:
         return code
-    from inithold.collector import calm_collector  # noqa: PLC0415 - not for what was answered above
+    from inithold.process.garbage import calm_collector  # noqa: PLC0415 - not for what was answered above
 
     calm_collector()
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow

@@ -6,6 +6,7 @@ InitholdError                 1
 ├── DocumentError             2  a YAML file cannot be read
 ├── StepError                 1
 │   ├── NotYet                   may heal by itself: tried again
+│   ├── Interrupted              the step was told to stop
 │   └── StepFailed               trying again would not help
 │       ├── Rejected             the server is up and says no to the credentials or the database
 │       └── Ahead                a newer version of this init has been here
@@ -133,6 +134,10 @@ class Ahead(StepFailed):
 
     Final in `run`, which never goes back; a hold that verifies reports it and leaves it alone.
     """
+
+
+class Interrupted(StepError):
+    """The step was told to stop: its time is up or the run was cancelled."""
 
 
 class Cancelled(InitholdError):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from docs.pages import DOCS
+from inithold.lifecycle.settings import Settings
 from inithold.plan.model import PlanFile, StepEntry
 from inithold.runner import events
-from inithold.settings import Settings
 
 ELSEWHERE = r"(?:https?:)?//"
 LOADED = re.compile(

@@ -16,7 +16,7 @@ from e2e.engine import Engine, busy
 from e2e.images import EXAMPLE, Images
 from e2e.moments import moment
 from e2e.stack import MARKER, Stack
-from inithold.compose.duration import seconds as seconds_of
+from inithold.compose.stack.duration import seconds as seconds_of
 
 ROUNDS = 5
 # A start_interval that is not given is the image's own, or 5 s: engines before 25 know the interval alone.

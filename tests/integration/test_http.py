@@ -16,11 +16,11 @@ import pytest
 from cancelling import cancelled
 from fake_server import be_silent, fake_server, hang_up, hang_up_at_once, reset
 from golden import assert_golden
-from inithold.duration import Duration
 from inithold.errors import NotYet, StepFailed
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.http import Ready
 from inithold.testing import check, drive
+from inithold.text.duration import Duration
 from promptness import PROMPTLY
 from servers.certificates import Certificate, make_certificate
 from servers.ports import closed_port

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 import pytest
 
 from fake_server import be_silent, fake_server
-from inithold.errors import StepFailed
+from inithold.errors import Interrupted, StepFailed
 from inithold.runner.context import Stop
 from inithold.runner.lock import Lock
-from inithold.steps.base import Interrupted
 from promptness import PROMPTLY
 from servers.pgbouncer import PgBouncer
 from servers.ports import closed_port

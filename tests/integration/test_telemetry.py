@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from inithold.duration import Duration
 from inithold.plan.model import PlannedStep, Retry
 from inithold.runner.events import (
     LockAcquired,
@@ -20,6 +19,7 @@ from inithold.runner.events import (
     StepFinished,
     StepStarted,
 )
+from inithold.text.duration import Duration
 from inithold.watchers.telemetry import make, watcher
 from inithold.watchers.telemetry.watcher import Telemetry
 from servers.otlp import Collector, Protocol

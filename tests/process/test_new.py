@@ -13,7 +13,7 @@ import pytest
 
 from alembic_project import AlembicProject, tables_in
 from conftest import Vhost
-from inithold.draft.output import write_new
+from inithold.compose.new.output import write_new
 from inithold.errors import UsageError
 from servers.inithold import Inithold
 from servers.postgresql import PostgreSQL

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from inithold.compose.fix import Fixed, fix_stack
-from inithold.compose.loading.project import load_project
-from inithold.compose.roles import Stack, read_stack
-from inithold.compose.wrap import Wrap
+from inithold.compose.read.project import load_project
+from inithold.compose.stack.roles import Stack, read_stack
+from inithold.compose.stack.wrap import Wrap
 from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
 from unit.compose.case import compose_config, docker_environment
 

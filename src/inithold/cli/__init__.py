@@ -8,9 +8,9 @@ from io import StringIO
 
 import click
 
-from inithold.ending import reported, say
-from inithold.nearest import nearest
-from inithold.streams import lost
+from inithold.process.exits import reported, say
+from inithold.process.streams import lost
+from inithold.text.suggest import nearest
 from inithold.version import __version__
 
 COMMANDS = {

@@ -12,7 +12,7 @@ from inithold.errors import UsageError
 
 if TYPE_CHECKING:
     from inithold.compose.fix import Fixed
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -145,7 +145,7 @@ class _Loader:
     def __init__(self, files: tuple[str, ...], engine: int | None, wrap: str | None) -> None:
         import os  # noqa: PLC0415
 
-        from inithold.compose.loading.discover import find_files  # noqa: PLC0415
+        from inithold.compose.read.discover import find_files  # noqa: PLC0415
 
         self._folder = Path.cwd()
         self._files = find_files(files, os.environ, self._folder)
@@ -154,14 +154,14 @@ class _Loader:
         self._images: Any = None
 
     def __call__(self, texts: dict[Path, str]) -> Stack:
-        from inithold.compose.loading.project import load_project  # noqa: PLC0415
-        from inithold.compose.roles import read_stack  # noqa: PLC0415
+        from inithold.compose.read.project import load_project  # noqa: PLC0415
+        from inithold.compose.stack.roles import read_stack  # noqa: PLC0415
 
         project = load_project(self._files, folder=self._folder, texts=texts)
         stack = read_stack(project, self._engine)
         if self._wrap is not None:
-            from inithold.compose.image import ImageReader  # noqa: PLC0415
-            from inithold.compose.wrap import Wrap  # noqa: PLC0415
+            from inithold.compose.stack.image import ImageReader  # noqa: PLC0415
+            from inithold.compose.stack.wrap import Wrap  # noqa: PLC0415
 
             self._images = self._images or ImageReader(project)
             stack.wrap, stack.images = Wrap(self._wrap), self._images
@@ -181,7 +181,7 @@ class _Loader:
     def notes(self, stack: Stack) -> list[str]:
         """What was not read, the siblings that were not given, and comments that silence nothing."""
         from inithold.compose.check import unknown_silences  # noqa: PLC0415
-        from inithold.compose.loading.discover import find_siblings  # noqa: PLC0415
+        from inithold.compose.read.discover import find_siblings  # noqa: PLC0415
 
         loaded = [source.path for source in stack.project.sources]
         siblings = find_siblings(loaded, loaded[0], self._folder)

@@ -14,8 +14,8 @@ def kinds(kind: str | None) -> int:
 
     KIND is a name such as database.ready. What is shown comes from the kind's own class.
     """
-    from inithold.nearest import nearest  # noqa: PLC0415 - the help does not need it
     from inithold.steps import manual, registry  # noqa: PLC0415
+    from inithold.text.suggest import nearest  # noqa: PLC0415 - the help does not need it
 
     if kind is None:
         width = max(map(len, registry.names()))

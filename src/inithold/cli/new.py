@@ -31,13 +31,13 @@ def new(files: tuple[str, ...], service: str | None, output: str) -> int:
     import sys  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
-    from inithold.compose.loading.discover import find_files  # noqa: PLC0415
-    from inithold.compose.loading.project import load_project  # noqa: PLC0415
-    from inithold.compose.roles import read_stack  # noqa: PLC0415
-    from inithold.draft import output as written  # noqa: PLC0415
-    from inithold.draft.drafting import draft  # noqa: PLC0415
-    from inithold.draft.telling import tell  # noqa: PLC0415
-    from inithold.draft.writing import text  # noqa: PLC0415
+    from inithold.compose.new import output as written  # noqa: PLC0415
+    from inithold.compose.new.drafting import draft  # noqa: PLC0415
+    from inithold.compose.new.telling import tell  # noqa: PLC0415
+    from inithold.compose.new.writing import text  # noqa: PLC0415
+    from inithold.compose.read.discover import find_files  # noqa: PLC0415
+    from inithold.compose.read.project import load_project  # noqa: PLC0415
+    from inithold.compose.stack.roles import read_stack  # noqa: PLC0415
 
     written.refuse_existing(output)
     folder = Path.cwd()

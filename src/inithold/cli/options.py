@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from inithold.duration import Duration
+from inithold.text.duration import Duration
 
 if TYPE_CHECKING:
     from inithold.plan.model import Pace

@@ -10,7 +10,7 @@ import click
 from inithold.cli import options
 
 if TYPE_CHECKING:
-    from inithold.preview import Preview, StepPreview
+    from inithold.lifecycle.preview import Preview, StepPreview
 
 PENDING_EXIT = 3
 MOST_STEPS = 40
@@ -37,10 +37,10 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
 
     import msgspec  # noqa: PLC0415 - the help does not need it
 
+    from inithold.lifecycle.preview import preview  # noqa: PLC0415
     from inithold.plan import source  # noqa: PLC0415
-    from inithold.preview import preview  # noqa: PLC0415
-    from inithold.redact import SECRETS  # noqa: PLC0415
-    from inithold.streams import coloured  # noqa: PLC0415
+    from inithold.process.streams import coloured  # noqa: PLC0415
+    from inithold.redaction.redact import SECRETS  # noqa: PLC0415
 
     SECRETS.add_environment(os.environ)
     found = preview(source.load(plan_source or source.DEFAULT))

@@ -34,7 +34,7 @@ def report(records: tuple[str, ...], output: str, marker: str | None, record: st
     """
     from inithold.errors import InitholdError  # noqa: PLC0415
     from inithold.marker.file import path_from as marker_path  # noqa: PLC0415
-    from inithold.record.file import path_from  # noqa: PLC0415
+    from inithold.record.files import path_from  # noqa: PLC0415
     from inithold.report import output as written  # noqa: PLC0415
     from inithold.report import reading, render  # noqa: PLC0415 - the help does not need them
 

@@ -18,9 +18,9 @@ def rerun(marker: str | None, record: str | None) -> int:
 
     Exits 0 when the environment is ready again, else 1.
     """
+    from inithold.lifecycle.rerun import rerun as ask  # noqa: PLC0415 - as above
     from inithold.marker.file import path_from as marker_path  # noqa: PLC0415 - the help does not need it
-    from inithold.record.file import path_from as record_path  # noqa: PLC0415 - as above
-    from inithold.rerun import rerun as ask  # noqa: PLC0415 - as above
+    from inithold.record.files import path_from as record_path  # noqa: PLC0415 - as above
 
     path = marker_path(marker)
     return ask(path, record_path(record, path))

@@ -8,7 +8,7 @@ import click
 
 from inithold.cli import options
 from inithold.errors import UsageError
-from inithold.record.file import KEPT
+from inithold.record.files import KEPT
 
 
 @click.command(cls=options.CommandAfterDashes)
@@ -67,9 +67,9 @@ def run(
     Exits 0 when told to stop while holding, or at the end of --once, --only and --from; 1 where a step failed, 2
     for a bad plan or usage, 128+N when signal N ended the run.
     """
-    from inithold.lifecycle import run as live  # noqa: PLC0415 - the help does not need it
-    from inithold.repair import Repair  # noqa: PLC0415
-    from inithold.settings import Settings  # noqa: PLC0415
+    from inithold.lifecycle.repair import Repair  # noqa: PLC0415
+    from inithold.lifecycle.run import run as live  # noqa: PLC0415 - the help does not need it
+    from inithold.lifecycle.settings import Settings  # noqa: PLC0415
 
     command = options.command_after_dashes(ctx)
     explicit = ctx.get_parameter_source("plan_source") is click.core.ParameterSource.COMMANDLINE

@@ -21,6 +21,6 @@ def schema(which: str) -> int:
 
 
 def _schema(which: str) -> dict[str, Any]:
-    from inithold import schemas  # noqa: PLC0415 - the help does not need it
+    from inithold.lifecycle import schemas  # noqa: PLC0415 - the help does not need it
 
     return {"plan": schemas.plan, "record": schemas.record, "preview": schemas.preview}[which]()

@@ -35,7 +35,7 @@ def wait(
     Exits 0 or as the command does, 1 timed out, 2 for a bad plan or usage, 126 or 127 where the command cannot
     be run or is not there.
     """
-    from inithold.gate import Gate, become  # noqa: PLC0415 - the help does not need it
+    from inithold.lifecycle.wait import Gate, become  # noqa: PLC0415 - the help does not need it
 
     code = Gate(_plan(what), timeout=timeout, only=step, **settings).wait()
     command = options.command_after_dashes(ctx)

@@ -11,9 +11,9 @@ from inithold.compose.rules import RULES
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Finding
-    from inithold.compose.loading.project import Project
-    from inithold.compose.loading.source import Source
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Project
+    from inithold.compose.read.source import Source
+    from inithold.compose.stack.roles import Stack
 
 _IGNORE = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore\[([^\]]*)\]")
 _UNNAMED = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore\b")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
-    from inithold.compose.loading.project import Service
-    from inithold.compose.loading.source import Source
-    from inithold.compose.loading.tree import Place, Value
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Place, Value
 
 DOCUMENTATION: Final = "https://inithold.readthedocs.io/en/latest/reference/rules/"
 

@@ -12,12 +12,12 @@ from inithold.compose.edit.layout import CannotEdit
 from inithold.compose.edit.plan import Planner
 from inithold.compose.edit.write import apply_edits
 from inithold.compose.finding import DELETE, Change, Finding
-from inithold.compose.loading.tree import plain
+from inithold.compose.read.tree import plain
 from inithold.errors import DocumentError
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Project
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Project
+    from inithold.compose.stack.roles import Stack
 
 _ROUNDS = 12  # one mend may bring another fault to light: a wrapped command, then its dependents
 

@@ -10,7 +10,7 @@ import sys
 
 from inithold.marker.file import path_from, withdrawn
 from inithold.marker.identity import why_not
-from inithold.streams import let_go
+from inithold.process.streams import let_go
 
 DEFAULT_WAIT = "25s"
 POLL = 0.02
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int | None:
         path, wait = _options(arguments)
     except ValueError as error:
         # Not 2, as for other commands: the engine reserves it.
-        from inithold.ending import say  # noqa: PLC0415 - slow to import
+        from inithold.process.exits import say  # noqa: PLC0415 - slow to import
 
         say(f"inithold health: {error}")
         return 1

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from inithold.duration import EXPECTED, Duration
-from inithold.nearest import did_you_mean, nearest
+from inithold.text.duration import EXPECTED, Duration
+from inithold.text.suggest import did_you_mean, nearest
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str], None]

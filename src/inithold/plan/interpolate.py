@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 
 SECRETS_DIR = "/run/secrets"
 _NAME = re.compile(r"(?P<secret>secret:)?(?P<name>[A-Za-z0-9_.-]+|)(?P<url>\|url)?")

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from inithold.collector import PAUSED
-from inithold.document import compose, read_text
 from inithold.errors import Fault, PlanError
 from inithold.plan.convert import INVALID, Path, convert
 from inithold.plan.interpolate import Interpolation
 from inithold.plan.model import CheckedPlan, PlanFile, StepEntry
 from inithold.plan.validate import REPORTED, Faults, Place, check_plan
+from inithold.process.garbage import PAUSED
+from inithold.text.yaml12 import compose, read_text
 
 LARGEST = 8 * 1_048_576
 MOST_VALUES = 1_000_000

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
-from inithold.duration import Duration, default, short
 from inithold.steps.base import Step
+from inithold.text.duration import Duration, default, short
 
 VERSION = 1
 LEAST_PACE = 1.0

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import importlib
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from inithold.errors import Fault, PlanError
-from inithold.plan.build import Plan
 from inithold.plan.load import load_file
 from inithold.plan.model import CheckedPlan
-from inithold.redact import SECRETS, scrub
+from inithold.redaction.redact import SECRETS, scrub
 
 DEFAULT = "inithold.yaml"
+
+
+class PlanObject(ABC):
+    """A plan written in Python, which `module:attribute` may name."""
+
+    @abstractmethod
+    def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
+        """Check the plan; see `inithold.Plan.checked`."""
 
 
 def load(source: str) -> CheckedPlan:
@@ -56,10 +64,10 @@ def _from_python(source: str, module: str, attribute: str) -> CheckedPlan:
         found = importlib.import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
-        plan = found if isinstance(found, Plan) else found() if callable(found) else found
+        plan = found if isinstance(found, PlanObject) else found() if callable(found) else found
     except (Exception, SystemExit) as error:
         raise PlanError([Fault(f"cannot import: {_short(error)}", file=source)]) from error
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, PlanObject):
         raise PlanError([Fault(f"is of type {type(plan).__name__}, not an inithold.Plan", file=source)])
     file = getattr(sys.modules[module], "__file__", None)
     return plan.checked(source, files=(file,) if file else ())

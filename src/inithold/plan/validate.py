@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 from yaml.nodes import Node
 
-from inithold import extras
 from inithold.errors import Fault, PlanError
-from inithold.nearest import nearest
 from inithold.plan.convert import INVALID, Path, convert
 from inithold.plan.model import CheckedPlan, PlanFile, PlannedStep, StepEntry
 from inithold.plan.order import cycle
-from inithold.redact import scrub
+from inithold.process import extras
+from inithold.redaction.redact import scrub
 from inithold.steps.base import Step
 from inithold.steps.registry import BrokenKind, UnknownKind, load, names
+from inithold.text.suggest import nearest
 
 REPORTED = ""
 """The kind of an entry whose faults have been reported already."""

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from inithold.marker.file import path_from as marker_path
-from inithold.record.file import existing, of_repairs, path_from
+from inithold.process.streams import coloured, columns, lost
+from inithold.record.files import existing, of_repairs, path_from
 from inithold.record.table import MOST_FAILURES, failure, headline, table
-from inithold.streams import coloured, columns, lost
 
 WATCH_INTERVAL = 0.25
 USAGE_EXIT = 2
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int | None:
     try:
         options = _Options(arguments)
     except ValueError as error:
-        from inithold.ending import say  # noqa: PLC0415 - slow to import
+        from inithold.process.exits import say  # noqa: PLC0415 - slow to import
 
         say(f"inithold status: {error}")
         return USAGE_EXIT

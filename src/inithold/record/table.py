@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from inithold.duration import spoken
+from inithold.text.duration import spoken
 
 HEADINGS = ("  STEP", "OUTCOME", "CHANGES", "ATTEMPTS", "AFTER", "TIME")
 _COLOURS = {

@@ -6,11 +6,11 @@ from typing import Literal
 
 import msgspec
 
-from inithold.duration import spoken
 from inithold.report.page import RunView, run_view
 from inithold.report.reading import Run
 from inithold.report.steps import StepView, anchors_of
 from inithold.report.timeline import Scale, ended_at, scale_of
+from inithold.text.duration import spoken
 
 NOTABLE_SECONDS = 0.05
 NOTABLE_SHARE = 0.1

@@ -8,7 +8,6 @@ from typing import get_args
 
 import msgspec
 
-from inithold.duration import spoken
 from inithold.record.model import StepState
 from inithold.record.table import MOST_FAILURES, critical_path, titled
 from inithold.report.graph import Direction, Graph, layout
@@ -16,6 +15,7 @@ from inithold.report.reading import Run, clock
 from inithold.report.steps import StepView, anchors_of, step_views
 from inithold.report.timeline import Scale, Tick, scale_of
 from inithold.runner.events import PASSED_OVER
+from inithold.text.duration import spoken
 
 FOLDED_ABOVE = 60
 """Steps above which the graph is folded and drawn in one direction only."""

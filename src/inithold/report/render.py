@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import InitholdError
-from inithold.extras import installed, pip_command
-from inithold.inert import inert
+from inithold.process.extras import installed, pip_command
+from inithold.redaction.sanitize import inert
 from inithold.report.compare import comparison
 from inithold.report.listing import listing
 from inithold.report.page import run_view

@@ -9,13 +9,13 @@ from typing import get_args
 
 import msgspec
 
-from inithold.duration import spoken
 from inithold.record.model import StepRecord
 from inithold.record.table import critical_path
 from inithold.report.reading import Run
 from inithold.report.timeline import Lane, Scale, ended_at, lanes, ordered, spans
 from inithold.runner.events import StepOutcome
 from inithold.steps.base import Change
+from inithold.text.duration import spoken
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import msgspec
 
-from inithold.duration import short, spoken
 from inithold.record.model import StepRecord
 from inithold.record.table import critical_path
 from inithold.report.reading import Run
+from inithold.text.duration import short, spoken
 
 MOST_TICKS = 6
 _LEAST_LENGTH = 0.001

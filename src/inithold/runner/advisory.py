@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inithold.errors import NotYet, StepFailed
 
 if TYPE_CHECKING:
-    from inithold.steps.database.libpq import Connection
+    from inithold.steps.postgres.libpq import Connection
 
 ANSWER_WITHIN = 10.0
 _PATIENCE = 2.0

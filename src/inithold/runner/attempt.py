@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from inithold.errors import NotYet, Rejected, StepFailed
+from inithold.errors import Interrupted, NotYet, Rejected, StepFailed
 from inithold.plan.model import PlannedStep
 from inithold.runner.context import Context
 from inithold.runner.events import (
@@ -19,7 +19,7 @@ from inithold.runner.events import (
     Timing,
 )
 from inithold.runner.retry import Waiting, may_try_again, pause
-from inithold.steps.base import Change, Interrupted
+from inithold.steps.base import Change
 
 _LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
 _STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else see what it waits for"

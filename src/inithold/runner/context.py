@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event as Flag
 from threading import Lock, Thread
 
+from inithold.errors import Interrupted
 from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span
 from inithold.runner.stream import Stream, Tracing
-from inithold.steps.base import Interrupted
 
 
 class Stop:

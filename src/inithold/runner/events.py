@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from inithold.duration import short
-from inithold.redact import scrub
+from inithold.redaction.redact import scrub
 from inithold.steps.base import Change
+from inithold.text.duration import short
 
 StepOutcome = Literal["unchanged", "changed", "failed", "skipped", "cancelled"]
 RunOutcome = Literal["ready", "failed", "cancelled"]

@@ -16,16 +16,15 @@ from threading import Event, Thread, Timer
 from threading import Lock as Mutex
 from typing import TYPE_CHECKING
 
-from inithold.duration import short
-from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.runner.advisory import Held, key_of, refuse_pooling, state, try_lock
 from inithold.runner.context import Stop
 from inithold.runner.retry import Waiting, pause
 from inithold.steps.address import Address, parse
-from inithold.steps.base import Interrupted
+from inithold.text.duration import short
 
 if TYPE_CHECKING:
-    from inithold.steps.database.libpq import Connection
+    from inithold.steps.postgres.libpq import Connection
 
 Say = Callable[[str, float], object]
 """Told why the lock is not ours yet, and the seconds waited so far; called from another thread."""
@@ -161,7 +160,7 @@ class _Holding:
         Raises:
             StepError: it is not, or it cannot be told any more.
         """
-        from inithold.steps.database.postgresql import explained  # noqa: PLC0415 - only where there is a lock
+        from inithold.steps.postgres.driver import explained  # noqa: PLC0415 - only where there is a lock
 
         with explained(self.connection.where):
             # What the server said unasked: that it ends the connection.
@@ -266,7 +265,7 @@ class _Attempt:
                 raise
 
     def _once(self, patience: Stop) -> _Holding:
-        from inithold.steps.database.postgresql import connect, explained  # noqa: PLC0415 - heavy
+        from inithold.steps.postgres.driver import connect, explained  # noqa: PLC0415 - heavy
 
         bounds = _Bounds(patience)
         name = f"inithold {self._name} on {socket.gethostname()}"
@@ -282,7 +281,7 @@ class _Attempt:
         return _Holding(connection, bounds, key)
 
     def _poll(self, held: _Holding) -> None:
-        from inithold.steps.database.postgresql import explained  # noqa: PLC0415 - heavy
+        from inithold.steps.postgres.driver import explained  # noqa: PLC0415 - heavy
 
         delay, looked = POLL[0], 0.0
         holder: Held | None = None

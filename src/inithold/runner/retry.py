@@ -14,12 +14,11 @@ import random
 import time
 from collections.abc import Callable
 
-from inithold.dial import dial
-from inithold.duration import Duration
-from inithold.errors import NotYet
+from inithold.errors import Interrupted, NotYet
+from inithold.net.dial import dial
 from inithold.plan.model import Retry
 from inithold.runner.context import Stop
-from inithold.steps.base import Interrupted
+from inithold.text.duration import Duration
 
 PROBE_INTERVAL = (0.05, 0.055)
 PROBE_TIMEOUT = 1.0

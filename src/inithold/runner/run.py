@@ -11,13 +11,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from inithold.duration import short
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.runner.attempt import Attempts, Work, bring_about
 from inithold.runner.context import Context
 from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
 from inithold.runner.stream import Stream, Tracing
 from inithold.runner.workers import Workers
+from inithold.text.duration import short
 
 GRACE = 5.0
 """Seconds that code may take to stop after its time is up before the run ends without it."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from inithold.redact import MASK, SECRETS
+from inithold.redaction.redact import MASK, SECRETS
 
 TECHNOLOGIES = {
     "postgres": "postgresql",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.address import DEFAULT_PORTS, Address, parse
 from inithold.steps.base import Step
 

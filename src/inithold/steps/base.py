@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
-from inithold.errors import StepError
-from inithold.importing import IMPORTING
+from inithold.process.imports import IMPORTING
 
 Op = Literal["+", "~", "!", "?"]
 
@@ -33,10 +32,6 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.op} {self.what}"
-
-
-class Interrupted(StepError):
-    """The step was told to stop: its time is up or the run was cancelled."""
 
 
 class StepContext(Protocol):

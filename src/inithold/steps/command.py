@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from inithold import child
 from inithold.errors import StepFailed
-from inithold.inert import one_line
-from inithold.redact import SECRETS, scrub
+from inithold.process import child
+from inithold.redaction.redact import SECRETS, scrub
+from inithold.redaction.sanitize import one_line
 from inithold.steps.base import Change, Step, StepContext
 
 Command = list[str] | str

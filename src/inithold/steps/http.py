@@ -10,17 +10,17 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
 
-from inithold.dial import dial, seen
-from inithold.duration import Duration, default, short
-from inithold.errors import NotYet, StepError, StepFailed
-from inithold.inert import one_line
-from inithold.redact import SECRETS
+from inithold.errors import Interrupted, NotYet, StepError, StepFailed
+from inithold.net.dial import dial, seen
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
-from inithold.steps.base import Change, Interrupted, Step, StepContext
+from inithold.steps.base import Change, Step, StepContext
+from inithold.text.duration import Duration, default, short
 from inithold.version import __version__
 
 if TYPE_CHECKING:
-    from inithold.exchange import Answer
+    from inithold.net.http import Answer
 
 CONNECT_PATIENCE = 5.0
 REDIRECTS = 5
@@ -110,7 +110,7 @@ class Ready(Step, frozen=True, kw_only=True):
             yield "request_timeout", "expected more than nothing"
 
     def preload(self) -> None:
-        import inithold.exchange  # noqa: F401, PLC0415 - heavy
+        import inithold.net.http  # noqa: F401, PLC0415 - heavy
 
     def subject(self) -> str:
         try:
@@ -133,8 +133,8 @@ class Ready(Step, frozen=True, kw_only=True):
     def _ask(self, place: _Place, origin: Address, context: StepContext) -> Answer:
         import http.client  # noqa: PLC0415 - heavy, and the first connection is made without
 
-        from inithold.exchange import Request, exchange  # noqa: PLC0415 - as above
-        from inithold.tls import client_context  # noqa: PLC0415 - as above
+        from inithold.net.http import Request, exchange  # noqa: PLC0415 - as above
+        from inithold.net.tls import client_context  # noqa: PLC0415 - as above
 
         tls = (
             client_context(verify=self.verify, ca_file=self.ca_file)
@@ -233,8 +233,8 @@ def _meaning(address: Address, error: Exception, seconds: float | None) -> StepE
     import ssl  # noqa: PLC0415 - loaded by now
     from http import client  # noqa: PLC0415 - as above
 
-    from inithold.exchange import TooSlow  # noqa: PLC0415 - as above
-    from inithold.tls import handshake_error  # noqa: PLC0415 - as above
+    from inithold.net.http import TooSlow  # noqa: PLC0415 - as above
+    from inithold.net.tls import handshake_error  # noqa: PLC0415 - as above
 
     if isinstance(error, ssl.SSLError):
         return handshake_error(address.place, error, trust="ca_file")

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from inithold.duration import Duration, short
 from inithold.steps.base import Step
+from inithold.text.duration import Duration, short
 
 _SECTION = re.compile(r"^(Args|Example|Raises|Returns):\s*$", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+): ", re.MULTILINE)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from inithold.dial import dial, seen
-from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.inert import one_line
+from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.net.dial import dial, seen
+from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
-from inithold.steps.base import Change, Interrupted, StepContext
+from inithold.steps.base import Change, StepContext
 
 PATIENCE = 5.0
 """Seconds for one operation."""
@@ -202,7 +202,7 @@ def _meaning(address: Address, error: Exception) -> StepError:
 def _lost(address: Address, cause: OSError) -> StepError:
     import ssl  # noqa: PLC0415 - loaded by redis-py
 
-    from inithold.tls import handshake_error  # noqa: PLC0415 - as above
+    from inithold.net.tls import handshake_error  # noqa: PLC0415 - as above
 
     if isinstance(cause, ssl.SSLError):
         return handshake_error(address.place, cause, trust="?ssl_ca_certs=/path/ca.pem in the URL")

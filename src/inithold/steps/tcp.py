@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inithold.dial import dial
+from inithold.net.dial import dial
 from inithold.steps.base import Change, Step, StepContext
 
 

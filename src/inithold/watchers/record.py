@@ -13,7 +13,7 @@ import msgspec
 
 from inithold.marker.file import write_whole
 from inithold.record.account import Account
-from inithold.record.file import rotate
+from inithold.record.files import rotate
 from inithold.runner.events import Event, MarkerPublished, RunFinished, RunStarted
 
 INTERVAL = 0.25

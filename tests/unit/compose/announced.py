@@ -10,8 +10,8 @@ from yaml.nodes import MappingNode
 
 from inithold.compose.edit import layout
 from inithold.compose.finding import DELETE, Change
-from inithold.compose.loading.source import Source
-from inithold.document import compose_all
+from inithold.compose.read.source import Source
+from inithold.text.yaml12 import compose_all
 
 RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")
 

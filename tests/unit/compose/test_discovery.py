@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inithold.compose.loading.discover import find_files, find_siblings
-from inithold.compose.loading.environment import interpolate
+from inithold.compose.read.discover import find_files, find_siblings
+from inithold.compose.read.environment import interpolate
 from unit.compose.case import compose_config, docker_environment, run
 
 STACK = "services: {a: {image: x}}\n"

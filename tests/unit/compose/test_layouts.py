@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from inithold.compose.fix import fix_stack
-from inithold.compose.loading.project import load_project
-from inithold.compose.roles import Stack, read_stack
-from inithold.compose.wrap import Wrap
+from inithold.compose.read.project import load_project
+from inithold.compose.stack.roles import Stack, read_stack
+from inithold.compose.stack.wrap import Wrap
 from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
 from unit.compose.case import CASES, compose_config, docker_environment, run
 

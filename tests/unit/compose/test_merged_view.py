@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from inithold.compose.loading.discover import find_files
-from inithold.compose.loading.mounts import read_mount
-from inithold.compose.loading.project import Service, load_project
-from inithold.compose.loading.tree import Scalar, Sequence, plain
+from inithold.compose.read.discover import find_files
+from inithold.compose.read.mounts import read_mount
+from inithold.compose.read.project import Service, load_project
+from inithold.compose.read.tree import Scalar, Sequence, plain
 from inithold.errors import DocumentError
 from unit.compose.case import CASES, compose_config, docker_environment, options_of
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from inithold.compose.loading.project import load_project
-from inithold.compose.roles import read_stack
+from inithold.compose.read.project import load_project
 from inithold.compose.rules import RULES
+from inithold.compose.stack.roles import read_stack
 from unit.compose.case import CASES, contents, for_check, options_of, run, run_json
 
 IDS = [rule.ID for rule in RULES]

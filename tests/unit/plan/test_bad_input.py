@@ -319,7 +319,7 @@ def test_extension_keys_and_merge_keys() -> None:
 
 
 def test_missing_extra_is_one_line_with_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    from inithold import extras
+    from inithold.process import extras
 
     monkeypatch.setattr(extras, "installed", lambda extra: extra not in ("redis", "postgres"))
     message = refusal(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inithold.plan.interpolate import Interpolation
-from inithold.redact import scrub
+from inithold.redaction.redact import scrub
 
 ENVIRONMENT = {"SET": "value", "EMPTY": "", "ODD": "p@ss/w:rd%", "OTHER": "second"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from inithold.record import file
+from inithold.record import files as file
 from inithold.record.account import Account
 from inithold.record.table import failure, headline
 from inithold.runner.events import (

@@ -7,7 +7,7 @@ import json
 import jsonschema
 import msgspec
 
-from inithold import schemas
+from inithold.lifecycle import schemas
 from inithold.record.model import PHASES_KEPT, Record
 from inithold.runner.events import PlannedStepInfo, StepChecked
 from inithold.steps.base import Change

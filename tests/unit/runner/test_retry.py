@@ -9,13 +9,12 @@ import time
 
 import pytest
 
-from inithold.dial import dial
-from inithold.duration import Duration
-from inithold.errors import NotYet
+from inithold.errors import Interrupted, NotYet
+from inithold.net.dial import dial
 from inithold.plan.model import Retry
 from inithold.runner.context import Stop
 from inithold.runner.retry import Waiting, backoff, pause
-from inithold.steps.base import Interrupted
+from inithold.text.duration import Duration
 from servers.ports import free_port
 
 

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from inithold.duration import Duration
-from inithold.errors import NotYet, Rejected, StepFailed
+from inithold.errors import Interrupted, NotYet, Rejected, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
 from inithold.runner.attempt import Work, bring_about, wait_for
 from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepStarted, StepWaiting
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.stream import Stream
-from inithold.steps.base import Change, Interrupted, Step, StepContext
+from inithold.steps.base import Change, Step, StepContext
 from inithold.testing import Collected, drive
+from inithold.text.duration import Duration
 from promptness import PROMPTLY
 
 SPAN = Span("0" * 31 + "1", "0" * 15 + "1")

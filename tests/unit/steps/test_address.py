@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from inithold.redact import scrub
+from inithold.redaction.redact import scrub
 from inithold.steps.address import DEFAULT_PORTS, Address, parse
 from inithold.steps.addressed import Addressed
 

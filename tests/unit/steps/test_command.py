@@ -15,7 +15,6 @@ import pytest
 
 from cancelling import cancelled
 from golden import assert_golden
-from inithold.duration import Duration
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
 from inithold.runner.events import Span
 from inithold.runner.run import Runner
@@ -23,6 +22,7 @@ from inithold.runner.stream import Stream
 from inithold.steps.base import Step
 from inithold.steps.command import PassedThrough, Run
 from inithold.testing import Driven, check, drive
+from inithold.text.duration import Duration
 from promptness import PROMPTLY
 from servers.run import is_alive
 
@@ -133,7 +133,7 @@ def test_progress_bars_colours_and_binaries_do_no_harm() -> None:
 
 
 def test_a_progress_bar_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inithold.child._PROGRESS_INTERVAL", 0.2)
+    monkeypatch.setattr("inithold.process.child._PROGRESS_INTERVAL", 0.2)
     script = r"for i in 1 2 3 4 5 6 7 8; do printf '\r%s0%%' $i; sleep 0.1; done; echo"
     result = drive(Run(run=script))
     assert 2 < len(result.log) < 8

@@ -6,10 +6,10 @@ import ast
 from pathlib import Path
 
 import inithold
-from inithold.duration import Duration
 from inithold.plan.model import Retry
 from inithold.steps.tcp import Ready
 from inithold.testing import drive
+from inithold.text.duration import Duration
 
 SOURCE = Path(inithold.__file__).parent
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.source import Source
-    from inithold.compose.loading.tree import Place
+    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Place
 
 _COLON = re.compile(r"\s*:(?:[ \t]+[&!][^\s,\[\]{}]*)*")
 _ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.source import Source
+    from inithold.compose.read.source import Source
 
 
 def as_diff(texts: dict[Path, str], sources: Sequence[Source]) -> str:

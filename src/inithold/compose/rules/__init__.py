@@ -33,7 +33,7 @@ from inithold.compose.rules import (
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Finding
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 
 class Rule(Protocol):

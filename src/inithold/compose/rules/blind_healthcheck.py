@@ -35,13 +35,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.loading.tree import Mapping, Scalar
-from inithold.compose.probe import Sight, read_probe
+from inithold.compose.read.tree import Mapping, Scalar
+from inithold.compose.stack import wiring
+from inithold.compose.stack.probe import Sight, read_probe
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "blind-healthcheck"
 

@@ -39,14 +39,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
-from inithold.compose.duration import seconds, shown
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.probe import Sight, read_probe
+from inithold.compose.stack import wiring
+from inithold.compose.stack.duration import seconds, shown
+from inithold.compose.stack.probe import Sight, read_probe
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "busy-probe"
 

@@ -41,12 +41,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.roles import COMPLETED
+from inithold.compose.stack import wiring
+from inithold.compose.stack.roles import COMPLETED
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "completed-dependent"
 

@@ -32,10 +32,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Finding, Severity, location_of, spot
-from inithold.compose.ties import Tie, ties
+from inithold.compose.stack.ties import Tie, ties
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "cyclic-dependency"
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from inithold.compose.finding import Change, Finding, Severity, spot
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "deaf-init"
 

@@ -42,16 +42,16 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.command import words
 from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.probe import Sight
-from inithold.compose.roles import HEALTHY, is_gate
-from inithold.compose.variables import variables
+from inithold.compose.stack.command import words
+from inithold.compose.stack.probe import Sight
+from inithold.compose.stack.roles import HEALTHY, is_gate
+from inithold.compose.stack.variables import variables
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.loading.tree import Place
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Place
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "dependent-skips-init"
 

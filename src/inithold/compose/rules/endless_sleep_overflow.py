@@ -28,11 +28,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.command import words
 from inithold.compose.finding import Finding, Severity, spot
+from inithold.compose.stack.command import words
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "endless-sleep-overflow"
 

@@ -43,12 +43,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import DELETE, Change, Finding, Severity, location_of
-from inithold.compose.loading.tree import Mapping, Scalar, Sequence
+from inithold.compose.read.tree import Mapping, Scalar, Sequence
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.loading.tree import Value
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Value
+    from inithold.compose.stack.roles import Stack
 
 ID = "engine-too-old"
 

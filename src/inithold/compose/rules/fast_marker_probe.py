@@ -33,12 +33,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.duration import seconds
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.probe import Sight
+from inithold.compose.stack.duration import seconds
+from inithold.compose.stack.probe import Sight
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "fast-marker-probe"
 

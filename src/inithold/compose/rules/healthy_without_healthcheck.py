@@ -44,18 +44,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
-from inithold.compose.command import is_inithold_image
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.probe import Sight, read_probe
-from inithold.compose.roles import HEALTHY
-from inithold.document import read_text
+from inithold.compose.stack import wiring
+from inithold.compose.stack.command import is_inithold_image
+from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.roles import HEALTHY
 from inithold.errors import DocumentError
+from inithold.text.yaml12 import read_text
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
-    from inithold.compose.loading.project import Service
-    from inithold.compose.roles import Dependency, Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Dependency, Stack
 
 ID = "healthy-without-healthcheck"
 

@@ -37,11 +37,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.loading.tree import Sequence, plain
+from inithold.compose.read.tree import Sequence, plain
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
 
 ID = "inactive-dependency"
 

@@ -33,13 +33,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.layers import weakened_by
-from inithold.compose.roles import STARTED, is_gate, is_healthy
+from inithold.compose.stack import wiring
+from inithold.compose.stack.layers import weakened_by
+from inithold.compose.stack.roles import STARTED, is_gate, is_healthy
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Dependency, Stack
+    from inithold.compose.stack.roles import Dependency, Stack
 
 ID = "init-not-awaited"
 

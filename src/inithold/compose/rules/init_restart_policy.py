@@ -36,13 +36,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.layers import weakened_by
-from inithold.compose.roles import is_unless_stopped
+from inithold.compose.stack import wiring
+from inithold.compose.stack.layers import weakened_by
+from inithold.compose.stack.roles import is_unless_stopped
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "init-restart-policy"
 

@@ -36,13 +36,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.probe import Sight
-from inithold.compose.roles import mounts
+from inithold.compose.stack import wiring
+from inithold.compose.stack.probe import Sight
+from inithold.compose.stack.roles import mounts
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "marker-outlives-container"
 

@@ -63,13 +63,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import DELETE, Change, Finding, Severity, spot
-from inithold.compose.loading.tree import Scalar, Sequence, plain
-from inithold.compose.wrap import needs_image, wrap
+from inithold.compose.read.tree import Scalar, Sequence, plain
+from inithold.compose.stack import wiring
+from inithold.compose.stack.wrap import needs_image, wrap
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "one-shot-init"
 

@@ -35,11 +35,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.planfile import COMMAND_LINE, read_plan
+from inithold.compose.stack.planfile import COMMAND_LINE, read_plan
 
 if TYPE_CHECKING:
-    from inithold.compose.planfile import PlanFacts
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.stack.planfile import PlanFacts
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "replicated-init"
 

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 from inithold.compose.finding import DELETE, Change, Finding, Severity, spot
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Stack
+    from inithold.compose.stack.roles import Stack
 
 ID = "restart-with-init"
 

@@ -38,13 +38,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
-from inithold.compose.duration import seconds, shown
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.probe import Sight
+from inithold.compose.stack import wiring
+from inithold.compose.stack.duration import seconds, shown
+from inithold.compose.stack.probe import Sight
 
 if TYPE_CHECKING:
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "slow-start-probe"
 

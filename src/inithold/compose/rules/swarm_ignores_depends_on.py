@@ -35,13 +35,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.command import words
 from inithold.compose.finding import Finding, Severity, spot
-from inithold.compose.roles import is_gate
+from inithold.compose.stack.command import words
+from inithold.compose.stack.roles import is_gate
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
 
 ID = "swarm-ignores-depends-on"
 

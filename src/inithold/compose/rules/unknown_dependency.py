@@ -36,13 +36,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Finding, Severity, key_location, location_of
-from inithold.compose.loading.tree import Scalar
-from inithold.compose.ties import ties
+from inithold.compose.read.tree import Scalar
+from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
-    from inithold.compose.roles import Stack
-    from inithold.compose.ties import Tie
+    from inithold.compose.stack.roles import Stack
+    from inithold.compose.stack.ties import Tie
 
 ID = "unknown-dependency"
 

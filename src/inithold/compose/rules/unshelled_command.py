@@ -30,13 +30,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.command import has_no_words, read_command, words
 from inithold.compose.finding import Change, Finding, Severity, spot
-from inithold.compose.loading.tree import Scalar
+from inithold.compose.read.tree import Scalar
+from inithold.compose.stack.command import has_no_words, read_command, words
 
 if TYPE_CHECKING:
-    from inithold.compose.loading.project import Service
-    from inithold.compose.roles import Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
 
 ID = "unshelled-command"
 

@@ -42,18 +42,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose import wiring
 from inithold.compose.finding import Change, Finding, Severity, key_location, spot
-from inithold.compose.layers import weakened_by
-from inithold.compose.probe import Sight, read_probe
-from inithold.compose.roles import COMPLETED, HEALTHY, is_awaited, is_healthy, is_unless_stopped
+from inithold.compose.stack import wiring
+from inithold.compose.stack.layers import weakened_by
+from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, is_awaited, is_healthy, is_unless_stopped
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
-    from inithold.compose.loading.project import Service
-    from inithold.compose.loading.reader import Layer
-    from inithold.compose.loading.tree import Value
-    from inithold.compose.roles import Init, Stack
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.reader import Layer
+    from inithold.compose.read.tree import Value
+    from inithold.compose.stack.roles import Init, Stack
 
 ID = "weakened-override"
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from inithold.dial import MISSPELT
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.redact import scrub
+from inithold.net.dial import MISSPELT
+from inithold.redaction.redact import scrub
 
 Verdict = Literal["not yet", "rejected", "failed"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inithold.errors import StepFailed
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.address import Address
 from inithold.steps.alembic import revisions
 from inithold.steps.alembic.driver import choose, sqlalchemy_url

@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inithold.dial import dial
 from inithold.errors import StepFailed
+from inithold.net.dial import dial
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
 from inithold.steps.alembic import glance, revisions

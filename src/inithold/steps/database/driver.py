@@ -1,13 +1,13 @@
 """What a step asks of a database, whichever it is, and the choice of the driver that can.
 
-Drivers are modules of this package: `postgresql`, `mysql` and `sqlite`. Importing one is cheap; what is heavy is
+Drivers are modules of their own, named in `_DRIVERS`. Importing one is cheap; what is heavy is
 imported once a bare TCP connection has shown that somebody is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
@@ -15,23 +15,15 @@ from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.database.script import Script
 
-TECHNOLOGIES = ("postgresql", "mysql", "sqlite")
+_DRIVERS = {
+    "postgresql": "inithold.steps.postgres.driver",
+    "mysql": "inithold.steps.mysql.driver",
+    "sqlite": "inithold.steps.sqlite",
+}
+TECHNOLOGIES = tuple(_DRIVERS)
 EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
 ANSWER_WITHIN = 10.0
 """Seconds that a server may take to connect, and to answer a question of ours (not of the user's)."""
-
-
-class Bounds(Protocol):
-    """The part of `StepContext` that connections need."""
-
-    def remaining(self, most: float) -> float:
-        """Seconds until the time is up, at most `most`."""
-
-    def check_cancelled(self) -> None:
-        """Raise `Interrupted` if told to stop."""
-
-    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        """While the returned context is open, being told to stop calls `action`, from another thread."""
 
 
 class CatalogRow(NamedTuple):
@@ -103,7 +95,7 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
         Rejected: the server says no to the password, the role or the database.
         StepFailed: TLS or a parameter of the URL is wrong.
     """
-    driver = import_module(f"inithold.steps.database.{address.technology}")
+    driver = import_module(_DRIVERS[address.technology])
     opened: Session = driver.open_session(address, context, create=create)
     try:
         yield opened
@@ -113,4 +105,4 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
 
 def preload(address: Address) -> None:
     """Import what connecting to the address will need."""
-    import_module(f"inithold.steps.database.{address.technology}").preload()
+    import_module(_DRIVERS[address.technology]).preload()

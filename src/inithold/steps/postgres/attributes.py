@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
 from inithold.steps.postgres import scram
 from inithold.steps.postgres.names import literal, quoted, shown

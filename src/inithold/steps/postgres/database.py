@@ -8,13 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from inithold.errors import StepFailed
-from inithold.nearest import did_you_mean
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database.kinds import Database as AnyDatabase
-from inithold.steps.database.refusals import UnknownDatabase
 from inithold.steps.postgres.names import fault, literal, quoted, shown
 from inithold.steps.postgres.session import Need, Session, session
+from inithold.steps.postgres.verdicts import UnknownDatabase
+from inithold.text.suggest import did_you_mean
 
 _PRESENT = """
 SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
-from inithold.steps.database.postgresql import connect
-from inithold.steps.database.refusals import refusal
 from inithold.steps.postgres import scram
 from inithold.steps.postgres.attributes import Present, password_clause
+from inithold.steps.postgres.driver import connect
 from inithold.steps.postgres.names import quoted, shown
 from inithold.steps.postgres.session import Need, Session
+from inithold.steps.postgres.verdicts import refusal
 from inithold.steps.postgres.wanted import Role
 
 _MAY_READ = """

@@ -10,11 +10,11 @@ from inithold.errors import NotYet, StepError
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN
-from inithold.steps.database.postgresql import connect, explained, statement_error
+from inithold.steps.postgres.driver import connect, explained, statement_error
 
 if TYPE_CHECKING:
-    from inithold.steps.database.libpq import Connection, Row
-    from inithold.steps.database.libpq_errors import ServerError
+    from inithold.steps.postgres.libpq import Connection, Row
+    from inithold.steps.postgres.libpq_errors import ServerError
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MADE_MEANWHILE = ("42P04", "42710", "23505")
@@ -74,7 +74,7 @@ class Session:
             NotYet: somebody else is doing the same at this moment, or the connection is lost.
             StepFailed: it is refused.
         """
-        from inithold.steps.database.libpq_errors import ServerError  # noqa: PLC0415 - heavy
+        from inithold.steps.postgres.libpq_errors import ServerError  # noqa: PLC0415 - heavy
 
         with explained(label):
             try:

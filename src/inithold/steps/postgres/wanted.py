@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from inithold.nearest import did_you_mean
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.postgres import names
+from inithold.text.suggest import did_you_mean
 
 
 class ObjectKind(NamedTuple):

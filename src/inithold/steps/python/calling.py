@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Literal
 
-from inithold.capture import capturing, suspended
 from inithold.errors import StepError, StepFailed
+from inithold.process.capture import capturing, suspended
 from inithold.steps.base import Change, StepContext
 from inithold.steps.python.loading import ImportFailed, described, name_of, place_of
 

@@ -12,8 +12,8 @@ from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any, Self
 
-from inithold.inert import inert
-from inithold.redact import scrub
+from inithold.redaction.redact import scrub
+from inithold.redaction.sanitize import inert
 
 _LONGEST = 2000
 _PACKAGE = str(Path(__file__).parents[2])

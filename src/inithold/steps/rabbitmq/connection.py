@@ -18,11 +18,11 @@ import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.exceptions import AMQPError, ChannelClosed, ConnectionClosed
 
-from inithold.dial import dial
-from inithold.errors import NotYet
-from inithold.inert import one_line
+from inithold.errors import Interrupted, NotYet
+from inithold.net.dial import dial
+from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
-from inithold.steps.base import Interrupted, StepContext
+from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.handshake import Handshake, passes
 from inithold.steps.rabbitmq.tls import tls_context

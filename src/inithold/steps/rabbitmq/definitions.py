@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from inithold.nearest import did_you_mean
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, QueueType
 from inithold.steps.rabbitmq.policies import GlobalParameter, Parameter, Policy
 from inithold.steps.rabbitmq.resource import Resource
 from inithold.steps.rabbitmq.users import Permissions, TopicPermissions, User, VirtualHost
 from inithold.steps.rabbitmq.wanted import Unreadable
+from inithold.text.suggest import did_you_mean
 
 KINDS: Sequence[type[Resource]] = (
     VirtualHost,

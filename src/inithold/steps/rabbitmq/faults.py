@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from inithold.nearest import did_you_mean
 from inithold.steps.rabbitmq import arguments
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, difference
+from inithold.text.suggest import did_you_mean
 
 TYPES = ("direct", "topic", "fanout", "headers")
 QUEUE_TYPES = ("classic", "quorum", "stream")

@@ -14,9 +14,9 @@ from pika.exceptions import (
     StreamLostError,
 )
 
-from inithold.dial import seen
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.inert import one_line
+from inithold.net.dial import seen
+from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.tls import tls_failed

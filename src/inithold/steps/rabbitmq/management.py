@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from inithold.dial import dial, seen
-from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.inert import one_line
-from inithold.redact import SECRETS
+from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.net.dial import dial, seen
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
-from inithold.steps.base import Interrupted, StepContext
+from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.access import Login
 from inithold.steps.rabbitmq.tls import tls_context, tls_failed
 

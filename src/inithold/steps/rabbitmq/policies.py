@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
 from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import difference

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inithold.dial import dial
 from inithold.errors import NotYet, Rejected
+from inithold.net.dial import dial
 from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 

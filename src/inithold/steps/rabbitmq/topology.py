@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inithold.errors import StepFailed
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.address import parse
 from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from inithold.redact import SECRETS
+from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
 from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import difference

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Event, Thread
 from typing import Any, Protocol
 
-from inithold.duration import spoken
-from inithold.redact import scrub
+from inithold.redaction.redact import scrub
+from inithold.text.duration import spoken
 from inithold.watchers.telemetry.settings import listed
 
 PAUSE = 0.5

@@ -8,8 +8,8 @@ from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 
-from inithold.duration import spoken
 from inithold.runner.events import Level, LockWaiting, LogLine, RunFinished, StepFinished, StepWaiting
+from inithold.text.duration import spoken
 from inithold.watchers.telemetry.account import Said
 from inithold.watchers.telemetry.sdk import Sdk, context_of, nanoseconds, span_context, takes
 

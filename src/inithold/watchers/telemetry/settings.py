@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import unquote, urlsplit
 
-from inithold import extras
-from inithold.redact import SECRETS
+from inithold.process import extras
+from inithold.redaction.redact import SECRETS
 
 Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["http/protobuf", "grpc"]

@@ -1,0 +1,68 @@
+"""Which files make up the stack: those given, or those Compose itself would load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from inithold.compose.read.environment import read_dotenv
+from inithold.errors import UsageError
+
+# In the order of compose-go's `cli.DefaultFileNames` and `cli.DefaultOverrideFileNames`.
+_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+_SIBLINGS = ("compose.*.yaml", "compose.*.yml", "docker-compose.*.yaml", "docker-compose.*.yml")
+
+
+def find_files(given: Sequence[str], environment: Mapping[str, str], folder: Path) -> list[str]:
+    """The files of the stack, in the order they are merged, named as a user would.
+
+    Args:
+        given: what `-f` named; where there is none, `COMPOSE_FILE` (from the environment or `.env`), else the
+            first default name here or in a folder above, and the override beside it.
+        environment: the process's variables.
+        folder: where the command runs.
+
+    Raises:
+        UsageError: nothing was given and nothing is found.
+    """
+    if given:
+        return list(given)
+    variables = {**read_dotenv(folder), **environment}
+    listed = variables.get("COMPOSE_FILE", "")
+    if listed:
+        separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        return [name for name in listed.split(separator) if name]
+    for place in (folder, *folder.parents):
+        base = _first(place, _NAMES)
+        if base is not None:
+            override = _first(place, _OVERRIDES)
+            return [_shown(path, folder) for path in (base, override) if path is not None]
+    raise UsageError(
+        "no Compose file here or in a folder above",
+        hint=f"name one with -f; looked for {', '.join(_NAMES)} and COMPOSE_FILE",
+    )
+
+
+def find_siblings(loaded: Iterable[Path], first: Path, folder: Path) -> list[str]:
+    """Compose files beside the first one that look like overrides and were not loaded."""
+    known = {path.resolve() for path in loaded}
+    found = {path for pattern in _SIBLINGS for path in first.parent.glob(pattern) if path.is_file()}
+    return [_shown(path, folder) for path in sorted(found) if path.resolve() not in known]
+
+
+def _first(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    try:
+        return str(path.relative_to(folder))
+    except ValueError:
+        return os.path.relpath(path, folder)

@@ -1,0 +1,1 @@
+"""What a stack is: who initializes, who waits, and how."""

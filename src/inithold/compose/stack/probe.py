@@ -1,0 +1,95 @@
+"""What a healthcheck looks at."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from inithold.compose.read.shapes import is_absent
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value
+
+if TYPE_CHECKING:
+    from inithold.compose.read.tree import Place
+
+_MARKER = re.compile(
+    r"(?:\btest|\[\[?)\s+-[a-z]\s+['\"]?(/[^\s'\"\];&|]+)|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
+)
+_HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
+_ALWAYS = re.compile(r"\s*(?:(?:/usr)?(?:/bin/)?true|:|exit\s+0|echo\b[^;&|]*)\s*\Z")
+_PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
+
+
+class Sight(StrEnum):
+    """What a probe can see."""
+
+    NONE = "none"
+    DISABLED = "disabled"
+    INITHOLD = "inithold"
+    MARKER = "marker"
+    ALWAYS = "always"
+    PROCESS = "process"
+    NEVER = "never"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A healthcheck's test.
+
+    Args:
+        sight: what it can see.
+        path: the marker it looks at, None for the default of `inithold health` or where there is none.
+        place: where the test, or what switches it off, is written; None where there is no test.
+        waits: it is `inithold health --wait`.
+    """
+
+    sight: Sight
+    path: str | None = None
+    place: Place | None = None
+    waits: bool = False
+
+
+def read_probe(healthcheck: Value | None) -> Probe:
+    """Read a `healthcheck` in any of its forms."""
+    if not isinstance(healthcheck, Mapping):
+        return Probe(Sight.NONE)
+    disable = healthcheck.get("disable")
+    if isinstance(disable, Scalar) and disable.text.lower() == "true":
+        return Probe(Sight.DISABLED, place=disable.place)
+    test = healthcheck.get("test")
+    if test is None or is_absent(test):
+        return Probe(Sight.NONE)
+    if isinstance(test, Sequence):
+        return _list(test)
+    return _shell(test.text, test.place) if isinstance(test, Scalar) else Probe(Sight.NONE)
+
+
+def _list(test: Sequence) -> Probe:
+    items = [item.text for item in test.items if isinstance(item, Scalar)]
+    if not items:
+        return Probe(Sight.NONE)
+    if items[0] == "NONE":
+        return Probe(Sight.DISABLED, place=test.place)
+    if items[0] == "CMD-SHELL":
+        return _shell(" ".join(items[1:]), test.place)
+    if items[0] != "CMD" or (len(items) == 2 and re.search(r"\s", items[1])):
+        # Without CMD Compose refuses it; as one word it is the name of a program that does not exist.
+        return Probe(Sight.NEVER, place=test.place)
+    if len(items) == 4 and items[1].rpartition("/")[2] in ("sh", "bash", "ash") and items[2] == "-c":
+        return _shell(items[3], test.place)
+    return _shell(" ".join(items[1:]), test.place)
+
+
+def _shell(text: str, place: Place) -> Probe:
+    if health := _HEALTH.search(text):
+        marker = re.search(r"--marker[= ](\S+)", health[1])
+        return Probe(Sight.INITHOLD, marker[1] if marker else None, place, "--wait" in health[1])
+    if found := _MARKER.search(text):
+        return Probe(Sight.MARKER, found[1] or found[2], place)
+    if _ALWAYS.match(text):
+        return Probe(Sight.ALWAYS, place=place)
+    if _PROCESS.search(text):
+        return Probe(Sight.PROCESS, place=place)
+    return Probe(Sight.NEVER if text.strip() == "NONE" else Sight.OTHER, place=place)

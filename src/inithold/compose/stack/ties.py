@@ -1,0 +1,64 @@
+"""What a service cannot start without: `depends_on`, and the fields that Compose takes for a dependency as well.
+
+After compose-go's `loader/normalize.go`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inithold.compose.read.tree import Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Place
+    from inithold.compose.stack.roles import Dependency, Stack
+
+_SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
+_LISTED = ("links", "volumes_from")
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """One service needs another.
+
+    Args:
+        service: the one that needs it.
+        target: name of the other.
+        field: `depends_on`, `links`, `network_mode`, ...
+        place: where it is written.
+        entry: the entry of `depends_on`, None for another field.
+    """
+
+    service: Service
+    target: str
+    field: str
+    place: Place
+    entry: Dependency | None = None
+
+
+def ties(stack: Stack) -> dict[str, list[Tie]]:
+    """What each service of the stack needs; what two fields name counts once."""
+    found: dict[str, list[Tie]] = {}
+    for name, service in stack.project.services.items():
+        said = [
+            Tie(service, entry.target, "depends_on", entry.entry.place, entry)
+            for entry in stack.dependencies[name]
+        ]
+        found[name] = list({tie.target: tie for tie in [*_implied(service), *said]}.values())
+    return found
+
+
+def _implied(service: Service) -> Iterator[Tie]:
+    for field in _SHARED:
+        value = service.scalar(field)
+        if value is not None and value.text.startswith("service:"):
+            yield Tie(service, value.text.removeprefix("service:"), field, value.place)
+    for field in _LISTED:
+        listed = service.value(field)
+        for item in listed.items if isinstance(listed, Sequence) else ():
+            if isinstance(item, Scalar) and not item.text.startswith("container:") and "$" not in item.text:
+                yield Tie(service, item.text.partition(":")[0], field, item.place)

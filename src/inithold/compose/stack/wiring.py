@@ -1,0 +1,118 @@
+"""The recommended wiring of an init service that holds, as changes to the merged stack.
+
+Why these values: the engine probes first after one full interval, and `start_interval` replaces it only inside
+`start_period`, where failures do not count and one success counts at once. So a long start period costs nothing, a
+short start interval is paid only until ready, and the interval that is paid for ever is long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inithold.compose.finding import DELETE, Change
+from inithold.compose.stack.duration import seconds, shown
+from inithold.compose.stack.planfile import read_plan
+from inithold.compose.stack.probe import Sight
+from inithold.compose.stack.roles import HEALTHY
+from inithold.compose.stack.variables import variable
+
+if TYPE_CHECKING:
+    from inithold.compose.stack.roles import Dependency, Init, Stack
+
+RESTART = "unless-stopped"
+START_PERIOD = 900.0
+INTERVAL = "30s"
+INTERVAL_WITHOUT_START = "5s"
+# Below this a probe is paid for ever for nothing; without `start_interval` it is what dependents wait for.
+BUSY_BELOW = 10.0
+BUSY_BELOW_WITHOUT_START = 2.0
+LATE_ABOVE = 2.0
+LATE_ABOVE_WITHOUT_START = 10.0
+
+
+def test_for(init: Init) -> list[str]:
+    """The test that sees the readiness of `init` as its command now is."""
+    if init.command.inithold:
+        marker = init.marker
+        named = variable(init.service, "INITHOLD_MARKER")
+        custom = marker is not None and marker != named and "--marker" in init.command.text
+        return ["CMD", "inithold", "health", *(["--marker", marker] if custom and marker else [])]
+    return ["CMD-SHELL", f"test -f {init.marker}"]
+
+
+def start_interval_for(test: list[str], *, tmpfs: bool) -> str:
+    """Half a second where no old marker can be seen, else a second."""
+    return "500ms" if "inithold" in test or tmpfs else "1s"
+
+
+def start_period_for(init: Init, stack: Stack) -> str:
+    """A start period that covers the plan's own limits, with a minute to spare."""
+    plan = read_plan(init, stack)
+    return shown(max(START_PERIOD, plan.limit + 60 if plan else 0.0))
+
+
+def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> list[Change]:
+    """What the healthcheck of `init` needs so that `test` is its test."""
+    name, service = init.name, init.service
+    changes = [Change(name, ("healthcheck", "test"), test)]
+    if init.probe.sight is Sight.DISABLED and service.value("healthcheck", "disable") is not None:
+        changes.append(Change(name, ("healthcheck", "disable"), False))
+    interval = seconds(service.text("healthcheck", "interval"))
+    busy = BUSY_BELOW if stack.start_interval else BUSY_BELOW_WITHOUT_START
+    late = None if stack.start_interval else LATE_ABOVE_WITHOUT_START
+    if service.value("healthcheck", "interval") is None or (
+        interval is not None and (interval < busy or (late is not None and interval > late))
+    ):
+        recommended = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
+        changes.append(Change(name, ("healthcheck", "interval"), recommended))
+    if service.value("healthcheck", "timeout") is None:
+        changes.append(Change(name, ("healthcheck", "timeout"), "5s"))
+    period = seconds(service.text("healthcheck", "start_period"))
+    wanted = start_period_for(init, stack)
+    if service.value("healthcheck", "start_period") is None or (
+        period is not None and period < (seconds(wanted) or 0)
+    ):
+        changes.append(Change(name, ("healthcheck", "start_period"), wanted))
+    changes += start_interval(init, stack, start_interval_for(test, tmpfs=tmpfs))
+    return changes
+
+
+def start_interval(init: Init, stack: Stack, value: str) -> list[Change]:
+    """The change of `start_interval`, as far as the oldest engine allows."""
+    given = init.service.value("healthcheck", "start_interval")
+    if stack.start_interval:
+        return [] if given is not None else [Change(init.name, ("healthcheck", "start_interval"), value)]
+    return [] if given is None else [Change(init.name, ("healthcheck", "start_interval"), DELETE)]
+
+
+def restart(init: Init) -> list[Change]:
+    """The change of the restart policy; none where `deploy.restart_policy` decides."""
+    if init.service.value("deploy", "restart_policy") is not None:
+        return []
+    return [] if init.service.text("restart") == RESTART else [Change(init.name, ("restart",), RESTART)]
+
+
+def dependents(init: Init) -> list[Change]:
+    """Everyone who waits for `init` to complete waits for it to be healthy."""
+    return [
+        Change(dependency.service.name, ("depends_on", init.name, "condition"), HEALTHY)
+        for dependency in init.dependents
+        if dependency.awaits_end and dependency.condition != HEALTHY
+    ]
+
+
+def add_healthcheck(init: Init, stack: Stack) -> list[Change]:
+    """A healthcheck for an init whose marker is known; none for another."""
+    marker = init.marker
+    if marker is None or "$" in marker:
+        return []
+    return healthcheck(init, stack, test_for(init), tmpfs=init.on_tmpfs(marker))
+
+
+def await_healthy(entry: Dependency, init: Init, stack: Stack) -> list[Change]:
+    """Let a dependent wait for the health of `init`, which is given a healthcheck where it has none."""
+    blind = init.probe.sight in (Sight.NONE, Sight.DISABLED)
+    added = add_healthcheck(init, stack) if blind else []
+    if blind and not added:
+        return []
+    return [*added, Change(entry.service.name, ("depends_on", init.name, "condition"), HEALTHY)]

@@ -1,0 +1,226 @@
+"""Plans written in Python: the same checks, the same engine."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from inithold.plan.convert import INVALID, Path, convert
+from inithold.plan.model import CheckedPlan, Hold, OnFailure, PlannedStep, Retry, StepEntry
+from inithold.plan.source import PlanObject
+from inithold.plan.validate import Faults, finish, step_timeout
+from inithold.steps.base import Step
+from inithold.text.duration import Duration
+
+if TYPE_CHECKING:
+    from inithold.lifecycle.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+Seconds = str | float
+
+
+class Plan(PlanObject):
+    """What must hold in an environment before its services start.
+
+    Args:
+        name: of the environment.
+        lock: PostgreSQL URL of a lock, so that replicas started together do the work once.
+        timeout: bounds the whole run; seconds, or a duration such as `"10m"`.
+        hold: what happens after ready, as in a plan file: `{"verify": "1m", "on_drift": "rerun"}`.
+
+    Example:
+
+        plan = Plan("game-scheduler")
+        plan.add(database.Ready(url=url), id="database")
+        plan.add(alembic.Upgrade(config="alembic.ini", url=url), id="migrate")
+
+        @plan.step(needs=["migrate"])
+        def seed(ctx): ...
+
+        if __name__ == "__main__":
+            raise SystemExit(plan.run())
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lock: str | None = None,
+        timeout: Seconds | None = None,
+        hold: Hold | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self._lock = lock
+        self._timeout = _seconds(timeout)
+        self._hold = _fields(hold) if isinstance(hold, Hold) else dict(hold or {})
+        self._steps: list[PlannedStep] = []
+
+    def add(
+        self,
+        step: Step,
+        *,
+        id: str | None = None,  # noqa: A002 - the plan file's word
+        needs: Sequence[str] | None = None,
+        when: bool = True,
+        timeout: Seconds | None = None,
+        retry: Retry | None = None,
+        on_failure: OnFailure = "fail",
+    ) -> str:
+        """Add a step.
+
+        Args:
+            step: what it is made of: an object of a kind, such as `database.Ready(url=...)`.
+            id: its name; the kind's (`database.ready`) if absent.
+            needs: ids of the steps that must hold before; the one added before if absent, `[]` for none.
+            when: false leaves it out.
+            timeout: bounds the whole step, all attempts together; seconds, or a duration such as `"5m"`.
+            retry: how it is tried again.
+            on_failure: `continue` lets the run be ready without it.
+
+        Returns:
+            the id, for the `needs` of others.
+
+        Raises:
+            ValueError: `timeout` is not a duration.
+        """
+        above = [self._steps[-1].id] if self._steps else []
+        planned = PlannedStep(
+            id=id or step.kind,
+            step=step,
+            needs=tuple(above if needs is None else needs),
+            enabled=when,
+            timeout=step_timeout(_seconds(timeout), step),
+            retry=retry,
+            on_failure=on_failure,
+        )
+        self._steps.append(planned)
+        return planned.id
+
+    def step(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - the plan file's word
+        needs: Sequence[str] | None = None,
+        check: Callable[..., Any] | None = None,
+        when: bool = True,
+        timeout: Seconds | None = None,
+        retry: Retry | None = None,
+        on_failure: OnFailure = "fail",
+    ) -> Callable[[F], F]:
+        """Make a function a step; its parameters are those of `add`.
+
+        The function takes the step's context or nothing; a coroutine function is awaited.
+
+        Args:
+            id: the function's name if absent.
+            check: a function that tells whether the step already holds: true if so. Without one the function
+                runs in every run.
+            needs, when, timeout, retry, on_failure: as in `add`.
+        """
+
+        def decorate(function: F) -> F:
+            from inithold.steps.python import Function  # noqa: PLC0415 - only plans with functions need it
+
+            self.add(
+                Function(function=function, guard=check),
+                id=id or function.__name__,
+                needs=needs,
+                when=when,
+                timeout=timeout,
+                retry=retry,
+                on_failure=on_failure,
+            )
+            return function
+
+        return decorate
+
+    def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
+        """Check the plan.
+
+        Args:
+            source: where it came from, for the record.
+            files: paths of what it was read from.
+
+        Raises:
+            PlanError: anything is wrong; every fault that was found.
+        """
+        faults = Faults(source)
+        faults.name_steps([{"id": planned.id} for planned in self._steps])
+        if not self._steps:
+            faults.report(("steps",), "the plan has no steps")
+        steps = self._typed(faults)
+        plan = CheckedPlan(
+            name=self.name,
+            steps=tuple(steps),
+            digest=self._digest(steps),
+            source=source,
+            files=files,
+            lock=self._lock,
+            timeout=self._timeout,
+            hold=self._typed_hold(faults),
+        )
+        return finish(plan, faults, named=bool(self.name))
+
+    def run(self, settings: Settings | None = None) -> int:
+        """Run the plan: its whole life, the hold included, which replaces this process.
+
+        Args:
+            settings: `inithold.Settings`; what is absent comes from the `INITHOLD_*` variables.
+
+        Returns:
+            the exit code, for `raise SystemExit(plan.run())`.
+        """
+        from inithold.lifecycle.run import run  # noqa: PLC0415 - as above
+        from inithold.lifecycle.settings import Settings  # noqa: PLC0415 - as above
+        from inithold.process.exits import reported  # noqa: PLC0415 - a plan is also made to be looked at
+
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        load = partial(self.checked, files=(main,) if main else ())
+        return reported(lambda: run(load, settings or Settings.from_environment()))
+
+    def _typed(self, faults: Faults) -> list[PlannedStep]:
+        """The steps with every field of its type: a mapping may stand for an exchange, a text for a duration."""
+        return [self._typed_step(planned, index, faults) for index, planned in enumerate(self._steps)]
+
+    def _typed_step(self, planned: PlannedStep, index: int, faults: Faults) -> PlannedStep:
+        place: Path = ("steps", index)
+        entry: dict[str, Any] = {
+            "id": planned.id,
+            "uses": planned.kind,
+            "needs": list(planned.needs),
+            "on_failure": planned.on_failure,
+        }
+        entry |= {"retry": _fields(planned.retry)} if planned.retry else {}
+        typed = convert(entry, StepEntry, faults.report, _nothing_written, place)
+        kind = type(planned.step)
+        step = convert(_fields(planned.step), kind, faults.report, _nothing_written, (*place, "with"))
+        if typed is INVALID or step is INVALID:
+            # It is refused; what stands for it has no fields that could be looked at.
+            return msgspec.structs.replace(planned, step=Step())
+        return msgspec.structs.replace(planned, step=step, retry=typed.retry)
+
+    def _typed_hold(self, faults: Faults) -> Hold:
+        typed = convert(self._hold, Hold, faults.report, _nothing_written, ("hold",))
+        return Hold() if typed is INVALID else typed
+
+    def _digest(self, steps: Sequence[PlannedStep]) -> str:
+        shape = [(step.id, step.kind, step.needs, step.enabled, step.step.subject()) for step in steps]
+        return hashlib.sha256(msgspec.json.encode([self.name, shape])).hexdigest()
+
+
+def _seconds(value: Seconds | None) -> float | None:
+    return Duration.parse(value) if isinstance(value, str) else value
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields as a plan file names them."""
+    return {field.encode_name: getattr(struct, field.name) for field in msgspec.structs.fields(type(struct))}
+
+
+def _nothing_written(path: Path) -> None:
+    """A plan in Python has no text to fall back on."""

@@ -1,0 +1,300 @@
+"""The whole life of a run on one page: clear, load, lock, run, publish, flush, hold."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from inithold.errors import Cancelled, StepError
+from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
+from inithold.hold.reaper import REAPER
+from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
+from inithold.lifecycle import publish as promise
+from inithold.lifecycle import watchers as watching
+from inithold.lifecycle.settings import Settings
+from inithold.marker import file as marker_file
+from inithold.plan.model import CheckedPlan, Pace
+from inithold.process.signals import EndingSignals
+from inithold.record import files as record_file
+from inithold.record.account import Account
+from inithold.redaction.redact import SECRETS
+from inithold.runner.context import Stop
+from inithold.runner.events import (
+    HoldStarted,
+    LockAcquired,
+    LockWaiting,
+    LogLine,
+    MarkerPublished,
+    PlannedStepInfo,
+    RunFinished,
+    RunStarted,
+)
+from inithold.runner.run import Runner, RunResult
+from inithold.runner.stream import Stream
+from inithold.runner.trace_context import run_span
+from inithold.watchers.console.summary import print_summary
+
+if TYPE_CHECKING:
+    from inithold.hold.orders import Orders
+
+EXIT_FLUSH = 3.0
+"""Seconds that telemetry may delay an exit."""
+HOLD_FLUSH = 30.0
+"""Seconds that telemetry may try before a hold, where nobody waits for it."""
+LAST_MOMENT = 1.0
+"""Seconds that whoever asked for this run gets to read its outcome: they end with the container."""
+
+
+def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "") -> int:
+    """Run a plan through its whole life.
+
+    Args:
+        load: gives the plan; called once the stale marker is gone.
+        settings: how.
+        repair: of a part of a plan, what it is, for people; marker and hold are left alone.
+
+    Returns:
+        the exit code, where the run does not end in a hold: a hold replaces the process.
+
+    Raises:
+        UsageError: the marker's folder cannot be written.
+        PlanError: the plan is refused.
+    """
+    if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
+        from inithold.lifecycle.verify import check_and_end  # noqa: PLC0415 - only holds that verify
+
+        check_and_end(load, settings, expected)
+    REAPER.split()
+    marker = marker_file.path_from(settings.marker)
+    if not repair:
+        promise.clear(marker)
+    SECRETS.add_environment(os.environ)
+    return _Life(load(), marker, settings, repair=repair, why=os.environ.pop(RERUN_VARIABLE, "")).run()
+
+
+class _Life:
+    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, *, repair: str, why: str) -> None:
+        self._plan = plan
+        self._marker = marker
+        self._settings = settings
+        self._repair = repair
+        path = record_file.path_from(settings.record, marker)
+        self._record_path = record_file.of_repairs(path) if repair else path
+        self._again = ""
+        if why:
+            from inithold.lifecycle.verify import why_again  # noqa: PLC0415 - only holds that verify
+
+            self._again = why_again(why, self._record_path)
+        self._orders = self._make_orders()
+        self._account = Account()
+        self._warnings: list[str] = []
+        self._telemetry = watching.telemetry(settings, self._warn, holder=REAPER.holding_pid)
+        watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
+        self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
+        self._span = run_span(os.environ)
+        # Asked again while it runs again, it does so once more afterwards.
+        self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())
+        self._runner: Runner | None = None
+        self._lock_stop = Stop()
+        self._lock_lost = False
+
+    def run(self) -> int:
+        began = time.monotonic()
+        with self._signals:
+            result = self._outcome()
+            duration = time.monotonic() - began
+            # All that can fail is done first: what the record says stays true.
+            result, beside = self._written(result, duration)
+            self._stream.emit(
+                RunFinished(outcome=result.outcome, duration=duration, reason=result.reason, hint=result.hint)
+            )
+            if beside is not None:
+                if self._orders is not None:
+                    # Whoever sees the marker may ask for another run.
+                    self._signals.spare(signal.SIGHUP)
+                    REAPER.announce(self._orders)
+                os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
+                self._stream.emit(MarkerPublished(path=self._marker))
+            if self._account.record is not None and self._settings.log_format != "json":
+                print_summary(self._account.record)
+            holding = result.outcome == "ready" and not (self._settings.once or self._repair)
+            self._flush(before_hold=holding)
+            if holding:
+                self._hold()
+            if self._again:
+                self._lock_stop.wait(LAST_MOMENT)
+        self._stream.close()
+        return self._exit_code(result)
+
+    def _outcome(self) -> RunResult:
+        """Run the steps; where the lock is lost, run them again."""
+        while True:
+            self._lock_lost = False
+            self._start()
+            try:
+                with self._locked():
+                    result = self._run_steps()
+            except Cancelled as cancelled:
+                return RunResult("cancelled", (), cancelled.message)
+            except StepError as error:
+                return self._without_lock(error)
+            if not self._lock_lost or self._signals.caught:
+                return result
+            self._say("the lock was lost: the run starts over")
+
+    def _start(self) -> None:
+        steps = tuple(
+            PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
+            for planned in self._plan.steps
+        )
+        self._stream.emit(
+            RunStarted(
+                name=self._plan.name,
+                run_id=os.urandom(16).hex(),
+                digest=self._plan.digest,
+                span=self._span,
+                steps=steps,
+                reason=self._again,
+                repair=self._repair,
+            )
+        )
+        while self._warnings:
+            self._say(self._warnings.pop(0))
+
+    def _run_steps(self) -> RunResult:
+        self._runner = Runner(self._plan, self._stream, self._span, tracing=self._telemetry)
+        # What came before there was a runner to tell.
+        self._stop_if_told()
+        if self._lock_lost:
+            self._runner.cancel("the lock was lost")
+        try:
+            return self._runner.run()
+        finally:
+            self._runner = None
+
+    # -- the lock
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._plan.lock is None:
+            yield
+            return
+        from inithold.runner.lock import Lock  # noqa: PLC0415 - few plans have one
+
+        began = time.monotonic()
+        lock = Lock(self._plan.lock, self._plan.name)
+        try:
+            lock.acquire(self._lock_stop, say=self._say_lock)
+            self._stop_if_told()
+            self._stream.emit(LockAcquired(waited=time.monotonic() - began))
+            lock.watch(on_lost=self._on_lock_lost)
+            yield
+        finally:
+            lock.release()
+
+    def _say_lock(self, reason: str, elapsed: float) -> None:
+        self._stream.emit(LockWaiting(reason=reason, elapsed=elapsed))
+
+    def _on_lock_lost(self) -> None:
+        self._lock_lost = True
+        if (runner := self._runner) is not None:
+            runner.cancel("the lock was lost")
+
+    def _without_lock(self, error: StepError) -> RunResult:
+        if self._signals.caught:
+            return RunResult("cancelled", (), self._signals.caught.name)
+        self._stream.emit(LogLine(text=f"lock: {error.message}", level="error"))
+        if error.hint:
+            self._stream.emit(LogLine(text=f"next: {error.hint}", level="error"))
+        return RunResult("failed", (), f"lock: {error.message}", hint=error.hint)
+
+    # -- ready, and after
+
+    def _written(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
+        """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
+        if result.outcome != "ready" or self._repair:
+            return result, None
+        pace = None if self._orders is None else Pace(self._orders.pace)
+        content = promise.content(self._plan, result, duration, pace=pace, once=self._settings.once)
+        try:
+            return result, marker_file.write_beside(self._marker, content)
+        except OSError as error:
+            reason = f"the marker {self._marker} cannot be written: {error.strerror}"
+            self._stream.emit(LogLine(text=reason, level="error"))
+            return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
+
+    def _flush(self, *, before_hold: bool) -> None:
+        if self._telemetry is None:
+            return
+        bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
+        line = self._telemetry.finish(bound, retry=before_hold, stop=lambda: self._signals.caught is not None)
+        if line:
+            self._say(line)
+
+    # -- a hold that verifies
+
+    def _make_orders(self) -> Orders | None:
+        pace = self._plan.hold.verify if self._settings.verify is None else self._settings.verify
+        if pace is None or self._settings.once or self._repair:
+            return None
+        from inithold.lifecycle.verify import orders  # noqa: PLC0415 - only holds that verify
+
+        return orders(self._plan, pace, self._marker)
+
+    def _say_what_is_not_verified(self) -> None:
+        from inithold.lifecycle.verify import left_out  # noqa: PLC0415 - only holds that verify
+
+        # Once, not with each run of a long hold.
+        if not self._again and (line := left_out(self._plan)):
+            self._stream.emit(LogLine(text=line))
+
+    def _hold(self) -> None:
+        """Become the holder; returns only where a signal came first."""
+        if self._orders is None:
+            self._stream.emit(HoldStarted(holder=holder_name()))
+        else:
+            self._say_what_is_not_verified()
+            name = os.path.basename(sys.executable)  # noqa: PTH119
+            self._stream.emit(HoldStarted(holder=name, verify=self._orders.pace))
+        self._stream.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        block_signals(*(() if self._orders is None else (signal.SIGHUP,)))
+        if self._signals.caught:
+            return
+        REAPER.hand_over(asked=self._signals.spared)
+        if self._orders is not None:
+            become_verifier(self._orders, asked=self._signals.spared)
+        become_holder()
+
+    def _exit_code(self, result: RunResult) -> int:
+        if result.outcome == "ready":
+            # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
+            return 0
+        return self._signals.exit_code if result.outcome == "cancelled" and self._signals.caught else 1
+
+    # -- signals and watchers
+
+    def _told_to_end(self, name: str) -> None:
+        self._lock_stop.set(name)
+        if (runner := self._runner) is not None:
+            runner.cancel(name)
+
+    def _stop_if_told(self) -> None:
+        if self._signals.caught:
+            raise Cancelled(self._signals.caught)
+
+    def _say(self, warning: str) -> None:
+        self._stream.emit(LogLine(text=warning, level="warning"))
+
+    def _warn(self, text: str) -> None:
+        """A warning of a watcher, which may come before there is a stream to tell it."""
+        if self._account.record is None:
+            self._warnings.append(text)
+        else:
+            self._say(text)

@@ -1,0 +1,59 @@
+"""How a plan is run: the options of `inithold run`, each with its variable `INITHOLD_<OPTION>`."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import msgspec
+
+from inithold.errors import UsageError
+from inithold.plan.convert import duration_hook
+from inithold.plan.model import Pace
+from inithold.record.files import KEPT
+from inithold.runner.events import Level
+
+LogFormat = Literal["auto", "plain", "json"]
+_TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is run.
+
+    Args:
+        marker: path of the marker; `INITHOLD_MARKER` or `/tmp/init-complete` if None.
+        record: path of the record; `INITHOLD_RECORD` or `<marker>.record.json` if None.
+        keep: how many earlier records are kept.
+        once: end instead of holding.
+        verify: pace at which a hold checks every step again, seconds; the plan's own if None.
+        log_format: `auto` is a live table at a terminal and plain lines elsewhere.
+        log_level: the least that is logged.
+    """
+
+    marker: str | None = None
+    record: str | None = None
+    keep: int = KEPT
+    once: bool = False
+    verify: Pace | None = None
+    log_format: LogFormat = "auto"
+    log_level: Level = "info"
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Settings from the `INITHOLD_*` variables, the command line's own defaults elsewhere.
+
+        Raises:
+            UsageError: a variable has a value that does not fit.
+        """
+        given: dict[str, Settings] = {}
+        for field in msgspec.structs.fields(cls):
+            variable = f"INITHOLD_{field.name.upper()}"
+            value = os.environ.get(variable)
+            if not value:
+                continue
+            text = _TRUTH.get(value.lower(), value) if field.type is bool else value
+            try:
+                given[field.name] = msgspec.convert(text, field.type, strict=False, dec_hook=duration_hook)
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{variable}={value}: {error}") from None
+        return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type

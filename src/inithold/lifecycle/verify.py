@@ -1,0 +1,281 @@
+"""What a hold that verifies is told, and the check it makes: look at every step, change nothing, say what is news.
+
+The hold starts this as a child, which is the very command line of the run with a variable that says so; what the
+child exits with is all that the hold gets to know.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Timer
+from typing import NamedTuple, NoReturn
+
+import msgspec
+
+from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed, UsageError
+from inithold.hold.orders import Orders
+from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
+from inithold.lifecycle import watchers as watching
+from inithold.lifecycle.settings import Settings
+from inithold.marker import file as marker_file
+from inithold.plan.fingerprint import fingerprint
+from inithold.plan.model import CheckedPlan, PlannedStep
+from inithold.plan.order import without_others
+from inithold.process import streams
+from inithold.process.exits import reported
+from inithold.process.signals import EndingSignals
+from inithold.record import files as record_file
+from inithold.record.model import Record, Verification
+from inithold.redaction.redact import SECRETS, scrub
+from inithold.runner.attempt import Attempts, listed
+from inithold.runner.events import Level, LogLine, Span, StepFinished, Verified
+from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream, Watcher
+from inithold.steps.base import Change
+from inithold.text.duration import short, spoken
+from inithold.watchers.console import console
+
+CHECK_TIMEOUT = 30.0
+"""Seconds that a check may take where the step has no `timeout`; the grace for a server that is away is added."""
+SEND_SECONDS = 3.0
+"""Seconds that telemetry may keep a check from ending."""
+_CHANGED = "the plan has changed"
+
+
+class Found(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        holds: whether the environment holds; None where that cannot be told.
+        seen: what does not hold, and what else there is to say for as long as it is so.
+        passing: what is worth a line once.
+    """
+
+    holds: bool | None
+    seen: tuple[str, ...] = ()
+    passing: tuple[str, ...] = ()
+
+
+def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
+    """What the process that holds has to know.
+
+    Args:
+        plan: that was run.
+        pace: seconds between two checks; infinite for none but on demand.
+        marker: its path.
+
+    Raises:
+        UsageError: there is nothing to check.
+    """
+    if pace != math.inf and not _verifiable(plan):
+        raise UsageError(
+            "a hold that verifies needs something that can be checked, and nothing here can",
+            hint="give the commands an unless or creates; with verify: never it runs again only on demand",
+        )
+    return Orders.of_this_process(pace, plan.hold.on_drift, marker, fingerprint(plan))
+
+
+def why_again(why: str, record_path: str) -> str:
+    """Why a hold runs its plan again, for people.
+
+    Args:
+        why: what the hold says.
+        record_path: of the record, where its last check has noted what it saw.
+    """
+    if why == ASKED:
+        return "it was asked to (SIGHUP)"
+    record = _read(record_path)
+    seen = record.verification.seen if record and record.verification else ()
+    return "; ".join(seen) or "the environment no longer held"
+
+
+def left_out(plan: CheckedPlan) -> str:
+    """The steps that run and cannot be checked, in a line for people; empty where there are none."""
+    ids = [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
+    return f"not verified, since they cannot be checked: {', '.join(ids)}" if ids else ""
+
+
+def _verifiable(plan: CheckedPlan) -> list[PlannedStep]:
+    return [planned for planned in plan.steps if planned.enabled and planned.step.verifiable]
+
+
+def check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> NoReturn:
+    """Check once whether the environment still holds, and end the process with the answer.
+
+    A plan in Python is part of a script, which would take what a check returns for the end of a failed run.
+
+    Args:
+        load, settings, expected: as `verify` takes them.
+    """
+    os._exit(streams.end(reported(lambda: verify(load, settings, expected))))
+
+
+def verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> int:
+    """Check once whether the environment still holds.
+
+    Where it does not, the marker is withdrawn here already: nobody should trust it for as long as telemetry takes.
+
+    Args:
+        load: gives the plan.
+        settings: those of the run.
+        expected: fingerprint of the plan that was run.
+
+    Returns:
+        `HOLDS`, `DRIFT`, `INCONCLUSIVE` where it cannot be told; 128+N: a signal ended the check.
+    """
+    SECRETS.add_environment(os.environ)
+    marker = marker_file.path_from(settings.marker)
+    with EndingSignals() as signals:
+        found, name = _look(load, settings, expected, signals)
+        if signals.caught:
+            return signals.exit_code
+        if found.holds and not marker_file.is_kept(marker):
+            found = Found(False, (f"the marker {marker} is gone", *found.seen), found.passing)
+        if found.holds is False:
+            # Where it cannot be, the hold finds out, too, and ends.
+            with suppress(OSError):
+                marker_file.withdraw(marker)
+        # What goes wrong in telling does not change the answer.
+        reported(lambda: _tell(found, name, settings, record_file.path_from(settings.record, marker)))
+    if found.holds is None:
+        return INCONCLUSIVE
+    return HOLDS if found.holds else DRIFT
+
+
+def _look(
+    load: Callable[[], CheckedPlan], settings: Settings, expected: str, signals: EndingSignals
+) -> tuple[Found, str]:
+    try:
+        plan = load()
+    except (PlanError, DocumentError) as error:
+        # A file that is just being edited is no reason to take down what holds.
+        lines = ("the plan is refused, and what was run is left as it is", *error.message.splitlines())
+        return Found(None, tuple(map(scrub, lines))), ""
+    if fingerprint(plan) != expected:
+        return Found(False, (_CHANGED,)), plan.name
+    watchers: list[Watcher] = []
+    if settings.log_level == "debug":
+        watchers.append(console(settings.log_format, settings.log_level))
+    return _Looks(plan, Stream(watchers)).found(signals), plan.name
+
+
+class _Looks:
+    """Looks at each step of a plan once; waits, for a grace, for servers that are away."""
+
+    def __init__(self, plan: CheckedPlan, stream: Stream) -> None:
+        self._grace = plan.hold.grace
+        self._stream = stream
+        steps = [
+            msgspec.structs.replace(planned, timeout=(planned.timeout or CHECK_TIMEOUT) + self._grace, retry=None)
+            for planned in without_others(_verifiable(plan))
+        ]
+        self._plan = msgspec.structs.replace(plan, steps=tuple(steps), timeout=None, lock=None)
+        self._ahead: dict[str, str] = {}
+        self._away: dict[str, tuple[float, str, Timer]] = {}
+        self._came_back: list[str] = []
+
+    def found(self, signals: EndingSignals) -> Found:
+        """Look."""
+        runner = Runner(self._plan, self._stream, Span(os.urandom(16).hex(), new_span_id()), work=self._look)
+        signals.tell(runner.cancel)
+        result = runner.run()
+        failed = [step for step in result.steps if step.outcome == "failed"]
+        holds = all(step.tolerated for step in failed)
+        seen = [*map(_told, failed), *(f"{step}: {why}; left alone" for step, why in self._ahead.items())]
+        return Found(holds, tuple(map(scrub, seen)), tuple(map(scrub, self._came_back)))
+
+    def _look(self, attempts: Attempts) -> tuple[Change, ...]:
+        try:
+            wanted = [change for change in attempts.check() if change.op != "?"]
+        except NotYet as seen:
+            self._wait(attempts, seen)
+            raise
+        except Ahead as error:
+            self._ahead[attempts.planned.id] = error.message
+            wanted = []
+        self._is_back(attempts.planned.id)
+        if wanted:
+            raise StepFailed(listed(wanted), hint=None)  # drift is no failure: the hold answers it
+        return ()
+
+    def _wait(self, attempts: Attempts, seen: NotYet) -> None:
+        if attempts.planned.id in self._away:
+            return
+        reason = f"away for {short(self._grace)}"
+        timer = Timer(self._grace, lambda: attempts.context.stop.set(reason, failed=True))
+        timer.daemon = True
+        timer.start()
+        self._away[attempts.planned.id] = (time.monotonic(), seen.message, timer)
+
+    def _is_back(self, step: str) -> None:
+        if step in self._away:
+            since, seen, timer = self._away.pop(step)
+            timer.cancel()
+            self._came_back.append(f"{step}: was away for {spoken(time.monotonic() - since)}: {seen}")
+
+
+def _told(step: StepFinished) -> str:
+    without = " (the plan goes on without it)" if step.tolerated else ""
+    return f"{step.step}: {step.reason}{without}"
+
+
+def _tell(found: Found, name: str, settings: Settings, record_path: str) -> int:
+    watchers = [console(settings.log_format, settings.log_level)]
+    # What is configured and cannot be used was said by the run.
+    telemetry = watching.telemetry(settings, warn=lambda _: None, holder=os.getppid())
+    stream = Stream([*watchers, telemetry] if telemetry else watchers)
+    record = _read(record_path)
+    before = _before(record)
+    for level, line in _lines(found, before):
+        stream.emit(LogLine(text=line, level=level))
+    if record is not None and (found.holds, found.seen) != before:
+        _note(record, found, record_path, stream)
+    if telemetry is not None and found.holds is not None:
+        stream.emit(Verified(name=name, holds=found.holds))
+        if undelivered := telemetry.finish(SEND_SECONDS, retry=False, stop=lambda: False):
+            # Said once by the run itself: the next check comes soon.
+            stream.emit(LogLine(text=undelivered, level="debug"))
+    stream.close()
+    return 0
+
+
+def _before(record: Record | None) -> tuple[bool | None, tuple[str, ...]] | None:
+    """What was known before this check; None where nothing can be."""
+    if record is None:
+        return None
+    known = record.verification
+    return (True, ()) if known is None else (known.holds, known.seen)
+
+
+def _lines(found: Found, before: tuple[bool | None, tuple[str, ...]] | None) -> list[tuple[Level, str]]:
+    """What is worth a line: each thing when it is seen first, and that all is well again."""
+    known = before[1] if before else ()
+    lines: list[tuple[Level, str]] = [("info", line) for line in found.passing]
+    level: Level = "warning" if found.holds is not True else "info"
+    words = "no longer holds: " if found.holds is False else ""
+    lines += [(level, f"{words}{line}") for line in found.seen if line not in known]
+    if found.holds and before is not None and before[0] is False:
+        lines.append(("info", "the environment holds again"))
+    return lines
+
+
+def _read(path: str) -> Record | None:
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - as the record's other readers
+            return msgspec.json.decode(stream.read(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        # A run warns where it cannot be written; without one, everything that is seen is news.
+        return None
+
+
+def _note(record: Record, found: Found, path: str, stream: Stream) -> None:
+    quiet = found.holds is True and not found.seen
+    record.verification = None if quiet else Verification(time.time(), found.holds, found.seen)
+    try:
+        marker_file.write_whole(path, msgspec.json.encode(record) + b"\n")
+    except OSError as error:
+        stream.emit(LogLine(text=f"the record {path} cannot be written: {error.strerror}", level="warning"))

@@ -1,0 +1,113 @@
+"""The gate: check until the environment holds, apply nothing, then become the program that waited for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from inithold.errors import UsageError
+from inithold.plan.model import CheckedPlan
+from inithold.plan.order import without_others
+from inithold.process.signals import EndingSignals
+from inithold.redaction.redact import SECRETS
+from inithold.runner.attempt import wait_for
+from inithold.runner.events import Level, LogLine, Span, StepFinished
+from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream
+from inithold.text.suggest import nearest
+from inithold.watchers.console import console
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+
+
+class Gate:
+    """Waits for a plan's steps to hold.
+
+    Args:
+        plan: whose steps are checked.
+        timeout: the most to wait, in seconds.
+        only: ids of the steps to wait for; all if empty.
+        log_format: `auto`, `plain` or `json`.
+        log_level: the least that is logged.
+
+    Raises:
+        UsageError: `only` names no step, or nothing in the plan can be checked.
+    """
+
+    def __init__(
+        self,
+        plan: CheckedPlan,
+        *,
+        timeout: float,
+        only: Sequence[str] = (),
+        log_format: str = "auto",
+        log_level: Level = "info",
+    ) -> None:
+        SECRETS.add_environment(os.environ)
+        self._stream = Stream([console(log_format, log_level, width=max(len(step.id) for step in plan.steps))])
+        self._plan = self._gate_of(plan, timeout, only)
+
+    def wait(self) -> int:
+        """Wait.
+
+        Returns:
+            0 when everything holds, 1 when the time is up or something can never hold, 128+N for a signal.
+        """
+        runner = Runner(self._plan, self._stream, Span(os.urandom(16).hex(), new_span_id()), work=wait_for)
+        with EndingSignals(runner.cancel) as signals:
+            result = runner.run()
+        self._stream.close()
+        if signals.caught:
+            return signals.exit_code
+        if result.outcome == "ready":
+            return 0
+        self._say_what_does_not_hold(result.steps)
+        return 1
+
+    def _gate_of(self, plan: CheckedPlan, timeout: float, only: Sequence[str]) -> CheckedPlan:
+        ids = {planned.id for planned in plan.steps}
+        for step_id in only:
+            if step_id not in ids:
+                raise UsageError(f"--step: there is no step {step_id!r}{nearest(step_id, ids)}")
+        chosen = [planned for planned in plan.steps if planned.enabled and (not only or planned.id in only)]
+        checked = [planned for planned in chosen if planned.step.verifiable]
+        if not checked:
+            raise UsageError(
+                "a gate needs something that can be checked, and nothing here can",
+                hint="give the commands an unless or creates, or wait for other steps",
+            )
+        if left_out := [planned.id for planned in chosen if not planned.step.verifiable]:
+            self._stream.emit(LogLine(text=f"left out, since they cannot be checked: {', '.join(left_out)}"))
+        steps = tuple(
+            msgspec.structs.replace(planned, timeout=None, retry=None, on_failure="fail")
+            for planned in without_others(checked)
+        )
+        return msgspec.structs.replace(plan, steps=steps, timeout=timeout, lock=None)
+
+    def _say_what_does_not_hold(self, steps: Sequence[StepFinished]) -> None:
+        print("inithold wait: the environment does not hold", file=sys.stderr)
+        for step in steps:
+            if step.outcome not in ("unchanged", "changed"):
+                print(f"  {step.step}: {step.reason}", file=sys.stderr)
+        sys.stderr.flush()
+
+
+def become(command: Sequence[str]) -> int:
+    """Replace this process by a command; same PID, environment and standard streams.
+
+    Args:
+        command: program, found on PATH, and arguments.
+
+    Returns:
+        126 where it cannot be executed, 127 where it is not there; otherwise it does not return.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - that is the point
+    except OSError as error:
+        print(f"inithold wait: cannot run {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

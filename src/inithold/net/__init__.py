@@ -1,0 +1,1 @@
+"""Connections: dialling, HTTP and TLS, bounded in time."""

@@ -1,0 +1,1 @@
+"""Processes: the children we start, signals, streams and what they say."""

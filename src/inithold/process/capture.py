@@ -1,0 +1,227 @@
+"""Takes what the user's functions print and log while they run, and leaves the process as it was.
+
+What other threads print and log meanwhile goes where it always went. Who is captured is decided by a context
+variable: the tasks of a coroutine and what `asyncio.to_thread` runs belong to it, threads of its own do not.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Literal, TextIO
+
+from inithold.redaction.sanitize import Lines
+
+Level = Literal["debug", "info", "warning", "error"]
+Say = Callable[[str, Level], None]
+
+
+class _Sink:
+    """Takes the output of one function."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._lines = Lines()
+        self._lock = Lock()
+
+    def say(self, text: str, level: Level) -> None:
+        # Whoever writes the log to the standard output must not be captured himself.
+        with suspended():
+            self._say(text, level)
+
+    def write(self, text: str) -> None:
+        with self._lock:
+            lines = list(self._lines.feed(text.encode("utf-8", "surrogateescape")))
+        for line in lines:
+            self.say(line, "info")
+
+    def end(self) -> None:
+        for line in self._lines.end():
+            self.say(line, "info")
+
+
+_current: ContextVar[_Sink | None] = ContextVar("inithold_captured", default=None)
+
+
+@contextmanager
+def capturing(say: Say) -> Iterator[None]:
+    """While open, what this thread or task prints and logs is said instead.
+
+    Args:
+        say: takes text and level.
+    """
+    sink = _Sink(say)
+    token = _current.set(sink)
+    _INSTALLATION.enter()
+    try:
+        yield
+    finally:
+        _INSTALLATION.leave()
+        _current.reset(token)
+        sink.end()
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """While open, nothing of this thread or task is captured."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class _Output(io.TextIOBase):
+    """Stands in for a standard output: captures or passes on."""
+
+    def __init__(self, original: TextIO) -> None:
+        super().__init__()
+        self.original = original
+
+    def write(self, text: str) -> int:
+        sink = _current.get()
+        if sink is None:
+            return self.original.write(text)
+        sink.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self.original.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return _current.get() is None and self.original.isatty()
+
+    def fileno(self) -> int:
+        return self.original.fileno()
+
+    @property
+    def buffer(self) -> Any:
+        return self.original.buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.original.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self.original.errors
+
+
+class _Records(logging.Handler):
+    """Captures log records.
+
+    Args:
+        fallback: takes those of others, where this one stands in for logging's last resort.
+    """
+
+    def __init__(self, fallback: logging.Handler | None = None) -> None:
+        super().__init__()
+        self._fallback = fallback
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sink = _current.get()
+        if sink is None:
+            if self._fallback is not None and record.levelno >= self._fallback.level:
+                self._fallback.handle(record)
+        elif not any(_prints(handler) for handler in _handlers(record.name)):
+            sink.say(_text(record), _level(record.levelno))
+
+
+def _handlers(name: str) -> Iterator[logging.Handler]:
+    """Every handler that a record of this logger reaches."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None:
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
+
+
+def _prints(handler: logging.Handler) -> bool:
+    """Whether what it writes is captured as output already."""
+    return isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, _Output)
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return logging.Formatter("%(name)s: %(message)s").format(record)
+    except Exception as error:  # noqa: BLE001 - the user's arguments may not fit the user's message
+        return f"{record.name}: {record.msg!r} ({type(error).__name__} as it was formatted)"
+
+
+def _level(number: int) -> Level:
+    if number >= logging.ERROR:
+        return "error"
+    if number >= logging.WARNING:
+        return "warning"
+    return "info" if number >= logging.INFO else "debug"
+
+
+class _Lowered(int):
+    """A level that can be told from the same number set by the user."""
+
+
+class _Installation:
+    """What stands in the process's standard outputs and logging while anybody is captured.
+
+    Where the user has set logging up, a handler is added to the root. Where not, nothing is, so that a
+    `basicConfig` in the function works: logging's last resort is replaced.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._outputs: dict[str, _Output] = {}
+        self._handler: _Records | None = None
+        self._last_resort: logging.Handler | None = None
+        self._lowered: _Lowered | None = None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._install()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._remove()
+
+    def _install(self) -> None:
+        for name in ("stdout", "stderr"):
+            self._outputs[name] = _Output(getattr(sys, name) or io.StringIO())
+            setattr(sys, name, self._outputs[name])
+        root = logging.getLogger()
+        if root.handlers:
+            self._handler = _Records()
+            root.addHandler(self._handler)
+            return
+        self._last_resort = logging.lastResort
+        logging.lastResort = self._handler = _Records(self._last_resort)
+        if root.level == logging.WARNING:
+            # The default would drop what is of interest here.
+            self._lowered = _Lowered(logging.INFO)
+            root.setLevel(self._lowered)
+
+    def _remove(self) -> None:
+        for name, output in self._outputs.items():
+            if getattr(sys, name) is output:
+                setattr(sys, name, output.original)
+        root = logging.getLogger()
+        if self._handler is not None:
+            root.removeHandler(self._handler)
+        if logging.lastResort is self._handler:
+            logging.lastResort = self._last_resort
+        if self._lowered is not None and root.level is self._lowered:
+            root.setLevel(logging.WARNING)
+        self._handler = self._last_resort = self._lowered = None
+
+
+_INSTALLATION = _Installation()

@@ -1,0 +1,65 @@
+"""How a command ends: errors become their last words and an exit code. No traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from inithold.errors import InitholdError, PlanError
+from inithold.process.streams import let_go, lost
+from inithold.redaction.redact import SECRETS, scrub
+
+_UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT)
+
+
+def reported(action: Callable[[], int]) -> int:
+    """Run `action`; what it raises is reported on standard error.
+
+    Args:
+        action: returns an exit code.
+
+    Returns:
+        its exit code, or that of the error.
+    """
+    try:
+        return action()
+    except InitholdError as error:
+        return _ended_by(error)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        return lost(error) if error.errno in _UNWRITABLE else _fault(error)
+    except Exception as error:  # noqa: BLE001 - the last place where a fault of ours can be told
+        return _fault(error)
+
+
+def _ended_by(error: InitholdError) -> int:
+    if isinstance(error, PlanError):
+        # File and line stand first, where editors and CI look for them.
+        say(f"{error.message}\ninithold: the plan is refused; nothing was run")
+    else:
+        say(f"inithold: {error.message}")
+    if error.hint:
+        say(f"next: {error.hint}")
+    return error.exit_code
+
+
+def _fault(error: Exception) -> int:
+    import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    say("".join(traceback.format_exception(error)))
+    say("inithold: this is a fault in inithold itself; please report it with the lines above")
+    return 1
+
+
+def say(text: str) -> None:
+    """Say something on standard error, without the secrets of this process's variables and arguments."""
+    SECRETS.add_environment(os.environ)
+    for argument in sys.argv[1:]:
+        SECRETS.add_url(argument)
+    try:
+        print(scrub(text.rstrip("\n")), file=sys.stderr, flush=True)
+    except OSError:
+        let_go(sys.stderr)

@@ -1,0 +1,89 @@
+"""Signals that end a run or a gate: told once, and at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+_SHOW_CURSOR = b"\x1b[?25h\r\n"
+"""A live table hides it (DECTCEM of the VT220)."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+RUNNING: set[int] = set()
+"""The process groups of commands that run now; whoever starts one adds it and takes it out once it has ended."""
+
+
+def kill_running() -> None:
+    """Kill every running command's process group."""
+    for group in tuple(RUNNING):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+class EndingSignals:
+    """While open, the first signal that ends calls `told` with its name; a second one ends the process.
+
+    The second takes running commands along.
+
+    Outside the main thread, where Python can catch none, this does nothing.
+
+    Args:
+        told: nobody if None; called in the main thread, between two of its instructions; must not block.
+        spare: signals that do not end, as with `spare`.
+    """
+
+    def __init__(
+        self, told: Callable[[str], None] | None = None, *, spare: Collection[signal.Signals] = ()
+    ) -> None:
+        self._told = told
+        self._spare = spare
+        self._before: dict[signal.Signals, Any] = {}
+        self.caught: signal.Signals | None = None
+        self.spared = False
+
+    def __enter__(self) -> EndingSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                handler = self._note if number in self._spare else self._catch
+                self._before[number] = signal.signal(number, handler)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def tell(self, told: Callable[[str], None]) -> None:
+        """Let `told` be called from now on; at once where a signal has come already."""
+        self._told = told
+        if self.caught is not None:
+            told(self.caught.name)
+
+    def spare(self, number: signal.Signals) -> None:
+        """From now on this signal does not end; `spared` says whether it has come."""
+        if number in self._before:
+            signal.signal(number, self._note)
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the number of the signal, as shells have it; 0 where none came."""
+        return 0 if self.caught is None else 128 + self.caught
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
+        self.spared = True
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
+        if self.caught is not None:
+            # The second one means it: nothing is waited for.
+            kill_running()
+            if os.isatty(2):
+                os.write(2, _SHOW_CURSOR)
+            os._exit(128 + number)
+        self.caught = signal.Signals(number)
+        if self._told is not None:
+            self._told(self.caught.name)

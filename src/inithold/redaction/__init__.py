@@ -1,0 +1,1 @@
+"""What must never be shown, and how it is taken out of what is."""

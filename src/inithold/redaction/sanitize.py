@@ -1,0 +1,85 @@
+"""Foreign output as lines that are safe to show: no terminal control, no endless line, no secret."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from inithold.redaction.redact import scrub
+
+LONGEST = 4000
+"""Characters of a line that are shown."""
+_KEPT = 65536
+"""Characters of a line that are kept until its end: far more than are shown, so that no secret is cut in two."""
+
+# ECMA-48: control sequences (colours, cursor), strings (titles, hyperlinks), other escapes.
+_ESCAPE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def inert(text: str) -> str:
+    """The text without escape sequences; other control characters, but tab and line feed, become U+FFFD."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ESCAPE.sub("", text))
+
+
+def one_line(text: str, most: int = LONGEST) -> str:
+    """The text as one line without secrets, of at most so many characters and a word on what was left off."""
+    shown = inert(_BREAK.sub(" ", scrub(text)))
+    return shown if len(shown) <= most else f"{shown[:most]}... ({len(shown) - most} more characters)"
+
+
+class Lines:
+    """Makes lines of bytes as they come.
+
+    UTF-8 is decoded with replacement. Of what a carriage return overwrites (a progress bar) only the last state is
+    a line.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._dropped = 0
+        self._overwritten = False
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """The lines that these bytes complete."""
+        return self._take(self._decoder.decode(data))
+
+    def end(self) -> Iterator[str]:
+        """The last line, where it does not end in a line feed."""
+        yield from self._take(self._decoder.decode(b"", final=True))
+        if self._rest:
+            yield from self._take("\n")
+
+    @property
+    def progress(self) -> str:
+        """The present state of a line that overwrites itself; empty where there is none."""
+        return self._shown(self._rest) if self._overwritten else ""
+
+    def _take(self, text: str) -> Iterator[str]:
+        first, *others = text.split("\n")
+        for other in others:
+            self._append(first)
+            yield self._shown(self._rest)
+            self._rest, self._dropped, self._overwritten = "", 0, False
+            first = other
+        self._append(first)
+
+    def _append(self, text: str) -> None:
+        text = self._rest + text
+        # A carriage return at the very end may be half of a line end.
+        state = text.rstrip("\r").rfind("\r") + 1
+        if state:
+            self._overwritten = True
+            self._dropped = 0
+        text = text[state:]
+        self._dropped += max(0, len(text) - _KEPT)
+        self._rest = text[:_KEPT]
+
+    def _shown(self, line: str) -> str:
+        shown = one_line(line.rstrip("\r"))
+        return f"{shown} and {self._dropped} more" if self._dropped else shown

@@ -1,0 +1,198 @@
+"""mysql.database: databases of MySQL and MariaDB.
+
+Names: https://dev.mysql.com/doc/refman/8.4/en/identifiers.html, what altering does:
+https://dev.mysql.com/doc/refman/8.4/en/alter-database.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from inithold.errors import Rejected, StepFailed
+from inithold.steps.addressed import Addressed
+from inithold.steps.base import Change, StepContext
+from inithold.steps.database import driver
+from inithold.steps.mysql import driver as mysql
+from inithold.steps.mysql.driver import MysqlSession
+
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST = 64
+_OWN = ("mysql", "information_schema", "performance_schema", "sys")
+"""Databases of the server itself."""
+_RIGHTS = {
+    "+": "grant the user CREATE on the database; one on which it has no privilege at all it does not see",
+    "~": "grant the user ALTER on the database",
+}
+_BY_CONTEXT = "uca1400"
+"""How MariaDB's collations begin that belong to no character set of their own."""
+
+
+class _Defaults(NamedTuple):
+    """What new tables of a database get; None where nothing is asked for."""
+
+    character_set: str | None
+    collation: str | None
+
+    def told(self) -> dict[str, str]:
+        """What is asked for, in the words of people."""
+        both = {"character set": self.character_set, "collation": self.collation}
+        return {what: value for what, value in both.items() if value is not None}
+
+
+class Database(Addressed, frozen=True, kw_only=True):
+    """A database exists on MySQL or MariaDB, with its default character set and collation.
+
+    It waits for the server, and logs in without choosing a database: that of the URL need not exist yet, and a
+    `database.ready` for it comes behind this step. A database is created where it is missing, and its defaults are
+    altered where they differ from what is given here; what is not given is left as it is. Nothing is dropped.
+
+    The defaults are for what is made later: tables that exist keep their character set and their data as they are,
+    until `ALTER TABLE ... CONVERT TO` (a migration) converts them.
+
+    Users and grants are no part of it: `database.sql` with `CREATE USER IF NOT EXISTS` and `GRANT` makes them.
+
+    Args:
+        url: `mysql://user:password@host:3306/database`, as of `database.ready`.
+        host: name or address of the server, instead of `url`.
+        port: its port, 3306 if absent.
+        user: who connects: needs CREATE on the database to create it, ALTER to alter it.
+        password: of the user, as it is.
+        database: name of the database, where `name` is absent.
+        name: of the database, as it is, without quotes; that of the URL if absent.
+        character_set: default for new tables, such as `utf8mb4`; the server's for a new database if absent.
+        collation: default for new tables, such as `utf8mb4_unicode_ci`; that of the character set if absent.
+
+    Example:
+        ```yaml
+        - id: database
+          uses: mysql.database
+          with:
+            url: mysql://root:${secret:mysql_root|url}@db/games
+            character_set: utf8mb4
+            collation: utf8mb4_unicode_ci
+        ```
+    """
+
+    kind = "mysql.database"
+    rights = "to log in, and any privilege on the database or SHOW DATABASES: without, it is not seen"
+
+    name: str | None = None
+    character_set: str | None = None
+    collation: str | None = None
+
+    def technologies(self) -> Sequence[str]:
+        return ("mysql",)
+
+    def extras(self) -> Sequence[str]:
+        return driver.EXTRAS["mysql"]
+
+    def preload(self) -> None:
+        mysql.preload()
+
+    def subject(self) -> str:
+        try:
+            return self.address()._replace(database=self._name() or None).shown
+        except ValueError:
+            return ""
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        found = list(super().validate())
+        yield from found
+        if not found:
+            field = "url" if self.name is None and self.url is not None else "name"
+            yield from ((field, fault) for fault in _faults(self._name()))
+        for field in ("character_set", "collation"):
+            value = getattr(self, field)
+            if value is not None and not _WORD.fullmatch(value):
+                yield field, f"{value!r} is not a name: expected letters, digits and underscores"
+        if self.character_set is None and (self.collation or "").lower().startswith(_BY_CONTEXT):
+            yield "collation", f"{self.collation} belongs to no character set of its own: give character_set, too"
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        name = self._name()
+        with self._session(context) as session:
+            wanted = self._wanted(session).told()
+            seen = _seen(session, name)
+        if seen is None:
+            return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in wanted.items())),)
+        there = seen.told()
+        differences = [
+            f"{what} {there[what]} -> {value}" for what, value in wanted.items() if there[what] != value
+        ]
+        if not differences:
+            return ()
+        kept = "for tables made from now on: those that exist keep theirs"
+        return (Change("~", f"database {name}: {', '.join(differences)}", (kept,)),)
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
+        options = [
+            f"{option} {value}"
+            for option, value in (("CHARACTER SET", self.character_set), ("COLLATE", self.collation))
+            if value is not None
+        ]
+        with self._session(context) as session:
+            for change in changes:
+                # Another may create it meanwhile; the check afterwards says whether it is as wanted.
+                verb = "CREATE DATABASE IF NOT EXISTS" if change.op == "+" else "ALTER DATABASE"
+                try:
+                    session.change(" ".join([verb, _quoted(self._name()), *options]))
+                except Rejected as error:
+                    raise StepFailed(error.message, hint=_RIGHTS[change.op]) from error
+
+    def _name(self) -> str:
+        return self.name if self.name is not None else self.address().database or ""
+
+    @contextmanager
+    def _session(self, context: StepContext) -> Iterator[MysqlSession]:
+        # Without a database: the server would refuse one that does not exist yet.
+        session = mysql.open_session(self.address()._replace(database=None), context, create=False)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _wanted(self, session: MysqlSession) -> _Defaults:
+        """The names as the server has them, which knows some by others, too: `utf8` is `utf8mb3`.
+
+        Raises:
+            StepFailed: the server does not know one, or they do not go together.
+        """
+        # That a collation's name begins with its character set's is a rule of both servers.
+        character_set = self.character_set or (self.collation or "").partition("_")[0]
+        if not character_set:
+            return _Defaults(None, None)
+        text = f"CONVERT('' USING {character_set})"
+        collated = f"{text} COLLATE {self.collation}" if self.collation else text
+        known = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")[0]
+        return _Defaults(self.character_set and known[0], self.collation and known[1])
+
+
+def _seen(session: MysqlSession, name: str) -> _Defaults | None:
+    rows = session.rows(
+        "SELECT schema_name, @@lower_case_table_names <> 0, default_character_set_name, default_collation_name"
+        " FROM information_schema.schemata WHERE schema_name = %s",
+        name,
+    )
+    for stored, folds, character_set, collation in rows:
+        # The comparison in the query may know no case where the server's folders do.
+        if stored == name or (folds and stored.lower() == name.lower()):
+            return _Defaults(character_set, collation)
+    return None
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _faults(name: str) -> Iterator[str]:
+    if not name:
+        yield "the name of the database is missing: give name, or a url with it"
+    elif name.lower() in _OWN:
+        yield f"{name} is the server's own database: give the name of yours with name"
+    elif len(name) > _LONGEST:
+        yield f"the name of the database is longer than {_LONGEST} characters"
+    elif name.endswith(" ") or any(not 0 < ord(character) < 0x10000 for character in name):
+        yield "a name of a database does not end in a space and has no characters beyond U+FFFF"

@@ -1,0 +1,184 @@
+"""SQLite: a file, and no server."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from inithold.errors import Interrupted, NotYet, StepError, StepFailed
+from inithold.steps.address import Address
+from inithold.steps.base import StepContext
+from inithold.steps.database.driver import Answer, CatalogRow
+from inithold.steps.database.guard import not_established
+from inithold.steps.database.script import Script
+
+BUSY = 0.2
+"""Seconds SQLite itself waits for a lock; beyond that the runner does, which can be told to stop."""
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_BROKEN = {
+    sqlite3.SQLITE_NOTADB: (
+        "not a SQLite database",
+        "check the path in url; a file that is encrypted looks like this, too",
+    ),
+    sqlite3.SQLITE_CORRUPT: ("damaged", "bring a backup back, or save what sqlite3 FILE .recover finds"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room on the volume that the file is on"),
+}
+
+
+def preload() -> None:
+    """Nothing: what SQLite needs is loaded with this module."""
+
+
+def open_session(address: Address, context: StepContext, *, create: bool) -> _Session:
+    """Open the file for a step; see `inithold.steps.database.driver.session`."""
+    path = Path(_path(address))
+    exists = _exists(path)
+    if not exists and not create:
+        return _Session(sqlite3.connect(":memory:", isolation_level=None), path, context)
+    uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
+    with _explained(str(path), context):
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)
+    return _Session(connection, path, context)
+
+
+def _path(address: Address) -> str:
+    path = address.database or ""
+    # As SQLAlchemy writes what SQLite calls a URI file name.
+    return path.removeprefix("file:") if dict(address.query).get("uri") == "true" else path
+
+
+def _exists(path: Path) -> bool:
+    """Whether the file is there; where it is not, whether SQLite could make it."""
+    if path.is_dir():
+        raise StepFailed(
+            f"{path}: a folder, not a database file",
+            hint="a mount whose source does not exist makes a folder; or name the file in it",
+        )
+    if path.exists():
+        if not os.access(path, os.R_OK):
+            raise StepFailed(f"{path}: may not be read by this user", hint="check owner and mode of the file")
+        return True
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise StepFailed(f"{path}: its folder does not exist", hint=f"make {folder}, or mount it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StepFailed(
+            f"{path}: does not exist, and its folder cannot be written by this user",
+            hint=f"check owner and mode of {folder}",
+        )
+    return False
+
+
+@contextmanager
+def _explained(where: str, context: StepContext) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _error(where, error, context) from error
+
+
+def _error(where: str, error: sqlite3.Error, context: StepContext) -> StepError:
+    # An interrupted statement ends the step, whatever SQLite calls it.
+    context.check_cancelled()
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _LOCKED:
+        return NotYet(f"{where}: {error}")
+    seen, hint = _BROKEN.get(code, (str(error), None))  # of a script the step advises
+    return StepFailed(f"{where}: {seen}", hint=hint)
+
+
+class _Session:
+    folds_tables = True
+    folds_columns = True
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, context: StepContext) -> None:
+        self._connection = connection
+        self._where = str(path)
+        self._context = context
+        connection.set_progress_handler(self._stopped, 10_000)
+
+    def answer(self) -> None:
+        # Counting what is in the schema reads the file's first page, under a lock.
+        self._rows(self._where, "SELECT count(*) FROM sqlite_master")
+
+    def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
+        found = []
+        marks = ", ".join("?" * len(names))
+        query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name)"
+        tables = self._rows(self._where, f"{query} IN ({marks})", *(name.lower() for name in names))
+        for (table,) in tables:
+            columns = self._rows(self._where, "SELECT name FROM pragma_table_info(?)", table)
+            found += [CatalogRow("main", table, True, column) for (column,) in columns]
+        return found
+
+    def ask(self, query: str) -> Answer:
+        self._rows(self._where, "PRAGMA query_only = ON")
+        try:
+            return Answer(bool(self._first(query)))
+        except sqlite3.OperationalError as error:
+            if str(error).startswith("no such "):
+                return Answer(False, str(error))
+            raise _error("unless", error, self._context) from error
+        except sqlite3.Error as error:
+            raise _error("unless", error, self._context) from error
+
+    def run(self, script: Script, unless: str | None) -> None:
+        bare = script.without_own_transaction()
+        self._rows(self._where, "BEGIN IMMEDIATE")
+        try:
+            for number, (start, text) in enumerate(_split(bare), 1):
+                self._context.check_cancelled()
+                self._rows(f"{script.name}, statement {number} (line {script.line(start)})", text)
+            self._verify(unless)
+            self._context.check_cancelled()
+            if self._connection.in_transaction:
+                self._rows(self._where, "COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _verify(self, unless: str | None) -> None:
+        if unless is None:
+            return
+        try:
+            if self._first(unless):
+                return
+            seen = "returns no row"
+        except sqlite3.Error as error:
+            seen = f"cannot be asked: {error}"
+        raise not_established(seen)
+
+    def _first(self, query: str) -> list[tuple[object, ...]]:
+        return self._connection.execute(query).fetchmany(1)
+
+    def _rows(self, where: str, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        with _explained(where, self._context):
+            return self._connection.execute(query, parameters).fetchall()
+
+    def _stopped(self) -> bool:
+        """Asked by SQLite every so many of its instructions; true interrupts the statement."""
+        try:
+            self._context.check_cancelled()
+        except Interrupted:
+            return True
+        return False
+
+
+def _split(script: Script) -> Iterator[tuple[int, str]]:
+    """The statements with their offsets; SQLite itself says where one ends, also where it holds semicolons."""
+    pieces = script.statements
+    first = 0
+    for at, piece in enumerate(pieces):
+        text = script.text[pieces[first].start : piece.end]
+        if sqlite3.complete_statement(text) or at == len(pieces) - 1:
+            yield pieces[first].start, text
+            first = at + 1

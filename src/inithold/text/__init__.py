@@ -1,0 +1,1 @@
+"""Words, durations, addresses and documents: text in, values out."""

@@ -1,0 +1,59 @@
+"""Chooses who tells people: a live table, plain lines or JSON lines. Each is imported only where it is used."""
+
+from __future__ import annotations
+
+import sys
+
+from inithold.process.streams import let_go, redrawable
+from inithold.record.account import Account
+from inithold.runner.events import Event, Level
+from inithold.runner.stream import Watcher
+
+
+class Teller:
+    """A watcher that may fail to write: what it tells people never steers the run.
+
+    Args:
+        teller: who writes on standard error.
+    """
+
+    def __init__(self, teller: Watcher) -> None:
+        self._teller = teller
+
+    def see(self, event: Event) -> None:
+        try:
+            self._teller.see(event)
+        except OSError:
+            let_go(sys.stderr)
+
+    def close(self) -> None:
+        try:
+            self._teller.close()
+        except OSError:
+            let_go(sys.stderr)
+
+
+def console(log_format: str, level: Level, *, account: Account | None = None, width: int = 4) -> Watcher:
+    """The watcher for standard error.
+
+    Args:
+        log_format: `auto`, `plain` or `json`.
+        level: the least that is shown.
+        account: what a live table draws, which `auto` chooses at a terminal; None for no table.
+        width: of the column of ids in plain lines, until a run tells its own.
+    """
+    return Teller(_teller(log_format, level, account, width))
+
+
+def _teller(log_format: str, level: Level, account: Account | None, width: int) -> Watcher:
+    if log_format == "json":
+        from inithold.watchers.console.json_lines import JsonLines  # noqa: PLC0415
+
+        return JsonLines(level=level)
+    if log_format == "auto" and account is not None and sys.stderr.isatty() and redrawable():
+        from inithold.watchers.console.live import LiveTable  # noqa: PLC0415
+
+        return LiveTable(account, level)
+    from inithold.watchers.console.plain import PlainLog  # noqa: PLC0415
+
+    return PlainLog(level=level, width=width)

@@ -1,0 +1,154 @@
+"""For people at a terminal: a live table with spinners and a progress bar, log lines scrolling above it."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from inithold.record.account import Account
+from inithold.record.model import Record, StepRecord
+from inithold.record.table import of_interest
+from inithold.runner.events import (
+    Event,
+    HoldStarted,
+    Level,
+    LogLine,
+    MarkerPublished,
+    RunFinished,
+    RunStarted,
+    StepChecked,
+)
+from inithold.steps.base import Change
+from inithold.text.duration import spoken
+from inithold.watchers.console.plain import LEVELS
+
+STYLES = {
+    "pending": "dim",
+    "waiting": "cyan",
+    "checking": "cyan",
+    "applying": "cyan",
+    "unchanged": "green",
+    "changed": "yellow",
+    "failed": "bold red",
+    "skipped": "dim",
+    "cancelled": "magenta",
+}
+MARKS = {"pending": "·", "unchanged": "✓", "changed": "●", "failed": "✗", "skipped": "-", "cancelled": "-"}
+OP_STYLES = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
+ROWS = 30
+"""Steps shown at once while the run goes on; those that are done give way first."""
+_BELOW = 3
+"""Lines that a terminal needs besides the steps: the rest, the bar, the cursor."""
+
+
+class LiveTable:
+    """A watcher that draws what an `Account` says.
+
+    Args:
+        account: sees the events before this watcher.
+        level: the least of log lines that is shown.
+    """
+
+    def __init__(self, account: Account, level: Level = "info") -> None:
+        self._account = account
+        self._least = LEVELS[level]
+        self._console = Console(stderr=True, highlight=False)
+        self._listed: dict[str, tuple[Change, ...]] = {}
+        self._live: Live | None = None
+        self._spinner = Spinner("dots", style="cyan")
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._listed.clear()
+        match event:
+            case RunStarted() if self._live is None:
+                if event.reason:
+                    self._console.print(Text(f"again: {event.reason}", style="yellow"), soft_wrap=True)
+                self._live = Live(
+                    get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
+                )
+                self._live.start()
+            case LogLine() if LEVELS[event.level] >= self._least:
+                self._console.print(_log_line(event), soft_wrap=True)
+            case StepChecked() if self._listed.get(event.step) != event.changes:
+                self._listed[event.step] = event.changes
+                for change in event.changes:
+                    self._print_change(event.step, change.op, change.what, change.details)
+            case RunFinished():
+                self._stop()
+            case MarkerPublished():
+                self._console.print(Text.assemble(("ready", "bold green"), f"; marker {event.path}"))
+            case HoldStarted():
+                self._console.print(Text(f"{event}; Ctrl-C ends it", style="dim"))
+
+    def close(self) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _print_change(self, step: str, op: str, what: str, details: tuple[str, ...]) -> None:
+        line = Text.assemble((f"{step}  ", "bold"), (f"{op} {what}", OP_STYLES[op]))
+        self._console.print(line, soft_wrap=True)
+        for detail in details:
+            self._console.print(Text(f"{' ' * len(step)}      {detail}", style="dim"), soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        record = self._account.record
+        if record is None:
+            return Text("")
+        done = sum(step.ended is not None for step in record.steps)
+        bar = ProgressBar(
+            total=max(1, len(record.steps)),
+            completed=done,
+            width=30,
+            complete_style="cyan",  # its own is red, which says failed here
+            finished_style="green",
+        )
+        foot = Table.grid(padding=(0, 1))
+        foot.add_row(bar, f"{done}/{len(record.steps)}", Text(spoken(time.time() - record.started), style="dim"))
+        return Group(self._table(record), foot)
+
+    def _table(self, record: Record) -> Table:
+        grid = Table.grid(padding=(0, 2))
+        now = time.time()
+        room = max(1, min(ROWS, self._console.size.height - _BELOW - bool(record.lock_waiting_for)))
+        shown = of_interest(record.steps, room, lambda step: step.state)
+        for step in shown:
+            running = step.state in ("waiting", "checking", "applying")
+            mark: RenderableType = (
+                self._spinner if running else Text(MARKS.get(step.state, " "), STYLES[step.state])
+            )
+            took = "" if step.started is None else spoken((step.ended or now) - step.started)
+            grid.add_row(
+                mark, Text(step.id), Text(step.state, STYLES[step.state]), _attempts(step), took, _why(step)
+            )
+        if record.lock_waiting_for:
+            grid.add_row(
+                self._spinner, Text("lock"), Text("waiting", "cyan"), "", "", Text(record.lock_waiting_for, "dim")
+            )
+        if more := len(record.steps) - len(shown):
+            grid.add_row("", Text(f"and {more} more", "dim"))
+        return grid
+
+
+def _attempts(step: StepRecord) -> str:
+    return f"attempt {step.attempts}" if step.attempts > 1 else ""
+
+
+def _why(step: StepRecord) -> Text:
+    return Text(step.waiting_for or step.reason or step.target, "dim", overflow="ellipsis", no_wrap=True)
+
+
+def _log_line(event: LogLine) -> Text:
+    style = {"warning": "yellow", "error": "red"}.get(event.level, "")
+    who = (f"{event.step}  ", "bold") if event.step else ("", "")
+    return Text.assemble(who, (event.text, style or "dim" if event.step else style))

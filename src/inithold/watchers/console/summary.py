@@ -1,0 +1,41 @@
+"""What stands at the end of a run's log: the table, the outcome, and of a failure what to do next."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import msgspec
+
+from inithold.process.streams import coloured, columns, let_go
+from inithold.record.model import Record
+from inithold.record.table import failure, headline, table
+
+MEND = """\
+When the cause is mended, with Compose (INIT is the name of this service):
+  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"""
+
+LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are as they were."
+
+
+def print_summary(record: Record) -> None:
+    """Print the end of a run on standard error, which may be closed."""
+    values = msgspec.to_builtins(record)
+    now = time.time()
+    shown = table(values, colour=coloured(sys.stderr), now=now, width=columns(sys.stderr))
+    parts = [shown, headline(values, now=now)]
+    if failed := failure(values):
+        parts.append(failed)
+    if record.repair:
+        parts.append(LEFT_ALONE)
+    elif record.outcome == "failed" and _in_container():
+        parts.append(MEND)
+    try:
+        print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
+    except OSError:
+        let_go(sys.stderr)
+
+
+def _in_container() -> bool:
+    return any(os.path.exists(sign) for sign in ("/.dockerenv", "/run/.containerenv"))  # noqa: PTH110
