@@ -21,10 +21,11 @@ test: $(VENV)/.installed-dev lint ## Run lint, types and every test that needs n
 	@tests/install-servers
 	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/e2e $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed-dev ## Check style and types
+lint: $(VENV)/.installed-dev ## Check style, types and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev ## Put the code into its format and mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -1,9 +1,9 @@
-"""Which room may import which, what is public, and what importing costs."""
+"""The map of the rooms, what is public, and what importing costs. Which room may import which: `lint-imports`."""
 
 from __future__ import annotations
 
-import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,35 +16,13 @@ from inithold.marker.identity import identity
 
 SOURCE = Path(inithold.__file__).parent
 
-FORBIDDEN = {
-    "steps": ("runner", "watchers", "cli", "plan", "hold", "marker", "record", "lifecycle", "draft"),
-    "marker": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle", "draft"),
-    "hold": ("steps", "runner", "plan", "watchers", "cli", "record", "lifecycle", "draft"),
-    "plan": ("runner", "watchers", "cli", "hold", "marker", "record", "draft"),
-    "runner": ("watchers", "cli", "hold", "marker", "record", "lifecycle", "draft"),
-    "watchers": ("cli", "hold", "plan", "lifecycle", "draft"),
-    "report": ("watchers", "cli", "hold", "plan", "lifecycle", "draft"),
-    "compose": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle", "draft"),
-    "draft": ("steps", "runner", "plan", "watchers", "cli", "hold", "marker", "record", "lifecycle"),
-}
-"""A plan's `run` alone, which is a shortcut through the front door, reaches the lifecycle."""
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-    return {name for name in found if name.startswith("inithold.")}
-
-
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_rooms_import_only_what_they_may(room: str) -> None:
-    for path in (SOURCE / room).rglob("*.py"):
-        for name in imports(path):
-            assert name.split(".")[1] not in FORBIDDEN[room], f"{path.relative_to(SOURCE)} imports {name}"
+def test_the_map_in_contributing_names_every_room() -> None:
+    rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    table = CONTRIBUTING.read_text().partition("| room | holds |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)) == rooms
 
 
 def test_no_module_is_named_for_nothing() -> None:
@@ -95,7 +73,7 @@ def test_a_health_check_imports_next_to_nothing(tmp_path: Path) -> None:
 
 
 def test_the_command_line_imports_no_technology() -> None:
-    found = imported_by("import inithold.cli.run, inithold.lifecycle, inithold.plan.source")
+    found = imported_by("import inithold.cli.run, inithold.lifecycle.run, inithold.plan.source")
     assert not found & {"psycopg", "pika", "alembic", "sqlalchemy", "opentelemetry", "rich", "asyncio"}
 
 
