@@ -102,6 +102,7 @@ class _Life:
         self._runner: Runner | None = None
         self._lock_stop = Stop()
         self._lock_lost = False
+        self._abandoned: set[str] = set()
 
     def run(self) -> int:
         began = time.monotonic()
@@ -167,7 +168,9 @@ class _Life:
             self._say(self._warnings.pop(0))
 
     def _run_steps(self) -> RunResult:
-        self._runner = Runner(self._plan, self._stream, self._span, tracing=self._telemetry)
+        self._runner = Runner(
+            self._plan, self._stream, self._span, tracing=self._telemetry, abandoned=self._abandoned
+        )
         # What came before there was a runner to tell.
         self._stop_if_told()
         if self._lock_lost:

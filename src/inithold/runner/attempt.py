@@ -19,6 +19,7 @@ from inithold.runner.events import (
     Timing,
 )
 from inithold.runner.retry import Waiting, may_try_again, pause
+from inithold.runner.stream import Stream
 from inithold.steps.base import Change
 
 _LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
@@ -75,12 +76,27 @@ class Attempts:
         """The account of a step whose attempts ended in an error of their own."""
         return self._unexpected(error)
 
-    def abandoned(self, outcome: StepOutcome, reason: str, hint: str | None = None) -> StepFinished:
-        """The account of a step whose code is still running and is not waited for any more."""
-        if (clock := self._clock) is not None:
-            phase, began = clock
+    def abandoned(self, reason: str = "", hint: str | None = None) -> StepFinished:
+        """The account of a step that was told to stop, whose code is still running and is not waited for any more.
+
+        Args:
+            reason: why it ended; that it was told to stop if empty.
+            hint: what to do next.
+        """
+        running = self._clock is not None and self._clock[0] == "checking"
+        if self._clock is not None:
+            phase, began = self._clock
             self._seconds[phase] += time.monotonic() - began
-        return self._end(outcome, changes=tuple(self.made), reason=reason, hint=hint)
+        stop = self.context.stop
+        if reason:
+            changes = tuple(self.made)
+            result = self._end("failed" if stop.failed else "cancelled", changes=changes, reason=reason, hint=hint)
+        else:
+            silent = running and self._waiting.last is None
+            result = self._stopped(Interrupted("its check does not end" if silent else stop.reason))
+        # Whatever it still says, the step's account is closed.
+        self.context.stream = Stream(())
+        return result
 
     def check(self) -> Sequence[Change]:
         """Check once, on the clock."""

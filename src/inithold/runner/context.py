@@ -24,6 +24,7 @@ class Stop:
         self.reason = ""
         self.failed = False
         self.of_run = False
+        self.set_at = 0.0
 
     def is_set(self) -> bool:
         return self._flag.is_set()
@@ -43,7 +44,7 @@ class Stop:
         with self._lock:
             if self._flag.is_set():
                 return
-            self.reason, self.failed, self.of_run = reason, failed, of_run
+            self.reason, self.failed, self.of_run, self.set_at = reason, failed, of_run, time.monotonic()
             self._flag.set()
             actions = list(self._actions)
         # Asking a server to cancel may block; the scheduler that sets the flag must not.

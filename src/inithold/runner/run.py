@@ -12,6 +12,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from inithold.plan.model import CheckedPlan, PlannedStep
+from inithold.process.signals import kill_running
 from inithold.runner.attempt import Attempts, Work, bring_about
 from inithold.runner.context import Context
 from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
@@ -20,9 +21,10 @@ from inithold.runner.workers import Workers
 from inithold.text.duration import short
 
 GRACE = 5.0
-"""Seconds that code may take to stop after its time is up before the run ends without it."""
+"""Seconds that `apply` may take to stop after it was told to, before the run ends without it."""
 CHECK_GRACE = 0.25
-"""The same for a check when the run is cancelled: it changes nothing, so nobody need wait for it."""
+"""The same for a check, which is then abandoned: it changes nothing, so nobody need wait for it."""
+_UNSTOPPABLE = "make what the step runs end on SIGTERM, or bound its own operations in time"
 
 
 class CancelRun(NamedTuple):
@@ -68,6 +70,8 @@ class Runner:
         span: the run's own span; the steps' are its children.
         work: what is done with each step: `bring_about` for `run`, `wait_for` for `wait`.
         tracing: who makes user code's spans children of the steps'.
+        abandoned: ids of the steps whose abandoned check is still alive; one set for all runs of a plan in this
+            process, so that none of them is run beside itself.
     """
 
     def __init__(
@@ -78,12 +82,14 @@ class Runner:
         *,
         work: Work = bring_about,
         tracing: Tracing | None = None,
+        abandoned: set[str] | None = None,
     ) -> None:
         self._plan = plan
         self._stream = stream
         self._span = span
         self._work = work
         self._tracing = tracing
+        self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
         self._workers = Workers()
         self._running: dict[str, _Running] = {}
@@ -117,6 +123,9 @@ class Runner:
         while self._running and not self._stuck:
             self._take(self._next())
         self._skip_unreached()
+        if self._abandoned or self._stuck:
+            # A command that a check has started and that does not stop must not outlive the run.
+            kill_running()
         return self._result()
 
     # -- the loop
@@ -175,6 +184,10 @@ class Runner:
                 self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
 
     def _start(self, planned: PlannedStep) -> None:
+        if planned.id in self._abandoned:
+            reason = "its check of before was told to stop and is still running"
+            self._finish(StepFinished(step=planned.id, outcome="failed", reason=reason, hint=_UNSTOPPABLE))
+            return
         deadline = self._deadline(planned)
         span = Span(self._span.trace_id, new_span_id(), self._span.span_id, self._span.sampled)
         context = Context(planned.id, span, self._stream, deadline, idle=self._idle, tracing=self._tracing)
@@ -188,8 +201,10 @@ class Runner:
     def _accounted(self, attempts: Attempts) -> StepFinished:
         try:
             return attempts.finish(self._work)
-        except BaseException as error:  # noqa: BLE001 - a step that nobody accounts for would be waited for for ever
+        except BaseException as error:  # noqa: BLE001 - a step that nobody accounts for would be waited for forever
             return attempts.broken(error)
+        finally:
+            self._abandoned.discard(attempts.planned.id)
 
     # -- time and cancelling
 
@@ -206,8 +221,7 @@ class Runner:
         of_run = self._ends_at is not None and time.monotonic() >= self._ends_at
         limit = self._plan.timeout if of_run else running.planned.timeout
         whose = "the time" if of_run else "its time"
-        running.context.stop.set(f"{whose} ({short(limit or 0.0)}) is up", failed=True, of_run=of_run)
-        heapq.heappush(self._deadlines, (time.monotonic() + GRACE, step_id))
+        self._tell_to_stop(running, f"{whose} ({short(limit or 0.0)}) is up", failed=True, of_run=of_run)
 
     def _cancel_all(self, message: CancelRun) -> None:
         if self._cancelled is not None:
@@ -215,21 +229,28 @@ class Runner:
         self._cancelled = message
         if self._running:
             self._stream.emit(LogLine(text=f"{message.reason}: nothing new starts, what runs is stopped"))
-        for step_id, running in self._running.items():
-            running.context.stop.set(message.reason)
-            grace = GRACE if running.context.phase == "applying" else CHECK_GRACE
-            heapq.heappush(self._deadlines, (time.monotonic() + grace, step_id))
+        for running in self._running.values():
+            self._tell_to_stop(running, message.reason)
+
+    def _tell_to_stop(self, running: _Running, reason: str, *, failed: bool = False, of_run: bool = False) -> None:
+        running.context.stop.set(reason, failed=failed, of_run=of_run)
+        grace = GRACE if running.context.phase == "applying" else CHECK_GRACE
+        heapq.heappush(self._deadlines, (time.monotonic() + grace, running.planned.id))
 
     def _give_up(self, running: _Running) -> None:
         context, attempts = running.context, running.attempts
-        applying = context.phase == "applying"
-        if not applying and self._cancelled is not None:
-            self._finish(attempts.abandoned("cancelled", context.stop.reason))
+        if context.phase != "applying":
+            self._abandoned.add(running.planned.id)
+            self._finish(attempts.abandoned())
+            return
+        still = context.stop.set_at + GRACE
+        if time.monotonic() < still:
+            # It began to apply just as it was told to stop.
+            heapq.heappush(self._deadlines, (still, running.planned.id))
             return
         self._stuck = True
         reason = f"{context.stop.reason}, and its code did not stop within {GRACE:g} s: the run ends without it"
-        hint = "make what the step runs end on SIGTERM, or bound its own operations in time"
-        self._finish(attempts.abandoned("failed" if context.stop.failed else "cancelled", reason, hint))
+        self._finish(attempts.abandoned(reason, _UNSTOPPABLE))
 
     # -- the end
 
@@ -239,7 +260,8 @@ class Runner:
                 continue
             running = self._running.get(planned.id)
             if running is not None:
-                self._finish(running.attempts.abandoned("cancelled", "cancelled"))
+                running.context.stop.set("another step's code did not stop")
+                self._finish(running.attempts.abandoned())
                 continue
             self._finish(StepFinished(step=planned.id, outcome="cancelled", reason="cancelled before it began"))
 

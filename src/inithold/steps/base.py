@@ -115,7 +115,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return ""
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        """Find out what is still needed, changing nothing; empty means that the step holds.
+        """Find out what is still needed, changing nothing; empty means that the step is in place.
+
+        A check is bounded by `context.remaining` and need not be interruptible: told to stop, because the step's
+        time is up or the run is cancelled, it is abandoned 0.25 s later. It counts as failed then, and the step is
+        not tried again while the abandoned check is alive. What it starts as a process of its own it ends with
+        `context.on_cancel`.
 
         Raises:
             NotYet: it cannot be told yet.
@@ -125,6 +130,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
         """Make the changes. Safe to repeat; never drops, truncates or downgrades.
+
+        It is never abandoned: code that does not stop 5 s after it was told to ends the run.
 
         Args:
             context: of the run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -16,9 +17,11 @@ from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepS
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Step, StepContext
+from inithold.steps.command import Run
 from inithold.testing import Collected, drive
 from inithold.text.duration import Duration
 from promptness import PROMPTLY
+from stopping import until
 
 SPAN = Span("0" * 31 + "1", "0" * 15 + "1")
 
@@ -377,3 +380,60 @@ def test_an_error_of_the_attempts_themselves_is_accounted_for(monkeypatch: pytes
     result, _ = run(PlannedStep("a", Scripted(checks=in_turn(NotYet("later")))))
     assert result.outcome == "failed"
     assert "no such delay" in result.reason
+
+
+def test_a_check_that_does_not_listen_is_abandoned_when_its_time_is_up() -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def deaf(_: StepContext) -> Any:
+        release.wait(20)
+        ended.set()
+        return missing("late")
+
+    at = time.monotonic()
+    result, events = run(
+        PlannedStep("deaf", Scripted(checks=deaf), timeout=0.1, on_failure="continue"),
+        PlannedStep("next", Scripted(), needs=("deaf",)),
+    )
+    assert time.monotonic() - at < PROMPTLY
+    assert (result.outcome, result.stuck) == ("ready", False)
+    assert outcomes(result) == {"deaf": "failed", "next": "unchanged"}
+    assert result.steps[0].reason == "its time (100ms) is up: its check does not end"
+    before = len(events)
+    release.set()
+    assert ended.wait(5)
+    time.sleep(0.05)
+    assert len(events) == before
+
+
+def test_a_step_is_not_tried_again_beside_its_abandoned_check() -> None:
+    release, began, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def deaf(_: StepContext) -> Any:
+        began.set()
+        release.wait(20)
+        ended.set()
+        return ()
+
+    plan = CheckedPlan("test", (PlannedStep("deaf", Scripted(checks=deaf)),), "0" * 64)
+    abandoned: set[str] = set()
+    first = Runner(plan, Stream([]), SPAN, abandoned=abandoned)
+    threading.Thread(target=lambda: began.wait(5) and first.cancel("the lock was lost")).start()
+    assert first.run().outcome == "cancelled"
+    second = Runner(plan, Stream([]), SPAN, abandoned=abandoned).run()
+    assert outcomes(second) == {"deaf": "failed"}
+    assert "still running" in second.steps[0].reason
+    release.set()
+    until(lambda: not abandoned)
+    assert Runner(plan, Stream([]), SPAN, abandoned=abandoned).run().outcome == "ready"
+
+
+def test_a_command_that_an_abandoned_check_has_started_is_killed(tmp_path: Path) -> None:
+    guard = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
+    step = Run(run=["true"], unless=["sh", "-c", guard])
+    at = time.monotonic()
+    result, _ = run(PlannedStep("guarded", step, timeout=0.5))
+    assert time.monotonic() - at < PROMPTLY
+    assert result.outcome == "failed"
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not Path(f"/proc/{pid}").exists())
