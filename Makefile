@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # How often `make soak` kills and starts everything.
 ROUNDS ?= 30
 
-.PHONY: help demo test lint format docs images bench soak clean
+.PHONY: help demo test lint format docs images bench soak release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUNDS=N) on a Docker engine
 	INITHOLD_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/e2e/test_gates.py -k holds
 
+release-check: $(VENV)/.installed-dev ## Check and build all that a release publishes (TAG=v1.2.3), up to the push
+	$(BIN)/python scripts/release_check.py $(if $(TAG),--tag $(TAG))
+
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -57,5 +60,5 @@ $(VENV)/.installed: pyproject.toml scripts/venv
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@scripts/venv $(VENV) test lint docs
+	@scripts/venv $(VENV) test lint docs release
 	@touch $@
