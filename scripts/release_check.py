@@ -2,8 +2,8 @@
 
     python scripts/release_check.py [--tag v1.2.3] [--skip-tests]
 
-It works on the last commit, not on the working tree, and leaves in `dist/` what would be published: the wheel, the sdist
-and the release notes. With a tag, the version, the changelog and the tag must agree.
+It works on the last commit, not on the working tree, and leaves in `dist/` what would be published: the wheel, the
+sdist and the release notes. With a tag, the version, the changelog and the tag must agree.
 """
 
 from __future__ import annotations
@@ -97,6 +97,15 @@ def build(folder: Path) -> list[Path]:
     return sorted((folder / "dist").iterdir())
 
 
+def build_twice(folder: Path) -> list[Path]:
+    """Build two times; both must give the same bytes."""
+    first, second = build(folder / "first"), build(folder / "second")
+    same = [file.name for file in first] == [file.name for file in second]
+    if not same or not all(filecmp.cmp(*pair, shallow=False) for pair in zip(first, second, strict=True)):
+        raise Failure("two builds of one commit differ")
+    return first
+
+
 def check_metadata(wheel: Path, version: str) -> None:
     """What an index would show is complete and agrees with pyproject.toml and the workflows."""
     run(sys.executable, "-m", "twine", "check", "--strict", wheel)
@@ -148,20 +157,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lint_workflows()
         print("workflows: zizmor and actionlint have no findings")
         with tempfile.TemporaryDirectory() as name:
-            first, second = build(Path(name) / "first"), build(Path(name) / "second")
-            if [file.name for file in first] != [file.name for file in second] or not all(
-                filecmp.cmp(one, other, shallow=False) for one, other in zip(first, second, strict=True)
-            ):
-                raise Failure("two builds of one commit differ")
-            print(f"built twice, byte for byte the same: {', '.join(file.name for file in first)}")
-            wheel = next(file for file in first if file.suffix == ".whl")
+            built = build_twice(Path(name))
+            print(f"built twice, byte for byte the same: {', '.join(file.name for file in built)}")
+            wheel = next(file for file in built if file.suffix == ".whl")
             check_metadata(wheel, version)
             print("metadata: twine check --strict passes, classifiers and workflow agree")
             if not given.skip_tests:
                 test_wheel(wheel, Path(name))
             shutil.rmtree(DIST, ignore_errors=True)
             DIST.mkdir()
-            for file in first:
+            for file in built:
                 shutil.copy(file, DIST)
             (DIST / "notes.md").write_text(notes + "\n")
     except Failure as failure:

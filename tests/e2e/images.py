@@ -131,7 +131,7 @@ def _wheels(engine: Engine) -> str:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
     needed = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    needed += [item for extra in ("postgres", "alembic", "rabbitmq", "otel") for item in extras[extra]]
+    needed += [item for items in extras.values() for item in items if not item.startswith("inithold[")]
     for file in ("requirements.txt", "requirements-test.txt"):
         lines = (EXAMPLE / file).read_text().splitlines()
         needed += [line for line in lines if line and not line.startswith("#")]
