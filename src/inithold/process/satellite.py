@@ -1,0 +1,494 @@
+"""Processes beside the run: workers, which run the user's code, and the sender of telemetry.
+
+One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT`. NAME is one of `PROGRAMS`, or a
+module itself: its function `main(channel: Channel) -> int` runs in the main thread of the new process.
+
+**Starting side.** Cheap to import (standard library, and little of it), so that PID 1 can do it.
+
+    started = launch("sender")                            # from the main thread, see below
+    satellite = Satellite(started, on_message=..., on_output=..., on_end=...)
+    satellite.send({"type": "event", ...})                # never blocks: a thread of its own writes
+    satellite.close_input()                               # all is sent; what that means is up to the program
+    satellite.kill()                                      # SIGKILL, to its whole process group
+    death = satellite.wait(3.0)                           # None: it lives; str(death): how it ended
+
+`launch` returns a `Launched` (pid and descriptors), which a forked child may use, too: PID 1 launches the sender,
+the run talks to it. A process that only launches gives its descriptors back with `Launched.close`.
+
+**Other side.** `channel.receive()` is the next message, None once the other end is closed.
+
+What it takes care of:
+
+- The protocol (JSON, a message a line) has two descriptors of its own, which neither what the program executes nor
+  its forked children have. Standard input is /dev/null.
+- `captured=True`: both standard outputs go to `on_output`, by line. Else they are those of the starting process.
+- It leads a process group of its own, with no signal blocked or ignored: Ctrl-C at a terminal is for the run.
+- On Linux it is killed when the process that launched it ends, however that ends (not when that process executes
+  another program: a holder keeps the sender). So `launch` is for the main thread, or one that lives as long as the
+  process: `from_lasting_thread` is there for others. Elsewhere the end of its input has to do.
+- Nothing secret is in its arguments, and its environment is that of the starting process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False
+"""As in `typing`, which is slow to import."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    Message = dict[str, Any]
+
+PROGRAMS = {
+    "worker": "inithold.runner.worker_process",
+    "sender": "inithold.watchers.telemetry.sender",
+}
+_INPUT, _OUTPUT = 3, 4
+"""Descriptors of the protocol as the new process finds them; it moves them out of the way at once."""
+_OUT_OF_THE_WAY = 100
+_DEFAULT_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+_AT_ONCE = 1 << 20
+_LINGERING = 0.5
+"""Seconds that is read on after its end, where a process that it started keeps its output open."""
+
+
+class Launched:
+    """A process that was started.
+
+    Args:
+        pid: its process id, also that of its group.
+        input: descriptor to write messages to.
+        output: descriptor to read messages from.
+        captured: descriptor to read its standard outputs from; -1 where they are not captured.
+    """
+
+    def __init__(self, pid: int, input: int, output: int, captured: int) -> None:  # noqa: A002 - its word
+        self.pid = pid
+        self.input = input
+        self.output = output
+        self.captured = captured
+
+    def close(self) -> None:
+        """Close this process's descriptors: the other end sees the end of its input when all copies are closed."""
+        for descriptor in (self.input, self.output, self.captured):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def launch(name: str, *, captured: bool = False) -> Launched:
+    """Start a program of `PROGRAMS`; see above for who may call this.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    pipes = [os.pipe(), os.pipe()]
+    if captured:
+        pipes.append(os.pipe())
+    (read_input, write_input), (read_output, write_output) = pipes[:2]
+    given = [(read_input, _INPUT), (write_output, _OUTPUT)]
+    actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    if captured:
+        given += [(pipes[2][1], 1), (pipes[2][1], 2)]
+    # Out of the range of what they become: else one could be overwritten before it is used.
+    moved = [(_moved(source), target) for source, target in given]
+    actions += [(os.POSIX_SPAWN_DUP2, source, target) for source, target in moved]
+    # -P: neither the working directory nor a script's folder may stand in for a library.
+    options = ["-P", *(["-I"] if sys.flags.isolated else [])]
+    command = [sys.executable, *options, "-m", "inithold.process.satellite", name, str(os.getpid())]
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            os.environ,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+    except BaseException:
+        os.close(write_input)
+        os.close(read_output)
+        if captured:
+            os.close(pipes[2][0])
+        raise
+    finally:
+        for descriptor in {read_input, write_output, *(source for source, _ in moved)}:
+            os.close(descriptor)
+        if captured:
+            os.close(pipes[2][1])
+    return Launched(pid, write_input, read_output, pipes[2][0] if captured else -1)
+
+
+def _moved(descriptor: int) -> int:
+    import fcntl  # noqa: PLC0415 - a module of its own, which only this needs
+
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+class Death:
+    """How a process ended.
+
+    Args:
+        code: its exit code; -N where signal N ended it; None where that is another process's to know.
+    """
+
+    def __init__(self, code: int | None) -> None:
+        self.code = code
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "ended"
+        if self.code >= 0:
+            return f"exited {self.code}"
+        try:
+            name = signal.Signals(-self.code).name
+        except ValueError:
+            name = f"signal {-self.code}"
+        return f"was killed by {name}"
+
+
+class Satellite:
+    """The starting side's hold on a process.
+
+    Args:
+        launched: the process.
+        on_message: called with each message, from a thread of its own.
+        on_output: called with each line of captured output, from the same thread; before a message that was sent
+            after it.
+        on_end: called, from the same thread, when it has ended and all it said has been taken.
+    """
+
+    def __init__(
+        self,
+        launched: Launched,
+        *,
+        on_message: Callable[[Message], object],
+        on_output: Callable[[str], object] | None = None,
+        on_end: Callable[[Death], object] | None = None,
+    ) -> None:
+        from queue import SimpleQueue  # noqa: PLC0415 - not for a process that only launches
+        from threading import Event, Lock, Thread  # noqa: PLC0415
+
+        self.pid = launched.pid
+        self._launched = launched
+        self._on_message = on_message
+        self._on_output = on_output
+        self._on_end = on_end
+        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
+        self._ended = Event()
+        self._death: Death | None = None
+        self._lock = Lock()
+        self._reaped = False
+        self._code: int | None = None
+        Thread(target=self._write, daemon=True, name=f"inithold-to-{self.pid}").start()
+        Thread(target=self._read, daemon=True, name=f"inithold-from-{self.pid}").start()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message; lost where the process is gone. Never blocks."""
+        self._outgoing.put(_encoded(message))
+
+    def close_input(self) -> None:
+        """End its input, after all that was sent."""
+        self._outgoing.put(None)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to it and its process group; nothing where it has ended."""
+        with self._lock:
+            if not self._reaped:
+                try:
+                    os.killpg(self.pid, number)
+                except (ProcessLookupError, PermissionError):
+                    return
+
+    def wait(self, seconds: float | None = None) -> Death | None:
+        """Wait for its end; None where it is still there.
+
+        Args:
+            seconds: the most to wait; None for no bound.
+        """
+        return self._death if self._ended.wait(seconds) else None
+
+    # -- threads
+
+    def _write(self) -> None:
+        try:
+            while (data := self._outgoing.get()) is not None:
+                _write_all(self._launched.input, data)
+        except OSError:
+            pass
+        finally:
+            os.close(self._launched.input)
+
+    def _read(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._death = Death(self._code)
+            try:
+                if self._on_end is not None:
+                    self._on_end(self._death)
+            finally:
+                self._ended.set()
+
+    def _follow(self) -> None:
+        """Read until both outputs have ended, or it has and somebody else keeps them open."""
+        import select  # noqa: PLC0415 - as above
+        import time  # noqa: PLC0415
+
+        from inithold.redaction.sanitize import Lines  # noqa: PLC0415
+
+        messages, lines = _Splitter(), Lines()
+        said, printed = _Source(self._launched.output), _Source(self._launched.captured)
+        poll = select.poll()
+        for source in (said, printed):
+            if source.is_open:
+                poll.register(source.descriptor, select.POLLIN)
+        ended_at = lost_at = 0.0
+        while said.is_open or printed.is_open:
+            ready = poll.poll(200)
+            # In this order: what was printed before a message was sent is there once the message is.
+            said_data, printed_data = said.read(poll), printed.read(poll)
+            for line in lines.feed(printed_data):
+                self._tell_output(line)
+            for message in messages.feed(said_data):
+                self._on_message(message)
+            now = time.monotonic()
+            if not ended_at and self._has_ended():
+                ended_at = now
+            elif ended_at and (not ready or now - ended_at > _LINGERING):
+                break
+            elif not said.is_open:
+                lost_at = lost_at or now
+                if now - lost_at > _LINGERING:
+                    break
+        for line in lines.end():
+            self._tell_output(line)
+        said.close()
+        printed.close()
+        while not self._has_ended():
+            # It closed what it talks through, and nobody can reach it any more.
+            if lost_at and now - lost_at > _LINGERING:
+                self.kill()
+            time.sleep(0.01)
+            now = time.monotonic()
+
+    def _tell_output(self, line: str) -> None:
+        if self._on_output is not None:
+            self._on_output(line)
+
+    def _has_ended(self) -> bool:
+        with self._lock:
+            if self._reaped:
+                return True
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                # Not ours, or reaped by whoever reaps everything here.
+                try:
+                    os.kill(self.pid, 0)
+                except ProcessLookupError:
+                    self._reaped = True
+                return self._reaped
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+                self._reaped = True
+            return self._reaped
+
+
+class Channel:
+    """The started process's line to the one that started it. Threads may send at the same time.
+
+    Args:
+        input: descriptor to read messages from.
+        output: descriptor to write messages to.
+    """
+
+    def __init__(self, input: int, output: int) -> None:  # noqa: A002 - its word
+        from threading import Lock  # noqa: PLC0415 - the starting side does not need it
+
+        self._input = input
+        self._output = output
+        self._splitter = _Splitter()
+        self._received: list[Message] = []
+        self._lock = Lock()
+        self.open = True
+        # What forks here must neither keep the line open nor write into it.
+        os.register_at_fork(after_in_child=self._close)
+
+    def receive(self) -> Message | None:
+        """Wait for the next message; None when the other end is closed."""
+        while not self._received:
+            data = os.read(self._input, 65536)
+            if not data:
+                return None
+            self._received += self._splitter.feed(data)
+        return self._received.pop(0)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            BrokenPipeError: nobody is there any more to take it.
+            ValueError: this is a forked child, which has no line.
+        """
+        if not self.open:
+            raise ValueError("a forked child has no channel")
+        data = _encoded(message)
+        with self._lock:
+            _write_all(self._output, data)
+
+    def _close(self) -> None:
+        self.open = False
+        for descriptor in (self._input, self._output):
+            try:
+                os.close(descriptor)
+            except OSError:
+                continue
+
+
+class _Splitter:
+    """Makes messages of bytes as they come."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        import json  # noqa: PLC0415 - not for a process that only launches
+
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+def from_lasting_thread(action: Callable[[], Launched]) -> Launched:
+    """Do `action` in the thread that starts processes for short-lived ones; in the main thread, do it there."""
+    import threading  # noqa: PLC0415 - not for a process that only launches
+
+    if threading.current_thread() is threading.main_thread():
+        return action()
+    return _lasting_thread().do(action)
+
+
+class _LastingThread:
+    """A thread that lives as long as the process."""
+
+    def __init__(self) -> None:
+        from queue import SimpleQueue  # noqa: PLC0415 - as above
+        from threading import Thread  # noqa: PLC0415
+
+        self._tasks: SimpleQueue[tuple[Callable[[], Launched], Any]] = SimpleQueue()
+        Thread(target=self._run, daemon=True, name="inithold-launcher").start()
+
+    def do(self, action: Callable[[], Launched]) -> Launched:
+        from queue import SimpleQueue  # noqa: PLC0415 - as above
+
+        answer: SimpleQueue[Launched | BaseException] = SimpleQueue()
+        self._tasks.put((action, answer))
+        result = answer.get()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _run(self) -> None:
+        while True:
+            action, answer = self._tasks.get()
+            try:
+                answer.put(action())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+                answer.put(error)
+
+
+_threads: list[_LastingThread] = []
+
+
+def _lasting_thread() -> _LastingThread:
+    if not _threads:
+        _threads.append(_LastingThread())
+    return _threads[0]
+
+
+def _encoded(message: Mapping[str, Any]) -> bytes:
+    import json  # noqa: PLC0415 - not for a process that only launches
+
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+class _Source:
+    """A descriptor that is read without waiting.
+
+    Args:
+        descriptor: -1 for none.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.is_open = descriptor >= 0
+        if self.is_open:
+            os.set_blocking(descriptor, False)
+
+    def read(self, poll: Any) -> bytes:
+        """What can be read now; at its end it is taken out of `poll`."""
+        data = b""
+        while self.is_open and len(data) < _AT_ONCE:
+            try:
+                more = os.read(self.descriptor, 65536)
+            except BlockingIOError:
+                break
+            if not more:
+                poll.unregister(self.descriptor)
+                self.close()
+            data += more
+        return data
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            os.close(self.descriptor)
+
+
+def main() -> NoReturn:
+    """The started process."""
+    from importlib import import_module  # noqa: PLC0415 - the starting side does not need it
+
+    from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
+
+    name, parent = sys.argv[1], int(sys.argv[2])
+    die_with(parent)
+    channel = Channel(*map(_out_of_the_way, (_INPUT, _OUTPUT)))
+    code: int = import_module(PROGRAMS.get(name, name)).main(channel)
+    # Without waiting for threads: code of the user's that will not stop must not keep the process.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
+
+
+def _out_of_the_way(descriptor: int) -> int:
+    import fcntl  # noqa: PLC0415 - as above
+
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    os.close(descriptor)
+    return moved
+
+
+if __name__ == "__main__":
+    main()
