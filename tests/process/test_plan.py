@@ -34,7 +34,7 @@ def test_nothing_to_change(run_inithold: Inithold, tmp_path: Path) -> None:
     plan(run_inithold, there(tmp_path))
     done = run_inithold("plan", "--exit-code")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "Plan: nothing to change, the environment holds."
+    assert done.stdout.splitlines()[-1] == "Plan: nothing to change, everything is in place."
 
 
 def test_pending_changes_and_nothing_made(run_inithold: Inithold, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_of_a_thousand_steps_only_those_with_something_to_do_are_shown(
     shown = run_inithold("plan").stdout.splitlines()
     assert shown[2:] == [
         f"  make  + {tmp_path / 'new'}",
-        "  1000 more: they hold, or are left out",
+        "  1000 more, in place or skipped",
         "",
-        "Plan: 1 to make. Nothing is ever deleted.",
+        "Plan: 1 to create.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The hall: each command parses, calls one room and prints. One file per command."""
+"""The commands, one file each: it parses the command line, calls one room and prints."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from inithold.text.suggest import nearest
 from inithold.version import __version__
 
 COMMANDS = {
-    "run": "Run a plan once, say ready, and hold.",
+    "run": "Run a plan once, report ready, and hold.",
     "plan": "Show what a run would change; change nothing.",
-    "wait": "Wait until the environment holds; then become a command.",
+    "wait": "Wait until the environment is ready; then become a command.",
     "health": "Is this container's environment ready?",
-    "rerun": "Let a hold that verifies run its plan again now.",
-    "status": "Show the record of the latest or running run.",
+    "rerun": "Make a verifying hold run its plan again now.",
+    "status": "Show the latest run, also while it is running.",
     "report": "Write a run as a self-contained page.",
     "kinds": "List the step kinds, or describe one.",
     "schema": "Print the JSON Schema of the plan or the record.",
     "new": "Draft a plan from a Compose stack.",
-    "compose": "Find and mend start-up faults in Compose files.",
+    "compose": "Find and fix start-up faults in Compose files.",
+    "completion": "Print the completion script for a shell.",
+    "version": "Print the version.",
+    "help": "Show this, or the help of a command.",
 }
 
 
 class LazyGroup(click.Group):
-    """Imports a command's file when it is called: the others would only cost time."""
+    """Imports a command's file only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the interface's
         return list(COMMANDS)
@@ -37,9 +40,11 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             ctx.fail(f"no such command {cmd_name!r}{nearest(cmd_name, COMMANDS)}")
-        found = getattr(import_module(f"inithold.cli.{cmd_name}"), cmd_name)
-        assert isinstance(found, click.Command)  # noqa: S101 - for the type checker
-        return found
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        command = getattr(import_module(f"inithold.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -48,12 +53,52 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every option has a variable INITHOLD_<OPTION>. Documentation: https://inithold.readthedocs.io",
 )
-@click.version_option(__version__, message="inithold %(version)s")
-def cli() -> None:
-    """Bring a container stack from "containers started" to "environment ready", once, and hold."""
+@click.version_option(__version__, "-V", "--version", message="inithold %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> int | None:
+    """Bring a container stack from "containers started" to "environment ready", once, and hold.
+
+    \b
+    Examples:
+      inithold run --wait postgresql://app@db/games -- alembic upgrade head
+      inithold plan
+    """
+    return help_without_command(ctx)
+
+
+def help_without_command(ctx: click.Context) -> int | None:
+    """Show a group's help where no command of it was given. That is exit 2 in every version of click."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    click.echo(ctx.get_help())
+    return 2
+
+
+@cli.command()
+def version() -> int:
+    """Print the version."""
+    click.echo(f"inithold {__version__}")
+    return 0
+
+
+@cli.command(name="help")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def help_(ctx: click.Context, command: tuple[str, ...]) -> int:
+    """Show the help of a command: inithold help compose fix."""
+    context = ctx.find_root()
+    for name in command:
+        group = context.command
+        found = group.get_command(context, name) if isinstance(group, click.Group) else None
+        if found is None:
+            context.fail(f"no such command {name!r}")
+        context = click.Context(found, context, info_name=name)
+    click.echo(context.get_help())
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,9 +117,6 @@ def _invoke(arguments: list[str] | None) -> int:
     output = sys.stdout
     try:
         returned = cli.main(arguments, prog_name="inithold", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 2
     except click.ClickException as error:
         text = StringIO()
         error.show(text)

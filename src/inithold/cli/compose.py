@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from inithold.cli import help_without_command
 from inithold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +20,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FORMATS = ("text", "json", "sarif", "github")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def compose() -> None:
-    """Find and mend start-up faults in Compose files."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def compose(ctx: click.Context) -> int | None:
+    """Find and fix start-up faults in Compose files.
+
+    \b
+    Examples:
+      inithold compose check
+      inithold compose fix --wrap inithold --diff
+    """
+    return help_without_command(ctx)
 
 
 def _shared(command: F) -> F:

@@ -17,6 +17,11 @@ def health(marker: str | None, wait: str | None) -> int:
 
     Says in one line why not. Exits 0 ready, 1 anything else. With --wait (25s) or --wait=DURATION it blocks
     until ready.
+
+    \b
+    Examples:
+      inithold health
+      inithold health --wait=25s
     """
     from inithold.marker.health import main  # noqa: PLC0415
 

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import click
 
+from inithold.cli.completion import complete_kind
 from inithold.errors import UsageError
 
 
 @click.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=complete_kind)
 def kinds(kind: str | None) -> int:
     """List the step kinds, or describe one.
 
-    KIND is a name such as database.ready. What is shown comes from the kind's own class.
+    KIND is a name such as database.ready, or its first part, such as database.
+
+    \b
+    Examples:
+      inithold kinds
+      inithold kinds database.ready
     """
     from inithold.steps import manual, registry  # noqa: PLC0415
     from inithold.text.suggest import nearest  # noqa: PLC0415 - the help does not need it
 
-    if kind is None:
-        width = max(map(len, registry.names()))
-        for name in registry.names():
+    listed = [name for name in registry.names() if kind is None or name.startswith(f"{kind}.")]
+    if listed:
+        width = max(map(len, listed))
+        for name in listed:
             click.echo(f"{name:<{width}}  {_summary(name)}")
         return 0
+    assert kind is not None  # noqa: S101 - for the type checker: without one there is a list
     try:
-        found = registry.load(kind)
+        page = manual.page(registry.load(kind))
     except registry.BrokenKind as error:
         raise UsageError(str(error)) from error
     except registry.UnknownKind:
         raise UsageError(f"there is no kind {kind!r}{nearest(kind, registry.names())}") from None
-    click.echo(manual.page(found).text())
+    click.echo(page.text())
     return 0
 
 

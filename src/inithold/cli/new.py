@@ -26,6 +26,11 @@ def new(files: tuple[str, ...], service: str | None, output: str) -> int:
     follows what could not be told, and what to do next. Passwords are never copied: a variable stands for each.
 
     Exits 0, or 2 where the stack cannot be read, nothing is found, or the file is there already.
+
+    \b
+    Examples:
+      inithold new
+      inithold new -f compose.yaml -f compose.prod.yaml --service init -o -
     """
     import os  # noqa: PLC0415 - the help does not need it
     import sys  # noqa: PLC0415

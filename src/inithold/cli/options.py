@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from inithold.cli.completion import complete_file
+from inithold.redaction.sanitize import one_line
 from inithold.text.duration import Duration
 
 if TYPE_CHECKING:
     from inithold.plan.model import Pace
+    from inithold.runner.events import Level
+
+    _DurationType = click.ParamType[Duration]
+else:
+    _DurationType = click.ParamType  # generic from click 8.4 on
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class DurationType(click.ParamType[Duration]):
+class DurationType(_DurationType):
     """A duration as plans have it: `250ms`, `5s`, `2m`, `1h`."""
 
     name = "duration"
@@ -48,13 +58,66 @@ class CommandAfterDashes(click.Command):
         if "--" in args:
             position = args.index("--")
             ctx.obj = args[position + 1 :]
-            if not ctx.obj:
+            if not ctx.obj and not ctx.resilient_parsing:
                 ctx.fail("there is no command after --")
-            args = args[:position]
+            return super().parse_args(ctx, args[:position])
+        own, words = self._split(ctx, args)
+        one_plan = any(isinstance(parameter, click.Argument) and parameter.nargs == 1 for parameter in self.params)
+        several = one_plan and len(words) > 1 and not words[1].startswith("-")
+        if not ctx.resilient_parsing and words and (several or _is_command(words[0])):
+            given = " ".join(["inithold", self.name or "", *own])
+            raise click.UsageError(f"a command goes after --: {given} -- {' '.join(words)}", ctx)
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
+
+    def _split(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str]]:
+        """The options before the first word that is neither an option nor its value, and the rest."""
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        with_value = {name for option in options if not option.is_flag for name in option.opts}
+        position = 0
+        while position < len(args) and args[position].startswith("-"):
+            position += 2 if args[position] in with_value else 1
+        return args[:position], args[position:]
+
+
+def _is_command(word: str) -> bool:
+    """Whether a program is named where a plan or URLs are expected: somebody has left out the `--`."""
+    if "://" in word or word.endswith((".yaml", ".yml")) or ("/" not in word and Path(word).is_file()):
+        return False
+    return shutil.which(word) is not None
+
+
+VARIABLES = frozenset(
+    f"INITHOLD_{name}"
+    for name in (
+        *("ALL", "CREATES", "EXIT_CODE", "JSON", "KEEP", "LOG_FORMAT", "LOG_LEVEL", "MARKER", "ONCE"),
+        *("OUTPUT", "PLAN", "RECORD", "SECRETS_DIR", "STEP", "TERMINATION_LOG", "TIMEOUT", "UNLESS"),
+        *("VERIFY", "WAIT", "WATCH"),
+    )
+)
+"""Every variable that is read. Collecting them from the commands would import all of them at each start."""
+
+
+def warn_about_variables(log_format: str = "auto", log_level: Level = "info") -> None:
+    """Name the variables `INITHOLD_...` that nothing reads: a misspelt one would be ignored in silence."""
+    from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE  # noqa: PLC0415 - the help does not need it
+
+    if CHECK_VARIABLE in os.environ or RERUN_VARIABLE in os.environ:
+        return  # a hold's own runs; the first one has said it
+    unknown = sorted(name for name in os.environ if name.startswith("INITHOLD_") and name not in VARIABLES)
+    if not unknown:
+        return
+    from inithold.runner.events import LogLine  # noqa: PLC0415 - hardly ever needed
+    from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - as above
+    from inithold.watchers.console import console  # noqa: PLC0415 - as above
+
+    watcher = console(log_format, log_level)
+    for name in unknown:
+        watcher.see(
+            LogLine(text=one_line(f"unknown variable {name}{did_you_mean(name, VARIABLES)}"), level="warning")
+        )
 
 
 def command_after_dashes(ctx: click.Context) -> list[str]:
@@ -68,9 +131,21 @@ def option(name: str, *more: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(name, *more, envvar=variable, show_envvar=True, **attributes)
 
 
-plan_argument = click.argument("plan_source", metavar="[PLAN]", required=False, envvar="INITHOLD_PLAN")
-marker = option("--marker", metavar="PATH", help="The marker file.  [default: /tmp/init-complete]")
-record = option("--record", metavar="PATH", help="The record file.  [default: MARKER.record.json]")
+plan_argument = click.argument(
+    "plan_source", metavar="[PLAN]", required=False, envvar="INITHOLD_PLAN", shell_complete=complete_file
+)
+marker = option(
+    "--marker",
+    metavar="PATH",
+    shell_complete=complete_file,
+    help="The marker file.  [default: /tmp/init-complete]",
+)
+record = option(
+    "--record",
+    metavar="PATH",
+    shell_complete=complete_file,
+    help="The record file.  [default: MARKER.record.json]",
+)
 log_format = option(
     "--log-format",
     type=click.Choice(["auto", "plain", "json"]),

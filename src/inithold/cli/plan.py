@@ -25,12 +25,17 @@ _COLOURS = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
 def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     """Show what a run would change; change nothing.
 
-    PLAN is a file (default: inithold.yaml) or module:attribute. Each step is checked once. + will be made, ~ will
-    be altered, ! is missing and not made by its step, ? cannot be checked and is done in each run. Nothing is
-    ever deleted.
+    PLAN is a file (default: inithold.yaml) or module:attribute. Each step is checked once. = is in place, + will
+    be created, ~ will be changed, ! is missing and its step does not create it, ? cannot be checked and runs each
+    time. Nothing is ever deleted.
 
     Exits 0; with --exit-code 3 where changes are pending; 1 where it cannot be told or a step would fail;
     2 for a bad plan.
+
+    \b
+    Examples:
+      inithold plan
+      inithold plan --exit-code services/init/inithold.yaml
     """
     import os  # noqa: PLC0415
     import sys  # noqa: PLC0415
@@ -43,32 +48,33 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     from inithold.redaction.redact import SECRETS  # noqa: PLC0415
 
     SECRETS.add_environment(os.environ)
-    found = preview(source.load(plan_source or source.DEFAULT))
-    text = msgspec.json.format(msgspec.json.encode(found)).decode() if json else _text(found)
+    options.warn_about_variables()
+    result = preview(source.load(plan_source or source.DEFAULT))
+    text = msgspec.json.format(msgspec.json.encode(result)).decode() if json else _text(result)
     click.echo(text, color=coloured(sys.stdout))
-    if not found.certain:
+    if not result.certain:
         return 1
-    return PENDING_EXIT if exit_code and found.pending else 0
+    return PENDING_EXIT if exit_code and result.pending else 0
 
 
-def _text(found: Preview) -> str:
-    quiet = ("satisfied", "skipped") if len(found.steps) > MOST_STEPS else ()
-    shown = [step for step in found.steps if step.status not in quiet]
+def _text(preview: Preview) -> str:
+    hidden = ("satisfied", "skipped") if len(preview.steps) > MOST_STEPS else ()
+    shown = [step for step in preview.steps if step.status not in hidden]
     width = max((len(step.id) for step in shown), default=0)
-    lines = [click.style(found.name, bold=True), ""]
+    lines = [click.style(preview.name, bold=True), ""]
     for step in shown:
         first, *rest = _step(step)
         lines.append(f"  {step.id:<{width}}  {first}")
         lines += [f"  {'':<{width}}  {line}" for line in rest]
-    if folded := len(found.steps) - len(shown):
-        lines.append(click.style(f"  {folded} more: they hold, or are left out", fg="bright_black"))
-    return "\n".join([*lines, "", _sum(found)])
+    if folded := len(preview.steps) - len(shown):
+        lines.append(click.style(f"  {folded} more, in place or skipped", fg="bright_black"))
+    return "\n".join([*lines, "", _summary(preview)])
 
 
 def _step(step: StepPreview) -> list[str]:
     match step.status:
         case "satisfied":
-            return [click.style(f"= {step.target or 'holds'}", fg="bright_black")]
+            return [click.style(f"= {step.target or 'in place'}", fg="bright_black")]
         case "skipped":
             return [click.style(f"skipped: {step.reason}", fg="bright_black")]
         case "after":
@@ -83,22 +89,20 @@ def _step(step: StepPreview) -> list[str]:
     return lines
 
 
-def _sum(found: Preview) -> str:
+def _summary(preview: Preview) -> str:
     counts = (
-        (found.count("+"), "to make"),
-        (found.count("~"), "to alter"),
-        (found.count("?"), "done in each run"),
+        (preview.count("+"), "to create"),
+        (preview.count("~"), "to change"),
+        (preview.count("?"), "to run each time"),
+        (sum(step.status == "after" for step in preview.steps), "known only after that"),
     )
-    said = ", ".join(f"{number} {what}" for number, what in counts if number)
-    later = sum(step.status == "after" for step in found.steps)
-    if later:
-        said = f"{said}{', ' if said else ''}{later} to be seen after that"
-    if not found.certain:
-        return " ".join(["Plan:", *([f"{said}."] if said else []), *_trouble(found)])
-    return f"Plan: {said}. Nothing is ever deleted." if said else "Plan: nothing to change, the environment holds."
+    text = ", ".join(f"{number} {what}" for number, what in counts if number)
+    if not preview.certain:
+        return " ".join(["Plan:", *([f"{text}."] if text else []), *_problems(preview)])
+    return f"Plan: {text}." if text else "Plan: nothing to change, everything is in place."
 
 
-def _trouble(found: Preview) -> Iterator[str]:
+def _problems(preview: Preview) -> Iterator[str]:
     for status, what in (("unmet", "Would fail"), ("unknown", "Cannot tell")):
-        if ids := [step.id for step in found.steps if step.status == status]:
+        if ids := [step.id for step in preview.steps if step.status == status]:
             yield f"{what}: {', '.join(ids)}."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from inithold.cli import options
+from inithold.cli.completion import complete_file
 
 
 @click.command()
-@click.argument("records", metavar="[RECORD]...", nargs=-1)
+@click.argument("records", metavar="[RECORD]...", nargs=-1, shell_complete=complete_file)
 @click.option(
     "--output",
     "-o",
@@ -27,10 +28,12 @@ def report(records: tuple[str, ...], output: str, marker: str | None, record: st
     with attempts, changes, log lines and the dependency graph; two are compared; more are listed. The output of
     `inithold status --json`, with --all too, is read as well: a container need not have the extra `report`.
 
-    \b
-        docker compose exec init inithold status --json | inithold report - -o run.html
-
     Exits 0, or 1 where a record cannot be read or the page not be written.
+
+    \b
+    Examples:
+      inithold report -o run.html
+      docker compose exec init inithold status --json | inithold report - -o run.html
     """
     from inithold.errors import InitholdError  # noqa: PLC0415
     from inithold.marker.file import path_from as marker_path  # noqa: PLC0415

@@ -11,13 +11,19 @@ from inithold.cli import options
 @options.marker
 @options.record
 def rerun(marker: str | None, record: str | None) -> int:
-    """Let the hold run its plan again now, and wait for the outcome.
+    """Make the hold run its plan again now, and wait for the outcome.
 
     For a hold that verifies (--verify or hold: {verify: ...}); a plain one keeps nothing that could run again, and
     this says what to do instead.
 
     Exits 0 when the environment is ready again, else 1.
+
+    \b
+    Examples:
+      inithold rerun
+      docker compose exec init inithold rerun
     """
+    options.warn_about_variables()
     from inithold.lifecycle.rerun import rerun as ask  # noqa: PLC0415 - as above
     from inithold.marker.file import path_from as marker_path  # noqa: PLC0415 - the help does not need it
     from inithold.record.files import path_from as record_path  # noqa: PLC0415 - as above

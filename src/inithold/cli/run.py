@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from inithold.cli import options
+from inithold.cli.completion import complete_step
 from inithold.errors import UsageError
 from inithold.record.files import KEPT
 
@@ -34,6 +35,7 @@ from inithold.record.files import KEPT
     "--only",
     metavar="ID",
     multiple=True,
+    shell_complete=complete_step,
     help="Repair: run this step alone, what it needs counting as met, and leave marker and hold as they are. "
     "Repeatable.",
 )
@@ -41,6 +43,7 @@ from inithold.record.files import KEPT
     "--from",
     "start",
     metavar="ID",
+    shell_complete=complete_step,
     help="Repair: run this step and all that depend on it, and leave marker and hold as they are.",
 )
 @options.option("--unless", metavar="CMD", help="With -- COMMAND: leave it out where this shell command succeeds.")
@@ -59,14 +62,20 @@ def run(
     creates: str | None,
     **settings: Any,
 ) -> int:
-    """Run a plan once, say ready, and hold.
+    """Run a plan once, report ready, and hold.
 
     PLAN is a file (default: inithold.yaml) or module:attribute. Instead of a plan, a command may be given after
     --; its output is passed through untouched.
 
     Exits 0 when told to stop while holding, or at the end of --once, --only and --from; 1 where a step failed, 2
     for a bad plan or usage, 128+N when signal N ended the run.
+
+    \b
+    Examples:
+      inithold run
+      inithold run --wait postgresql://app@db/games -- alembic upgrade head
     """
+    options.warn_about_variables(settings["log_format"], settings["log_level"])
     from inithold.lifecycle.repair import Repair  # noqa: PLC0415
     from inithold.lifecycle.run import run as live  # noqa: PLC0415 - the help does not need it
     from inithold.lifecycle.settings import Settings  # noqa: PLC0415
@@ -87,8 +96,8 @@ def run(
 
         if command:
             return from_command.plan(command, waits=wait, unless=unless, creates=creates)
-        found = source.load(plan_source or source.DEFAULT)
-        found = repair.of_plan(found) if repair else found
-        return from_command.with_waits(found, wait) if wait else found
+        plan = source.load(plan_source or source.DEFAULT)
+        plan = repair.of_plan(plan) if repair else plan
+        return from_command.with_waits(plan, wait) if wait else plan
 
     return live(load, Settings(**settings), repair=str(repair))

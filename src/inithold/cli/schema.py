@@ -13,6 +13,11 @@ def schema(which: str) -> int:
     """Print the JSON Schema of the plan, the record, or the output of plan --json.
 
     Editors use it to complete and check plans: put `# yaml-language-server: $schema=FILE` at the top of one.
+
+    \b
+    Examples:
+      inithold schema plan > inithold.schema.json
+      inithold schema record
     """
     import json  # noqa: PLC0415
 

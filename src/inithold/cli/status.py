@@ -22,6 +22,11 @@ def status(marker: str | None, record: str | None, **flags: bool) -> int:
 
     Steps marked * are on the critical path: they decided how long the run took. AFTER is the time from the
     start of the run until the step's needs were met. Exits 0, or 1 where there is no record.
+
+    \b
+    Examples:
+      docker compose exec init inithold status
+      inithold status --watch --json
     """
     from inithold.record.status import main  # noqa: PLC0415
 

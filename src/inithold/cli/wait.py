@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 from typing import Any
 
 import click
 
 from inithold.cli import options
+from inithold.cli.completion import complete_file, complete_step
 from inithold.errors import UsageError
-
-_PLACE = re.compile(r"[\w.-]+:[0-9]+")
-"""A host and a port, where a URL is meant."""
 
 
 @click.command(cls=options.CommandAfterDashes)
-@click.argument("what", metavar="[PLAN | URL...]", nargs=-1)
+@click.argument("what", metavar="[PLAN | URL...]", nargs=-1, shell_complete=complete_file)
 @options.option(
     "--timeout", type=options.DurationType(), default="5m", show_default=True, help="The most to wait."
 )
-@options.option("--step", metavar="ID", multiple=True, help="Wait for this step only. Repeatable.")
+@options.option(
+    "--step",
+    metavar="ID",
+    multiple=True,
+    shell_complete=complete_step,
+    help="Wait for this step only. Repeatable.",
+)
 @options.log_format
 @options.log_level
 @click.pass_context
 def wait(
     ctx: click.Context, /, what: tuple[str, ...], timeout: float, step: tuple[str, ...], **settings: Any
 ) -> int:
-    """Wait until the environment holds; then become a command.
+    """Wait until the environment is ready; then become a command.
 
     Checks every step of a plan (default: inithold.yaml), or URLs (tcp://, postgresql://, mysql://, amqp://,
     redis://, http(s)://, file://), again and again, and applies nothing. The command after -- then takes this
@@ -34,7 +38,13 @@ def wait(
 
     Exits 0 or as the command does, 1 timed out, 2 for a bad plan or usage, 126 or 127 where the command cannot
     be run or is not there.
+
+    \b
+    Examples:
+      inithold wait tcp://db:5432 http://search:9200/health --timeout 2m
+      inithold wait inithold.yaml --step schema -- uvicorn app:main
     """
+    options.warn_about_variables(settings["log_format"], settings["log_level"])
     from inithold.lifecycle.wait import Gate, become  # noqa: PLC0415 - the help does not need it
 
     code = Gate(_plan(what), timeout=timeout, only=step, **settings).wait()
@@ -45,8 +55,6 @@ def wait(
 
 
 def _plan(what: tuple[str, ...]) -> Any:
-    import os  # noqa: PLC0415
-
     from inithold.plan import command, source  # noqa: PLC0415 - the help does not need it
 
     urls = [word for word in what if "://" in word]
@@ -54,6 +62,6 @@ def _plan(what: tuple[str, ...]) -> Any:
         return command.of_waits(urls)
     if len(what) > 1:
         raise UsageError("give one plan, or URLs, not both")
-    if what and _PLACE.fullmatch(what[0]) and not os.path.exists(what[0]):  # noqa: PTH110 - a text, as given
+    if what and command.HOST_AND_PORT.fullmatch(what[0]) and not Path(what[0]).exists():
         raise UsageError(f"{what[0]} is neither a plan nor a URL; did you mean tcp://{what[0]}?")
-    return source.load(what[0] if what else os.environ.get("INITHOLD_PLAN") or source.DEFAULT)
+    return source.load(what[0] if what else source.default())

@@ -115,8 +115,9 @@ def _options(arguments: list[str]) -> tuple[str, float | None]:
                 raise ValueError("--marker needs a path")
             marker = value if equals else rest.pop(0)
         elif name == "--wait":
-            # As a separate word the value would be taken for an argument: `--wait=5s`, or bare.
-            wait = value if equals else DEFAULT_WAIT
+            # The value may stand behind an equals sign or a space, or be left out.
+            apart = not equals and rest and not rest[0].startswith("-")
+            wait = rest.pop(0) if apart else value if equals else DEFAULT_WAIT
         else:
             raise ValueError(f"unknown argument {name!r}; see inithold health --help")
     return path_from(marker), None if wait is None else _seconds(wait)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ KINDS = {
     "file": "file.ready",
 }
 COMMAND = "command"
+HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
+"""What people write where a URL is expected."""
 
 
 def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, creates: str | None) -> CheckedPlan:
@@ -65,7 +68,7 @@ def _checked(entries: list[StepEntry], name: str) -> CheckedPlan:
     digest = hashlib.sha256(msgspec.json.encode([(entry.uses, entry.id) for entry in entries])).hexdigest()
     faults = Faults("")
     faults.name_steps([{"id": entry.id} for entry in entries])
-    return check_plan(PlanFile(version=1, steps=entries, name=name), faults, source="", digest=digest)
+    return check_plan(PlanFile(steps=entries, name=name), faults, source="", digest=digest)
 
 
 def _passed_through(planned: Any) -> Any:
@@ -90,7 +93,10 @@ def _kind(url: str) -> tuple[str, dict[str, Any]]:
     technology = TECHNOLOGIES.get(scheme.lower().partition("+")[0])
     if not separator or technology not in KINDS:
         known = ", ".join(f"{name}://" for name in KINDS)
-        raise UsageError(f"cannot wait for {scheme + '://...' if separator else 'that'}: expected {known}")
+        hint = f"for a port, write tcp://{url}" if HOST_AND_PORT.fullmatch(url) else None
+        raise UsageError(
+            f"cannot wait for {scheme + '://...' if separator else 'that'}: expected {known}", hint=hint
+        )
     if technology == "tcp":
         return KINDS[technology], {"address": rest.rstrip("/")}
     if technology == "file":

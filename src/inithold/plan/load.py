@@ -46,6 +46,19 @@ def load_file(path: str, environment: Mapping[str, str] | None = None) -> Checke
         return load_text(text, path, environment)
 
 
+def step_ids(path: str) -> list[str]:
+    """The ids of a plan file's steps, whatever else may be wrong with it.
+
+    Raises:
+        DocumentError: it cannot be read as YAML.
+    """
+    root = compose(read_text(path, limit=LARGEST), file=path)
+    steps = _child(root, "steps") if root is not None else None
+    entries = steps.value if isinstance(steps, SequenceNode) else []
+    nodes = [_child(entry, "id") for entry in entries]
+    return [node.value for node in nodes if isinstance(node, ScalarNode)]
+
+
 def load_text(text: str, source: str, environment: Mapping[str, str] | None = None) -> CheckedPlan:
     """Check a plan given as text; see `load_file`.
 
@@ -56,9 +69,9 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
     """
     root = compose(text, file=source)
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):
-        raise PlanError([Fault("the plan is empty: expected version: 1 and steps:", file=source, line=1)])
+        raise PlanError([Fault("the plan is empty: expected steps:", file=source, line=1)])
     if not isinstance(root, MappingNode):
-        raise PlanError([Fault("expected a mapping with version: 1 and steps:", file=source, line=1)])
+        raise PlanError([Fault("expected a mapping with steps:", file=source, line=1)])
     faults = Faults(source, lambda path: _position(root, path))
     try:
         values = _Values(Interpolation(environment), faults).of(root)
@@ -90,7 +103,7 @@ def _report_rest(steps: list[Any], faults: Faults, raw: Callable[[Path], str | N
     """Look at the steps of a plan that is refused already, so that all faults come at once."""
     entries = [_entry(step, index, raw) for index, step in enumerate(steps)]
     try:
-        check_plan(PlanFile(version=1, steps=entries, name="-"), faults, source="", digest="", raw=raw)
+        check_plan(PlanFile(steps=entries, name="-"), faults, source="", digest="", raw=raw)
     except PlanError:
         return
 

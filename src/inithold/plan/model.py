@@ -105,16 +105,16 @@ class PlanFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A plan file. Top-level keys that begin with `x-` are left alone, for anchors.
 
     Args:
+        steps: what must be in place, in order.
         version: of the format: 1.
-        steps: what must hold, in order.
         name: of the environment; required with `lock`.
         lock: a PostgreSQL URL; replicas started together do the work once.
         timeout: bounds the whole run.
         hold: what happens after ready.
     """
 
-    version: Literal[1]
     steps: list[StepEntry]
+    version: Literal[1] = 1
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     lock: str | None = None
     timeout: Duration | None = None

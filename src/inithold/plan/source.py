@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -13,6 +14,11 @@ from inithold.plan.model import CheckedPlan
 from inithold.redaction.redact import SECRETS, scrub
 
 DEFAULT = "inithold.yaml"
+
+
+def default() -> str:
+    """The plan where the command line names none: `INITHOLD_PLAN`, or `inithold.yaml`."""
+    return os.environ.get("INITHOLD_PLAN") or DEFAULT
 
 
 class PlanObject(ABC):

@@ -8,7 +8,9 @@ Compose keeps it.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -94,7 +96,10 @@ def read_text(path: str | Path, *, limit: int) -> str:
     """
     name = str(path)
     try:
-        with Path(path).open("rb") as stream:
+        # Without waiting: what opens a FIFO would wait for a writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise DocumentError(Fault("not a regular file", file=name))
             data = stream.read(limit + 1)
     except OSError as error:
         raise DocumentError(Fault(f"cannot read: {error.strerror or error}", file=name)) from error

@@ -162,10 +162,6 @@ def test_version_of_another_format() -> None:
     assert "version: expected 1" in one(HEAD.replace("1", "2", 1) + STEP)
 
 
-def test_missing_version() -> None:
-    assert "'version' is missing" in one("steps:\n" + STEP)
-
-
 def test_not_a_mapping() -> None:
     assert "expected a mapping" in one("- a\n- b\n")
 

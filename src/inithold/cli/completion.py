@@ -1,0 +1,53 @@
+"""`inithold completion`, and what the commands' arguments are completed with."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> int:
+    """Print the completion script for a shell.
+
+    Commands, options, step kinds, the ids of the plan's steps and files are completed.
+
+    \b
+    Examples:
+      eval "$(inithold completion bash)"     in ~/.bashrc; zsh likewise in ~/.zshrc
+      inithold completion fish > ~/.config/fish/completions/inithold.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - click has had these three since 8.0
+    complete = kind(ctx.find_root().command, {}, "inithold", "_INITHOLD_COMPLETE")
+    # Not `source()`, which for bash starts one to look at its version.
+    click.echo(complete.source_template % complete.source_vars())
+    return 0
+
+
+def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Let the shell complete a file's name."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Step kinds."""
+    from inithold.steps import registry  # noqa: PLC0415 - only when completing
+
+    return [CompletionItem(name) for name in registry.names() if name.startswith(incomplete)]
+
+
+def complete_step(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Ids of the steps of the plan that the command line names, or the default one."""
+    from inithold.errors import InitholdError  # noqa: PLC0415 - only when completing
+    from inithold.plan.load import step_ids  # noqa: PLC0415 - as above
+    from inithold.plan.source import default  # noqa: PLC0415 - as above
+
+    given = [ctx.params.get("plan_source"), *(ctx.params.get("what") or ()), *ctx.args]
+    try:
+        ids = step_ids(next(filter(None, given), default()))
+    except InitholdError:
+        return []
+    return [CompletionItem(name) for name in ids if name.startswith(incomplete)]
