@@ -224,7 +224,7 @@ def _loader(sample: Sample, folder: Path) -> Any:
     def load(texts: dict[Path, str]) -> Stack:
         project = load_project(list(sample.files), folder=folder, environment={}, texts=texts)
         stack = read_stack(project, sample.engine)
-        stack.wrap, stack.images = sample.wrap, lambda _: None
+        stack.wrap = sample.wrap
         return stack
 
     return load

@@ -167,13 +167,15 @@ class _Loader:
         from inithold.compose.stack.roles import read_stack  # noqa: PLC0415
 
         project = load_project(self._files, folder=self._folder, texts=texts)
-        stack = read_stack(project, self._engine)
-        if self._wrap is not None:
+        if self._images is None:
             from inithold.compose.stack.image import ImageReader  # noqa: PLC0415
+
+            self._images = ImageReader(project, engine=self._wrap is not None)
+        stack = read_stack(project, self._engine, images=self._images)
+        if self._wrap is not None:
             from inithold.compose.stack.wrap import Wrap  # noqa: PLC0415
 
-            self._images = self._images or ImageReader(project)
-            stack.wrap, stack.images = Wrap(self._wrap), self._images
+            stack.wrap = Wrap(self._wrap)
         return stack
 
     def expect(self, stack: Stack, services: tuple[str, ...]) -> None:

@@ -31,7 +31,7 @@ def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str]
 
     def load(texts: dict[Path, str]) -> Stack:
         stack = read_stack(load_project([path.name], folder=tmp_path, environment={}, texts=texts))
-        stack.wrap, stack.images = wrap, lambda _: None
+        stack.wrap = wrap
         return stack
 
     fixed = fix_stack(load, (), unsafe=False)

@@ -84,8 +84,8 @@ def check(stack: Stack) -> Iterator[Finding]:
         yield Finding(
             ID,
             Severity.ERROR,
-            f"{init.name} exits when it is done and {_listed(waiting)} for that: every `up` runs it again, and "
-            "`up --wait` may fail",
+            f"{init.name} exits when it is done{_listed(waiting)}: every `up` runs it again, and `up --wait` "
+            "may fail",
             spot(init.service, "restart"),
             init.name,
             changes=tuple(changes),
@@ -94,7 +94,9 @@ def check(stack: Stack) -> Iterator[Finding]:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
+    if not names:
+        return ""
+    return f" and {f'{names[0]} waits' if len(names) == 1 else f'{len(names)} services wait'} for that"
 
 
 def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
@@ -112,7 +114,7 @@ def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
             [],
             "make it hold: `fix --wrap inithold` for an image that has inithold, `--wrap shell` for any with sh",
         )
-    image = stack.images(init.service) if stack.images is not None and needs_image(init.service) else None
+    image = stack.images(init.service) if needs_image(init.service) else None
     wrapped = wrap(init, stack.wrap, image)
     if wrapped is None:
         return [], (

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 DEFAULT_MARKER = "/tmp/init-complete"  # noqa: S108 - the name inithold publishes in the container, not a file here
 _INITHOLD = re.compile(r"(?:^|[\s;&|('\"/])inithold\s+run\b(?P<rest>[^;&|]*)")
 _INITHOLD_IMAGE = re.compile(r"(?:^|/)inithold(?:[:@]|$)")
+# A loop is a hold only where its body does nothing but wait: a worker's loop works, and touches a heartbeat file.
 _SLEEPS = re.compile(
     r"\bsleep\s+(?:infinity|inf\b|\d{5,}|\d+d)|\btail\s+(?:-n\s*\d+\s+)?-[fF]\s+/dev/null|\bcatatonit\s+-P\b"
-    r"|\bwhile\s+(?:true|:|\[\s*1\s*\]|sleep\s+\d+)\s*;?.*\b(?:sleep|wait|do)\b|time\.sleep\(|signal\.pause\(|(?:^|/)pause$",
-    re.DOTALL,
+    r"|\bwhile\s+(?:true|:|\[\s*1\s*\]|sleep\s+\d+)\s*[;\n]+\s*do(?:\s|;|&|:|true|sleep\s+[\w.]+|wait(?:\s+\S+?)?)*\s*done\b"
+    r"|time\.sleep\(\s*(?:float\(|math\.inf|1e|\d{5,}|\d+\s*\*)|while\s+(?:True|1)\s*:\s*(?:import\s+time;?\s*)?time\.sleep\("
+    r"|signal\.pause\(|(?:^|/)pause$",
 )
 _MARKS = (
     re.compile(r"\btouch\s+(?:-\S+\s+)*['\"]?([^\s;&|'\")]+)"),
@@ -45,8 +47,7 @@ class Command:
     """The command of a service, as far as the Compose files say.
 
     Args:
-        argv: entrypoint and command as one list of words; None where both are the image's.
-        entrypoint_known: False where the image's entrypoint comes before these words.
+        argv: entrypoint and command as one list of words, the image's where they could be told; None for none.
         dropped: what Compose drops of a string, from an unquoted shell operator on.
         inithold: it runs `inithold run`.
         once: it ends when its work is done: `--once`, `--only` or `--from`.
@@ -59,7 +60,6 @@ class Command:
     """
 
     argv: tuple[str, ...] | None
-    entrypoint_known: bool
     dropped: str
     inithold: bool
     once: bool
@@ -116,14 +116,18 @@ def has_no_words(entrypoint: Value | None) -> bool:
     return words(entrypoint)[0] in ([], [""])
 
 
-def read_command(service: Service) -> Command:
-    """What the merged stack says the container runs."""
-    entrypoint = service.value("entrypoint")
+def read_command(service: Service, complete: tuple[str, ...] | None = None) -> Command:
+    """What the container runs.
+
+    Args:
+        service: of the merged stack.
+        complete: all its words, the image's included (`image.argv`); None where those could not be told.
+    """
+    entrypoint, command = service.value("entrypoint"), service.value("command")
     first, dropped_first = words(entrypoint)
-    first = [] if has_no_words(entrypoint) else first
-    rest, dropped_rest = words(service.value("command"))
-    argv = [*first, *rest]
-    known = entrypoint is not None
+    rest, dropped_rest = words(command)
+    argv = list(complete) if complete is not None else [*([] if has_no_words(entrypoint) else first), *rest]
+    known = complete is not None or entrypoint is not None
     image = service.text("image") or ""
     shown = " ".join(argv).replace("$$", "$")
     found = _INITHOLD.search(shown)
@@ -135,7 +139,6 @@ def read_command(service: Service) -> Command:
     repair = any(word.partition("=")[0] in _REPAIRS for word in _own(options or []))
     return Command(
         argv=tuple(argv) if argv else None,
-        entrypoint_known=known,
         dropped=dropped_first or dropped_rest,
         inithold=options is not None,
         once=options is not None and (repair or "--once" in _own(options) or _flag(service, "INITHOLD_ONCE")),

@@ -1,64 +1,209 @@
-"""What an image runs by itself, asked of the engine, if one answers."""
+"""What an image runs by itself: asked of an engine where one has the image, else read from its Dockerfile."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inithold.compose.read.environment import interpolate
+from inithold.compose.read.tree import Mapping, Scalar, Value
+from inithold.compose.stack.command import has_no_words, is_inithold_image, words
+from inithold.compose.stack.dockerfile import read_dockerfile
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Project, Service
 
-_PATIENCE = 20.0  # seconds
+ENGINE_LIMIT = 3.0
+"""Seconds that an engine gets for all answers together."""
+_LARGEST = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """Entrypoint and command of an image."""
+    """What an image runs. A part is None where it could not be told: the Dockerfile leaves it to its base image.
 
-    entrypoint: tuple[str, ...]
-    command: tuple[str, ...]
+    Args:
+        entrypoint: its ENTRYPOINT; empty where it has none.
+        command: its CMD; empty where it has none.
+        folder: its WORKDIR; empty where that is not known.
+        source: where that was read, for people: `the engine`, or the Dockerfile's name.
+        files: small files that the Dockerfile itself writes into the image: path, content.
+    """
+
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+    folder: str = ""
+    source: str = "the engine"
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Argv:
+    """Entrypoint and command of a container, in Compose's spelling (`$$` is a dollar sign).
+
+    Args:
+        words: program and arguments; None where a part of them is the image's and could not be told.
+        entrypoint_from_image: the image's own entrypoint comes first, or may come first where it is not known.
+    """
+
+    words: tuple[str, ...] | None
+    entrypoint_from_image: bool
 
 
 class ImageReader:
-    """Reads images with `docker image inspect`, each once.
+    """Reads what the images of a stack run, each once.
 
     Args:
-        project: the stack, for its variables and its name.
+        project: the stack.
+        engine: ask an engine first. `check` does not: it says the same on every machine.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, engine: bool) -> None:
         self._project = project
+        self._remaining = ENGINE_LIMIT if engine else 0.0
         self._known: dict[str, ImageConfig | None] = {}
 
     def __call__(self, service: Service) -> ImageConfig | None:
-        """What the image of `service` runs; None where no engine answers or the engine does not have it."""
-        name = self._name(service)
-        if name is None:
-            return None
-        if name not in self._known:
-            self._known[name] = _inspect(name)
-        return self._known[name]
+        """What the image of `service` runs; None where nothing could be told."""
+        if service.name not in self._known:
+            self._known[service.name] = self._inspect(service) or self.dockerfile(service)
+        return self._known[service.name]
 
-    def _name(self, service: Service) -> str | None:
-        image = service.text("image")
+    def _inspect(self, service: Service) -> ImageConfig | None:
+        name = self.name(service)
+        if self._remaining <= 0 or name is None:
+            return None
+        started = time.monotonic()
+        config = _inspected(name, self._remaining)
+        self._remaining -= time.monotonic() - started
+        if not isinstance(config, dict):
+            return None
+        entrypoint, command = tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ())
+        return ImageConfig(entrypoint, command, config.get("WorkingDir") or "")
+
+    def name(self, service: Service) -> str | None:
+        """The image's name, be it the one that Compose gives it; None where a variable in it is not set."""
+        image = service.scalar("image")
         if image is not None:
-            return interpolate(image, self._project.variables)
+            return interpolate(image.text, self._project.variables)
         project = re.sub(r"[^a-z0-9_-]", "", self._project.name.lower()).lstrip("_-")
         return f"{project}-{service.name}"
 
+    def dockerfile(self, service: Service) -> ImageConfig | None:
+        """What its Dockerfile says, without asking an engine; None where there is none here."""
+        build = self._build(service)
+        if not isinstance(build, Mapping):
+            return None
+        text, shown = self._dockerfile(service, build)
+        if text is None:
+            return None
+        arguments = build.get("args")
+        given = arguments.entries if isinstance(arguments, Mapping) else {}
+        filled = {name: self._text(value) or "" for name, value in given.items()}
+        result = read_dockerfile(text, target=self._text(build.get("target")), arguments=filled)
+        if result is None:
+            return None
+        return ImageConfig(result.entrypoint, result.command, result.folder, shown, tuple(result.files.items()))
 
-def _inspect(name: str) -> ImageConfig | None:
+    def _build(self, service: Service) -> Value | None:
+        """Its `build`, be it written at another service that names the image of both."""
+        if service.value("build") is not None or service.value("image") is None:
+            return service.value("build")
+        name = self.name(service)
+        same = (each for each in self._project.services.values() if self.name(each) == name)
+        return next((build for each in same if (build := each.value("build")) is not None), None)
+
+    def build_context(self, service: Service) -> Path | None:
+        """The folder that its image is built from; None where that is not a folder on this machine."""
+        build = self._build(service)
+        return self._context(build) if isinstance(build, Mapping) else None
+
+    def _context(self, build: Mapping) -> Path | None:
+        context = build.get("context")
+        text = self._text(context) if context is not None else "."
+        if text is None or "://" in text or text.startswith("git@"):
+            return None
+        folder = build.place.source.folder if context is None else context.place.source.folder
+        return (folder / Path(text).expanduser()).resolve()
+
+    def _dockerfile(self, service: Service, build: Mapping) -> tuple[str | None, str]:
+        inline = build.get("dockerfile_inline")
+        if isinstance(inline, Scalar) and inline.data is not None:
+            return self._text(inline), f"dockerfile_inline of {service.name}"
+        context, named = self._context(build), build.get("dockerfile")
+        name = self._text(named) if named is not None else "Dockerfile"
+        if context is None or name is None:
+            return None, ""
+        path = context / name
+        try:
+            if not path.is_file() or path.stat().st_size > _LARGEST:
+                return None, ""
+            shown = os.path.relpath(path, self._project.folder)
+            return path.read_text(encoding="utf-8"), shown
+        except (OSError, UnicodeDecodeError, ValueError):
+            return None, ""
+
+    def _text(self, value: Value | None) -> str | None:
+        if not isinstance(value, Scalar):
+            return None
+        if value.data is None:
+            key = value.place.key
+            return self._project.variables.get(key.value) if key is not None else None
+        return interpolate(value.text, self._project.variables)
+
+
+def argv(service: Service, image: ImageConfig | None) -> Argv:
+    """What the container of `service` runs, its image's part included, as the engine puts it together.
+
+    Args:
+        service: the service.
+        image: what its image runs, None where that could not be told.
+    """
+    entrypoint = service.value("entrypoint")
+    own, given = words(entrypoint)[0], words(service.value("command"))[0]
+    if not has_no_words(entrypoint):
+        return Argv((*own, *given), False)
+    first: tuple[str, ...] | None = ()
+    if entrypoint is None:
+        first = _escaped(image.entrypoint) if image is not None else None
+        if image is None and is_inithold_image(service.text("image") or ""):
+            first = ("inithold",)
+    rest = tuple(given) if given else _escaped(image.command if image is not None else None)
+    return Argv(None if first is None or rest is None else (*first, *rest), entrypoint is None and first != ())
+
+
+def _escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if parts is None else tuple(part.replace("$", "$$") for part in parts)
+
+
+def _inspected(name: str, limit: float) -> object:
+    """`Config` of `docker image inspect`; None where no engine has the image, or none answers in time."""
     command = ["docker", "image", "inspect", "--format", "{{json .Config}}", name]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-        config = json.loads(answer.stdout) if answer.returncode == 0 else None
-    except (OSError, subprocess.TimeoutExpired, ValueError):
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
         return None
-    if not isinstance(config, dict):
+    with process:
+        try:
+            output = process.communicate(timeout=limit)[0]
+        except subprocess.TimeoutExpired:
+            # With its helpers, such as the ssh of `DOCKER_HOST=ssh://`, which hold the pipe.
+            os.killpg(process.pid, signal.SIGKILL)
+            return None
+    try:
+        return json.loads(output) if process.returncode == 0 else None
+    except ValueError:
         return None
-    return ImageConfig(tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ()))

@@ -10,19 +10,29 @@ from typing import TYPE_CHECKING
 from inithold.compose.read.mounts import Mount, read_mount
 from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
+from inithold.compose.stack.image import ImageReader, argv
 from inithold.compose.stack.probe import Probe, Sight, read_probe
 from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from inithold.compose.read.project import Project, Service
-    from inithold.compose.stack.image import ImageConfig
     from inithold.compose.stack.wrap import Wrap
 
 COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
-_NAMED = re.compile(r"(?:^|[-_.])(?:init|setup|migrat\w*|bootstrap|seed|provision\w*|prepare)(?:[-_.\d]|$)", re.I)
-_RESTARTING = ("always", "unless-stopped")
+_NAMED = re.compile(
+    r"(?:^|[-_.])(?:init(?:iali[sz]er?)?|initdb|(?:db|database)?(?:init|setup|migrat\w*)|bootstrap(?:per)?|seed(?:er|s)?"
+    r"|provision\w*|prepare|prestart|configurator|configure|installer|(?:create|make)[-_]?(?:buckets?|topics?|queues?|db)"
+    r"|fixtures|permissions|chown)(?:[-_.\d]|$)|^create[-_.]",
+    re.I,
+)
+_RUNNING = re.compile(
+    r"(?:^|[-_.])(?:workers?|servers?|api|web|ui|gui|frontend|backend|daemon|scheduler|consumers?|exporter|proxy|watch(?:er)?"
+    r"|dashboard|beat)(?:[-_.\d]|$)",
+    re.I,
+)
+_ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
+_DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
+_SERVER_FILES = (".pid", ".sock", ".lock")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +78,7 @@ class Init:
         probe: its healthcheck.
         held: True where it stays up after its work, False where it is a one-shot.
         dependents: who waits on it.
+        sure: False where its name alone says that it is one; a safe fix leaves such a service as it is.
     """
 
     service: Service
@@ -75,6 +86,7 @@ class Init:
     probe: Probe
     held: bool
     dependents: list[Dependency]
+    sure: bool = True
 
     @property
     def name(self) -> str:
@@ -111,19 +123,21 @@ class Stack:
 
     Args:
         project: the merged stack.
-        inits: its init services, by name.
+        inits: its init services, by name; each is one for sure.
+        images: reads what an image runs: its Dockerfile, and, where the command may ask it, an engine.
         engine: major version of the oldest Docker Engine to be supported, None for a current one.
         dependencies: the entries of each service's `depends_on`.
         wrap: how to make a one-shot's command hold, None where that was not asked for.
-        images: reads what an image runs, None where that was not asked for.
+        probable: services that are probably init services: named like one, and nothing but the name says so.
     """
 
     project: Project
     inits: dict[str, Init]
+    images: ImageReader
     engine: int | None = None
     dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
     wrap: Wrap | None = None
-    images: Callable[[Service], ImageConfig | None] | None = None
+    probable: dict[str, Init] = field(default_factory=dict)
 
     @property
     def start_interval(self) -> bool:
@@ -173,60 +187,98 @@ def mounts(service: Service) -> list[Mount]:
     return [mount for item in listed.items if (mount := read_mount(item)) is not None]
 
 
-def read_stack(project: Project, engine: int | None = None) -> Stack:
-    """Find the init services of a stack."""
-    waiting = {name: dependencies(service) for name, service in project.services.items()}
+def read_stack(project: Project, engine: int | None = None, *, images: ImageReader | None = None) -> Stack:
+    """Find the init services of a stack.
+
+    Args:
+        project: the merged stack.
+        engine: major version of the oldest Docker Engine to be supported, None for a current one.
+        images: reads what images run; Dockerfiles alone where none is given.
+    """
+    entries = {name: dependencies(service) for name, service in project.services.items()}
     dependents: dict[str, list[Dependency]] = {}
-    for entries in waiting.values():
-        for dependency in entries:
+    for listed in entries.values():
+        for dependency in listed:
             dependents.setdefault(dependency.target, []).append(dependency)
-    stack = Stack(project, {}, engine, waiting)
+    stack = Stack(project, {}, images or ImageReader(project, engine=False), engine, entries)
     for name, service in project.services.items():
-        init = _read_init(service, dependents.get(name, []))
+        complete = argv(service, stack.images.dockerfile(service)).words
+        init = _read_init(service, read_command(service, complete), dependents.get(name, []))
         if init is not None:
-            stack.inits[name] = init
+            (stack.inits if init.sure else stack.probable)[name] = init
     return stack
 
 
-def _read_init(service: Service, dependents: list[Dependency]) -> Init | None:
-    command = read_command(service)
+def _read_init(service: Service, command: Command, dependents: list[Dependency]) -> Init | None:
+    """The judgement what an init service is; check, fix and new go by it.
+
+    For sure: it is awaited as completed; or it runs `inithold run`; or it stays up after it wrote a marker, or
+    with a health check that looks at one; or it is named like an init service and either somebody waits for its
+    marker, or it has dependents and a restart policy that lets it end. Probably: it is named like one and ends by
+    itself, as far as can be told.
+    """
     probe = read_probe(service.value("healthcheck"))
+    named = named_for_init(service.name)
+    policy = restart_policy(service)
+
+    def init(*, held: bool, sure: bool = True) -> Init:
+        return Init(service, command, probe, held, dependents, sure)
+
     completed = any(dependency.awaits_end for dependency in dependents)
-    if _holds(service, command, probe, dependents, completed):
-        return Init(service, command, probe, True, dependents)
-    return Init(service, command, probe, False, dependents) if completed else None
-
-
-def _holds(
-    service: Service, command: Command, probe: Probe, dependents: list[Dependency], completed: bool
-) -> bool:
-    if command.inithold:
-        return not command.once
+    restarts = policy in ("always", "unless-stopped")
+    if command.inithold and not command.once:
+        return init(held=True)
     if command.sleeps:
-        looks = probe.sight in (Sight.MARKER, Sight.INITHOLD)
-        return bool(command.marks) or looks or completed or (bool(dependents) and named_for_init(service.name))
-    if completed and service.text("restart") not in _RESTARTING:
-        return False
-    return (
-        bool(dependents)
-        and not command.dropped
-        and any(_looks_at_marker(layer.tree, service) for layer in service.layers)
-    )
+        marks = any(not _ALIVE.search(path) for path in command.marks)
+        holds = marks or completed or bool(dependents and named) or _shows_end(service, named=True)
+        return init(held=True) if holds else None
+    if not command.inithold and not command.dropped and (restarts or not completed) and dependents:
+        runs_on = _RUNNING.search(service.name) is not None and not completed
+        if not runs_on and _shows_end(service, named=named):
+            return init(held=True)
+    if completed:
+        return init(held=False)
+    if not command.inithold and (not named or restarts or _serves(service, probe)):
+        return None
+    return init(held=False, sure=bool(dependents) and policy in ("no", "on-failure"))
 
 
 def named_for_init(name: str) -> bool:
     """Is this a name that people give to init services?"""
-    return _NAMED.search(name) is not None
+    return _NAMED.search(name) is not None and _RUNNING.search(name) is None
 
 
-def _looks_at_marker(tree: Mapping, service: Service) -> bool:
-    probe = read_probe(tree.get("healthcheck"))
-    if probe.sight is Sight.INITHOLD:
+def restart_policy(service: Service) -> str:
+    """When the engine starts it again: `no`, `on-failure`, `always` or `unless-stopped`; empty for no word on it.
+
+    `deploy.restart_policy` decides over `restart`, and its `any` is `always`: after Compose's `getRestartPolicy`.
+    """
+    if service.value("deploy", "restart_policy") is not None:
+        condition = service.text("deploy", "restart_policy", "condition") or ""
+        return {"none": "no", "": "no", "any": "always"}.get(condition, condition)
+    return (service.text("restart") or "").partition(":")[0]
+
+
+def _serves(service: Service, probe: Probe) -> bool:
+    """Does it look like a service that stays up: it has ports, or a health check of its own?"""
+    if service.value("ports") is not None or service.value("expose") is not None:
         return True
-    if probe.sight is not Sight.MARKER or service.value("ports") is not None:
-        # Servers are probed by files, too: `test -f /run/nginx.pid`.
-        return False
-    return not (probe.path or "").endswith((".pid", ".sock", ".lock"))
+    return probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
+
+
+def _shows_end(service: Service, *, named: bool) -> bool:
+    """Does its health check, in some file, look at a marker that says that its work is done?"""
+    for layer in service.layers:
+        probe = read_probe(layer.tree.get("healthcheck"))
+        if probe.sight is Sight.INITHOLD:
+            return True
+        # Servers are probed by files, too (`test -f /run/nginx.pid`), and workers by one that says that they live.
+        path = probe.path or ""
+        if probe.sight is not Sight.MARKER or path.endswith(_SERVER_FILES) or service.value("ports") is not None:
+            continue
+        if not _ALIVE.search(path) and (named or _DONE.search(path)):
+            return True
+    return False
 
 
 def is_gate(service: Service) -> bool:

@@ -16,6 +16,7 @@ from inithold.compose.finding import Change
 from inithold.compose.read.tree import Scalar, Sequence, Value
 from inithold.compose.stack import shellwords
 from inithold.compose.stack.command import DEFAULT_MARKER, has_no_words
+from inithold.compose.stack.image import argv
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -98,7 +99,7 @@ def wrap(init: Init, form: Wrap, image: ImageConfig | None) -> Wrapped | None:
         form: with `inithold run --`, or with a shell script.
         image: entrypoint and command of its image, where they could be read.
     """
-    if needs_image(init.service) and image is None:
+    if argv(init.service, image).words is None and needs_image(init.service):
         return None
     marker = marker_for(init)
     if form is Wrap.INITHOLD:
@@ -133,8 +134,8 @@ def _prefix(
     service: Service, form: Wrap, listed: list[str], flat: list[str], image: ImageConfig | None
 ) -> list[Change]:
     entrypoint, command = service.value("entrypoint"), service.value("command")
-    given = _escaped(image.entrypoint) if image and entrypoint is None else []
-    default = _escaped(image.command) if image and _empty(command) else []
+    given = _escaped(image.entrypoint or ()) if image and entrypoint is None else []
+    default = _escaped(image.command or ()) if image and _empty(command) else []
     if not has_no_words(entrypoint):
         return [Change(service.name, ("entrypoint",), _before(entrypoint, listed, flat))]
     if form is Wrap.INITHOLD and not given:

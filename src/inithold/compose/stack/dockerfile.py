@@ -1,0 +1,207 @@
+"""ENTRYPOINT and CMD of a Dockerfile, read without building it.
+
+After the Dockerfile reference and BuildKit's `frontend/dockerfile`: parser directives, continuation lines,
+here-documents, stages that build on one another, `ONBUILD`, `SHELL`, and ENTRYPOINT clearing an inherited CMD.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.*?)\s*\Z")
+_HEREDOC = re.compile(r"<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-+])([^{}]*))?\}|(\w+))")
+_WITH_HEREDOCS = ("RUN", "COPY", "ADD")
+_SHELL = ("/bin/sh", "-c")
+# Official images without an ENTRYPOINT, and their CMD. Those that have one (node, php, java) are not here.
+_BASES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("alpine", "busybox"), ("sh",)),
+    **dict.fromkeys(
+        ("debian", "ubuntu", "fedora", "rockylinux", "almalinux", "amazonlinux", "buildpack-deps"), ("bash",)
+    ),
+    **dict.fromkeys(("golang", "rust", "perl"), ("bash",)),
+    "python": ("python3",),
+    "ruby": ("irb",),
+    "scratch": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What an image runs by itself; None for what the Dockerfile leaves to an image that is not known.
+
+    Args:
+        entrypoint: its ENTRYPOINT.
+        command: its CMD.
+        folder: its WORKDIR; empty where it is not known.
+        files: what here-documents write into it: path in the image, content.
+    """
+
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+    folder: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Stage:
+    runs: Runs
+    shell: tuple[str, ...] = _SHELL
+    command_set: bool = False
+    triggers: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def take(self, keyword: str, rest: str, documents: list[str], arguments: Mapping[str, str]) -> None:
+        if keyword == "ENTRYPOINT":
+            self.runs = replace(self.runs, entrypoint=self._words(rest))
+            if not self.command_set:
+                self.runs = replace(self.runs, command=())
+        elif keyword == "CMD":
+            self.runs, self.command_set = replace(self.runs, command=self._words(rest)), True
+        elif keyword == "SHELL":
+            self.shell = _listed(rest) or self.shell
+        elif keyword == "ONBUILD":
+            inner, _, behind = rest.partition(" ")
+            self.triggers.append((inner.upper(), behind.strip(), documents))
+        elif keyword == "ARG":
+            name, equals, default = rest.partition("=")
+            if name in arguments or equals:
+                self.variables[name] = arguments.get(name, _unquoted(default))
+        elif keyword == "ENV":
+            for name, value in re.findall(r"(\w+)=(\"[^\"]*\"|'[^']*'|\S*)", rest) or [rest.partition(" ")[::2]]:
+                self.variables[name] = expand(_unquoted(value), self.variables)
+        elif keyword == "WORKDIR":
+            folder = expand(_unquoted(rest), self.variables)
+            absolute = folder.startswith("/") or not self.runs.folder
+            self.runs = replace(self.runs, folder=folder if absolute else f"{self.runs.folder}/{folder}")
+        elif keyword in ("COPY", "ADD") and documents:
+            *sources, target = [word for word in rest.split() if not word.startswith("--")]
+            names = [found[3] for word in sources if (found := _HEREDOC.match(word))]
+            for name, text in zip(names, documents, strict=False):
+                self._write(f"{target}{name}" if target.endswith("/") else target, text)
+
+    def _write(self, path: str, text: str) -> None:
+        path = expand(path, self.variables)
+        whole = path if path.startswith("/") else f"{self.runs.folder.rstrip('/')}/{path.removeprefix('./')}"
+        self.runs = replace(self.runs, files={**self.runs.files, whole: text})
+
+    def _words(self, rest: str) -> tuple[str, ...]:
+        words = _listed(rest)
+        return words if words is not None else (*self.shell, rest)
+
+
+def read_dockerfile(
+    text: str, *, target: str | None = None, arguments: Mapping[str, str] | None = None
+) -> Runs | None:
+    """What the image of a stage runs.
+
+    Args:
+        text: the Dockerfile.
+        target: the stage, as `build.target` names it; the last one where it names none.
+        arguments: `build.args`.
+
+    Returns:
+        Its ENTRYPOINT and CMD; None where there is no such stage.
+    """
+    given = dict(arguments or {})
+    defaults: dict[str, str] = {}
+    stages: dict[str, _Stage] = {}
+    stage: _Stage | None = None
+    for keyword, rest, documents in _instructions(text):
+        if keyword == "FROM":
+            if target is not None and target.lower() in stages:
+                break
+            words = [word for word in rest.split() if not word.startswith("--")]
+            base = expand(words[0], defaults) if words else ""
+            name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
+            stage = _from(base, stages.get(base.lower()), given)
+            number = str(sum(key.isdigit() for key in stages))
+            stages |= {number: stage, name or number: stage}
+        elif stage is not None:
+            stage.take(keyword, rest, documents, given)
+        elif keyword == "ARG":
+            name, _, default = rest.partition("=")
+            defaults[name] = given.get(name, expand(_unquoted(default), defaults))
+    if target is not None:
+        stage = stages.get(target.lower())
+    return stage.runs if stage is not None else None
+
+
+def _from(base: str, parent: _Stage | None, arguments: Mapping[str, str]) -> _Stage:
+    if parent is None:
+        name = base.removeprefix("docker.io/").removeprefix("library/").partition("@")[0].partition(":")[0]
+        official = name in _BASES
+        return _Stage(Runs(() if official else None, _BASES.get(name), "/" if official else ""))
+    stage = _Stage(parent.runs, parent.shell, variables=dict(parent.variables))
+    for keyword, rest, documents in parent.triggers:
+        stage.take(keyword, rest, documents, arguments)
+    return stage
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """A text with the Dockerfile's variables filled in; one that is not set is empty."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, operator, argument = match[1] or match[4], match[2] or "", match[3] or ""
+        value = variables.get(name)
+        is_set = bool(value) if operator.startswith(":") else value is not None
+        if operator.endswith("+"):
+            return argument if is_set else ""
+        return (value or "") if is_set else argument
+
+    return _VARIABLE.sub(fill, text)
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Each instruction: its keyword in capitals, what follows on its logical line, and its here-documents."""
+    lines = iter(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"))
+    escape, heading = "\\", True
+    for line in lines:
+        stripped = line.strip()
+        directive = _DIRECTIVE.match(stripped) if heading else None
+        heading = directive is not None
+        if directive and directive[1].lower() == "escape":
+            escape = directive[2]
+        if not stripped or stripped.startswith("#"):
+            continue
+        logical = stripped
+        while logical.endswith(escape):
+            # Comments and empty lines between continuation lines do not end the instruction.
+            more = next((each for each in lines if each.strip() and not each.lstrip().startswith("#")), None)
+            logical = logical[: -len(escape)] + (more.rstrip() if more is not None else "")
+            if more is None:
+                break
+        keyword, _, rest = re.sub(r"\s", " ", logical, count=1).partition(" ")
+        keyword, rest = keyword.upper(), rest.strip()
+        inner = rest.partition(" ")[0].upper() if keyword == "ONBUILD" else keyword
+        documents = (
+            [_document(lines, found) for found in _HEREDOC.finditer(rest)] if inner in _WITH_HEREDOCS else []
+        )
+        yield keyword, rest, documents
+
+
+def _document(lines: Iterator[str], found: re.Match[str]) -> str:
+    body: list[str] = []
+    for line in lines:
+        kept = line.lstrip("\t") if found[1] else line
+        if kept == found[3]:
+            break
+        body.append(kept)
+    return "".join(f"{line}\n" for line in body)
+
+
+def _listed(rest: str) -> tuple[str, ...] | None:
+    """The exec form, a JSON list of strings; None for the shell form."""
+    try:
+        words = json.loads(rest) if rest.startswith("[") else None
+    except ValueError:
+        return None
+    return tuple(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text

@@ -1,0 +1,124 @@
+"""What an init service is: the one judgement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inithold.compose.read.project import load_project
+from inithold.compose.stack.roles import named_for_init, read_stack, restart_policy
+
+COMPLETED = "depends_on: {it: {condition: service_completed_successfully}}"
+HEALTHY = "depends_on: {it: {condition: service_healthy}}"
+SHORT = "depends_on: [it]"
+NOBODY = ""
+MARKER = "healthcheck: {test: test -f /tmp/init-complete}"
+
+SURE_ONE_SHOT, SURE_HELD, PROBABLE, NONE = "one-shot", "held", "probable", "none"
+
+
+def judged(folder: Path, name: str, service: str, dependent: str) -> str:
+    waits = dependent.replace("it:", f"{name}:").replace("[it]", f"[{name}]")
+    text = f"services:\n  {name}: {{image: x, {service}}}\n  app: {{image: x, {waits}}}\n"
+    (folder / "compose.yaml").write_text(text)
+    stack = read_stack(load_project(["compose.yaml"], folder=folder, environment={}))
+    assert not stack.inits.keys() & stack.probable.keys()
+    assert "app" not in {*stack.inits, *stack.probable}
+    if name in stack.probable:
+        return PROBABLE
+    return (SURE_HELD if stack.inits[name].held else SURE_ONE_SHOT) if name in stack.inits else NONE
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "dependent", "expected"),
+    [
+        ("job", "command: x", COMPLETED, SURE_ONE_SHOT),
+        ("job", "command: x, restart: always", COMPLETED, SURE_ONE_SHOT),
+        ("migrate", "command: x, restart: 'no'", SHORT, SURE_ONE_SHOT),
+        ("migrate", "command: x, restart: 'on-failure:3'", SHORT, SURE_ONE_SHOT),
+        ("setup", "command: x, deploy: {restart_policy: {condition: none}}", SHORT, SURE_ONE_SHOT),
+        ("createbuckets", "command: x", SHORT, PROBABLE),
+        ("migrate", "command: x, restart: 'no'", NOBODY, PROBABLE),
+        ("seed", "command: x", NOBODY, PROBABLE),
+        ("migrate", "command: x, restart: always", NOBODY, NONE),
+        ("migrate", "command: x, restart: unless-stopped", SHORT, NONE),
+        ("setup", "command: x, deploy: {restart_policy: {condition: any}}", SHORT, NONE),
+        ("setup", "command: x, restart: 'no', ports: ['80:80']", SHORT, NONE),
+        ("bootstrap", "command: x, healthcheck: {test: curl -f http://localhost}", HEALTHY, NONE),
+        ("job", "command: x, restart: 'no'", SHORT, NONE),
+        ("init", "command: inithold run", HEALTHY, SURE_HELD),
+        ("job", "command: inithold run", NOBODY, SURE_HELD),
+        ("job", "command: inithold run --once", COMPLETED, SURE_ONE_SHOT),
+        ("job", "command: 'sh -c \"x && touch /tmp/done && sleep infinity\"'", NOBODY, SURE_HELD),
+        ("job", f"command: 'sh -c \"x; sleep infinity\"', {MARKER}", HEALTHY, SURE_HELD),
+        ("job", f"command: x, {MARKER}", HEALTHY, SURE_HELD),
+        ("init", "command: x, healthcheck: {test: test -f /tmp/ready}", HEALTHY, SURE_HELD),
+        ("job", "command: x, healthcheck: {test: test -f /tmp/ready}", HEALTHY, NONE),
+        ("job", "command: x, healthcheck: {test: test -f /tmp/heartbeat}", HEALTHY, NONE),
+        ("seed-worker", f"command: x, {MARKER}", HEALTHY, NONE),
+        ("setup-api", "command: x, restart: 'no'", SHORT, NONE),
+        ("job", "command: 'sh -c \"while true; do ./work; touch /tmp/heartbeat; sleep 5; done\"'", SHORT, NONE),
+        ("job", "command: 'sh -c \"./setup; touch /tmp/ok; while true; do sleep 60; done\"'", SHORT, SURE_HELD),
+        ("job", "command: [python, -c, 'while True: work(); time.sleep(5)']", SHORT, NONE),
+        ("web", "command: nginx, healthcheck: {test: test -f /run/nginx.pid}", HEALTHY, NONE),
+    ],
+)
+def test_judged(name: str, service: str, dependent: str, expected: str, tmp_path: Path) -> None:
+    assert judged(tmp_path, name, service, dependent) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "init",
+            "db-init",
+            "initdb",
+            "init2",
+            "migrate",
+            "migrations",
+            "db_migrator",
+            "setup",
+            "bootstrap",
+            "seed",
+        ),
+        *("configurator", "createbuckets", "minio-createbucket", "create-topics", "Create-Users", "kafka-setup"),
+        *("provisioner", "prestart", "volume-permissions", "dbmigrate", "airflow-init"),
+    ],
+)
+def test_names(name: str) -> None:
+    assert named_for_init(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["web", "initiative", "seedbox", "reseeder", "setup-ui", "migration-worker", "creator", "recreate", "api"],
+)
+def test_other_names(name: str) -> None:
+    assert not named_for_init(name)
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("restart: 'no'", "no"),
+        ("restart: 'on-failure:3'", "on-failure"),
+        ("image: x", ""),
+        ("restart: always, deploy: {restart_policy: {condition: none}}", "no"),
+        ("deploy: {restart_policy: {condition: any}}", "always"),
+        ("deploy: {restart_policy: {delay: 5s}}", "no"),
+        ("restart: unless-stopped", "unless-stopped"),
+    ],
+)
+def test_restart_policies(service: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services: {{it: {{{service}}}}}")
+    stack = load_project(["compose.yaml"], folder=tmp_path, environment={})
+    assert restart_policy(stack.services["it"]) == expected
+
+
+def test_an_entrypoint_in_the_dockerfile_counts(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {it: {build: .}}")
+    (tmp_path / "Dockerfile").write_text('FROM python\nENTRYPOINT ["inithold", "run"]')
+    stack = read_stack(load_project(["compose.yaml"], folder=tmp_path, environment={}))
+    assert stack.inits["it"].held
