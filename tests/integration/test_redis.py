@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -63,6 +64,28 @@ def test_a_server_that_lets_us_in_is_ready(redis_server: Redis) -> None:
 def test_parts_are_as_good_as_a_url(redis_server: Redis) -> None:
     step = Ready(host="127.0.0.1", port=redis_server.port, password=redis_server.password, database="3")
     assert check(step) == ()
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["unix://:{password}@{path}?db=1", "redis+socket://:{password}@{path}?virtual_host=1", "redis://{coded}/1"],
+)
+def test_a_socket(form: str, tmp_path: Path) -> None:
+    password = "pw-of-socket"
+    with Redis(password=password) as server:
+        import redis
+
+        path = server.folder / "redis.sock"
+        with redis.Redis.from_url(server.url()) as client:
+            assert client.config_get("unixsocket") == {"unixsocket": str(path)}
+        coded = f":{password}@{quote(str(path), safe='')}"
+        step = Ready(url=form.format(password=password, path=path, coded=coded))
+        assert check(step) == ()
+        assert str(path) in step.subject()
+        assert check(Ready(host=str(path), password=password)) == ()
+        wrong = Ready(url=form.format(password="planted-1", path=path, coded=coded.replace(password, "planted-1")))
+        says(wrong, Rejected, "socket-password", 99999, path=str(path))
+    says(Ready(url=f"unix://{path}"), NotYet, "socket-absent", 99999, path=str(path))
 
 
 def test_users_of_an_access_control_list(redis_server: Redis) -> None:

@@ -40,6 +40,7 @@ class Redis(Server):
             "save": "",
             "appendonly": "no",
             "dir": str(self.folder),
+            "unixsocket": str(self.folder / "redis.sock"),
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.pid = start([program("redis-server"), *arguments], log=self.log)

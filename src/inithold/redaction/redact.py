@@ -14,8 +14,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from inithold.redaction.encodings import spellings
+from inithold.text.url import MASK, WEB, split
 
-MASK = "***"
 SHORTEST = 6
 """Shorter values are not scrubbed: they would eat parts of ordinary words."""
 
@@ -31,10 +31,9 @@ _KEYWORD_SECRET = re.compile(
 )
 _NEXT_URL = re.compile(r"[\s,;|\"']+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 # `(?!//)`: the colon after a scheme does not end a user's name.
-_USER_INFO = re.compile(r"(?:\A|/)(?P<user>[^:@/]*):(?!//)(?P<password>.+)@(?P<rest>[^@]*)\Z", re.S)
+_USER_INFO = re.compile(r"(?:\A|/)(?P<user>[^:/]*):(?!//)(?P<password>.+)@(?P<rest>[^@]*)\Z", re.S)
 _AUTHORITY = re.compile(r"[^/?#]*")
-_DELIMITERS = re.compile(r"[@/?#]")
-_WITH_PORT = re.compile(r"[^:@]*(?::[0-9]{1,5})?|\[[^]]*\](?::[0-9]{1,5})?")
+_DELIMITERS = re.compile(r"[@/?#:]")
 
 
 class Redactor:
@@ -67,8 +66,11 @@ class Redactor:
     def add_url(self, url: str) -> None:
         """Learn the secrets of a URL: its password and the secret-looking parameters of its query.
 
-        Works on URLs that cannot be parsed because of their password, too, and on several in one text.
+        Works on URLs that cannot be parsed because of their password, on several in one text, and on DSNs of
+        keywords.
         """
+        for keyword in _KEYWORD_SECRET.finditer(url):
+            self.add(keyword["quoted"] or keyword["bare"] or "")
         for one in _NEXT_URL.split(url):
             for found in _user_infos(one):
                 self._add_coded(found.password, found.public)
@@ -88,8 +90,6 @@ class Redactor:
                 self.add_url(value)
             elif _SECRET_NAME.search(name) and not (_PATH_NAME.search(name) and value.startswith("/")):
                 self.add_url(value)
-                for found in _KEYWORD_SECRET.finditer(value):
-                    self.add(found["quoted"] or found["bare"] or "")
                 self.add(value)
 
     def scrub(self, text: str) -> str:
@@ -117,22 +117,29 @@ class _UserInfo(NamedTuple):
 
 
 def _user_infos(url: str) -> Iterator[_UserInfo]:
-    """What may be the password in a URL: one, or, where a delimiter in it is not percent-coded, all readings."""
-    scheme, separator, rest = url.partition("://")
-    web = scheme.lower() in ("http", "https")
+    """What may be the password in a URL: one, or, where it cannot be read, what each reading of it says."""
+    try:
+        parts = split(url)
+    except ValueError:
+        yield from _readings(url)
+        return
+    if parts.password:
+        yield _UserInfo(parts.password, _public(parts.user or "", parts.hosts + parts.path))
+    elif parts.user and parts.scheme in WEB:
+        # A token in the place of the user: https://TOKEN@host/
+        yield _UserInfo(parts.user)
+
+
+def _readings(url: str) -> Iterator[_UserInfo]:
+    rest = url.partition("://")[2]
     found = _AUTHORITY.match(rest)
     authority = found[0] if found else ""
-    user_info, at, host = authority.rpartition("@")
-    sober = _USER_INFO.search(authority) if separator else None
+    sober = _USER_INFO.search(authority)
     if sober:
-        yield from _whole_and_pieces(sober["password"], _public(sober["user"], host + rest[len(authority) :]))
-    elif web and at:
-        # A token in the place of the user: https://TOKEN@host/
-        yield _UserInfo(user_info)
-    # An at sign further on belongs to the query, to a path of the web, or to a password that holds a delimiter.
-    before_query = rest[len(authority) :].partition("?")[0]
-    if (web and _WITH_PORT.fullmatch(authority)) or (sober and "@" not in before_query):
-        return
+        yield from _whole_and_pieces(sober["password"], _public(sober["user"], rest[sober.start("rest") :]))
+        if "@" not in rest[len(authority) :].partition("?")[0]:
+            # A further at sign is the query's.
+            return
     greedy = _USER_INFO.search(url)
     if greedy:
         yield from _whole_and_pieces(greedy["password"], _public(greedy["user"], greedy["rest"]))

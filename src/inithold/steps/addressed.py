@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from inithold.redaction.redact import SECRETS
-from inithold.steps.address import DEFAULT_PORTS, Address, parse
+from inithold.steps.address import Address, parse
 from inithold.steps.base import Step
 
 
@@ -14,7 +14,7 @@ class Addressed(Step, frozen=True, kw_only=True):
 
     Args:
         url: the address as a URL, with user and password percent-encoded.
-        host: name or address of the server, instead of `url`.
+        host: name or address of the server, or the path of its socket, instead of `url`.
         port: its port; the technology's own if absent.
         user: who connects.
         password: of the user, as it is, not percent-encoded.
@@ -47,13 +47,9 @@ class Addressed(Step, frozen=True, kw_only=True):
         """
         if self.url is not None:
             return parse(self.url, self.technologies())
-        technology = self.technologies()[0]
-        host = self.host or ""
-        query: tuple[tuple[str, str], ...] = ()
-        if host.startswith("/"):
-            host, query = "", (("unix_socket" if technology == "mysql" else "host", host),)
-        port = self.port or DEFAULT_PORTS.get(technology, 0)
-        return Address(technology, "", host, port, self.user, self.password, self.database, query)
+        return Address.of_parts(
+            self.technologies()[0], self.host or "", self.port, self.user, self.password, self.database
+        )
 
     def validate(self) -> Iterator[tuple[str, str]]:
         parts = [

@@ -35,13 +35,13 @@ class Ready(Addressed, frozen=True, kw_only=True):
     master, is not ready yet. A rejected password, a database that does not exist and a certificate that is not
     accepted fail at once, with the server's words.
 
-    The number of the database is the path of the URL. For `rediss://` the certificate is verified; the query may
-    name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, or `ssl_cert_reqs=none` to verify nothing. Other
-    parameters of the query are left alone.
+    The number of the database is the path of the URL, or `db` in its query. For `rediss://` the certificate is
+    verified; the query may name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, or `ssl_cert_reqs=none` to
+    verify nothing. Other parameters are ignored. For Sentinel and Cluster, a step for each server.
 
     Args:
-        url: of the server: `redis://user:password@redis:6379/0` or `rediss://...`.
-        host: name or address of the server, instead of `url`.
+        url: of the server: `redis://user:password@redis:6379/0`, `rediss://...` or `unix:///run/redis.sock?db=0`.
+        host: name or address of the server, or the path of its socket, instead of `url`.
         port: its port; 6379 if absent.
         user: who logs in; the user `default` if absent.
         password: of the user, as it is.
@@ -85,7 +85,8 @@ class Ready(Addressed, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         address = self.address()
-        dial(address.host, address.port, timeout=context.remaining(PATIENCE))
+        if not address.socket:
+            dial(address.host, address.port, timeout=context.remaining(PATIENCE))
         self.load()
         try:
             _ping(address, context)
@@ -141,19 +142,20 @@ def _connection(address: Address, patience: float) -> Any:
 
     query = dict(address.query)
     options: dict[str, Any] = {
-        "host": address.host,
-        "port": address.port,
         "db": _database(address),
         "username": address.user or query.get("username") or None,
         "password": address.password or query.get("password") or None,
         "socket_timeout": patience,
-        "socket_connect_timeout": patience,
         "retry": Retry(NoBackoff(), 0),
         "retry_on_timeout": False,
     }
     if int(redis.__version__.partition(".")[0]) >= 5:
         # Version 3 would log in by HELLO, whose errors speak of that instead of the password.
         options["protocol"] = 2
+    if address.socket:
+        local: Any = kinds.UnixDomainSocketConnection
+        return local(path=address.socket, **options)
+    options |= {"host": address.host, "port": address.port, "socket_connect_timeout": patience}
     if address.technology == "rediss":
         return kinds.SSLConnection(**options, **_tls(address))
     plain: Any = kinds.Connection
@@ -166,7 +168,9 @@ def _database(address: Address) -> int:
     Raises:
         ValueError: it is not a number.
     """
-    text = address.database or dict(address.query).get("db") or "0"
+    query = dict(address.query)
+    # Celery calls it the virtual host.
+    text = address.database or query.get("db") or query.get("virtual_host") or "0"
     if not (text.isascii() and text.isdigit()):
         raise ValueError("the database of Redis is a number, for example redis://redis:6379/0")
     return int(text)
@@ -219,11 +223,8 @@ def _refused(address: Address, error: Exception, words: str) -> StepError:
 
     if isinstance(error, exceptions.TimeoutError):
         return _silent(address)
-    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
-        return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=_hint(words))
-    if "DB index" in words:
-        hint = "the server has fewer databases: 16, unless its configuration says otherwise"
-        return Rejected(f"{address.shown}: the server rejects the database: {words}", hint=hint)
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or "DB index" in words:
+        return _rejected(address, words)
     if isinstance(error, exceptions.InvalidResponse):
         return StepFailed(
             f"{address.place}: what answers does not speak the protocol of Redis",
@@ -234,6 +235,28 @@ def _refused(address: Address, error: Exception, words: str) -> StepError:
     return StepFailed(
         f"{address.place}: the server refuses PING: {words}", hint="change what it objects to in its configuration"
     )
+
+
+def _rejected(address: Address, words: str) -> Rejected:
+    if words.startswith("NOPERM"):
+        command = "SELECT" if "'select'" in words.lower() else "PING"
+        return Rejected(
+            f"{address.shown}: the server lets the user in, who may not run {command}: {words}",
+            hint=f"grant it: ACL SETUSER name +{command.lower()}",
+        )
+    if "DB index" in words:
+        return Rejected(
+            f"{address.shown}: the server rejects the database: {words}",
+            hint="the server has fewer databases: 16, unless its configuration says otherwise",
+        )
+    lowered = words.lower()
+    if "without any password" in lowered or "no password is set" in lowered:
+        hint = "the server has no password: leave it out of the URL"
+    elif "authentication required" in lowered or words.startswith("NOAUTH"):
+        hint = "the server wants a password: redis://:PASSWORD@host:6379/0"
+    else:
+        hint = "check user and password, percent-encoded where they stand in a URL"
+    return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=hint)
 
 
 def _words(error: Exception) -> str:
@@ -258,15 +281,3 @@ def _cause(error: BaseException) -> OSError | None:
     while behind is not None and not isinstance(behind, OSError):
         behind = behind.__cause__ or behind.__context__
     return behind
-
-
-def _hint(text: str) -> str | None:
-    lowered = text.lower()
-    if "without any password" in lowered or "no password is set" in lowered:
-        return "the server has no password: leave it out of the URL"
-    if "authentication required" in lowered or text.startswith("NOAUTH"):
-        return "the server wants a password: redis://:PASSWORD@host:6379/0"
-    if text.startswith("NOPERM"):
-        refused = "select" if "'select'" in lowered else "ping"
-        return f"let the user run {refused.upper()}: ACL SETUSER name +{refused}"
-    return "check user and password, percent-encoded where they stand in a URL"

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from inithold.errors import StepFailed
 from inithold.steps.address import DEFAULT_PORTS, Address
+from inithold.steps.database.conninfo import libpq_query
 
 
 class Driver(NamedTuple):
@@ -70,18 +71,26 @@ _TUNING = {
     "keepalives_interval",
     "tcp_user_timeout",
 }
-# Parameters of asyncpg.connect, and of SQLAlchemy for it, that libpq does not know.
-_ASYNCPG = {
-    "command_timeout",
-    "direct_tls",
-    "max_cacheable_statement_size",
-    "max_cached_statement_lifetime",
-    "prepared_statement_cache_size",
-    "prepared_statement_name_func",
-    "statement_cache_size",
-    "timeout",
+_ASYNCPG = {"host", "port", "ssl", "target_session_attrs", "passfile", "service", "krbsrvname"}
+"""Parameters of libpq that asyncpg takes as text, and its own word for sslmode."""
+_ASYNCPG_ONLY = {"prepared_statement_cache_size", "async_fallback"}
+"""Those that SQLAlchemy takes for asyncpg alone."""
+# What SQLAlchemy and the drivers of MySQL take as text, https://docs.sqlalchemy.org/en/20/dialects/mysql.html
+_MYSQL_NAMES = """
+autocommit charset client_flag connect_timeout init_command local_infile program_name read_default_file
+read_default_group sql_mode ssl_ca ssl_capath ssl_cert ssl_check_hostname ssl_cipher ssl_key unix_socket
+use_unicode
+"""
+_MYSQL = frozenset(_MYSQL_NAMES.split())
+_MYSQL_ALSO = {
+    "pymysql": ("binary_prefix", "collation", "read_timeout", "ssl_disabled", "ssl_verify_cert", "write_timeout"),
+    "mysqldb": ("collation", "compress", "read_timeout", "ssl_mode", "write_timeout"),
 }
-_ASYNCPG_ALSO = {"host", "port", "ssl", "sslmode", "target_session_attrs", "passfile", "service", "krbsrvname"}
+_TLS_WANTED = {"required": "false", "verify_ca": "false", "verify_identity": "true", "true": "false", "1": "false"}
+"""What `ssl_mode` and `ssl` mean for `ssl_check_hostname`, which no driver takes without making TLS a must."""
+
+
+_KNOWN = {driver.name for drivers in DRIVERS.values() for driver in drivers}
 
 
 @cache
@@ -156,16 +165,31 @@ def preferred(technology: str) -> Driver | None:
 
 
 def _query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
+    """The parameters that the driver takes; those of the application's own driver are left out."""
+    if address.technology == "mysql":
+        yield from _mysql_query(address, driver)
+    elif address.technology != "postgresql" or driver not in _KNOWN:
+        yield from address.query
+    elif driver == "asyncpg":
+        query = libpq_query(address)
+        if "sslmode" in query:
+            query["ssl"] = query.pop("sslmode")
+        yield from ((name, value) for name, value in query.items() if name in _ASYNCPG)
+        yield from (pair for pair in address.query if pair[0] in _ASYNCPG_ONLY)
+    else:
+        yield from libpq_query(address).items()
+
+
+def _mysql_query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
     for name, value in address.query:
-        if address.technology != "postgresql":
+        if name in _MYSQL or name in _MYSQL_ALSO.get(driver, ()) or driver not in _KNOWN:
             yield name, value
-        elif driver == "asyncpg":
-            if name not in _TUNING:
-                yield ("ssl" if name == "sslmode" else name), value
-        elif name not in _ASYNCPG:
-            yield ("sslmode" if name == "ssl" else name), value
+        elif name in ("ssl_mode", "ssl-mode", "ssl") and value.lower() in _TLS_WANTED:
+            yield "ssl_check_hostname", _TLS_WANTED[value.lower()]
+        elif name == "ssl_verify_identity":
+            yield "ssl_check_hostname", value
 
 
 def _beyond_asyncpg(address: Address) -> tuple[str, ...]:
-    known = _TUNING | _ASYNCPG | _ASYNCPG_ALSO
-    return tuple(name for name, _ in address.query if name not in known)
+    known = _TUNING | _ASYNCPG | {"sslmode"}
+    return tuple(name for name in libpq_query(address) if name not in known)

@@ -23,15 +23,16 @@ sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslp
 target_session_attrs tcp_user_timeout user
 """
 LIBPQ = frozenset(_LIBPQ.split())
-# What else URLs of PostgreSQL carry: for asyncpg, psycopg2, SQLAlchemy, Prisma, JDBC, pgx.
+# What else URLs of PostgreSQL carry: for asyncpg, psycopg2, SQLAlchemy, Django, Rails, Prisma, JDBC, pgx.
 _OTHERS = """
-async_fallback cached_statements command_timeout connection_limit currentSchema default_query_exec_mode
-isolation_level json_deserializer json_serializer loggerLevel max_cached_statement_lifetime
-max_cacheable_statement_size max_overflow pgbouncer plugin pool_max_conns pool_min_conns pool_pre_ping
-pool_recycle pool_size pool_timeout prepareThreshold prepared_statement_cache_size prepared_statement_name_func
-reWriteBatchedInserts schema search_path serverVersion server_settings socketTimeout socket_timeout ssl
-sslaccept sslfactory sslidentity statement_cache_size statement_timeout stringtype timeout unicode_results
-use_native_hstore version
+advisory_locks async_fallback cached_statements checkout_timeout command_timeout conn_health_checks conn_max_age
+connection_limit currentSchema default_query_exec_mode direct_tls disable_server_side_cursors encoding
+isolation_level json_deserializer json_serializer loggerLevel max_cacheable_statement_size
+max_cached_statement_lifetime max_overflow pgbouncer plugin pool pool_max_conns pool_min_conns pool_pre_ping
+pool_recycle pool_size pool_timeout prepared_statement_cache_size prepared_statement_name_func
+prepared_statements prepareThreshold reWriteBatchedInserts schema search_path server_settings serverVersion
+socket_timeout socketTimeout ssl sslaccept sslfactory sslidentity statement_cache_size statement_timeout
+stringtype timeout unicode_results use_native_hstore version
 """
 OTHERS = frozenset(_OTHERS.split())
 _SSL = {
@@ -73,6 +74,13 @@ def faults(address: Address) -> Iterator[str]:
             yield f"url has an unknown parameter {name!r}: did you mean {close[0]!r}?"
 
 
+def libpq_query(address: Address) -> dict[str, str]:
+    """The parameters of the URL's query that libpq knows; `ssl`, which other drivers have, is its `sslmode`."""
+    query = {name: value for name, value in address.query if name in LIBPQ}
+    ssl = dict(address.query).get("ssl")
+    return query if ssl is None else {"sslmode": _SSL.get(ssl.lower(), ssl)} | query
+
+
 def parameters(address: Address, application_name: str, silence: int = SILENCE) -> dict[str, str]:
     """The parameters of libpq that an address stands for, host and port as they were given.
 
@@ -88,10 +96,7 @@ def parameters(address: Address, application_name: str, silence: int = SILENCE) 
         "password": address.password or "",
         "dbname": address.database or "",
     }
-    given |= {name: value for name, value in address.query if name in LIBPQ}
-    query = dict(address.query)
-    if "ssl" in query and "sslmode" not in query:
-        given["sslmode"] = _SSL.get(query["ssl"].lower(), query["ssl"])
+    given |= libpq_query(address)
     ours = {
         "fallback_application_name": application_name,
         "keepalives_idle": str(max(1, silence // 2)),
