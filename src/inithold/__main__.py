@@ -32,9 +32,10 @@ def _answered(arguments: list[str]) -> int:
 
 
 def _before_run(arguments: list[str]) -> None:
-    """As PID 1, leave this process to reap; then drop the stale marker, before anything heavy is imported.
+    """As PID 1, leave this process to reap; and drop the stale marker, before anything heavy is imported.
 
-    A repair leaves the marker alone: it is that of the run which holds. So does a check of a hold.
+    One that another living process vouches for stays: whether this run is refused is not known yet. A repair
+    leaves every marker alone, and so does a check of a hold.
     """
     from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
 
@@ -44,15 +45,15 @@ def _before_run(arguments: list[str]) -> None:
     if "--help" in own or "-h" in own:
         return
     from inithold.hold.reaper import REAPER  # noqa: PLC0415
-    from inithold.marker.file import drop, path_from, withdrawn  # noqa: PLC0415
+    from inithold.marker.file import path_from  # noqa: PLC0415
+    from inithold.marker.owner import drop_stale  # noqa: PLC0415
 
     marker = path_from(_option("--marker", own))
     try:
         if not any(argument.partition("=")[0] in ("--only", "--from") for argument in own):
-            drop(marker)
-            drop(withdrawn(marker))
+            drop_stale(marker, os.getpid())
     except OSError:
-        # Said properly, with what to do, when the run makes sure that it can write there.
+        # Reported with what to do when the run claims the marker.
         return
     finally:
         REAPER.split()

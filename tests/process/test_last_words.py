@@ -75,7 +75,7 @@ def words(done: Completed, case: str, folder: Path, **varying: str) -> str:
 
 def failed(run_inithold: Inithold, plan: str, env: Mapping[str, str | None] | None = None) -> Completed:
     (run_inithold.folder / "inithold.yaml").write_text(HEAD + plan)
-    done = run_inithold("run", "--once", env=env)
+    done = run_inithold("run", "--once", env={"container": "docker", **(env or {})})
     assert done.returncode == 1, done.stderr
     return done
 

@@ -108,7 +108,11 @@ def test_the_marker_is_away_before_the_plan_runs_again(
     init.wait_until(lambda: not init.marker.exists(), "the marker to go")
     assert run_inithold("health").returncode == 1
     init.wait_for_hold()
-    assert (tmp_path / "seen").read_text().split() == ["init-complete.record.1.json", "init-complete.record.json"]
+    assert (tmp_path / "seen").read_text().split() == [
+        "init-complete.record.1.json",
+        "init-complete.record.json",
+        "init-complete.running",
+    ]
 
 
 def test_exit(run_inithold: Inithold, write: Write, tmp_path: Path) -> None:

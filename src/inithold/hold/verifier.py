@@ -41,6 +41,7 @@ class Verifier:
         self.on_drift = on_drift
         self.marker = marker
         self.withdrawn = marker + ".withdrawn"
+        self.running = marker + ".running"
         self.folder = folder
         self.fingerprint = fingerprint
         self.command = command
@@ -111,18 +112,22 @@ class Verifier:
         """The environment does not hold any more."""
         if self.on_drift == "rerun":
             self.run_again(DRIFTED)
-        self.take_away(keep=self.on_drift == "unhealthy")
+        self.take_away(self.withdrawn if self.on_drift == "unhealthy" else "")
         if self.on_drift == "exit":
             posix._exit(1)
 
-    def take_away(self, *, keep: bool) -> None:
-        """Withdraw the marker; where that cannot be done, end: nobody stands behind it then."""
+    def take_away(self, target: str) -> None:
+        """Remove the marker, or rename it; where that cannot be done, end: nobody vouches for it then.
+
+        Args:
+            target: its new name; empty to remove it.
+        """
         try:
-            if keep:
-                move(self.marker, self.withdrawn)
-            else:
-                drop(self.marker)
-                drop(self.withdrawn)
+            for path in (self.withdrawn, self.marker):
+                if not target:
+                    drop(path)
+                elif path != target:
+                    move(path, target)
         except OSError as error:
             say(f"the marker {self.marker} cannot be taken away: {error.strerror}")
             posix._exit(1)
@@ -135,8 +140,9 @@ class Verifier:
             say(f"the marker {self.marker} cannot be put back: {error.strerror}")
 
     def run_again(self, why: str) -> None:
-        """Withdraw the marker, then become the run again; does not return."""
-        self.take_away(keep=False)
+        """Take the marker away, then become the run again; does not return."""
+        # It stays this process's: meanwhile another run is refused, as beside any that is going on.
+        self.take_away(self.running)
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.stop_check()
         forget(_signal.SIGALRM)

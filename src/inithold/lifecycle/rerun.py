@@ -14,6 +14,7 @@ from inithold.marker.file import withdrawn
 from inithold.marker.identity import why_not
 from inithold.record.files import earlier
 from inithold.record.table import failure, headline
+from inithold.text import platform
 
 POLL = 0.02
 """Seconds between two looks: a run that fails ends the container, and whatever runs in it."""
@@ -76,7 +77,7 @@ def _checked(promise: dict[str, Any]) -> dict[str, Any]:
     if promise.get("verify") is None:
         raise InitholdError(
             "this hold does not verify: nothing of the run is left in it that could run again",
-            hint="restart it (docker compose restart INIT), or hold with --verify 1m, or --verify never for this",
+            hint=f"restart it ({platform.restart()}), or hold with --verify 1m, or --verify never for this",
         )
     return promise
 
@@ -127,7 +128,7 @@ class _Hold:
         except PermissionError:
             raise InitholdError(
                 f"process {pid}, which holds, belongs to another user and may not be asked",
-                hint="be the same user: docker compose exec --user USER INIT inithold rerun",
+                hint=f"be the same user: {platform.as_user('inithold rerun')}",
             ) from None
         except ProcessLookupError:
             return

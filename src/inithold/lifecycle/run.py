@@ -14,8 +14,8 @@ from inithold.errors import Cancelled, StepError
 from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
 from inithold.hold.reaper import REAPER
 from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
-from inithold.lifecycle import publish as promise
 from inithold.lifecycle import watchers as watching
+from inithold.lifecycle.marker import Claim, content
 from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
@@ -62,7 +62,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         the exit code, where the run does not end in a hold: a hold replaces the process.
 
     Raises:
-        UsageError: the marker's folder cannot be written.
+        UsageError: the marker's folder cannot be written, or another process holds or runs for it.
         PlanError: the plan is refused.
     """
     if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
@@ -71,15 +71,29 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         check_and_end(load, settings, expected)
     REAPER.split()
     marker = marker_file.path_from(settings.marker)
-    if not repair:
-        promise.clear(marker)
     SECRETS.add_environment(os.environ)
-    return _Life(load(), marker, settings, repair=repair, why=os.environ.pop(RERUN_VARIABLE, "")).run()
+    claim = None if repair else Claim(marker)
+    try:
+        why = os.environ.pop(RERUN_VARIABLE, "")
+        return _Life(load(), marker, settings, claim=claim, repair=repair, why=why).run()
+    finally:
+        if claim is not None:
+            claim.release()
 
 
 class _Life:
-    def __init__(self, plan: CheckedPlan, marker: str, settings: Settings, *, repair: str, why: str) -> None:
+    def __init__(
+        self,
+        plan: CheckedPlan,
+        marker: str,
+        settings: Settings,
+        *,
+        claim: Claim | None,
+        repair: str,
+        why: str,
+    ) -> None:
         self._plan = plan
+        self._claim = claim
         self._marker = marker
         self._settings = settings
         self._repair = repair
@@ -120,6 +134,8 @@ class _Life:
                     self._signals.spare(signal.SIGHUP)
                     REAPER.announce(self._orders)
                 os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
+                if self._claim is not None:
+                    self._claim.release()
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
                 print_summary(self._account.record)
@@ -223,9 +239,9 @@ class _Life:
         if result.outcome != "ready" or self._repair:
             return result, None
         pace = None if self._orders is None else Pace(self._orders.pace)
-        content = promise.content(self._plan, result, duration, pace=pace, once=self._settings.once)
+        data = content(self._plan, result, duration, pace=pace, once=self._settings.once)
         try:
-            return result, marker_file.write_beside(self._marker, content)
+            return result, marker_file.write_beside(self._marker, data)
         except OSError as error:
             reason = f"the marker {self._marker} cannot be written: {error.strerror}"
             self._stream.emit(LogLine(text=reason, level="error"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+
+from inithold.text.files import refuse_irregular
 
 DEFAULT = "/tmp/init-complete"  # noqa: S108 - the place that health checks in the field already look at
 
@@ -25,8 +28,13 @@ def drop(path: str) -> None:
 
 
 def withdrawn(path: str) -> str:
-    """Where a marker is kept while what it promises does not hold."""
+    """Where a marker is kept while the environment is not as it promises."""
     return f"{path}.withdrawn"
+
+
+def running(path: str) -> str:
+    """The file that stands for a run that is going on. It names its process as the marker does."""
+    return f"{path}.running"
 
 
 def is_kept(path: str) -> bool:
@@ -97,14 +105,23 @@ def _open_new(beside: str, flags: int) -> int:
         return os.open(beside, flags, 0o600)
 
 
+def is_ours(path: str) -> bool:
+    """Whether there is a file, or a link, that a marker would replace: no folder, pipe or device."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
 def check_writable(path: str) -> None:
     """Make sure that a file can be put at `path`.
 
     Raises:
-        OSError: its folder is missing or cannot be written, or a folder is in its place.
+        OSError: its folder is missing or cannot be written, or something else than a file is in its place.
     """
-    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-        raise IsADirectoryError(21, "it is a folder", path)
+    if os.path.lexists(path) and not is_ours(path):
+        refuse_irregular(os.lstat(path).st_mode, path)
     beside = f"{path}.{os.getpid()}.new"
     os.close(_open_new(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
     drop(beside)

@@ -9,13 +9,13 @@ import os
 import sys
 
 from inithold.marker.file import path_from, withdrawn
-from inithold.marker.identity import why_not
+from inithold.marker.identity import MOST_BYTES, parse, why_not
 from inithold.process.streams import let_go
+from inithold.text.files import read_regular
 
 DEFAULT_WAIT = "25s"
 POLL = 0.02
 """Seconds between two looks of a blocking probe: a look costs some microseconds."""
-_VOUCHING = b'"vouched_by":{'
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -26,8 +26,7 @@ def problem(path: str) -> str | None:
         path: of the marker.
     """
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
-            data = stream.read(1_048_576)
+        data = read_regular(path, most=MOST_BYTES)
     except FileNotFoundError:
         if os.path.exists(withdrawn(path)):  # noqa: PTH110
             return "the environment no longer holds what init has made (inithold status)"
@@ -35,38 +34,13 @@ def problem(path: str) -> str | None:
     except OSError as error:
         return f"cannot read the marker {path}: {error.strerror}"
     try:
-        vouching = _vouching(data)
-    except (ValueError, KeyError, TypeError):
+        vouching = parse(data)
+    except ValueError:
         return f"{path} is not a marker of inithold"
     if vouching is None:
         return f"the marker {path} was left by a run that did not stay to hold (--once)"
     reason = why_not(vouching) if isinstance(vouching, dict) else "it names no process"
     return reason and f"the marker {path} is stale: {reason}"
-
-
-def _vouching(data: bytes) -> object:
-    """Who vouches, of a marker's content.
-
-    As inithold writes it, this is a flat object without spaces, and taking that apart costs a tenth of importing a
-    JSON parser. Anything else is left to the parser.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not a marker's content.
-    """
-    begin = data.find(_VOUCHING)
-    if begin >= 0 and data.endswith(b"}}\n"):
-        members = data[begin + len(_VOUCHING) : -3].decode().split(",")
-        pairs = (member.partition(":") for member in members)
-        return {name.strip('"'): _scalar(value) for name, _, value in pairs}
-    import json  # noqa: PLC0415 - slow to import
-
-    return json.loads(data)["vouched_by"]
-
-
-def _scalar(text: str) -> int | str | None:
-    if text == "null":
-        return None
-    return text[1:-1] if text.startswith('"') else int(text)
 
 
 def main(arguments: list[str]) -> int | None:

@@ -9,6 +9,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from inithold.errors import NotYet, StepFailed
+from inithold.text import platform
 
 _UNRESOLVED = {
     "EAI_NONAME": "the name does not resolve",
@@ -28,7 +29,6 @@ _SEEN = {
     errno.ENETUNREACH: "network unreachable",
     errno.EHOSTDOWN: "host is down",
 }
-MISSPELT = "a stopped service and a misspelt name look alike here: check the name and that both share a network"
 _AddressInfo = tuple[Any, Any, int, str, Any]
 
 
@@ -53,9 +53,11 @@ def dial(host: str, port: int, timeout: float) -> str:
         return _connect(_resolve(host, port, ends_at), ends_at)
     except socket.gaierror as error:
         text = _BY_CODE.get(error.errno or 0, error.strerror or "the name does not resolve")
-        raise NotYet(f"{place}: {text}", probe=(host, port), hint=MISSPELT) from error
+        raise NotYet(f"{place}: {text}", probe=(host, port), hint=platform.unresolved()) from error
     except _NoAnswer as error:
-        raise NotYet(f"{place}: the resolver does not answer", probe=(host, port), hint=MISSPELT) from error
+        raise NotYet(
+            f"{place}: the resolver does not answer", probe=(host, port), hint=platform.unresolved()
+        ) from error
     except TimeoutError as error:
         raise NotYet(f"{place}: no answer", probe=(host, port)) from error
     except PermissionError as error:

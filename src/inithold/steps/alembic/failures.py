@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.net.dial import MISSPELT
 from inithold.redaction.redact import scrub
+from inithold.text import platform
 
 Verdict = Literal["not yet", "rejected", "failed"]
 
@@ -108,7 +108,9 @@ def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | N
     """The failure of a connection to `place`."""
     message = f"{place}: {error.words}"
     if error.verdict == "not yet":
-        return NotYet(message, probe=probe, hint=MISSPELT if _UNRESOLVED.search(error.words) else None)
+        return NotYet(
+            message, probe=probe, hint=platform.unresolved() if _UNRESOLVED.search(error.words) else None
+        )
     if error.verdict == "rejected":
         return Rejected(message, hint="check user, password and database of the URL, and that init may log in")
     return StepFailed(message, hint=AS_ALEMBIC)

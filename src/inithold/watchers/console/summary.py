@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -11,10 +10,7 @@ import msgspec
 from inithold.process.streams import coloured, columns, let_go
 from inithold.record.model import Record
 from inithold.record.table import failure, headline, table
-
-MEND = """\
-When the cause is mended, with Compose (INIT is the name of this service):
-  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"""
+from inithold.text import platform
 
 LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are as they were."
 
@@ -29,13 +25,9 @@ def print_summary(record: Record) -> None:
         parts.append(failed)
     if record.repair:
         parts.append(LEFT_ALONE)
-    elif record.outcome == "failed" and _in_container():
-        parts.append(MEND)
+    elif record.outcome == "failed" and (advice := platform.after_failure()):
+        parts.append(advice)
     try:
         print("\n" + "\n\n".join(parts), file=sys.stderr, flush=True)
     except OSError:
         let_go(sys.stderr)
-
-
-def _in_container() -> bool:
-    return any(os.path.exists(sign) for sign in ("/.dockerenv", "/run/.containerenv"))  # noqa: PTH110

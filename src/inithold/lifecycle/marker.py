@@ -1,0 +1,128 @@
+"""The marker in the life of a run: claimed at its start, written once it is ready."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from inithold.errors import UsageError
+from inithold.hold.reaper import REAPER
+from inithold.marker import file as marker_file
+from inithold.marker.identity import identity
+from inithold.marker.owner import Owner, drop_stale, other_owner
+from inithold.plan.model import CheckedPlan, Pace
+from inithold.redaction.redact import scrub
+from inithold.runner.run import RunResult
+from inithold.text import platform
+
+VERSION = 1
+_CLAIM_SECONDS = 2.0
+"""Seconds to wait for others who are just claiming a marker in the same folder."""
+
+
+class Claim:
+    """Says that a run for a marker is going on, so that there is never a second one.
+
+    A file beside the marker names the process, as the marker does; after a crash it binds nobody.
+
+    Args:
+        marker: its path. What an earlier run has left there is removed.
+
+    Raises:
+        UsageError: another process holds or runs for the marker, or it cannot be written.
+    """
+
+    def __init__(self, marker: str) -> None:
+        self._file = marker_file.running(marker)
+        try:
+            with _alone_in(os.path.dirname(marker) or "."):  # noqa: PTH120
+                if owner := other_owner(marker, REAPER.holding_pid):
+                    raise _refusal(marker, owner)
+                drop_stale(marker, REAPER.holding_pid)
+                marker_file.check_writable(marker)
+                named = {"version": VERSION, "vouched_by": identity(REAPER.holding_pid)}
+                marker_file.write_whole(self._file, msgspec.json.encode(named) + b"\n", sync=False)
+        except OSError as error:
+            raise UsageError(
+                f"the marker {marker} cannot be written: {error.strerror}",
+                hint="name a writable place with --marker or INITHOLD_MARKER; a read-only container needs a tmpfs",
+            ) from error
+        self._held = True
+
+    def release(self) -> None:
+        """The run is over, or the marker itself says who vouches for it."""
+        if self._held:
+            self._held = False
+            # Left behind it binds nobody once this process has ended.
+            with suppress(OSError):
+                marker_file.drop(self._file)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Two that start in the same moment look one after the other. Where folders cannot be locked, at once."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    ends_at = time.monotonic() + _CLAIM_SECONDS
+    try:
+        while time.monotonic() < ends_at:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(marker: str, owner: Owner) -> UsageError:
+    if owner.runs:
+        return UsageError(
+            f"a run for the marker {marker} is still going on (process {owner.pid}); nothing was changed",
+            hint="inithold status --watch follows it; one for another environment takes another --marker",
+        )
+    again = (
+        "inithold rerun runs the plan again in place"
+        if owner.verifies
+        else (f"to run it all again: {platform.recreate()}")
+    )
+    return UsageError(
+        f"process {owner.pid} holds for the marker {marker}: the environment is initialized; nothing was changed",
+        hint=f"{again}; inithold run --only ID runs a part again",
+    )
+
+
+def content(plan: CheckedPlan, result: RunResult, duration: float, *, pace: Pace | None, once: bool) -> bytes:
+    """The content of the marker of a run that is ready.
+
+    Args:
+        plan: that was run.
+        result: how.
+        duration: seconds it took.
+        pace: at which the hold verifies; None where it does not.
+        once: whether nobody stays to vouch for it.
+    """
+    fields = {
+        "version": VERSION,
+        "name": scrub(plan.name),
+        "digest": plan.digest,
+        "ready_at": time.time(),
+        "duration": round(duration, 6),
+        "steps": {step.step: "failed, tolerated" if step.tolerated else step.outcome for step in result.steps},
+        "verify": None if pace is None else str(pace),
+        # Last, where a health check finds it without a parser.
+        "vouched_by": None if once else identity(REAPER.holding_pid),
+    }
+    return msgspec.json.encode(fields) + b"\n"

@@ -1,0 +1,58 @@
+"""Whose a marker is: the process that holds, or the run that is still going on, for as long as it lives."""
+
+from __future__ import annotations
+
+from inithold.marker.file import drop, is_ours, running, withdrawn
+from inithold.marker.identity import MOST_BYTES, parse, why_not
+from inithold.text.files import read_regular
+
+
+class Owner:
+    """A living process that a marker, or the file of a run, names.
+
+    Args:
+        pid: its number.
+        runs: whether its run is still going on; else it holds.
+        verifies: whether its hold can run the plan again.
+    """
+
+    def __init__(self, pid: int, *, runs: bool, verifies: bool) -> None:
+        self.pid = pid
+        self.runs = runs
+        self.verifies = verifies
+
+
+def other_owner(marker: str, own_pid: int) -> Owner | None:
+    """The living process that a marker belongs to; None where that is nobody, or `own_pid`."""
+    for path in (marker, withdrawn(marker), running(marker)):
+        if (named := _named(path)) is None:
+            continue
+        data, vouching = named
+        pid = vouching.get("pid")
+        if isinstance(pid, int) and pid != own_pid and why_not(vouching) is None:
+            runs = path == running(marker)
+            return Owner(pid, runs=runs, verifies=not runs and b'"verify":null' not in data)
+    return None
+
+
+def drop_stale(marker: str, own_pid: int) -> None:
+    """Remove a marker that nobody living vouches for, also one that was withdrawn.
+
+    Raises:
+        OSError: it is there and cannot be removed.
+    """
+    # Looked for first: what another run publishes meanwhile is not touched.
+    stale = [path for path in (marker, withdrawn(marker)) if is_ours(path)]
+    if stale and other_owner(marker, own_pid) is None:
+        for path in stale:
+            drop(path)
+
+
+def _named(path: str) -> tuple[bytes, dict[str, object]] | None:
+    try:
+        # Never through a link: we write none.
+        data = read_regular(path, most=MOST_BYTES, follow=False)
+        vouching = parse(data)
+    except (OSError, ValueError):
+        return None
+    return (data, vouching) if isinstance(vouching, dict) else None

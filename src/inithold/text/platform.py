@@ -1,0 +1,75 @@
+"""What hints say about the platform they are read on: Kubernetes, a container elsewhere, or neither.
+
+Nothing tells a container whether Compose or Swarm has started it, so hints there name both.
+"""
+
+from __future__ import annotations
+
+import os
+
+_CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
+"""Made by Docker and Podman."""
+
+
+def in_kubernetes() -> bool:
+    """Whether this is a container of a Pod: the kubelet gives each of them the API server's address."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def in_container() -> bool:
+    """Whether this is a container; `container` is the variable of systemd's container interface."""
+    return bool(os.environ.get("container")) or any(map(os.path.exists, _CONTAINER_FILES))  # noqa: SIM112
+
+
+def recreate() -> str:
+    """How to start init from the beginning, to be put behind `to run it all again:`."""
+    if in_kubernetes():
+        return "kubectl rollout restart the Deployment of init, or delete its Job and apply it again"
+    if in_container():
+        return (
+            "docker compose up -d --wait --force-recreate --no-deps INIT "
+            "(in a swarm: docker service update --force INIT)"
+        )
+    return "end it and start it again"
+
+
+def restart() -> str:
+    """How to start init again as it is."""
+    if in_kubernetes():
+        return "kubectl rollout restart the Deployment of init"
+    return "docker compose restart INIT" if in_container() else "end it and start it again"
+
+
+def after_failure() -> str:
+    """What to do once the cause of a failed run is fixed; empty where nothing but the same command is needed."""
+    if in_kubernetes():
+        return (
+            "When the cause is fixed: the Pod of a Deployment is started again by itself; "
+            "a failed Job is deleted and applied again."
+        )
+    if in_container():
+        return (
+            "When the cause is fixed, with Compose (INIT is the name of this service):\n"
+            "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"
+        )
+    return ""
+
+
+def unresolved() -> str:
+    """Why a name may not resolve."""
+    if in_kubernetes():
+        return "a Service that is not there and a misspelt name look alike here: check the name and its namespace"
+    if in_container():
+        return (
+            "a stopped service and a misspelt name look alike here: check the name and that both share a network"
+        )
+    return "a server that is not there and a misspelt name look alike here: check the name"
+
+
+def as_user(command: str) -> str:
+    """How to give a command as the user that init runs as."""
+    if in_kubernetes():
+        return f"kubectl exec runs it as the container's own user: kubectl exec POD -- {command}"
+    if in_container():
+        return f"docker compose exec --user USER INIT {command}"
+    return f"sudo -u USER {command}"

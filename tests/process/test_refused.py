@@ -1,0 +1,158 @@
+"""A command that is refused changes nothing: beside a hold, plain or verifying, and beside a run that goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pid_namespace import UNSHARE, inside, needs_leave, pid_one
+from servers.inithold import Inithold, Running
+
+PLAN = "version: 1\nname: refused\n{hold}steps:\n  - {{id: there, uses: file.ready, with: {{path: {path}}}}}\n"
+REFUSED: dict[str, tuple[list[str], dict[str, str]]] = {
+    "misspelt option": (["run", "--onse"], {}),
+    "no such plan": (["run", "nosuch.yaml"], {}),
+    "no such option": (["run", "--version"], {}),
+    "bad variable": (["run"], {"INITHOLD_ONCE": "maybe"}),
+    "again": (["run"], {}),
+    "a command": (["run", "--once", "--", "true"], {}),
+}
+SECOND = ("again", "a command")
+HOLDS = {"plain": "", "verifying": "hold: {verify: 1h}\n"}
+each_refusal = pytest.mark.parametrize("case", REFUSED)
+
+
+def start(run_inithold: Inithold, *, hold: str = "", path: str = "/", prefix: list[str] | None = None) -> Running:
+    (run_inithold.folder / "inithold.yaml").write_text(PLAN.format(hold=hold, path=path))
+    return run_inithold.start("run", prefix=prefix or ())
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        path.name: (path.stat().st_ino, path.read_bytes())
+        for path in folder.iterdir()
+        if not path.name.startswith(".inithold-")
+    }
+
+
+@each_refusal
+@pytest.mark.parametrize("hold", HOLDS)
+def test_beside_a_hold(run_inithold: Inithold, hold: str, case: str) -> None:
+    init = start(run_inithold, hold=HOLDS[hold])
+    init.wait_for_hold()
+    before = files(run_inithold.folder)
+    arguments, env = REFUSED[case]
+    done = run_inithold(*arguments, env=env)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    if case in SECOND:
+        assert f"process {init.pid} holds" in done.stderr
+        assert "inithold run --only ID" in done.stderr
+        assert ("inithold rerun" in done.stderr) == (hold == "verifying")
+    assert files(run_inithold.folder) == before
+    assert run_inithold("health").stdout == "ready\n"
+
+
+@needs_leave
+@pytest.mark.parametrize("hold", HOLDS)
+def test_beside_a_hold_that_is_pid_1(run_inithold: Inithold, hold: str) -> None:
+    init = start(run_inithold, hold=HOLDS[hold], prefix=UNSHARE)
+    init.wait_for_marker()
+    enter = inside(init)
+    init.wait_until(lambda: run_inithold("health", prefix=enter).returncode == 0, "ready")
+    for arguments, env in REFUSED.values():
+        assert run_inithold(*arguments, env=env, prefix=enter).returncode == 2
+        assert run_inithold("health", prefix=enter).stdout == "ready\n"
+    os.kill(pid_one(init), signal.SIGTERM)
+    assert init.wait() == 0
+
+
+@each_refusal
+def test_beside_a_run_that_goes_on(run_inithold: Inithold, tmp_path: Path, case: str) -> None:
+    init = start(run_inithold, path="there")
+    init.wait_for_output("does not exist")
+    arguments, env = REFUSED[case]
+    done = run_inithold(*arguments, env=env)
+    assert done.returncode == 2, done.stderr
+    if case in SECOND:
+        assert f"is still going on (process {init.pid})" in done.stderr
+    (tmp_path / "there").touch()
+    init.wait_for_hold()
+    assert run_inithold("health").stdout == "ready\n"
+    assert not (tmp_path / "init-complete.running").exists()
+    assert list(tmp_path.glob("*.record.*")) == [tmp_path / "init-complete.record.json"]
+
+
+def test_of_several_started_together_one_runs(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "init-complete").write_text("stale")
+    (tmp_path / "inithold.yaml").write_text(PLAN.format(hold="", path="there"))
+    several = [run_inithold.start("run") for _ in range(6)]
+    several[0].wait_until(lambda: sum(one.process.poll() == 2 for one in several) == 5, "five to be refused")
+    (tmp_path / "there").touch()
+    (one,) = (one for one in several if one.process.poll() is None)
+    one.wait_for_hold()
+
+
+def test_after_a_crash_nobody_is_refused(run_inithold: Inithold, tmp_path: Path) -> None:
+    init = start(run_inithold, path="there")
+    init.wait_for_output("does not exist")
+    assert (tmp_path / "init-complete.running").exists()
+    init.signal(signal.SIGKILL)
+    init.wait()
+    again = start(run_inithold)
+    again.wait_for_hold()
+    again.signal(signal.SIGKILL)
+    again.wait()
+    start(run_inithold).wait_for_hold()
+
+
+def test_beside_a_hold_that_is_withdrawn_its_marker_stays(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "made").touch()
+    init = start(run_inithold, hold="hold: {verify: 1s, grace: 0s, on_drift: unhealthy}\n", path="made")
+    init.wait_for_hold()
+    (tmp_path / "made").unlink()
+    withdrawn = tmp_path / "init-complete.withdrawn"
+    init.wait_until(withdrawn.exists, "the marker to be withdrawn")
+    assert run_inithold("run").returncode == 2
+    assert run_inithold("run", "--onse").returncode == 2
+    assert withdrawn.exists()
+    (tmp_path / "made").touch()
+    init.wait_until(lambda: run_inithold("health").returncode == 0, "ready again")
+
+
+def test_beside_a_hold_that_runs_again_the_run_goes_on(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "made").touch()
+    init = start(run_inithold, hold="hold: {verify: 1s, grace: 0s}\n", path="made")
+    init.wait_for_hold()
+    (tmp_path / "made").unlink()
+    init.wait_for_output("again: ")
+    done = run_inithold("run")
+    assert done.returncode == 2
+    assert "still going on" in done.stderr
+    (tmp_path / "made").touch()
+    init.wait_until(lambda: run_inithold("health").returncode == 0, "ready again")
+
+
+@pytest.mark.parametrize(
+    "content", ["stale", json.dumps({"vouched_by": None}), "[" * 5000, '{"vouched_by":{"pid":1e999}}']
+)
+def test_a_marker_that_nobody_vouches_for_is_dropped_first(run_inithold: Inithold, content: str) -> None:
+    run_inithold.marker.write_text(content)
+    assert run_inithold("run", "nosuch.yaml").returncode == 2
+    assert not run_inithold.marker.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_no_place_for_a_marker(run_inithold: Inithold, make: object) -> None:
+    make(run_inithold.marker)  # type: ignore[operator]
+    done = run_inithold("run", "--once", "--", "true", seconds=20)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert run_inithold.marker.exists()
+    health = run_inithold("health", seconds=20)
+    assert health.returncode == 1
+    assert health.stdout.startswith("not ready: cannot read the marker")
