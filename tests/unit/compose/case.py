@@ -90,26 +90,39 @@ def lay_out(case: Path, folder: Path) -> Path:
     return Path(shutil.copytree(case / "bad", folder / "stack"))
 
 
-def docker_environment() -> dict[str, str] | None:
-    """The environment in which `docker compose` runs: this one's, or that of the test engine; None for neither."""
-    engine = Path(__file__).parents[4] / "shared" / "engine" / "engine"
-    environments = [dict(os.environ)]
-    if engine.exists():
-        exports = subprocess.run([engine, "env"], capture_output=True, text=True, check=False, timeout=60).stdout
+ENGINE = Path(__file__).parents[4] / "shared" / "engine" / "engine"
+COMPOSE_VERSIONS = ("2.40.3", "5.6.1") if ENGINE.exists() else ("",)
+"""The versions of Compose to be held against, as far as they can be had; "" for the one that is there."""
+
+
+def docker_environment(version: str = "") -> dict[str, str] | None:
+    """The environment in which `docker compose` runs; None where there is none.
+
+    Args:
+        version: of Compose, one of COMPOSE_VERSIONS; where empty this machine's own, else the test engine's.
+    """
+    environments = [] if version else [dict(os.environ)]
+    if ENGINE.exists():
+        asked = [ENGINE, "env", *(["--compose", version] if version else [])]
+        exports = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60).stdout
         pairs = [line.removeprefix("export ").partition("=") for line in exports.splitlines() if "=" in line]
         given = {name: os.path.expandvars(" ".join(shlex.split(value))) for name, _, value in pairs}
         environments.append({**os.environ, **given})
     for environment in environments:
         program = shutil.which("docker", path=environment.get("PATH"))
-        if (
-            program
-            and subprocess.run(
-                [program, "compose", "version"], env=environment, capture_output=True, check=False, timeout=60
-            ).returncode
-            == 0
-        ):
-            return environment
+        command = [program or "docker", "compose", "version"]
+        if program and subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
+            # Variables of this machine's own must not change the stack.
+            return {name: value for name, value in environment.items() if not name.startswith("COMPOSE_")}
     return None
+
+
+def major(environment: dict[str, str]) -> int:
+    """The first number of the version of `docker compose` in an environment."""
+    program = shutil.which("docker", path=environment["PATH"]) or "docker"
+    command = [program, "compose", "version", "--short"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return int(shown.strip().lstrip("v").partition(".")[0])
 
 
 def compose_config(folder: Path, files: list[str], environment: dict[str, str], *options: str) -> dict[str, Any]:

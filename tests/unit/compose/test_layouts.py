@@ -18,8 +18,7 @@ LAYOUTS = sorted((CASES / "layouts").iterdir())
 
 @pytest.fixture(scope="module")
 def docker() -> dict[str, str] | None:
-    environment = docker_environment()
-    return {name: value for name, value in (environment or {}).items() if not name.startswith("COMPOSE_")} or None
+    return docker_environment()
 
 
 @pytest.mark.parametrize("wrap", list(Wrap))

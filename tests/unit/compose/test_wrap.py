@@ -43,7 +43,7 @@ def docker() -> dict[str, str]:
     environment = docker_environment()
     if environment is None:
         pytest.skip("there is no `docker compose` here and no test engine to take it from")
-    return {name: value for name, value in environment.items() if not name.startswith("COMPOSE_")}
+    return environment
 
 
 def _stack(*fields: str) -> str:

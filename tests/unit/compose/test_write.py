@@ -104,7 +104,9 @@ def test_the_second_cannot_be_replaced(error: BaseException, stack: Path, monkey
         assert outcome.code == 2
         assert outcome.errors == "cannot write compose.override.yaml: Device or resource busy; nothing was written"
     else:
-        sources = [read_source(stack / name, name) for name in ("compose.yaml", "compose.override.yaml")]
+        sources = [
+            read_source(stack / name, name, variables={}) for name in ("compose.yaml", "compose.override.yaml")
+        ]
         with pytest.raises(KeyboardInterrupt):
             write_files({source.path: "new\n" for source in sources}, sources)
     assert contents(stack) == before
@@ -202,7 +204,7 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     for path in (first, second):
         path.write_text("services: {a: {image: x}}\n")
-    sources = [read_source(path, path.name) for path in (first, second)]
+    sources = [read_source(path, path.name, variables={}) for path in (first, second)]
     second.write_text("services: {b: {image: y}}\n")
     before = contents(tmp_path)
     with pytest.raises(UsageError, match=r"b\.yaml was changed while it was being mended; nothing was written"):
@@ -215,7 +217,7 @@ def test_files_are_written_all_or_none(tmp_path: Path) -> None:
     second.parent.mkdir()
     for path in (first, second):
         path.write_text("services: {a: {image: x}}\n")
-    sources = [read_source(path, path.name) for path in (first, second)]
+    sources = [read_source(path, path.name, variables={}) for path in (first, second)]
     second.unlink()
     second.parent.rmdir()
     before = contents(tmp_path)

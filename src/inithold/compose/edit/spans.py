@@ -230,6 +230,8 @@ def lengthen(
     items = node.value
     if any(not isinstance(item, ScalarNode) or item.start_mark.index < node.start_mark.index for item in items):
         raise CannotEdit("depends_on has aliases in it")
+    if any("$" in item.value for item in items):
+        raise CannotEdit("depends_on has a variable in it, which Compose fills in in the short form alone")
     names = {item.value for item in items}
     added = {name: entry for name, entry in entries.items() if name not in names}
     if node.flow_style:

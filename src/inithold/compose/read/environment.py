@@ -1,7 +1,4 @@
-"""The variables Compose would see, as far as file names need them: the environment and the `.env` file.
-
-Values in the stack itself are never interpolated: `${VAR}` is left alone.
-"""
+"""The variables Compose fills in: those of the environment and of the `.env` file."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*\Z")
-_VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)(?:(:?[-?])([^{}]*))?\}|([A-Za-z_]\w*))")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_OPERATOR = re.compile(r":?[-+?]")
 
 
 def read_dotenv(folder: Path) -> dict[str, str]:
@@ -40,20 +38,58 @@ def _unquote(value: str) -> str:
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str | None:
     """A file name with its variables filled in; None where one is not set and has no default."""
-    missing = False
+    result, complete = _expand(text, variables)
+    return result if complete else None
 
-    def fill(match: re.Match[str]) -> str:
-        nonlocal missing
-        if match[1]:
-            return "$"
-        name, operator, default = match[2] or match[5], match[3] or "", match[4] or ""
-        value = variables.get(name)
-        if value or (value is not None and not operator.startswith(":")):
-            return value
-        if operator.endswith("-"):
-            return default
-        missing = True
-        return ""
 
-    filled = _VARIABLE.sub(fill, text)
-    return None if missing else filled
+def fill(text: str, variables: Mapping[str, str]) -> str:
+    """A value as Compose reads it; a variable that is not set and has no default stays as it is written.
+
+    Compose would read that one as blank. It may well be set where the stack is deployed, so that nothing is known
+    of it here.
+    """
+    return _expand(text, variables)[0] if "$" in text else text
+
+
+def _expand(text: str, variables: Mapping[str, str]) -> tuple[str, bool]:
+    """After compose-go's `template` package: `$$`, `$NAME`, `${NAME}` with `-`, `+` or `?`."""
+    parts, at, complete = [], 0, True
+    while (start := text.find("$", at)) >= 0:
+        parts.append(text[at:start])
+        at = start + 1
+        if text.startswith("$", at):
+            parts.append("$")
+            at += 1
+            continue
+        braced = text.startswith("{", at)
+        end = _closing_brace(text, at) if braced else at
+        name = _NAME.match(text, at + braced)
+        if name is None or end < 0:
+            parts.append("$")
+            continue
+        at = end + 1 if braced else name.end()
+        value = variables.get(name[0])
+        operator = _OPERATOR.match(text, name.end(), end) if braced else None
+        if operator is None:
+            result = value
+        else:
+            given = bool(value) if operator[0][0] == ":" else value is not None
+            kind = operator[0][-1]
+            if given == (kind == "+"):
+                argument, known = _expand(text[operator.end() : end], variables)
+                result = argument if known and kind != "?" else None
+            else:
+                result = value if given else ""
+        complete = complete and result is not None
+        parts.append(text[start:at] if result is None else result)
+    return "".join([*parts, text[at:]]), complete
+
+
+def _closing_brace(text: str, start: int) -> int:
+    """The offset of the brace that closes the one at `start`; -1 where there is none."""
+    depth = 0
+    for index in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return -1

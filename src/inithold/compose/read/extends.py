@@ -66,11 +66,12 @@ class Family:
         if not isinstance(wanted, Scalar):
             raise self.source.fault(f"services.{name}.extends must name a service", base.place.node)
         family = self._family(name, base)
-        if wanted.text not in family.services.entries:
+        if wanted.filled not in family.services.entries:
             raise self.source.fault(
-                f"services.{name} extends {wanted.text!r}, which is not in {family.source.name}", wanted.place.node
+                f"services.{name} extends {wanted.filled!r}, which is not in {family.source.name}",
+                wanted.place.node,
             )
-        return family.resolve(wanted.text)
+        return family.resolve(wanted.filled)
 
     def _family(self, name: str, base: Value) -> Family:
         file = base.get("file") if isinstance(base, Mapping) else None
@@ -91,7 +92,7 @@ class Family:
     def _read(self, path: Path) -> Family:
         beside = os.path.relpath(path, self.source.path.parent)
         shown = os.path.normpath(os.path.join(os.path.dirname(self.source.name), beside))  # noqa: PTH118, PTH120
-        source = read_source(path, shown, text=self._texts.get(path), foreign=True)
+        source = read_source(path, shown, variables=self._variables, text=self._texts.get(path), foreign=True)
         root = Builder(source).build(source.documents[0])
         services = root.get("services") if isinstance(root, Mapping) else None
         if not isinstance(services, Mapping):

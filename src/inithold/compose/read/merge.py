@@ -74,7 +74,7 @@ def _mappings(base: Mapping, over: Mapping, path: tuple[str, ...]) -> Mapping:
 
 def _driver(value: Mapping) -> str | None:
     driver = value.get("driver")
-    return driver.text if isinstance(driver, Scalar) else None
+    return driver.filled if isinstance(driver, Scalar) else None
 
 
 def _sequences(base: Sequence, over: Sequence, path: tuple[str, ...]) -> Sequence:
@@ -93,6 +93,6 @@ def _identity(item: Value, field: str) -> str:
     if isinstance(item, Mapping):
         for key in ("target", "path", "source"):
             if isinstance(found := item.get(key), Scalar):
-                return found.text
+                return found.filled
         return f"unknown {id(item)}"
-    return item.text if isinstance(item, Scalar) else f"unknown {id(item)}"
+    return item.filled if isinstance(item, Scalar) else f"unknown {id(item)}"

@@ -46,12 +46,13 @@ def read_mount(item: Value) -> Mount | None:
         if not isinstance(target, Scalar):
             return None
         said, source = item.get("type"), item.get("source")
-        named = said.text if isinstance(said, Scalar) else "volume"
-        return Mount(named, source.text if isinstance(source, Scalar) else "", target.text, item.place)
+        named = said.filled if isinstance(said, Scalar) else "volume"
+        return Mount(named, source.filled if isinstance(source, Scalar) else "", target.filled, item.place)
     if not isinstance(item, Scalar) or item.data is None:
         return None
-    parts = _PARTS.findall(item.text)
+    text = item.filled
+    parts = _PARTS.findall(text)
     if len(parts) < 2:
-        return Mount("volume", "", item.text, item.place)
+        return Mount("volume", "", text, item.place)
     kind = "bind" if parts[0][:1] in ("/", ".", "~") or parts[0].startswith("${PWD") else "volume"
     return Mount(kind, parts[0], parts[1], item.place)

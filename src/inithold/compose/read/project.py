@@ -34,9 +34,9 @@ class Service:
         return found if isinstance(found, Scalar) else None
 
     def text(self, *path: str) -> str | None:
-        """The text of the merged single value at `path`, or None."""
+        """The merged single value at `path` with its variables filled in, or None."""
         found = self.scalar(*path)
-        return found.text if found is not None else None
+        return found.filled if found is not None else None
 
 
 @dataclass(slots=True, eq=False)

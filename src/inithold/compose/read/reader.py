@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inithold.compose.read import extends
 from inithold.compose.read.environment import interpolate, read_env_file
@@ -15,6 +16,9 @@ from inithold.compose.read.shapes import is_absent
 from inithold.compose.read.source import Source, read_source
 from inithold.compose.read.tree import RESET, Builder, Mapping, Scalar, Sequence, Value, plain
 from inithold.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
 
 _TOP_LEVEL = {"name", "version", "services", "networks", "volumes", "configs", "secrets", "include", "models"}
 _REMOTE = ("oci://", "https://", "http://", "git://", "ssh://", "git@", "github.com/")
@@ -89,7 +93,7 @@ class Reader:
         return self._read[key]
 
     def _file(self, path: Path, name: str, frame: Frame) -> Services:
-        source = read_source(path, name, text=self.texts.get(path), base=frame.base)
+        source = read_source(path, name, variables=frame.variables, text=self.texts.get(path), base=frame.base)
         self.sources.append(source)
         found: Services = {}
         inner = Frame(frame.base, frame.variables, (*frame.within, path))
@@ -103,7 +107,7 @@ class Reader:
                 if value is not None and not is_absent(value):
                     self.top[key] = merge(self.top.get(key), value)
             if not frame.within and isinstance(title := root.entries.get("name"), Scalar):
-                self.name = title.text
+                self.name = title.filled
         return found
 
     def _services(self, source: Source, root: Mapping, frame: Frame, included: Services) -> Services:
@@ -116,10 +120,10 @@ class Reader:
         found: Services = {}
         for name, written in services.entries.items():
             layer = _layer(source, family, name, written)
-            if name not in included:
+            if name not in included or not _same(included[name], [layer]):
                 found[name] = [layer]
-            elif not _same(included[name], [layer]):
-                raise source.fault(f"services.{name} conflicts with an included service", written.place.key)
+            if name in found and name in included:
+                self._note_conflict(source, name, written.place.key)
         return found
 
     def _includes(self, source: Source, root: Mapping, frame: Frame) -> Services:
@@ -132,10 +136,20 @@ class Reader:
         for item in include.items:
             own = self._included(source, item, frame)
             for name, layers in own.items():
-                if name in found and not _same(found[name], layers):
-                    raise source.fault(f"services.{name} is included twice, and differs", item.place.node)
-                found.setdefault(name, layers)
+                if name not in found:
+                    found[name] = layers
+                elif not _same(found[name], layers):
+                    self._note_conflict(source, name, item.place.node)
+                    found[name] = [*layers, *found[name]]
         return found
+
+    def _note_conflict(self, source: Source, name: str, node: Node | None) -> None:
+        """In Compose 5 the two are one service: the including file wins, then the first include."""
+        line = node.start_mark.line + 1 if node is not None else 1
+        self.notes.append(
+            f"{source.name}:{line}: services.{name} is in an included file, too, and differs: "
+            "Compose 2 refuses that, Compose 5 merges them"
+        )
 
     def _included(self, source: Source, item: Value, frame: Frame) -> Services:
         listed = item.get("path") if isinstance(item, Mapping) else item

@@ -67,7 +67,7 @@ def _shape(key: str, value: Value, path: str, source: Source) -> Value:
         return _build(value)
     if key == "networks" and isinstance(value, Sequence):
         names = [item for item in value.items if isinstance(item, Scalar)]
-        return Mapping(value.places, value.tag, {item.text: Scalar(item.places, data=None) for item in names})
+        return Mapping(value.places, value.tag, {item.filled: Scalar(item.places, data=None) for item in names})
     return value
 
 
@@ -83,8 +83,9 @@ def _keyed(value: Sequence) -> Mapping:
     entries: dict[str, Value] = {}
     for item in value.items:
         if _is_text(item):
-            name, separator, rest = item.text.partition("=")
-            entries[name] = Scalar(item.places, data=rest if separator else None)
+            name, separator, rest = item.filled.partition("=")
+            own, _, written = item.text.partition("=")
+            entries[name] = Scalar(item.places, data=(written if own == name else rest) if separator else None)
     return Mapping(value.places, value.tag, entries)
 
 
@@ -103,7 +104,7 @@ def _dependencies(value: Value, path: str, source: Source) -> Value:
             "condition": Scalar(item.places, data="service_started", implied=True),
             "required": Scalar(item.places, data=True, implied=True),
         }
-        entries[item.text] = Mapping(item.places, None, dict(implied))
+        entries[item.filled] = Mapping(item.places, None, dict(implied))
     return Mapping(value.places, value.tag, entries)
 
 

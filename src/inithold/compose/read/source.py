@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class Source:
         documents: the root node of each YAML document in it.
         foreign: True for a file that is only extended from: it is read and never edited.
         base: the folder its relative names start from, where that is not its own.
+        variables: what its values may refer to.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Source:
     documents: list[Node]
     foreign: bool = False
     base: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     _starts: list[int] = field(default_factory=list)
 
     @property
@@ -79,13 +82,20 @@ class Source:
 
 
 def read_source(
-    path: Path, name: str, *, text: str | None = None, foreign: bool = False, base: Path | None = None
+    path: Path,
+    name: str,
+    *,
+    variables: Mapping[str, str],
+    text: str | None = None,
+    foreign: bool = False,
+    base: Path | None = None,
 ) -> Source:
     """Read and parse a Compose file.
 
     Args:
         path: the file, absolute.
         name: how messages call it.
+        variables: what its values may refer to.
         text: take this for its content rather than what is on disk.
         foreign: see `Source`.
         base: see `Source`.
@@ -105,4 +115,4 @@ def read_source(
     documents = compose_all(text, file=name)
     if not documents:
         raise DocumentError(Fault("empty: not a Compose file", file=name))
-    return Source(path, name, text, marked, documents, foreign, base)
+    return Source(path, name, text, marked, documents, foreign, base, variables)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
 
+from inithold.compose.read.environment import fill
 from inithold.compose.read.source import Source
 from inithold.text.yaml12 import CoreSchemaResolver
 
@@ -60,12 +61,19 @@ class Scalar(Value):
     implied: bool = False
 
     @property
+    def filled(self) -> str:
+        """The value as Compose reads it, its variables filled in as far as they are known here."""
+        return fill(self.text, self.place.source.variables)
+
+    @property
     def text(self) -> str:
-        """The value as Compose would read it into a string field."""
+        """The value as it is written, as a string field has it."""
         if self.data is None:
             return ""
         node = self.places[-1].node
-        return node.value if isinstance(node, ScalarNode) and not isinstance(self.data, str) else str(self.data)
+        if isinstance(self.data, str) or self.implied or not isinstance(node, ScalarNode):
+            return str(self.data).lower() if isinstance(self.data, bool) else str(self.data)
+        return node.value
 
 
 @dataclass(slots=True, eq=False)

@@ -94,8 +94,9 @@ def _mend(init: Init, stack: Stack) -> list[Change]:
     if marker is None or "$" in marker:
         return []
     test = init.service.value("healthcheck", "test")
-    if init.probe.sight is Sight.MARKER and isinstance(test, Scalar) and init.probe.path is not None:
-        return [Change(init.name, ("healthcheck", "test"), test.text.replace(init.probe.path, marker))]
+    path = init.probe.path
+    if init.probe.sight is Sight.MARKER and isinstance(test, Scalar) and path is not None and path in test.text:
+        return [Change(init.name, ("healthcheck", "test"), test.text.replace(path, marker))]
     return [Change(init.name, ("healthcheck", "test"), wiring.test_for(init))]
 
 

@@ -43,7 +43,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.stack.command import words
+from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import HEALTHY, is_gate
 from inithold.compose.stack.variables import variables
@@ -124,7 +124,7 @@ def _used(service: Service, stack: Stack) -> dict[str, Place]:
         value = service.value(field)
         if value is None:
             continue
-        for host in _URL.findall(" ".join(words(value)[0])):
+        for host in _URL.findall(" ".join(filled_words(value))):
             if host in stack.project.services and host != service.name:
                 found.setdefault(host, value.place)
     return found

@@ -85,7 +85,7 @@ def _newer(service: Service) -> Iterator[tuple[str, int, Value]]:
         subpath, kind = item.get("volume", "subpath"), item.get("type")
         if subpath is not None:
             yield "volume.subpath", 26, subpath
-        if isinstance(kind, Scalar) and kind.text == "image":
+        if isinstance(kind, Scalar) and kind.filled == "image":
             yield "a volume of type image", 28, kind
     networks = service.value("networks")
     for network in networks.entries.values() if isinstance(networks, Mapping) else ():

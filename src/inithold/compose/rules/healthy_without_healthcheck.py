@@ -148,9 +148,9 @@ def _stages(dockerfile: str) -> list[_Stage]:
 
 def _dockerfile(service: Service) -> str:
     context = service.scalar("build", "context")
-    if context is None or "$" in context.text or "://" in context.text:
+    if context is None or "$" in context.filled or "://" in context.filled:
         return ""
-    folder = context.place.source.folder / context.text
+    folder = context.place.source.folder / context.filled
     try:
         return read_text(folder / (service.text("build", "dockerfile") or "Dockerfile"), limit=_LARGEST)
     except DocumentError:

@@ -47,7 +47,8 @@ class Command:
     """The command of a service, as far as the Compose files say.
 
     Args:
-        argv: entrypoint and command as one list of words, the image's where they could be told; None for none.
+        argv: entrypoint and command as one list of words, the image's where they could be told and variables filled
+            in; None for none.
         dropped: what Compose drops of a string, from an unquoted shell operator on.
         inithold: it runs `inithold run`.
         once: it ends when its work is done: `--once`, `--only` or `--from`.
@@ -56,6 +57,7 @@ class Command:
         wrapped: it runs `inithold run -- CMD`, a plan of one command.
         waits: it waits for URLs first, with `--wait`.
         marks: the paths of markers it writes.
+        written_marks: the same before variables are filled in, for what is written into the file.
         sleeps: it stays up after its work.
     """
 
@@ -68,12 +70,13 @@ class Command:
     wrapped: bool
     waits: bool
     marks: tuple[str, ...]
+    written_marks: tuple[str, ...]
     sleeps: bool
 
     @property
     def text(self) -> str:
-        """The words with blanks between, `$$` undone."""
-        return " ".join(self.argv or ()).replace("$$", "$")
+        """The words with blanks between."""
+        return " ".join(self.argv or ())
 
     @property
     def holds(self) -> bool:
@@ -98,12 +101,19 @@ class Command:
 
 
 def words(value: Value | None) -> tuple[list[str], str]:
-    """The words of an `entrypoint` or `command` in any of its forms, and what Compose drops of it."""
+    """The words of an `entrypoint` or `command` as they are written, and what Compose drops of it."""
     if isinstance(value, Sequence):
         return [item.text for item in value.items if isinstance(item, Scalar)], ""
     if isinstance(value, Scalar) and value.data is not None:
         return shellwords.split(value.text)
     return [], ""
+
+
+def filled_words(value: Value | None) -> list[str]:
+    """The words of an `entrypoint` or `command` with their variables filled in."""
+    if isinstance(value, Sequence):
+        return [item.filled for item in value.items if isinstance(item, Scalar)]
+    return shellwords.split(value.filled)[0] if isinstance(value, Scalar) and value.data is not None else []
 
 
 def is_inithold_image(image: str) -> bool:
@@ -124,12 +134,16 @@ def read_command(service: Service, complete: tuple[str, ...] | None = None) -> C
         complete: all its words, the image's included (`image.argv`); None where those could not be told.
     """
     entrypoint, command = service.value("entrypoint"), service.value("command")
-    first, dropped_first = words(entrypoint)
+    own = None if has_no_words(entrypoint) else entrypoint
+    written, dropped_first = words(own)
     rest, dropped_rest = words(command)
-    argv = list(complete) if complete is not None else [*([] if has_no_words(entrypoint) else first), *rest]
+    written += rest
+    from_image = list(complete or ())[: len(complete or ()) - len(written)]
+    written = [*from_image, *written]
+    argv = [*(word.replace("$$", "$") for word in from_image), *filled_words(own), *filled_words(command)]
     known = complete is not None or entrypoint is not None
     image = service.text("image") or ""
-    shown = " ".join(argv).replace("$$", "$")
+    shown = " ".join(argv)
     found = _INITHOLD.search(shown)
     options: list[str] | None = None
     if found:
@@ -147,6 +161,9 @@ def read_command(service: Service, complete: tuple[str, ...] | None = None) -> C
         wrapped=options is not None and "--" in options,
         waits=options is not None and _waits(service, options),
         marks=_marker(service, options) if options is not None else _marks(shown),
+        written_marks=_marker(service, options)
+        if options is not None
+        else _marks(" ".join(written).replace("$$", "$")),
         sleeps=options is None and _SLEEPS.search(shown) is not None,
     )
 

@@ -90,9 +90,9 @@ class ImageReader:
 
     def name(self, service: Service) -> str | None:
         """The image's name, be it the one that Compose gives it; None where a variable in it is not set."""
-        image = service.scalar("image")
+        image = service.text("image")
         if image is not None:
-            return interpolate(image.text, self._project.variables)
+            return None if "$" in image else image
         project = re.sub(r"[^a-z0-9_-]", "", self._project.name.lower()).lstrip("_-")
         return f"{project}-{service.name}"
 

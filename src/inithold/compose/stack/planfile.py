@@ -79,11 +79,16 @@ def _find(init: Init, stack: Stack, name: str) -> Path | None:
     source = _config_source(init, inside)
     if source is not None:
         entry = stack.project.top["configs"].get(source, "file") if "configs" in stack.project.top else None
-        if isinstance(entry, Scalar) and "$" not in entry.text:
-            return entry.place.source.folder / entry.text
+        if isinstance(entry, Scalar) and "$" not in entry.filled:
+            return entry.place.source.folder / entry.filled
     context = service.scalar("build", "context")
-    if context is not None and "$" not in context.text and "://" not in context.text and not name.startswith("/"):
-        built = context.place.source.folder / context.text / name
+    if (
+        context is not None
+        and "$" not in context.filled
+        and "://" not in context.filled
+        and not name.startswith("/")
+    ):
+        built = context.place.source.folder / context.filled / name
         return built if built.is_file() else None
     return None
 
@@ -94,18 +99,18 @@ def _inline(init: Init, stack: Stack, name: str) -> str | None:
     if source is None or "configs" not in stack.project.top:
         return None
     content = stack.project.top["configs"].get(source, "content")
-    return content.text if isinstance(content, Scalar) else None
+    return content.filled if isinstance(content, Scalar) else None
 
 
 def _config_source(init: Init, inside: str) -> str | None:
     configs = init.service.value("configs")
     for item in configs.items if isinstance(configs, Sequence) else []:
-        if isinstance(item, Scalar) and inside in (f"/{item.text}", item.text):
-            return item.text
+        if isinstance(item, Scalar) and inside in (f"/{item.filled}", item.filled):
+            return item.filled
         if isinstance(item, Mapping):
             source, target = item.get("source"), item.get("target")
-            if isinstance(source, Scalar) and isinstance(target, Scalar) and target.text == inside:
-                return source.text
+            if isinstance(source, Scalar) and isinstance(target, Scalar) and target.filled == inside:
+                return source.filled
     return None
 
 

@@ -56,18 +56,18 @@ def read_probe(healthcheck: Value | None) -> Probe:
     if not isinstance(healthcheck, Mapping):
         return Probe(Sight.NONE)
     disable = healthcheck.get("disable")
-    if isinstance(disable, Scalar) and disable.text.lower() == "true":
+    if isinstance(disable, Scalar) and disable.filled.lower() == "true":
         return Probe(Sight.DISABLED, place=disable.place)
     test = healthcheck.get("test")
     if test is None or is_absent(test):
         return Probe(Sight.NONE)
     if isinstance(test, Sequence):
         return _list(test)
-    return _shell(test.text, test.place) if isinstance(test, Scalar) else Probe(Sight.NONE)
+    return _shell(test.filled, test.place) if isinstance(test, Scalar) else Probe(Sight.NONE)
 
 
 def _list(test: Sequence) -> Probe:
-    items = [item.text for item in test.items if isinstance(item, Scalar)]
+    items = [item.filled for item in test.items if isinstance(item, Scalar)]
     if not items:
         return Probe(Sight.NONE)
     if items[0] == "NONE":

@@ -53,19 +53,19 @@ class Dependency:
     def condition(self) -> str:
         """What is waited for; `service_started` where nothing is said."""
         found = self.entry.get("condition")
-        return found.text if isinstance(found, Scalar) and found.data is not None else STARTED
+        return found.filled if isinstance(found, Scalar) and found.data is not None else STARTED
 
     @property
     def awaits_end(self) -> bool:
         """Does it wait for the target to complete, in the merged stack or before an override weakened that?"""
         path = ("depends_on", self.target, "condition")
         values = [self.entry.get("condition"), *(layer.tree.get(*path) for layer in self.service.layers)]
-        return any(isinstance(value, Scalar) and value.text == COMPLETED for value in values)
+        return any(isinstance(value, Scalar) and value.filled == COMPLETED for value in values)
 
     def flag(self, name: str, default: bool) -> bool:
         """The value of `required` or `restart`."""
         found = self.entry.get(name)
-        return found.text.lower() == "true" if isinstance(found, Scalar) and found.data is not None else default
+        return found.filled.lower() == "true" if isinstance(found, Scalar) and found.data is not None else default
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +96,7 @@ class Init:
     @property
     def marker(self) -> str | None:
         """The marker its command writes; None where that cannot be told."""
-        return self.command.marks[0] if self.command.marks else None
+        return self.command.written_marks[0] if self.command.written_marks else None
 
     def on_tmpfs(self, path: str) -> bool:
         """Does `path` lie on a tmpfs, so that no restart leaves an old one behind?"""
@@ -104,7 +104,7 @@ class Init:
             return True
         listed = self.service.value("tmpfs")
         roots = (
-            [item.text.partition(":")[0] for item in listed.items if isinstance(item, Scalar)]
+            [item.filled.partition(":")[0] for item in listed.items if isinstance(item, Scalar)]
             if isinstance(listed, Sequence)
             else []
         )
@@ -289,17 +289,17 @@ def is_gate(service: Service) -> bool:
 
 def is_healthy(value: Value | None) -> bool:
     """Is this condition `service_healthy`?"""
-    return isinstance(value, Scalar) and value.text == HEALTHY
+    return isinstance(value, Scalar) and value.filled == HEALTHY
 
 
 def is_awaited(value: Value | None) -> bool:
     """Is this condition one that waits for more than a start?"""
-    return isinstance(value, Scalar) and value.text in (HEALTHY, COMPLETED)
+    return isinstance(value, Scalar) and value.filled in (HEALTHY, COMPLETED)
 
 
 def is_unless_stopped(value: Value | None) -> bool:
     """Is this restart policy `unless-stopped`?"""
-    return isinstance(value, Scalar) and value.text == "unless-stopped"
+    return isinstance(value, Scalar) and value.filled == "unless-stopped"
 
 
 def host_path(service: Service, path: str) -> Path | None:

@@ -47,6 +47,7 @@ def ties(stack: Stack) -> dict[str, list[Tie]]:
         said = [
             Tie(service, entry.target, "depends_on", entry.entry.place, entry)
             for entry in stack.dependencies[name]
+            if "$" not in entry.target
         ]
         found[name] = list({tie.target: tie for tie in [*_implied(service), *said]}.values())
     return found
@@ -55,10 +56,10 @@ def ties(stack: Stack) -> dict[str, list[Tie]]:
 def _implied(service: Service) -> Iterator[Tie]:
     for field in _SHARED:
         value = service.scalar(field)
-        if value is not None and value.text.startswith("service:"):
-            yield Tie(service, value.text.removeprefix("service:"), field, value.place)
+        if value is not None and value.filled.startswith("service:") and "$" not in value.filled:
+            yield Tie(service, value.filled.removeprefix("service:"), field, value.place)
     for field in _LISTED:
         listed = service.value(field)
         for item in listed.items if isinstance(listed, Sequence) else ():
-            if isinstance(item, Scalar) and not item.text.startswith("container:") and "$" not in item.text:
-                yield Tie(service, item.text.partition(":")[0], field, item.place)
+            if isinstance(item, Scalar) and not item.filled.startswith("container:") and "$" not in item.filled:
+                yield Tie(service, item.filled.partition(":")[0], field, item.place)

@@ -19,14 +19,14 @@ def variables(service: Service) -> dict[str, tuple[str, Place]]:
     files = service.value("env_file")
     for item in files.items if isinstance(files, Sequence) else ():
         path = item.get("path") if isinstance(item, Mapping) else item
-        if isinstance(path, Scalar) and "$" not in path.text:
+        if isinstance(path, Scalar) and "$" not in path.filled:
             folder = path.place.source.folder
-            read = read_env_file(folder / Path(path.text).expanduser())
+            read = read_env_file(folder / Path(path.filled).expanduser())
             found.update({name: (text, item.place) for name, text in read.items()})
     environment = service.value("environment")
     for name, value in environment.entries.items() if isinstance(environment, Mapping) else ():
         if isinstance(value, Scalar) and value.data is not None:
-            found[name] = (value.text, value.place)
+            found[name] = (value.filled, value.place)
     return found
 
 
@@ -34,5 +34,5 @@ def variable(service: Service, name: str) -> str | None:
     """The text of one variable, None where it is not set."""
     own: Value | None = service.value("environment", name)
     if isinstance(own, Scalar):
-        return own.text
+        return own.filled
     return variables(service).get(name, (None, None))[0] if service.value("env_file") is not None else None
