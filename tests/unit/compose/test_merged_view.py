@@ -442,6 +442,7 @@ def test_what_is_in_an_included_file_too(name: str, tmp_path: Path, docker: dict
 ITEMS = """
 services:
   store-1: {image: x}
+  batch: {extends: {service: "${BASE:-store-1}"}}
   app:
     image: ${IMAGE:-x}:${TAG:-${DEFAULT_TAG:-latest}}
     depends_on: ["${STORE:-store}-1"]

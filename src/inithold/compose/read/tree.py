@@ -73,7 +73,7 @@ class Scalar(Value):
         node = self.places[-1].node
         if isinstance(self.data, str) or self.implied or not isinstance(node, ScalarNode):
             return str(self.data).lower() if isinstance(self.data, bool) else str(self.data)
-        return node.value
+        return str(node.value)
 
 
 @dataclass(slots=True, eq=False)

@@ -47,8 +47,8 @@ class Command:
     """The command of a service, as far as the Compose files say.
 
     Args:
-        argv: entrypoint and command as one list of words, the image's where they could be told and variables filled
-            in; None for none.
+        argv: entrypoint and command as one list of words, the image's where they could be told, with variables
+            filled in; None for none.
         dropped: what Compose drops of a string, from an unquoted shell operator on.
         inithold: it runs `inithold run`.
         once: it ends when its work is done: `--once`, `--only` or `--from`.
