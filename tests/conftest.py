@@ -22,6 +22,7 @@ from servers.postgresql import PostgreSQL
 from servers.rabbitmq import RabbitMQ
 from servers.redis import Redis
 from servers.run import end_run, run_folder
+from servers.seaweedfs import SeaweedFS
 from servers.sharing import shared
 
 
@@ -93,6 +94,12 @@ def mysql_database(mariadb: MariaDB) -> Iterator[str]:
 def redis_server() -> Redis:
     """The run's Redis, shared: not to be stopped."""
     return shared(Redis)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> SeaweedFS:
+    """The run's server of the S3 API, shared: not to be stopped."""
+    return shared(SeaweedFS)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ MODULES = {
     "alembic": ("alembic", "sqlalchemy"),
     "rabbitmq": ("pika",),
     "redis": ("redis",),
+    "s3": ("botocore",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "otel-grpc": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"),
     "report": ("jinja2",),

@@ -23,6 +23,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "rabbitmq.ready": ("inithold.steps.rabbitmq", "Ready"),
     "rabbitmq.topology": ("inithold.steps.rabbitmq", "Topology"),
     "redis.ready": ("inithold.steps.redis", "Ready"),
+    "s3.bucket": ("inithold.steps.s3", "Bucket"),
     "tcp.ready": ("inithold.steps.tcp", "Ready"),
 }
 GROUP = "inithold.steps"

@@ -1,0 +1,165 @@
+"""The S3 API through botocore: one question at a time, bounded in time, with words for what fails.
+
+Importing this module imports botocore.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSLError,
+)
+
+from inithold.errors import NotYet, StepError, StepFailed
+from inithold.net.tls import handshake_error
+from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, refused
+
+DEFAULT_REGION = "us-east-1"
+
+
+class Absent(Exception):
+    """What was asked for does not exist."""
+
+
+class NotSupported(Exception):
+    """The server does not know this part of the API."""
+
+
+class Client:
+    """Asks one server of one bucket.
+
+    Args:
+        place: the server, for people.
+        bucket: its name.
+        endpoint: URL of the server; None for AWS.
+        region: of the bucket; None for botocore's own choice.
+        access_key: who asks; None for botocore's own choice.
+        secret_key: of the access key.
+        ca_file: authorities to trust instead of the system's.
+        seconds: the most that is waited for an answer.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        bucket: str,
+        *,
+        endpoint: str | None,
+        region: str | None,
+        access_key: str | None,
+        secret_key: str | None,
+        ca_file: str | None,
+        seconds: float,
+    ) -> None:
+        self._place = place
+        self._seconds = seconds
+        self._bucket = bucket
+        self._session = botocore.session.get_session()
+        chosen = region or (None if endpoint is None else DEFAULT_REGION)
+        self.region: str = chosen or self._session.get_config_variable("region") or DEFAULT_REGION
+        self._options = {
+            "region_name": self.region,
+            "endpoint_url": endpoint,
+            "aws_access_key_id": access_key,
+            "aws_secret_access_key": secret_key,
+            "verify": ca_file,
+        }
+        # A server of one's own seldom has a name for each bucket; one that wants it says so.
+        self._client = self._open("auto" if endpoint is None else "path")
+
+    def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Make one request about the bucket.
+
+        Args:
+            operation: a method of botocore's client, such as `get_bucket_cors`.
+            parameters: of the operation, without the bucket.
+
+        Raises:
+            Absent: what was asked for does not exist.
+            NotSupported: the server does not know the operation.
+            NotYet, Rejected, StepFailed: it was refused, or there was no answer.
+        """
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in ABSENT:
+                raise Absent(code) from error
+            if code in UNKNOWN:
+                raise NotSupported(code) from error
+            if code in VIRTUAL_ONLY:
+                self._client = self._open("virtual")
+                return self.ask(operation, **parameters)
+            if code == "403" and operation == "head_bucket":
+                # A HEAD has no body that could say why; another question does.
+                self.ask("get_bucket_location")
+            raise refused(self._place, operation, self.region, error.response) from error
+        except (BotoCoreError, HTTPClientError) as error:
+            raise self._failed(error) from error
+        answer.pop("ResponseMetadata", None)
+        return answer
+
+    def _open(self, addressing: str) -> Any:
+        checksums = {}
+        if "request_checksum_calculation" in Config.OPTION_DEFAULTS:
+            # Servers that are not AWS know few of the newer ones.
+            checksums = {
+                "request_checksum_calculation": "when_required",
+                "response_checksum_validation": "when_required",
+            }
+        settings = Config(
+            s3={"addressing_style": addressing},
+            # The runner decides when to try again.
+            retries={"total_max_attempts": 1},
+            connect_timeout=min(5.0, self._seconds),
+            read_timeout=self._seconds,
+            **checksums,
+        )
+        try:
+            return self._session.create_client("s3", config=settings, **self._options)
+        except (BotoCoreError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StepError:
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            return StepFailed(
+                f"{self._place}: no credentials",
+                hint="give access_key and secret_key, or what botocore reads: variables, a profile, a role",
+            )
+        if isinstance(error, ParamValidationError | NoRegionError | ValueError):
+            return StepFailed(f"{self._place}: {error}")
+        if isinstance(error, SSLError):
+            cause = _cause_of_tls(error)
+            if cause is not None:
+                return handshake_error(self._place, cause, trust="ca_file")
+            return StepFailed(f"{self._place}: TLS failed", hint="check the port, and that TLS is meant")
+        if isinstance(error, ConnectionError | HTTPClientError):
+            return NotYet(f"{self._place}: no answer ({type(error).__name__})")
+        return StepFailed(f"{self._place}: {error}")
+
+
+def _cause_of_tls(error: BaseException) -> Any:
+    import ssl  # noqa: PLC0415 - loaded by now
+
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, ssl.SSLError):
+            return cause
+        inner = next((item for item in cause.args if isinstance(item, BaseException)), None)
+        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__ or inner
+        if not isinstance(cause, BaseException):
+            return None
+    return None

@@ -1,0 +1,405 @@
+"""What a plan says of a bucket, in snake_case, and how that differs from what the server has.
+
+The names and their meaning are those of the Amazon S3 API Reference:
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Types_Amazon_Simple_Storage_Service.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from inithold.steps.base import Change
+
+Object = dict[str, Any]
+
+
+class CorsRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which web pages may use the bucket, and how.
+
+    Args:
+        allowed_methods: such as `GET`, `PUT`, `POST`, `DELETE`, `HEAD`.
+        allowed_origins: such as `https://app.example`, with at most one `*` each.
+        allowed_headers: what a preflight request may ask for.
+        expose_headers: headers of the answer that scripts may read.
+        max_age_seconds: how long a browser may remember the answer to a preflight request.
+        id: names the rule, so that it can be changed later.
+    """
+
+    allowed_methods: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    allowed_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age_seconds: int | None = None
+    id: str | None = None
+
+
+class Expiration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When objects expire.
+
+    Args:
+        days: after they were made.
+        date: at midnight UTC of a day, such as `2030-01-01`.
+        expired_object_delete_marker: remove delete markers that hide nothing any more.
+    """
+
+    days: int | None = None
+    date: date | None = None
+    expired_object_delete_marker: bool | None = None
+
+
+class NoncurrentExpiration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When versions that are not the newest any more expire.
+
+    Args:
+        noncurrent_days: after a newer version took their place.
+        newer_noncurrent_versions: how many of them are kept.
+    """
+
+    noncurrent_days: int | None = None
+    newer_noncurrent_versions: int | None = None
+
+
+class AbortUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When uploads in parts that were never completed are removed.
+
+    Args:
+        days_after_initiation: after they began.
+    """
+
+    days_after_initiation: int
+
+
+class Transition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When objects move to another storage class.
+
+    Args:
+        storage_class: such as `STANDARD_IA` or `GLACIER`.
+        days: after they were made.
+        date: at midnight UTC of a day.
+    """
+
+    storage_class: str
+    days: int | None = None
+    date: date | None = None
+
+
+class NoncurrentTransition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When versions that are not the newest any more move to another storage class.
+
+    Args:
+        storage_class: such as `GLACIER`.
+        noncurrent_days: after a newer version took their place.
+        newer_noncurrent_versions: how many of them stay where they are.
+    """
+
+    storage_class: str
+    noncurrent_days: int | None = None
+    newer_noncurrent_versions: int | None = None
+
+
+class LifecycleRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What happens to objects as they grow old.
+
+    Args:
+        id: names the rule.
+        prefix: of the objects it is for; all if absent.
+        filter: which objects it is for, where a prefix alone does not tell, in S3's form:
+            `{tag: {key: a, value: b}}` or `{and: {prefix: tmp/, tags: [...], object_size_greater_than: 1024}}`.
+        status: `Enabled`, or `Disabled` to keep a rule without its effect.
+        expiration: when objects expire.
+        noncurrent_version_expiration: when versions expire that are not the newest.
+        abort_incomplete_multipart_upload: when incomplete uploads are removed.
+        transitions: when objects move to other storage classes.
+        noncurrent_version_transitions: the same for versions that are not the newest.
+    """
+
+    id: str
+    prefix: str | None = None
+    filter: dict[str, Any] | None = None
+    status: Literal["Enabled", "Disabled"] = "Enabled"
+    expiration: Expiration | None = None
+    noncurrent_version_expiration: NoncurrentExpiration | None = None
+    abort_incomplete_multipart_upload: AbortUpload | None = None
+    transitions: tuple[Transition, ...] = ()
+    noncurrent_version_transitions: tuple[NoncurrentTransition, ...] = ()
+
+
+class PublicAccessBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What nobody may make public, whatever policies and access control lists say.
+
+    Args:
+        block_public_acls: refuse access control lists that grant public access.
+        ignore_public_acls: disregard those there are.
+        block_public_policy: refuse policies that grant public access.
+        restrict_public_buckets: let only the owner's account use a bucket with such a policy.
+    """
+
+    block_public_acls: bool | None = None
+    ignore_public_acls: bool | None = None
+    block_public_policy: bool | None = None
+    restrict_public_buckets: bool | None = None
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How long a new object cannot be deleted, unless it says so itself.
+
+    Args:
+        mode: `GOVERNANCE`, which a permission lifts, or `COMPLIANCE`, which nothing does.
+        days: how long.
+        years: how long.
+    """
+
+    mode: Literal["GOVERNANCE", "COMPLIANCE"]
+    days: int | None = None
+    years: int | None = None
+
+
+class Difference(NamedTuple):
+    """How one setting of a bucket differs from what the plan says.
+
+    Attributes:
+        change: the line for people.
+        value: what the server is to be given, in S3's own form: what the plan says, and what stays.
+    """
+
+    change: Change
+    value: Any
+
+
+# -- names
+
+
+def s3_name(name: str) -> str:
+    """The S3 API's spelling of a name in snake_case: `max_age_seconds` is `MaxAgeSeconds`."""
+    return "ID" if name == "id" else "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def s3_form(value: Any) -> Any:
+    """A value of a plan as the S3 API has it; what is absent is left out. Names that are capitalized stay."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value, builtin_types=(date,))
+    if isinstance(value, Mapping):
+        return {s3_name(name): s3_form(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [s3_form(item) for item in value]
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value
+
+
+# -- differences
+
+
+def cors(rules: Sequence[CorsRule], current: Sequence[Object]) -> Difference | None:
+    """Compare rules for web pages with the server's."""
+    return _rules("cors", [s3_form(rule) for rule in rules], current, "ID", _cors_words)
+
+
+def lifecycle(rules: Sequence[LifecycleRule], current: Mapping[str, Any]) -> Difference | None:
+    """Compare lifecycle rules with the server's configuration, whose other parts stay."""
+    given = [_lifecycle_form(rule) for rule in rules]
+    found = _rules("lifecycle", given, current.get("Rules", []), "ID", lambda rule: rule.get("ID", "a rule"))
+    if found is None:
+        return None
+    size = "TransitionDefaultMinimumObjectSize"
+    kept = {size: current[size]} if size in current else {}
+    return found._replace(value={"LifecycleConfiguration": {"Rules": found.value}, **kept})
+
+
+def policy(given: Mapping[str, Any], current: Mapping[str, Any]) -> Difference | None:
+    """Compare a policy's statements with those of the policy that the server has.
+
+    Args:
+        given: as `policy_form` returns it.
+        current: the server's; empty where it has none.
+    """
+    statements = _as_list(current.get("Statement", []))
+    found = _rules("policy", given["Statement"], statements, "Sid", _statement_words)
+    if found is None:
+        return None
+    version = given.get("Version") or current.get("Version") or "2012-10-17"
+    return found._replace(value={**current, "Version": version, "Statement": found.value})
+
+
+def tags(given: Mapping[str, str], current: Mapping[str, str]) -> Difference | None:
+    """Compare tags with the server's."""
+    details = [
+        f"+ {key}={value}" if key not in current else f"~ {key} {current[key]} -> {value}"
+        for key, value in given.items()
+        if current.get(key) != value
+    ]
+    if not details:
+        return None
+    details += [f"  {key}={value} stays" for key, value in current.items() if key not in given]
+    merged = {**current, **given}
+    return Difference(
+        Change("~", "tags", tuple(details)), [{"Key": key, "Value": value} for key, value in merged.items()]
+    )
+
+
+def public_access_block(given: PublicAccessBlock, current: Mapping[str, bool]) -> Difference | None:
+    """Compare what may not be made public with the server's."""
+    form: Object = s3_form(given)
+    details = _fields({name: current.get(name, False) for name in form}, form)
+    return Difference(Change("~", "public access block", details), {**current, **form}) if details else None
+
+
+def versioning(enabled: bool, status: str | None) -> Difference | None:
+    """Compare whether versions are kept; switching it off keeps the versions there are."""
+    if enabled == (status == "Enabled"):
+        return None
+    value = "Enabled" if enabled else "Suspended"
+    return Difference(Change("~", f"versioning {(status or 'off').lower()} -> {value.lower()}"), value)
+
+
+def object_lock(given: bool | Retention, current: Mapping[str, Any]) -> Difference | None:
+    """Compare whether objects can be locked, and the default retention.
+
+    Args:
+        given: `True` for locks without a default retention.
+        current: the server's configuration; empty where the bucket has none.
+    """
+    retention = s3_form(given) if isinstance(given, Retention) else {}
+    before = dict(current.get("Rule", {}).get("DefaultRetention", {}))
+    details = _fields(before, retention) if retention else ()
+    locked = current.get("ObjectLockEnabled") == "Enabled"
+    if locked and not details:
+        return None
+    value: Object = {"ObjectLockEnabled": "Enabled"}
+    if retention or before:
+        value["Rule"] = {"DefaultRetention": retention or before}
+    return Difference(Change("~", "object lock" if locked else "object lock off -> enabled", details), value)
+
+
+def policy_form(given: str | Mapping[str, Any]) -> Object:
+    """A policy as the S3 API has it.
+
+    Args:
+        given: JSON text, or a mapping with names in snake_case or as S3 spells them.
+
+    Raises:
+        ValueError: it is no policy; the message says what is expected.
+    """
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"is not JSON: {error}") from None
+    form = {s3_name(name): value for name, value in given.items()} if isinstance(given, Mapping) else {}
+    statements = [
+        {s3_name(name): value for name, value in statement.items()} if isinstance(statement, Mapping) else {}
+        for statement in _as_list(form.get("Statement", []))
+    ]
+    if not statements or not all("Effect" in statement for statement in statements):
+        raise ValueError("expected a statement, or a list of them, each with effect, principal, action, resource")
+    return {**form, "Statement": statements}
+
+
+def _lifecycle_form(rule: LifecycleRule) -> Object:
+    form: Object = s3_form(rule)
+    # Lowest common form: `Prefix` beside `Filter` is S3's older one, which some servers no longer take.
+    prefix = form.pop("Prefix", "")
+    form["Status"] = rule.status
+    form["Filter"] = form.get("Filter") or {"Prefix": prefix}
+    return form
+
+
+def _rules(
+    what: str,
+    given: Sequence[Object],
+    current: Sequence[Object],
+    key: str,
+    words: Callable[[Object], str],
+) -> Difference | None:
+    """Compare a list of rules: one that is named is changed, one that is not is added, none is taken away."""
+    left = list(current)
+    result: list[Object] = []
+    details: list[str] = []
+    added = changed = 0
+    for rule in given:
+        same = next((other for other in left if _same(rule, other, key)), None)
+        named = next((other for other in left if key in rule and other.get(key) == rule[key]), None)
+        before = same or named
+        if before is not None:
+            left.remove(before)
+        if same is None and named is not None:
+            changed += 1
+            details += [f"~ {words(rule)}: {line}" for line in _fields(_normal(named), _normal(rule))]
+        elif same is None:
+            added += 1
+            details.append(f"+ {words(rule)}")
+        result.append(same or rule)
+    if not details:
+        return None
+    counts = [f"{number} to {verb}" for number, verb in ((added, "add"), (changed, "change")) if number]
+    details += [f"  {words(rule)} stays" for rule in left]
+    return Difference(Change("~", f"{what} ({', '.join(counts)})", tuple(details)), [*left, *result])
+
+
+def _same(rule: Object, other: Object, key: str) -> bool:
+    """Whether a rule says what another says; a name that the plan leaves out is the server's to choose."""
+    one, two = _normal(rule), _normal(other)
+    if key not in one:
+        two.pop(key, None)
+    return bool(one == two)
+
+
+def _normal(value: Any) -> Any:
+    """A value in one form: servers turn a list of one into its item, and change the order of lists."""
+    if isinstance(value, Mapping):
+        items = {name: _normal(item) for name, item in value.items()}
+        if "Prefix" in items and "Filter" not in items and "Status" in items:
+            items["Filter"] = {"Prefix": items.pop("Prefix")}
+        if items.get("Filter") in ({}, {"Prefix": ""}):
+            del items["Filter"]
+        return {name: item for name, item in items.items() if item not in ({}, [], None)}
+    if isinstance(value, list | tuple):
+        normal = [_normal(item) for item in value]
+        return normal[0] if len(normal) == 1 else sorted(normal, key=_text)
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return value
+
+
+def _fields(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> tuple[str, ...]:
+    lines: list[str] = []
+    for name in dict.fromkeys([*after, *before]):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += _fields(old, new, f"{within}{_snake(name)}.")
+        elif old != new:
+            lines.append(f"{within}{_snake(name)} {_text(old)} -> {_text(new)}")
+    return tuple(lines)
+
+
+def _snake(name: str) -> str:
+    if name.isupper():
+        return name.lower()
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _cors_words(rule: Object) -> str:
+    name = f"{rule['ID']}: " if rule.get("ID") else ""
+    return f"{name}{', '.join(rule['AllowedMethods'])} from {', '.join(rule['AllowedOrigins'])}"
+
+
+def _statement_words(rule: Object) -> str:
+    if rule.get("Sid"):
+        return str(rule["Sid"])
+    actions = _as_list(rule.get("Action", rule.get("NotAction", "?")))
+    return f"{rule.get('Effect', '?')} {', '.join(map(str, actions))}"

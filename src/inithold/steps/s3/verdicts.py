@@ -1,0 +1,83 @@
+"""What an error of the S3 API means: not there, not yet, or never.
+
+The codes are those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. MinIO's own begin with
+XMinio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+
+ABSENT = (
+    "404",
+    "NoSuchBucket",
+    "NoSuchBucketPolicy",
+    "NoSuchCORSConfiguration",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchPublicAccessBlockConfiguration",
+    "NoSuchTagSet",
+    "NoSuchTagSetError",
+    "ObjectLockConfigurationNotFoundError",
+)
+UNKNOWN = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
+VIRTUAL_ONLY = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired")
+"""What servers say that take the bucket's name as a part of the host alone."""
+_NOT_YET = (
+    "BadGateway",
+    "GatewayTimeout",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "Throttling",
+    "ThrottlingException",
+    "XMinioServerNotInitialized",
+    "XMinioStorageResourceInsufficient",
+)
+_REJECTED = {
+    "InvalidAccessKeyId": "check access_key: the service does not know it",
+    "SignatureDoesNotMatch": "check secret_key: it does not belong to access_key",
+    "ExpiredToken": "the session's token has expired: get new credentials",
+    "InvalidToken": "check the session's token",
+}
+HINTS = {
+    "AccessDenied": "let the user of access_key do that: the kind's page lists the rights that it needs",
+    "AllAccessDisabled": "the service has locked this account",
+    "AccountProblem": "the service has locked this account",
+    "BucketAlreadyExists": "somebody else owns a bucket of this name: choose another",
+    "InvalidBucketName": "3 to 63 characters: lower-case letters, digits, hyphens; no underscore",
+    "MalformedPolicy": "compare the policy with the documentation of the service",
+    "InvalidBucketState": "object lock needs versioning, and on some servers a new bucket",
+    "RequestTimeTooSkewed": "set the clock of this machine",
+    "TooManyBuckets": "the account has as many buckets as it may",
+}
+_WRONG_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+
+
+def refused(place: str, operation: str, region: str, response: Mapping[str, Any]) -> StepError:
+    """What a refusal means.
+
+    Args:
+        place: the server, for people.
+        operation: that was refused, as botocore names it.
+        region: that was asked for.
+        response: botocore's `ClientError.response`.
+    """
+    details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    code, status = str(details.get("Code", "")), metadata.get("HTTPStatusCode", 0)
+    message = f"{place}: {details.get('Message') or code}"
+    if code in _WRONG_REGION:
+        right = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region") or details.get("Region")
+        hint = f"set region: {right}" if right else "set region to that of the bucket"
+        return StepFailed(f"{place}: the region is not {region}", hint=hint)
+    if code in _NOT_YET or status in (429, 500, 502, 503, 504):
+        return NotYet(message)
+    if code in _REJECTED:
+        return Rejected(message, hint=_REJECTED[code])
+    return StepFailed(f"{message} ({operation})", hint=HINTS.get(code))
