@@ -254,7 +254,7 @@ steps:
     )
     environment = {"SECRET": "secret-of-admin"}
     first = run_inithold("run", "--once", env=environment)
-    assert first.exit_code == 0, first.stderr
+    assert first.returncode == 0, first.stderr
     assert f"+ bucket {name}" in first.stderr
     second = run_inithold("run", "--once", env=environment)
     assert "unchanged" in second.stderr

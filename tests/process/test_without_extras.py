@@ -29,6 +29,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "postgres.roles": ("{url: 'postgresql://db/games', roles: [{name: app}]}", "postgres"),
     "postgres.database": ("{url: 'postgresql://db/games', owner: app}", "postgres"),
     "mysql.database": ("{url: 'mysql://db/games'}", "mysql"),
+    "s3.bucket": ("{bucket: uploads}", "s3"),
 }
 NEED_NONE = {"tcp.ready", "http.ready", "file.ready", "command.run", "python.call"}
 

@@ -357,7 +357,8 @@ def _normal(value: Any) -> Any:
             items["Filter"] = {"Prefix": items.pop("Prefix")}
         if items.get("Filter") in ({}, {"Prefix": ""}):
             del items["Filter"]
-        return {name: item for name, item in items.items() if item not in ({}, [], None)}
+        # Servers answer 0 or false where nothing was given.
+        return {name: item for name, item in items.items() if item not in ({}, [], None, 0)}
     if isinstance(value, list | tuple):
         normal = [_normal(item) for item in value]
         return normal[0] if len(normal) == 1 else sorted(normal, key=_text)

@@ -24,9 +24,11 @@ def test_a_rule_without_a_name_is_in_place_whatever_name_the_server_gave_it() ->
     assert settings.cors([GET], current) is None
 
 
-def test_the_order_of_lists_and_empty_lists_do_not_matter() -> None:
+def test_the_order_of_lists_and_what_is_empty_do_not_matter() -> None:
     rule = CorsRule(allowed_methods=("PUT", "GET"), allowed_origins=("*",))
-    current = [{"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "ExposeHeaders": []}]
+    current = [
+        {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "ExposeHeaders": [], "MaxAgeSeconds": 0}
+    ]
     assert settings.cors([rule], current) is None
 
 
