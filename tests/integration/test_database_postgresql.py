@@ -22,9 +22,10 @@ from fake_server import (
     speak_http,
 )
 from golden import assert_golden
-from inithold.errors import Rejected
+from inithold.errors import NotYet, Rejected
 from inithold.steps import database as kinds
 from inithold.steps.base import Step
+from inithold.steps.postgres.verdicts import RefusedConnection
 from inithold.testing import check, drive
 from promptness import PROMPTLY
 from servers.pgbouncer import PgBouncer
@@ -544,6 +545,16 @@ def test_cancel_of_a_frozen_server() -> None:
         assert server.execute("SELECT 1 FROM pg_tables WHERE tablename = 't'", name_of(url)) == []
 
 
+def test_a_killed_step_leaves_nothing_running(database: str, postgresql: PostgreSQL) -> None:
+    running = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(database)}' AND wait_event = 'PgSleep'"
+    step = f"database.Sql(url={database!r}, sql='SELECT pg_sleep(60)')"
+    code = f"import inithold.testing; from inithold.steps import database; inithold.testing.drive({step})"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        until(lambda: bool(postgresql.execute(running)))
+        process.kill()
+    until(lambda: not postgresql.execute(running))
+
+
 def test_cancel_while_connecting() -> None:
     connected = threading.Event()
 
@@ -591,3 +602,55 @@ def test_pgbouncer_before_a_server_that_is_down() -> None:
         driven = drive(kinds.Ready(url=proxy.dsn()))
         until(server.is_ready)
     assert driven.outcome == "unchanged", driven
+
+
+# -- why a connection is refused, asked again by hand
+
+
+METHODS = {
+    "scram-sha-256": "\u2168 é\u00a0\u00adß",
+    "md5": ODD_PASSWORD,
+    "password": ODD_PASSWORD,
+    "trust": ODD_PASSWORD,
+}
+
+
+@pytest.fixture(scope="module")
+def methods() -> Iterator[PostgreSQL]:
+    """A server with a pair of users for each way to authenticate: one lets in, one has no connection to spare."""
+    with PostgreSQL(tls="required") as server:
+        rules = []
+        for method, password in METHODS.items():
+            name = method.replace("-", "_")
+            for user in (f"{name}_free", f"{name}_full"):
+                server.create_user(user, password)
+                rules.append(f"host all {user} 127.0.0.1/32 {method}")
+            server.execute(f"ALTER ROLE {name}_full CONNECTION LIMIT 0")
+        server.execute("SET password_encryption = 'md5'; ALTER ROLE md5_free PASSWORD 'p'; RESET ALL")
+        server.execute("CREATE DATABASE closed")
+        server.execute("REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+        file = server.folder / "data" / "pg_hba.conf"
+        file.write_text("\n".join([*rules, file.read_text()]))
+        server.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_refusal_is_understood_whatever_the_authentication(
+    methods: PostgreSQL, method: str, sslmode: str
+) -> None:
+    name, password = method.replace("-", "_"), METHODS[method]
+    free = {"user": f"{name}_free", "password": "p" if method == "md5" else password}
+    query = f"sslmode={sslmode}"
+    for database, sqlstate in (("nowhere", "3D000"), ("closed", "42501")):
+        with pytest.raises(RefusedConnection) as error:
+            check(kinds.Ready(url=methods.dsn(database, query=query, **free)))
+        assert error.value.sqlstate == sqlstate
+    assert check(kinds.Ready(url=methods.dsn(query=query, **free))) == ()
+    with pytest.raises(NotYet, match="too many connections for role"):
+        check(kinds.Ready(url=methods.dsn(user=f"{name}_full", password=password, query=query)))
+    if method != "trust":
+        with pytest.raises(RefusedConnection) as error:
+            check(kinds.Ready(url=methods.dsn(user=f"{name}_free", password="wrong-one", query=query)))
+        assert error.value.sqlstate == "28P01"

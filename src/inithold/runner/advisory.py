@@ -6,6 +6,7 @@ See https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 from __future__ import annotations
 
 import hashlib
+import select
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inithold.errors import NotYet, StepFailed
 
 if TYPE_CHECKING:
-    from inithold.steps.postgres.libpq import Connection
+    from inithold.steps.postgres.connection import Connection
 
 ANSWER_WITHIN = 10.0
 _PATIENCE = 2.0
@@ -23,7 +24,7 @@ _TURNS = (0, 1, 1, 0, 1, 0, 0, 1)
 
 # A key of 64 bits is stored in two halves; objsubid 1 says so.
 _HOLDER = """
-SELECT l.pid = pg_catalog.pg_backend_pid(), l.pid, a.application_name, a.client_addr
+SELECT l.pid = pg_catalog.pg_backend_pid(), l.pid, a.application_name, pg_catalog.host(a.client_addr)
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -43,7 +44,7 @@ class Held(NamedTuple):
     """
 
     ours: bool
-    pid: str
+    pid: int
     application: str
     client: str
 
@@ -61,16 +62,15 @@ def key_of(name: str, connection: Connection) -> int:
 
 def try_lock(connection: Connection, key: int) -> bool:
     """Take the lock if it is free."""
+    taken: bool
     ((taken,),) = connection.rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", key, seconds=ANSWER_WITHIN)
-    return taken == "t"
+    return taken
 
 
 def state(connection: Connection, key: int, *, seconds: float = ANSWER_WITHIN) -> Held | None:
     """Who holds the lock; None for nobody."""
     rows = connection.rows(_HOLDER, key, seconds=seconds)
-    held = [
-        Held(ours == "t", pid or "", application or "", client or "") for ours, pid, application, client in rows
-    ]
+    held = [Held(ours, pid, application or "", client or "") for ours, pid, application, client in rows]
     return held[0] if held else None
 
 
@@ -89,17 +89,17 @@ def refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> N
         StepFailed: the proxy pools transactions.
         NotYet: it gives us no server at the moment.
     """
-    if _process(connection) == str(connection.backend_pid):
+    ((pid,),) = connection.rows(_WHO, seconds=ANSWER_WITHIN)
+    if pid == connection.raw.info.backend_pid:
         return
     with closing(again()) as other:
         clients = (connection, other)
-        seen: tuple[set[str], set[str]] = (set(), set())
+        seen: tuple[set[bytes], set[bytes]] = (set(), set())
         for turn in _TURNS:
-            clients[turn].send(_WHO)
-            if (rows := clients[turn].arrived(_PATIENCE)) is None:
+            if (pid := _asked(clients[turn])) is None:
                 _told_apart_by_waiting(turn, connection)
                 return
-            seen[turn].update(pid for (pid,) in rows if pid)
+            seen[turn].add(pid)
         if seen[0] & seen[1] or len(seen[0]) > 1 or len(seen[1]) > 1:
             raise _pooled(connection)
 
@@ -107,9 +107,17 @@ def refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> N
 _WHO = "SELECT pg_catalog.pg_backend_pid()"
 
 
-def _process(connection: Connection) -> str:
-    ((pid,),) = connection.rows(_WHO, seconds=ANSWER_WITHIN)
-    return pid or ""
+def _asked(connection: Connection) -> bytes | None:
+    """The server process of a connection, None where no answer comes in time; the connection goes on waiting."""
+    handle = connection.raw.pgconn
+    handle.send_query(_WHO.encode())
+    handle.flush()
+    if not select.select([handle.socket], [], [], _PATIENCE)[0]:
+        return None
+    pid: bytes | None = None
+    while (result := handle.get_result()) is not None:
+        pid = result.get_value(0, 0) or pid
+    return pid
 
 
 def _told_apart_by_waiting(turn: int, connection: Connection) -> None:
@@ -117,8 +125,7 @@ def _told_apart_by_waiting(turn: int, connection: Connection) -> None:
     # would have been given away, and it would now wait behind the second.
     if turn == 0:
         raise NotYet(f"{connection.where}: the proxy before the server gives no connection")
-    connection.send(_WHO)
-    if connection.arrived(_PATIENCE) is None:
+    if _asked(connection) is None:
         raise NotYet(f"{connection.where}: the proxy before the server gives no connection")
 
 

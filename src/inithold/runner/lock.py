@@ -24,7 +24,7 @@ from inithold.steps.address import Address, parse
 from inithold.text.duration import short
 
 if TYPE_CHECKING:
-    from inithold.steps.postgres.libpq import Connection
+    from inithold.steps.postgres.connection import Connection
 
 Say = Callable[[str, float], object]
 """Told why the lock is not ours yet, and the seconds waited so far; called from another thread."""
@@ -112,7 +112,7 @@ class Lock:
     def _watch(self, held: _Holding, on_lost: OnLost) -> None:
         held.bounds.stop = self._released
         poller = select.poll()
-        poller.register(held.connection.fileno(), select.POLLIN)
+        poller.register(held.connection.raw.fileno(), select.POLLIN)
         poller.register(self._woken.fileno(), select.POLLIN)
         try:
             while not self._released.is_set():
@@ -160,11 +160,9 @@ class _Holding:
         Raises:
             StepError: it is not, or it cannot be told any more.
         """
-        from inithold.steps.postgres.driver import explained  # noqa: PLC0415 - only where there is a lock
+        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - only where there is a lock
 
         with explained(self.connection.where):
-            # What the server said unasked: that it ends the connection.
-            self.connection.hear()
             holder = state(self.connection, self.key, seconds=UNANSWERED)
         if holder is None or not holder.ours:
             raise StepFailed(
@@ -265,7 +263,7 @@ class _Attempt:
                 raise
 
     def _once(self, patience: Stop) -> _Holding:
-        from inithold.steps.postgres.driver import connect, explained  # noqa: PLC0415 - heavy
+        from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
 
         bounds = _Bounds(patience)
         name = f"inithold {self._name} on {socket.gethostname()}"
@@ -281,7 +279,7 @@ class _Attempt:
         return _Holding(connection, bounds, key)
 
     def _poll(self, held: _Holding) -> None:
-        from inithold.steps.postgres.driver import explained  # noqa: PLC0415 - heavy
+        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
 
         delay, looked = POLL[0], 0.0
         holder: Held | None = None

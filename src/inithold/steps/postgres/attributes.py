@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
-from inithold.steps.postgres import scram
 from inithold.steps.postgres.names import literal, quoted, shown
 from inithold.steps.postgres.session import Need, Session
 from inithold.steps.postgres.wanted import Role
@@ -32,11 +31,12 @@ SELECT m.rolname, g.rolname
 FROM pg_catalog.pg_auth_members a
 JOIN pg_catalog.pg_roles m ON m.oid = a.member
 JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
-WHERE m.rolname IN (SELECT pg_catalog.json_array_elements_text($1::json))
+WHERE m.rolname = ANY ($1::text[])
   AND (coalesce((pg_catalog.to_jsonb(a) ->> 'inherit_option')::bool, true)
     OR coalesce((pg_catalog.to_jsonb(a) ->> 'set_option')::bool, true))
 """
-_ITERATIONS = "SELECT coalesce(pg_catalog.current_setting('scram_iterations', true), '')"
+
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$[1-9][0-9]{0,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=")
 
 
 class Present(NamedTuple):
@@ -54,9 +54,7 @@ class Present(NamedTuple):
 def present(session: Session) -> dict[str, Present]:
     """Every role of the server."""
     return {
-        name or "": Present(
-            {flag: value == "t" for flag, value in zip(_COLUMNS, values, strict=True)}, int(limit or -1)
-        )
+        name: Present(dict(zip(_COLUMNS, values, strict=True)), limit)
         for name, limit, *values in session.rows(_ROLES)
     }
 
@@ -84,10 +82,17 @@ def excess(roles: Sequence[Role], there: Mapping[str, Present]) -> Iterator[str]
                     yield f"role {shown(role.name)} has {flag}, and the plan says no: it is left as it is"
 
 
+def is_verifier(password: str) -> bool:
+    """Whether a password is given as PostgreSQL stores it, SCRAM-SHA-256.
+
+    The form is that of https://www.postgresql.org/docs/current/catalog-pg-authid.html
+    """
+    return _VERIFIER.fullmatch(password) is not None
+
+
 def password_clause(session: Session, password: str) -> str:
     """The part of CREATE and ALTER ROLE that sets a password, by its verifier alone."""
-    ((iterations,),) = session.rows(_ITERATIONS)
-    verifier = scram.verifier(password, iterations=int(iterations or scram.ITERATIONS))
+    verifier = password if is_verifier(password) else session.verifier(password)
     SECRETS.add(verifier)
     return f"PASSWORD {literal(verifier)}"
 
@@ -124,7 +129,7 @@ def _alterations(role: Role, seen: Present) -> Iterator[Need]:
 
 def _memberships(session: Session, roles: Sequence[Role], there: Mapping[str, Present]) -> Iterator[Need]:
     members = [role.name for role in roles if role.groups]
-    held = set(session.rows(_MEMBERSHIPS, json.dumps(members))) if members else set()
+    held = set(session.rows(_MEMBERSHIPS, members)) if members else set()
     known = {*there, *(role.name for role in roles)}
     for role in roles:
         for group in role.groups:

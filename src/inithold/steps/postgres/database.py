@@ -13,7 +13,7 @@ from inithold.steps.base import Change, StepContext
 from inithold.steps.database.kinds import Database as AnyDatabase
 from inithold.steps.postgres.names import fault, literal, quoted, shown
 from inithold.steps.postgres.session import Need, Session, session
-from inithold.steps.postgres.verdicts import UnknownDatabase
+from inithold.steps.postgres.verdicts import RefusedConnection
 from inithold.text.suggest import did_you_mean
 
 _PRESENT = """
@@ -139,7 +139,9 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
                 _refuse_elsewhere(extensions, installed)
                 needs = [*self._alterations(inside), *_extensions(inside, missing)]
                 return _Found(True, needs)
-        except UnknownDatabase:
+        except RefusedConnection as error:
+            if error.sqlstate != "3D000":  # invalid_catalog_name
+                raise
             with session(self._maintenance(), context) as outside:
                 return _Found(False, [self._creation(), *_extensions(outside, extensions)])
 

@@ -27,7 +27,7 @@ LEFT JOIN pg_catalog.pg_default_acl d ON d.defaclrole = r.oid AND d.defaclobjtyp
 """  # noqa: S608 - of constants
 _SCHEMAS = """
 SELECT nspname FROM pg_catalog.pg_namespace
-WHERE nspname IN (SELECT pg_catalog.json_array_elements_text($1::json))
+WHERE nspname = ANY ($1::text[])
 """
 _ME = "SELECT current_user"
 
@@ -46,7 +46,7 @@ def needs(session: Session, defaults: Sequence[DefaultPrivileges], roles: Collec
     owners = [entry.owner or me or "" for entry in defaults]
     present = _present(session, defaults, owners)
     named = sorted({entry.schema for entry in defaults if entry.schema is not None})
-    schemas = {row[0] for row in session.rows(_SCHEMAS, json.dumps(named))}
+    schemas = {row[0] for row in session.rows(_SCHEMAS, named)}
     objects = Objects(session, (), ())
     for entry, owner, thing in zip(defaults, owners, present, strict=True):
         wanted = expanded(entry.wanted, objects, entry.kind)
@@ -68,7 +68,7 @@ def _present(session: Session, defaults: Sequence[DefaultPrivileges], owners: Se
         }
         for number, (entry, owner) in enumerate(zip(defaults, owners, strict=True))
     ]
-    rights = {int(number or 0): held(text) for number, text in session.rows(_PRESENT, json.dumps(asked))}
+    rights = {number: held(pairs) for number, pairs in session.rows(_PRESENT, json.dumps(asked))}
     return [Thing("", "", "", rights.get(number, frozenset())) for number in range(len(defaults))]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -42,19 +41,19 @@ def acl(column: str) -> str:
  FROM pg_catalog.aclexplode({column}) a)"""  # noqa: S608 - of constants
 
 
-def held(text: str | None) -> Held:
+def held(pairs: Iterable[tuple[str | None, str]]) -> Held:
     """What a column of `acl` says."""
-    return frozenset((grantee, privilege) for grantee, privilege in json.loads(text or "[]"))
+    return frozenset((grantee, privilege) for grantee, privilege in pairs)
 
 
-_NAMES = "(SELECT pg_catalog.json_array_elements_text($1::json))"
+_NAMES = "ANY ($1::text[])"
 _DATABASES = f"""
 SELECT datname, {acl("coalesce(datacl, pg_catalog.acldefault('d', datdba))")}
-FROM pg_catalog.pg_database WHERE datname IN {_NAMES}
+FROM pg_catalog.pg_database WHERE datname = {_NAMES}
 """  # noqa: S608 - of constants
 _SCHEMAS = f"""
 SELECT nspname, {acl("coalesce(nspacl, pg_catalog.acldefault('n', nspowner))")}
-FROM pg_catalog.pg_namespace WHERE nspname IN {_NAMES}
+FROM pg_catalog.pg_namespace WHERE nspname = {_NAMES}
 """  # noqa: S608 - of constants
 # Views, materialized views, foreign and partitioned tables are tables to GRANT.
 _RELATIONS = f"""
@@ -64,7 +63,7 @@ SELECT n.nspname, c.relname, c.relkind = 'S',
                                                    c.relowner))''')
 }
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname IN {_NAMES} AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S')
+WHERE n.nspname = {_NAMES} AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S')
 ORDER BY 1, 2
 """  # noqa: S608 - of constants
 # ALL FUNCTIONS are aggregates and window functions, too, but not procedures.
@@ -72,7 +71,7 @@ _ROUTINES = f"""
 SELECT n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes), p.prokind <> 'p',
   {acl("coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))")}
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname IN {_NAMES}
+WHERE n.nspname = {_NAMES}
 ORDER BY 1, 2, 3
 """  # noqa: S608 - of constants
 _TYPES = "SELECT pg_catalog.format_type(pg_catalog.to_regtype($1), NULL)"
@@ -102,7 +101,7 @@ class Objects:
 
     def every_privilege(self, kind: ObjectKind) -> list[str]:
         """The privileges that this server has for a kind."""
-        return sorted(row[0] or "" for row in self._session.rows(_EVERY, kind.acl))
+        return sorted(row[0] for row in self._session.rows(_EVERY, kind.acl))
 
     def argument_types(self, written: str) -> str | None:
         """Types of arguments as the server writes them: `int,text` is `integer, text`; None if one is unknown."""
@@ -114,7 +113,7 @@ class Objects:
         self._loaded.add(kind)
         if kind in (SCHEMAS, DATABASES):
             query = _SCHEMAS if kind == SCHEMAS else _DATABASES
-            for name, rights in self._session.rows(query, json.dumps(self._wanted[kind])):
+            for name, rights in self._session.rows(query, self._wanted[kind]):
                 self._add(kind, "", Thing(name or "", quoted(name or ""), shown(name or ""), held(rights)))
         elif kind == FUNCTIONS:
             self._load_routines()
@@ -125,17 +124,17 @@ class Objects:
         for schema, name, arguments, by_all, rights in self._session.rows(_ROUTINES, self._schemas):
             sql = f"{_sql(schema, name)}({arguments})"
             text = f"{_shown(schema, name)}({arguments})"
-            thing = Thing(name or "", sql, text, held(rights), arguments or "", by_all == "t")
+            thing = Thing(name or "", sql, text, held(rights), arguments or "", by_all)
             self._add(FUNCTIONS, schema, thing)
 
     def _load_relations(self, kind: ObjectKind) -> None:
         for schema, name, is_sequence, rights in self._session.rows(_RELATIONS, self._schemas):
-            if (kind == SEQUENCES) == (is_sequence == "t"):
+            if (kind == SEQUENCES) == is_sequence:
                 self._add(kind, schema, Thing(name or "", _sql(schema, name), _shown(schema, name), held(rights)))
 
     @property
-    def _schemas(self) -> str:
-        return json.dumps(self._wanted[SCHEMAS])
+    def _schemas(self) -> list[str]:
+        return self._wanted[SCHEMAS]
 
     def _add(self, kind: ObjectKind, schema: str | None, thing: Thing) -> None:
         self._found.setdefault((kind, schema or ""), []).append(thing)

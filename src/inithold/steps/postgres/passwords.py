@@ -5,18 +5,20 @@ Stored passwords are compared and never shown.
 
 from __future__ import annotations
 
-import json
+import base64
+import hmac
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
-from inithold.steps.postgres import scram
-from inithold.steps.postgres.attributes import Present, password_clause
-from inithold.steps.postgres.driver import connect
+from inithold.steps.postgres.attributes import Present, is_verifier, password_clause
+from inithold.steps.postgres.connection import connect
 from inithold.steps.postgres.names import quoted, shown
+from inithold.steps.postgres.refusal import prepared, scram_keys
 from inithold.steps.postgres.session import Need, Session
-from inithold.steps.postgres.verdicts import refusal
+from inithold.steps.postgres.verdicts import RefusedConnection
 from inithold.steps.postgres.wanted import Role
 
 _MAY_READ = """
@@ -25,7 +27,7 @@ SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELEC
 """
 _STORED = """
 SELECT rolname, rolpassword FROM pg_catalog.pg_authid
-WHERE rolname IN (SELECT pg_catalog.json_array_elements_text($1::json))
+WHERE rolname = ANY ($1::text[])
 """
 _WRONG = "28P01"
 _NOT_THE_DATABASE = "42501"
@@ -48,8 +50,8 @@ def needs(
     with_password = [role for role in roles if role.password is not None and role.name in there]
     if not with_password:
         return
-    if session.rows(_MAY_READ) == [("t",)]:
-        stored = session.pairs(_STORED, json.dumps([role.name for role in with_password]))
+    if session.rows(_MAY_READ) == [(True,)]:
+        stored = session.pairs(_STORED, [role.name for role in with_password])
         differences = {role.name: _compared(role, stored.get(role.name)) for role in with_password}
     else:
         # A role that cannot log in yet may do so once this step is done, and is asked then.
@@ -63,13 +65,23 @@ def needs(
 def _compared(role: Role, stored: str | None) -> Change | None:
     if stored is None:
         return _change(role, "none -> set")
-    if scram.matches(role.password or "", stored):
+    if is_stored(role.password or "", stored):
         return None
-    return _change(role, _ANOTHER if scram.is_verifier(stored) else "not SCRAM -> SCRAM-SHA-256")
+    return _change(role, _ANOTHER if is_verifier(stored) else "not SCRAM -> SCRAM-SHA-256")
+
+
+def is_stored(password: str, stored: str) -> bool:
+    """Whether what the server has stored is a password's verifier; `password` may be one, too."""
+    if is_verifier(password) or not is_verifier(stored):
+        return hmac.compare_digest(password.encode(), stored.encode())
+    _, iterations, salt, stored_key, server_key = re.split(r"[$:]", stored)
+    keys = [scram_keys(one, base64.b64decode(salt), int(iterations)) for one in {password, prepared(password)}]
+    known = base64.b64decode(stored_key) + base64.b64decode(server_key)
+    return any(hmac.compare_digest(mine + servers, known) for _, mine, servers in keys)
 
 
 def _tried(role: Role, address: Address, context: StepContext, seen: Present) -> Change | None:
-    if scram.is_verifier(role.password or ""):
+    if is_verifier(role.password or ""):
         return _unseen(role, "the plan has its verifier, with which nobody can log in")
     if not seen.flags["login"]:
         return _unseen(role, "the role may not log in")
@@ -77,11 +89,11 @@ def _tried(role: Role, address: Address, context: StepContext, seen: Present) ->
     try:
         connection = connect(address._replace(user=role.name, password=role.password, query=query), context)
     except StepFailed as error:
-        code = refusal(error)
+        code = error.sqlstate if isinstance(error, RefusedConnection) else ""
         if code == _WRONG:
             return _change(role, _ANOTHER)
         return None if code == _NOT_THE_DATABASE else _unseen(role, f"logging in fails: {error.message}")
-    asked = connection.used_password
+    asked = connection.raw.pgconn.used_password
     connection.close()
     return None if asked else _unseen(role, "the server lets the role in without asking for it")
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import NotYet, StepError
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN
-from inithold.steps.postgres.driver import connect, explained, statement_error
+from inithold.steps.postgres.connection import Connection, Row, connect, explained
+from inithold.steps.postgres.verdicts import statement_error
 
 if TYPE_CHECKING:
-    from inithold.steps.postgres.libpq import Connection, Row
-    from inithold.steps.postgres.libpq_errors import ServerError
+    import psycopg
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MADE_MEANWHILE = ("42P04", "42710", "23505")
 _IN_USE = "55006"
-_INTERNAL = "XX000"
 _HINTS = {
     "42704": "have it made by a step before this one",
     "3F000": "have the schema made by a step before this one",
@@ -53,14 +52,19 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def rows(self, query: str, *parameters: str) -> list[Row]:
+    def rows(self, query: str, *parameters: object) -> list[Row]:
         """The rows of a question about the catalogs."""
         with explained(self._connection.where):
             return self._connection.rows(query, *parameters, seconds=ANSWER_WITHIN)
 
-    def pairs(self, query: str, *parameters: str) -> dict[str, str | None]:
+    def pairs(self, query: str, *parameters: object) -> dict[str, Any]:
         """The answer to a question for two columns, the first of which is a name."""
-        return {row[0] or "": row[1] for row in self.rows(query, *parameters)}
+        return dict(self.rows(query, *parameters))
+
+    def verifier(self, password: str) -> str:
+        """A password as PostgreSQL stores it, made on this side: no statement that a server may log has it."""
+        handle = self._connection.raw.pgconn
+        return handle.encrypt_password(password.encode(), b"", b"scram-sha-256").decode()
 
     def run(self, statement: str, label: str, hints: Mapping[str, str] | None = None) -> None:
         """Run one statement.
@@ -74,12 +78,12 @@ class Session:
             NotYet: somebody else is doing the same at this moment, or the connection is lost.
             StepFailed: it is refused.
         """
-        from inithold.steps.postgres.libpq_errors import ServerError  # noqa: PLC0415 - heavy
+        import psycopg  # noqa: PLC0415 - heavy
 
         with explained(label):
             try:
                 self._connection.run(statement)
-            except ServerError as error:
+            except psycopg.Error as error:
                 raise _refused(label, error, hints or {}) from error
 
 
@@ -101,14 +105,13 @@ def session(address: Address, context: StepContext, *, tell: bool = False) -> It
         connection.close()
 
 
-def _refused(label: str, error: ServerError, hints: Mapping[str, str]) -> StepError:
+def _refused(label: str, error: psycopg.Error, hints: Mapping[str, str]) -> StepError:
     if error.sqlstate in _MADE_MEANWHILE:
         return NotYet(f"{label}: somebody else has made it at the same moment")
-    if error.sqlstate == _INTERNAL and error.message.startswith("tuple concurrently"):
-        # Two sessions that grant rights on one thing; PostgreSQL has no better code for it.
-        return NotYet(f"{label}: somebody else is changing it at the same moment")
     if error.sqlstate == _IN_USE:
-        return NotYet(f"{label}: {error.message}", hint="end the other connections to the template")
+        message = f"{label}: {error.diag.message_primary}"
+        return NotYet(message, hint="end the other connections to the template")
     refused = statement_error(label, error)
-    refused.hint = hints.get(error.sqlstate) or refused.hint or _HINTS.get(error.sqlstate)
+    code = error.sqlstate or ""
+    refused.hint = hints.get(code) or refused.hint or _HINTS.get(code)
     return refused

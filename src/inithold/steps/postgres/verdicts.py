@@ -1,31 +1,37 @@
-"""Why PostgreSQL, or libpq, lets nobody in: a clear line between "not yet" and "never".
+"""What PostgreSQL says: "not yet" or "never".
 
-The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html
+One table of codes for whoever meets them, those of https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 
 if TYPE_CHECKING:
-    from inithold.steps.postgres.libpq_errors import ConnectFailed
+    import psycopg
 
+Verdict = Literal["lost", "not yet", "rejected", "never"]
+# Connection exceptions; ended by an administrator, a crash, a time limit on idle sessions or a dropped database.
+_LOST = re.compile(r"08...|57P0[12345]|25P03")
+# A conflict with another transaction (but for 40002, broken constraints), no resources, a lock that is not free,
+# and trouble of the server's system: what others do or free may heal it.
+_NOT_YET = re.compile(r"40(?!002)...|53...|55P03|58000|58030")
 _REJECTED = {
     "28P01": "check user and password; where the server creates its user late, a database.ready "
     "with retry_auth: true waits",
     "28000": "check the user, and the server's pg_hba.conf",
     "3D000": "check the name of the database, or have it created first",
-    "42501": "grant the user CONNECT on the database",
 }
+_NO_CONNECT = {"42501": "grant the user CONNECT on the database"}
 _NO_DATABASE = "3D000"
-# Connecting: the server will be another in a moment. 08P01 is what PgBouncer says of nearly everything.
-_CONNECT_NOT_YET = re.compile(r"08...|53...|57P0[1235]|57014|58000")
+# 08P01 is what PgBouncer says of nearly everything.
 _PGBOUNCER_NEVER = re.compile(r"no such (?:database|user)|unsupported startup|SSL required|auth|not allowed", re.I)
+_PROXY_HINT = "check user, password and database, and the configuration of the proxy"
 # What libpq itself says of a server it has reached: cut off in the middle of it, or never to be.
-_CUT_OFF = re.compile(r"SYSCALL|eof|reset by peer|broken pipe|unexpectedly", re.IGNORECASE)
+_CUT_OFF = re.compile(r"SYSCALL|eof|reset by peer|broken pipe|unexpectedly|alert internal error", re.IGNORECASE)
 _NEVER = (
     (
         re.compile(r"expected authentication request|invalid response|unsupported protocol", re.IGNORECASE),
@@ -43,64 +49,114 @@ _NEVER = (
         "check how the server's pg_hba.conf wants this user to authenticate",
     ),
 )
-# Where libpq cannot be made to tell the code, its words in English have to do.
-_ENGLISH = (
-    (re.compile(r"password authentication failed|authentication failed for user"), "28P01"),
-    (re.compile(r"database \".*\" does not exist"), "3D000"),
-    (re.compile(r"role \".*\" |pg_hba\.conf"), "28000"),
-    (re.compile(r"permission denied for database"), "42501"),
-    (re.compile(r"too many (?:clients|connections)|slots are reserved"), "53300"),
-    (re.compile(r"starting up|shutting down|recovery mode|not yet accepting"), "57P03"),
-)
+_PREFIX = re.compile(r"\A(?:connection (?:to server .*? )?|[a-z ]+ )failed: |\Aconnection is bad: ", re.IGNORECASE)
+_SEVERITY = re.compile(r"\A\S+:\s+")
+_IN_TRANSACTION_HINT = "the statements run in one transaction: run this one with psql, in a command.run step"
 
 
-class UnknownDatabase(Rejected):
-    """The server is up and has no database of this name."""
+class RefusedConnection(Rejected):
+    """The server is up and lets nobody in.
+
+    Attributes:
+        sqlstate: its code.
+    """
+
+    def __init__(self, message: str, sqlstate: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.sqlstate = sqlstate
 
 
-def refusal(error: StepError) -> str | None:
-    """The server's code for refusing a connection; None where it said nothing.
+def verdict(sqlstate: str, message: str = "") -> Verdict:
+    """What a code of the server means.
 
     Args:
-        error: of `connect`.
+        sqlstate: the code.
+        message: the server's words, where there are any: some codes are used for several things.
     """
-    from inithold.steps.postgres.libpq_errors import ConnectFailed  # noqa: PLC0415 - heavy
+    if sqlstate in _REJECTED or (sqlstate == "08P01" and _PGBOUNCER_NEVER.search(message)):
+        return "rejected"
+    if _LOST.fullmatch(sqlstate):
+        return "lost"
+    # Two sessions that grant rights on one thing; PostgreSQL has no better code for it.
+    concurrent = sqlstate == "XX000" and message.startswith("tuple concurrently")
+    return "not yet" if concurrent or _NOT_YET.fullmatch(sqlstate) else "never"
 
-    return _code(error.__cause__) if isinstance(error.__cause__, ConnectFailed) else None
 
-
-def _code(failed: ConnectFailed) -> str | None:
-    return failed.sqlstate or next((code for words, code in _ENGLISH if words.search(failed.words)), None)
-
-
-def connect_error(where: str, failed: ConnectFailed) -> StepError:
+def connect_error(where: str, error: psycopg.Error) -> StepError:
     """What a connection that did not come about means.
 
     Args:
         where: the server, for people.
-        failed: what was said.
+        error: of `psycopg.connect`.
     """
-    code = _code(failed)
-    return _by_libpq(where, failed) if code is None else _by_server(f"{where}: {failed.words}", code)
+    handle = error.pgconn
+    if handle is None:
+        return StepFailed(f"{where}: {error}".strip(), hint="check the parameters in the query of the url")
+    text = handle.error_message.decode(errors="replace")
+    # libpq names the place in each error that has to do with it, in every language.
+    if not any(place and place in text for place in (handle.hostaddr.decode(), handle.host.decode(), ".s.PGSQL.")):
+        return StepFailed(f"{where}: {_first_line(text)}", hint="check the parameters in the query of the url")
+    if handle.needs_password:
+        message = f"{where}: the server wants a password and none is given"
+        return StepFailed(message, hint="give it in the url, as password or in PGPASSWORD")
+    # The server's own words stand behind a severity and two spaces; libpq's never do.
+    if ":  " in text:
+        from inithold.steps.postgres.refusal import HEALED, ask  # noqa: PLC0415 - on the failure path alone
+
+        options = {one.keyword.decode(): one.val.decode() for one in handle.info if one.val is not None}
+        refusal = ask({**options, "password": handle.password.decode()}, 5.0)
+        if refusal == HEALED:
+            return NotYet(f"{where}: {_first_line(text)}")
+        if refusal is not None:
+            return _by_server(where, *refusal)
+    return _by_libpq(where, _first_line(text))
 
 
-def _by_server(message: str, code: str) -> StepError:
-    if code in _REJECTED:
-        return (UnknownDatabase if code == _NO_DATABASE else Rejected)(message, hint=_REJECTED[code])
-    if code == "08P01" and _PGBOUNCER_NEVER.search(message):
-        return Rejected(message, hint="check user, password and database, and the configuration of the proxy")
-    if _CONNECT_NOT_YET.fullmatch(code):
-        return NotYet(message)
-    return StepFailed(f"{message} ({code})", hint="see the server's log, and this code in PostgreSQL's manual")
+def _by_server(where: str, sqlstate: str, message: str) -> StepError:
+    judged, hint = verdict(sqlstate, message), {**_REJECTED, **_NO_CONNECT}.get(sqlstate)
+    if hint is not None or judged == "rejected":
+        return RefusedConnection(f"{where}: {message}", sqlstate, hint=hint or _PROXY_HINT)
+    # 57014: the server had no time to authenticate anybody.
+    if judged != "never" or sqlstate == "57014":
+        return NotYet(f"{where}: {message}")
+    return StepFailed(
+        f"{where}: {message} ({sqlstate})", hint="see the server's log, and this code in PostgreSQL's manual"
+    )
 
 
-def _by_libpq(where: str, failed: ConnectFailed) -> StepError:
-    if not failed.reached:
-        return StepFailed(f"{where}: {failed.words}", hint="check the parameters in the query of the url")
-    if failed.needs_password:
-        seen = "the server wants a password and none is given"
-        return StepFailed(f"{where}: {seen}", hint="give it in the url, as password or in PGPASSWORD")
-    for words, seen, hint in () if _CUT_OFF.search(failed.words) else _NEVER:
-        if words.search(failed.words):
-            return StepFailed(f"{where}: {seen}{failed.words}", hint=hint)
-    return NotYet(f"{where}: {failed.words}")
+def _by_libpq(where: str, message: str) -> StepError:
+    for words, about, hint in () if _CUT_OFF.search(message) else _NEVER:
+        if words.search(message):
+            return StepFailed(f"{where}: {about}{message}", hint=hint)
+    return NotYet(f"{where}: {message}")
+
+
+def _first_line(text: str) -> str:
+    line = _PREFIX.sub("", text.strip().partition("\n")[0])
+    return (_SEVERITY.sub("", line) if ":  " in line else line) or "no reason given"
+
+
+def statement_error(where: str, error: psycopg.Error) -> StepError:
+    """What a refused statement, or a lost connection, means.
+
+    Args:
+        where: what begins the message: a server, a place in a script.
+        error: of psycopg.
+    """
+    import psycopg  # noqa: PLC0415 - heavy
+
+    if error.sqlstate is None:
+        if isinstance(error, psycopg.OperationalError):
+            # libpq itself says so: the server cannot, it is gone.
+            return NotYet(f"{where}: connection lost: {_first_line(str(error))}")
+        # psycopg's own: COPY is asked for.
+        return StepFailed(f"{where}: {error}", hint="run it with psql, in a command.run step")
+    text = error.diag.message_primary or str(error)
+    judged = verdict(error.sqlstate, text)
+    if judged == "lost":
+        return NotYet(f"{where}: connection lost: {text}")
+    if judged == "not yet":
+        return NotYet(f"{where}: {text}")
+    hint = _IN_TRANSACTION_HINT if error.sqlstate == "25001" else error.diag.message_hint
+    detail = f"\n{error.diag.message_detail}" if error.diag.message_detail else ""
+    return StepFailed(f"{where}: {text}{detail}", hint=hint)

@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inithold.errors import NotYet, Rejected, StepFailed
 from inithold.steps import database
 from inithold.steps.address import parse
 from inithold.steps.base import Step
 from inithold.steps.database.conninfo import parameters, places
 from inithold.steps.database.script import Script
-from inithold.testing import drive
 
 URL = "postgresql://app:pw-of-app@db:5433/games"
 
@@ -206,26 +204,3 @@ def test_parameters_of_libpq() -> None:
     assert (given["user"], given["password"], given["dbname"]) == ("app", "pw-of-app", "games")
     assert "pool_size" not in given
     assert "ssl" not in given
-
-
-def test_errors_of_libpq_in_words_where_it_gives_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a libpq whose PQsetErrorVerbosity cannot be found."""
-    pytest.importorskip("psycopg")
-    from fake_server import fake_server, refuse_as_postgresql
-    from inithold.steps.postgres import libpq_calls
-
-    monkeypatch.setattr(libpq_calls, "_libpq", lambda: None)
-    cases = {
-        'password authentication failed for user "app"': ("28P01", Rejected),
-        'database "games" does not exist': ("3D000", Rejected),
-        'role "app" does not exist': ("28000", Rejected),
-        "the database system is starting up": ("57P03", NotYet),
-        "sorry, too many clients already": ("53300", NotYet),
-    }
-    for words, (code, kind) in cases.items():
-        with fake_server(refuse_as_postgresql(code, words)) as port:
-            done = drive(database.Ready(url=f"postgresql://app:pw@127.0.0.1:{port}/games"), timeout=0.5)
-        assert words in done.reason
-        assert done.outcome == "failed"
-        assert bool(done.waited_for) == (kind is NotYet), words
-        assert issubclass(kind, NotYet | StepFailed)

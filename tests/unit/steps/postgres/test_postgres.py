@@ -5,14 +5,15 @@ from __future__ import annotations
 import traceback
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from inithold.errors import PlanError
 from inithold.plan.load import load_text
 from inithold.redaction.redact import scrub
 from inithold.steps import postgres
-from inithold.steps.postgres import names, scram
+from inithold.steps.postgres import names
+from inithold.steps.postgres.attributes import is_verifier
+from inithold.steps.postgres.passwords import is_stored
+from inithold.steps.postgres.refusal import prepared
 
 # RFC 7677, section 3: user `user`, password `pencil`. Its ServerSignature and proof follow from these keys.
 PENCIL = (
@@ -23,62 +24,39 @@ URL = "postgresql://admin@db/games"
 
 
 def test_the_verifier_of_the_rfc() -> None:
-    salt = bytes.fromhex("5b6d99689d12358eeca04b141236fa81")
-    assert scram.verifier("pencil", salt=salt) == PENCIL
-    assert scram.matches("pencil", PENCIL)
-    assert not scram.matches("Pencil", PENCIL)
-
-
-@given(st.text(min_size=1, max_size=30), st.integers(1, 50))
-@settings(max_examples=100, deadline=None)
-def test_a_verifier_is_that_of_its_password_alone(password: str, iterations: int) -> None:
-    try:
-        password.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair is no text
-        return
-    made = scram.verifier(password, iterations=iterations)
-    assert scram.is_verifier(made)
-    assert scram.matches(password, made)
-    assert not scram.matches(f"{password}x", made)
-    assert scram.verifier(password, iterations=iterations) != made, "the salt is new each time"
+    assert is_verifier(PENCIL)
+    assert is_stored("pencil", PENCIL)
+    assert not is_stored("Pencil", PENCIL)
 
 
 @pytest.mark.parametrize(
     "stored", ["", "md5a3556571e93b0d20722ba62be61e8c2d", "SCRAM-SHA-256$4096:x", PENCIL + "="]
 )
 def test_what_is_no_verifier_matches_nothing(stored: str) -> None:
-    assert not scram.is_verifier(stored)
-    assert not scram.matches("pencil", stored)
+    assert not is_verifier(stored)
+    assert not is_stored("pencil", stored)
 
 
-def test_a_verifier_is_taken_as_it_is() -> None:
-    assert scram.verifier(PENCIL) == PENCIL
-    assert scram.matches(PENCIL, PENCIL)
-    assert not scram.matches(PENCIL, scram.verifier("pencil"))
+def test_a_verifier_matches_itself_alone() -> None:
+    assert is_stored(PENCIL, PENCIL)
+    assert not is_stored(PENCIL, PENCIL.replace("wfPL", "wfPM"))
 
 
 @pytest.mark.parametrize(
-    ("password", "prepared"),
+    ("password", "expected"),
     [
         # RFC 4013, section 3.
         ("I\u00adX", "IX"),
         ("user", "user"),
         ("\u00aa", "a"),
         ("\u2168", "IX"),
-        # Prohibited, or of two directions: taken as it is.
-        ("\u0007", "\u0007"),
-        ("é\u0007", "é\u0007"),
-        ("\u0627\u0031", "\u0627\u0031"),
-        ("\u0627\u0031\u0627", "\u0627\u0031\u0627"),
-        ("\u00ad", "\u00ad"),
-        ("\U0001f511", "\U0001f511"),
         # PostgreSQL has a space for a zero-width one.
-        ("a\u200bé", "a é"),
+        ("a\u200b\u00e9", "a \u00e9"),
         ("a\u00a0b", "a b"),
     ],
 )
-def test_saslprep(password: str, prepared: str) -> None:
-    assert scram.prepared(password) == prepared
+def test_saslprep(password: str, expected: str) -> None:
+    assert prepared(password) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,190 @@
+"""Why PostgreSQL refuses a connection, asked once more by hand.
+
+psycopg passes a refusal on in the server's language and without its SQLSTATE, which alone says what it means. So
+the beginning of the protocol is spoken here again, only after a connection was refused, with the options that
+libpq used: https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+_TLS_REQUEST = struct.pack(">II", 8, 80877103)
+_PROTOCOL = 3 << 16
+_ORDER = {"disable": (False,), "allow": (False, True), "prefer": (True, False)}
+"""With TLS or without, as libpq tries; every other mode is TLS alone."""
+_LONGEST = 1 << 20
+
+
+class Refusal(NamedTuple):
+    """What the server says.
+
+    Attributes:
+        sqlstate: its code.
+        message: its words, in its language.
+    """
+
+    sqlstate: str
+    message: str
+
+
+HEALED = Refusal("00000", "")
+
+
+def ask(options: Mapping[str, str], seconds: float) -> Refusal | None:
+    """Ask for a connection, and hear why there is none.
+
+    Args:
+        options: of libpq, each as it was used: hostaddr or host, port, user, password, dbname, sslmode.
+        seconds: for each message of the server.
+
+    Returns:
+        `HEALED` where it lets us in by now; None where it does not tell: it is gone, or wants an authentication
+        that is not spoken here (GSSAPI, OAuth).
+    """
+    refusal = None
+    path = options.get("host", "").startswith(("/", "@"))
+    for encrypted in (False,) if path else _ORDER.get(options.get("sslmode", ""), (True,)):
+        try:
+            with _dialled(options, seconds) as plain, _secured(plain, options, encrypted) as connection:
+                answer = _Conversation(connection, options).refusal()
+                if answer is None or answer.sqlstate != "28000":
+                    return answer
+                # Not for this user without TLS, or with it: the other way may tell more.
+                refusal = answer
+        except (OSError, EOFError, ValueError, LookupError, struct.error):
+            continue
+    return refusal
+
+
+def scram_keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, bytes, bytes]:
+    """ClientKey, StoredKey and ServerKey of RFC 5802, with SHA-256."""
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    return client, hashlib.sha256(client).digest(), hmac.digest(salted, b"Server Key", "sha256")
+
+
+def prepared(password: str) -> str:
+    """A password by SASLprep (RFC 4013), less its prohibitions: PostgreSQL takes what they forbid as it is."""
+    if password.isascii():
+        return password
+    import stringprep  # noqa: PLC0415 - few passwords are not ASCII
+    import unicodedata  # noqa: PLC0415 - few passwords are not ASCII
+
+    spaced = "".join(" " if stringprep.in_table_c12(one) else one for one in password)
+    return unicodedata.normalize("NFKC", "".join(one for one in spaced if not stringprep.in_table_b1(one)))
+
+
+def _dialled(options: Mapping[str, str], seconds: float) -> socket.socket:
+    host, port = options.get("hostaddr") or options.get("host", ""), options.get("port", "5432")
+    if not host.startswith(("/", "@")):
+        return socket.create_connection((host, int(port)), timeout=seconds)
+    path = f"{host}/.s.PGSQL.{port}"
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(seconds)
+    connection.connect(f"\0{path[1:]}" if host.startswith("@") else path)
+    return connection
+
+
+def _secured(plain: socket.socket, options: Mapping[str, str], encrypted: bool) -> socket.socket:
+    direct = options.get("sslnegotiation") == "direct"
+    if not encrypted:
+        return plain
+    if not direct:
+        plain.sendall(_TLS_REQUEST)
+        if plain.recv(1) != b"S":
+            return plain
+    return _tls(options, direct=direct).wrap_socket(plain, server_hostname=options.get("host"))
+
+
+def _tls(options: Mapping[str, str], *, direct: bool) -> ssl.SSLContext:
+    mode = options.get("sslmode", "")
+    root = options.get("sslrootcert") or str(Path("~/.postgresql/root.crt").expanduser())
+    tls = ssl.create_default_context(cafile=root if mode.startswith("verify") and root != "system" else None)
+    # The certificates that a server makes for itself are not strict.
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    tls.check_hostname = mode == "verify-full"
+    tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
+    if options.get("sslcert"):
+        tls.load_cert_chain(options["sslcert"], options.get("sslkey"), options.get("sslpassword"))
+    if direct:
+        tls.set_alpn_protocols(["postgresql"])
+    return tls
+
+
+class _Conversation:
+    def __init__(self, connection: socket.socket, options: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._options = options
+        self._password = options.get("password", "")
+
+    def refusal(self) -> Refusal | None:
+        pairs = {"user": self._options.get("user", ""), "database": self._options.get("dbname", "")}
+        pairs |= {"options": self._options.get("options", ""), "client_encoding": "UTF8"}
+        text = "".join(f"{name}\0{value}\0" for name, value in pairs.items() if value)
+        startup = struct.pack(">I", _PROTOCOL) + text.encode() + b"\0"
+        self._connection.sendall(struct.pack(">I", len(startup) + 4) + startup)
+        for kind, body in self._messages():
+            if kind == b"E":
+                fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
+                return Refusal(fields[b"C"], fields.get(b"M", ""))
+            if kind == b"R" and not self._authenticate(struct.unpack(">I", body[:4])[0], body[4:]):
+                return None
+            if kind == b"Z":
+                return HEALED
+        return None
+
+    def _messages(self) -> Iterator[tuple[bytes, bytes]]:
+        while True:
+            kind, length = struct.unpack(">cI", self._read(5))
+            if not 4 <= length <= _LONGEST:
+                raise ValueError("not PostgreSQL")
+            yield kind, self._read(length - 4)
+
+    def _read(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            if not (more := self._connection.recv(count - len(data))):
+                raise EOFError
+            data += more
+        return data
+
+    def _send(self, body: bytes) -> None:
+        self._connection.sendall(b"p" + struct.pack(">I", len(body) + 4) + body)
+
+    def _authenticate(self, method: int, data: bytes) -> bool:
+        """Answer a request to authenticate; whether that is spoken here."""
+        if method == 3:
+            self._send(self._password.encode() + b"\0")
+        elif method == 5:
+            user = self._options.get("user", "")
+            inner = hashlib.md5(f"{self._password}{user}".encode(), usedforsecurity=False).hexdigest()
+            outer = hashlib.md5(inner.encode() + data, usedforsecurity=False).hexdigest()
+            self._send(f"md5{outer}\0".encode())
+        elif method == 10 and b"SCRAM-SHA-256" in data.split(b"\0"):
+            self._client_first = f"n=,r={base64.b64encode(os.urandom(18)).decode()}"
+            first = f"n,,{self._client_first}".encode()
+            self._send(b"SCRAM-SHA-256\0" + struct.pack(">I", len(first)) + first)
+        elif method == 11:
+            self._send(self._proof(data.decode()))
+        else:
+            return method in (0, 12)
+        return True
+
+    def _proof(self, server_first: str) -> bytes:
+        given = dict(part.split("=", 1) for part in server_first.split(","))
+        salt, iterations = base64.b64decode(given["s"]), int(given["i"])
+        client, stored, _ = scram_keys(prepared(self._password), salt, iterations)
+        final = f"c=biws,r={given['r']}"
+        signature = hmac.digest(stored, f"{self._client_first},{server_first},{final}".encode(), "sha256")
+        proof = bytes(one ^ other for one, other in zip(client, signature, strict=True))
+        return f"{final},p={base64.b64encode(proof).decode()}".encode()
