@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # How often `make soak` kills and starts everything.
 ROUNDS ?= 30
 
-.PHONY: help demo test lint format docs images bench soak release-check clean
+.PHONY: help demo test lint format docs images bench soak lowest release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,12 @@ soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUND
 release-check: $(VENV)/.installed-dev ## Check and build all that a release publishes (TAG=v1.2.3), up to the push
 	$(BIN)/python scripts/release_check.py $(if $(TAG),--tag $(TAG))
 
+lowest: $(VENV)/.installed-dev ## Test with the lowest versions of what pyproject.toml allows
+	@tests/install-servers
+	WORKERS=$(WORKERS) scripts/lowest
+
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml scripts/venv

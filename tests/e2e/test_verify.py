@@ -158,7 +158,10 @@ def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
     watched = Watched(stack)
     replace_volume(stack)
     watched.runs_again("schema")
-    assert watched.healths()[-2:] == ["unhealthy", "healthy"]
+    log = stack.logs("init")
+    # The marker goes with the first line. A probe may miss that on a busy machine.
+    assert log.rindex("no longer holds") < log.rindex("ready; marker")
+    assert watched.healths()[-1:] in ([], ["healthy"])
     assert stack.sql("select version_num from alembic_version") == "0007"
     stack.wait_health(GATED, "healthy", 90)
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -274,6 +275,8 @@ def nobody() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    registry.load("file.ready")
+    import_module("inithold.steps.sqlite")  # nobody may not read it, below a folder of root's alone
     os.seteuid(65534)
     try:
         yield

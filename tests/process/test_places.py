@@ -15,10 +15,10 @@ from tempfile import gettempdir
 import pytest
 
 from servers.inithold import Inithold, Running
+from somebody import NOBODY, somebody
 
 PLAN = "version: 1\nname: places\nsteps:\n"
 THERE = PLAN + "  - {id: there, uses: file.ready, with: {path: /}}\n"
-NOBODY = 65534
 
 
 def works(*command: str) -> bool:
@@ -33,10 +33,6 @@ may_mount = pytest.mark.skipif(
     not works(*MOUNTING, "mount", "-t", "tmpfs", "none", "/mnt"), reason="needs leave to mount"
 )
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-
-
-def somebody(uid: int) -> list[str]:
-    return ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
 
 
 @pytest.fixture

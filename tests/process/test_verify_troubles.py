@@ -16,6 +16,7 @@ from pid_namespace import UNSHARE, inside, needs_leave, pid_one
 from promptness import PROMPTLY
 from servers.inithold import Inithold, Running
 from servers.run import children
+from somebody import somebody
 
 PLAN = """
 version: 1
@@ -33,7 +34,9 @@ hold: {verify: 1s}
 steps:
   - id: slow
     uses: command.run
-    with: {run: ['true'], unless: 'test ! -e held || { echo $$$$ > checking; exec sleep 60; }'}
+    with:
+      run: [touch, made]
+      unless: 'if test -e held; then echo $$$$ > checking; exec sleep 60; fi; test -e made'
 """
 
 
@@ -51,8 +54,17 @@ def is_ready(run_inithold: Inithold, *, prefix: list[str] | None = None) -> bool
 
 def a_check(init: Running, holder: int) -> int:
     """The process of the check that is going on."""
-    init.wait_until(lambda: bool(children(holder)), "a check")
-    return children(holder)[0]
+    checks: list[int] = []
+    init.wait_until(lambda: bool(checks.extend(children(holder)) or checks), "a check")
+    return checks[0]
+
+
+def a_check_that_stays(init: Running, folder: Path, holder: int) -> int:
+    """Have the next check of `SLOW_CHECK` stay in its command; the process of that check, once it is there."""
+    (folder / "held").touch()
+    checking = folder / "checking"
+    init.wait_until(lambda: checking.exists() and bool(checking.read_text()), "a check")
+    return a_check(init, holder)
 
 
 class TestSignals:
@@ -99,13 +111,11 @@ class TestSignals:
         write(tmp_path, SLOW_CHECK)
         init = run_inithold.start("run")
         init.wait_for_hold()
-        (tmp_path / "held").touch()
-        checking = tmp_path / "checking"
-        init.wait_until(lambda: checking.exists() and bool(checking.read_text()), "a check")
+        a_check_that_stays(init, tmp_path, init.pid)
         (tmp_path / "held").unlink()
         done = run_inithold("rerun")
         assert done.returncode == 0, done.stderr
-        checked = Path("/proc", checking.read_text().strip())
+        checked = Path("/proc", (tmp_path / "checking").read_text().strip())
         init.wait_until(lambda: not checked.exists(), "the command of the check to end")
 
     def test_ended_while_a_check_that_will_not_end_is_ended(self, run_inithold: Inithold, tmp_path: Path) -> None:
@@ -120,20 +130,45 @@ class TestSignals:
         assert init.wait() == 0, "not from the run that was asked for: 143"
 
     @needs_leave
-    @pytest.mark.parametrize("what", ["check", "drift", "rerun"])
-    @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
-    def test_ended_at_any_moment(self, run_inithold: Inithold, tmp_path: Path, what: str, delay: float) -> None:
+    @pytest.mark.parametrize("moment", ["at once", "in the check's command"])
+    def test_ended_in_a_check(self, run_inithold: Inithold, tmp_path: Path, moment: str) -> None:
+        write(tmp_path, SLOW_CHECK)
+        init = run_inithold.start("run", prefix=UNSHARE)
+        init.wait_for_hold()
+        first = pid_one(init)
+        if moment == "at once":
+            a_check(init, first)
+        else:
+            a_check_that_stays(init, tmp_path, first)
+        self.ends(init, first)
+
+    @needs_leave
+    @pytest.mark.parametrize("why", ["drift", "rerun"])
+    @pytest.mark.parametrize("moment", ["at once", "no marker", "begun", "applying", "applied", "holding again"])
+    def test_ended_at_any_moment(self, run_inithold: Inithold, tmp_path: Path, why: str, moment: str) -> None:
         write(tmp_path)
         init = run_inithold.start("run", prefix=UNSHARE)
         init.wait_for_hold()
         first = pid_one(init)
-        if what == "rerun":
+        lines = init.output.count("init  ")
+        (tmp_path / "made").unlink()
+        if why == "rerun":
             os.kill(first, signal.SIGHUP)
-        else:
-            if what == "drift":
-                (tmp_path / "made").unlink()
-            a_check(init, first)
-        time.sleep(delay)
+        match moment:
+            case "no marker":
+                init.wait_until(lambda: not init.marker.exists(), moment)
+            case "begun":
+                init.wait_until(lambda: init.output.count("init  ") > lines, moment)
+            case "applying":
+                init.wait_until(lambda: runs(tmp_path) == 2, moment)
+            case "applied":
+                init.wait_until((tmp_path / "made").exists, moment)
+            case "holding again":
+                init.wait_until(lambda: init.output.count("holding (") == 2, moment)
+        self.ends(init, first)
+
+    @staticmethod
+    def ends(init: Running, first: int) -> None:
         at = time.monotonic()
         os.kill(first, signal.SIGTERM)
         assert init.wait() in (0, 128 + signal.SIGTERM)
@@ -232,14 +267,16 @@ class TestFiles:
 
 class TestChecks:
     def test_one_that_is_killed(self, run_inithold: Inithold, tmp_path: Path) -> None:
-        write(tmp_path)
+        write(tmp_path, SLOW_CHECK)
         init = run_inithold.start("run")
         init.wait_for_hold()
-        os.kill(a_check(init, init.pid), signal.SIGKILL)
+        check = a_check_that_stays(init, tmp_path, init.pid)
+        (tmp_path / "held").unlink()
+        os.kill(check, signal.SIGKILL)
         init.wait_for_output("a check was killed by signal 9 (out of memory?)")
         assert is_ready(run_inithold)
         (tmp_path / "made").unlink()
-        init.wait_for_output("no longer holds: make: + made")
+        init.wait_until((tmp_path / "made").exists, "another run")
         init.wait_for_hold()
 
     def test_killed_between_its_finding_and_its_end(self, run_inithold: Inithold, tmp_path: Path) -> None:
@@ -364,8 +401,7 @@ def test_asked_by_another_user(run_inithold: Inithold, tmp_path: Path) -> None:
         env = {"INITHOLD_MARKER": f"{place}/marker"}
         init = run_inithold.start("run", env=env)
         init.wait_for_hold()
-        nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--no-new-privs"]
-        done = run_inithold("rerun", prefix=nobody, env=env)
+        done = run_inithold("rerun", prefix=somebody(), env=env)
         assert run_inithold("health", env=env).returncode == 0
     assert done.returncode == 1
     assert f"process {init.pid}, which holds, belongs to another user" in done.stderr

@@ -42,7 +42,8 @@ def test_a_reader_never_sees_half_a_file_and_writes_are_few(tmp_path: Path) -> N
     reader.start()
     began = time.monotonic()
     events = 0
-    while time.monotonic() - began < 1.2:
+    # Until the reader has met some versions: a busy machine may take its time.
+    while len(seen) < 4 and reader.is_alive() and time.monotonic() - began < 60:
         step = f"step-{events % 500}"
         stream.emit(PhaseChanged(step=step, phase="checking", attempt=1))
         stream.emit(LogLine(text=f"line {events}", step=step))
@@ -54,7 +55,7 @@ def test_a_reader_never_sees_half_a_file_and_writes_are_few(tmp_path: Path) -> N
     reader.join()
     assert finished.is_set(), "the reader saw half a file"
     assert not warnings
-    assert 2 <= len(seen) <= took / INTERVAL + 3
+    assert 4 <= len(seen) <= took / INTERVAL + 3
     assert json.loads(path.read_text())["outcome"] == "ready"
 
 
