@@ -12,8 +12,7 @@ HEAD = "version: 1\nname: bad\nsteps:\n  - {id: first, uses: command.run, with: 
 BAD: dict[str, tuple[str | bytes, str]] = {
     "unset variable": (
         HEAD + "  - {id: a, uses: file.ready, with: {path: '${NOT_SET}'}}\n",
-        "inithold.yaml:5:44: ${NOT_SET}: the variable is not set; "
-        "set it under environment: of this service (in a shell: export it), or give a default: ${NOT_SET:-...}",
+        "inithold.yaml:5:44: ${NOT_SET}: the variable is not set; set it",
     ),
     "unset variable with a message": (
         HEAD + "  - {id: a, uses: file.ready, with: {path: '${NOT_SET:?the path of the data}'}}\n",

@@ -222,3 +222,33 @@ def test_in_the_headers_of_telemetry(run_inithold: Inithold) -> None:
     assert done.returncode == 0
     assert "telemetry" in done.stderr
     assert_hidden(run_inithold, done)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--password", SECRET],
+        [f"--api-token={SECRET}"],
+        ["-u", f"user:{SECRET}"],
+        ["-H", f"Authorization: Bearer {SECRET}"],
+        [f"postgresql://app@server:{SECRET}@db/games"],
+    ],
+)
+def test_literals_on_the_command_line(run_inithold: Inithold, words: list[str]) -> None:
+    script = "printf '%s\n' \"$@\"; printf %s \"$*\" | od -An -tx1 | tr -d ' \n'; exit 3"
+    done = run_inithold("run", "--once", "--", "sh", "-c", script, "sh", *words)
+    assert done.returncode == 1
+    own = done.stderr  # standard output is the command's own, passed through
+    files = "".join(path.read_text() for path in run_inithold.folder.glob("init-complete*"))
+    after = [run_inithold(*command) for command in AFTERWARDS]
+    text = own + files + "".join(one.stdout + one.stderr for one in after)
+    assert SECRET not in text
+    assert SECRET.encode().hex() not in text
+
+
+def test_plain_words_and_short_values_stay(run_inithold: Inithold) -> None:
+    write(run_inithold, "{id: says, uses: command.run, with: {run: 'echo a login is required; echo user admin'}}")
+    env = {"POSTGRES_AUTH": "required", "ADMIN_PASSWORD": "admin", "SMTP_AUTH": "plain", "X_PASS": "a-b-c-d"}
+    done = run_inithold("run", "--once", env=env)
+    assert "a login is required" in done.stderr
+    assert "user admin" in done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from inithold.redaction.redact import SECRETS
+from inithold.text import platform
 
 SECRETS_DIR = "/run/secrets"
 _NAME = re.compile(r"(?P<secret>secret:)?(?P<name>[A-Za-z0-9_.-]+|)(?P<url>\|url)?")
@@ -86,7 +87,7 @@ class Interpolation:
     def _missing(self, shown: str, *, secret: bool) -> str:
         if secret:
             return f"{shown}: there is no file {self._secrets_dir / shown[9:-1]}"
-        where = where_variables_are_set()
+        where = platform.set_variable()
         return f"{shown}: the variable is not set; set it {where}, or give a default: {shown[:-1]}:-...}}"
 
     def _secret(self, name: str) -> str | None:
@@ -101,13 +102,6 @@ class Interpolation:
         value = value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
         SECRETS.add(value)
         return value
-
-
-def where_variables_are_set() -> str:
-    """Where the reader sets a variable: that depends on what has started this process."""
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return "under env: of this container"
-    return "under environment: of this service (in a shell: export it)"
 
 
 def _split(expression: str) -> tuple[str, bool, bool, str]:

@@ -57,8 +57,7 @@ def _fault(error: Exception) -> int:
 def say(text: str) -> None:
     """Say something on standard error, without the secrets of this process's variables and arguments."""
     SECRETS.add_environment(os.environ)
-    for argument in sys.argv[1:]:
-        SECRETS.add_url(argument)
+    SECRETS.add_arguments(sys.argv[1:])
     try:
         print(scrub(text.rstrip("\n")), file=sys.stderr, flush=True)
     except OSError:

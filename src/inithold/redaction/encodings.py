@@ -1,4 +1,4 @@
-"""The ways a text may be written: as it is, percent-coded, escaped, in base64; each as a regular expression.
+"""The ways a text may be written: as it is, percent-coded, escaped, hex, base64; each as a regular expression.
 
 Whoever prints a secret chooses how. Encoders differ in which characters they touch (RFC 3986 leaves `!` alone or
 not, per encoder), so every odd character matches in each of its forms, whatever its neighbours look like.
@@ -27,7 +27,9 @@ def spellings(value: str) -> Iterator[str]:
         value: the text, at least one character.
     """
     yield "".join(_run(character, len(list(run))) for character, run in groupby(value))
-    yield from _base64(_encoded(value))
+    data = _encoded(value)
+    yield "".join(map(_hex, data))
+    yield from _base64(data)
 
 
 def _run(character: str, length: int) -> str:

@@ -1,39 +1,22 @@
 """Keeps secrets out of everything inithold prints, records or sends.
 
-The first defence is that addresses are shown built from their parsed parts (`steps.address`). This module is
-the second: texts that others wrote, such as server errors and command output, are scrubbed of every secret
-value this process has learned. The values are kept for the process, because every way out of it is guarded.
+The first defence is that addresses are shown built from their parsed parts (`text.url`). This module is the
+second: texts that others wrote, such as server errors and command output, are scrubbed of every secret value that
+this process has learned (`redaction.find`). The values are kept for the process: every way out of it is guarded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
-from typing import NamedTuple
-from urllib.parse import unquote
 
+from inithold.redaction import find
 from inithold.redaction.encodings import spellings
-from inithold.text.url import MASK, WEB, split
+from inithold.text.url import MASK
 
 SHORTEST = 6
 """Shorter values are not scrubbed: they would eat parts of ordinary words."""
-
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|[-_](?:KEY|DSN|PASS|PWD)\Z", re.IGNORECASE)
-_PATH_NAME = re.compile(r"_(?:FILE|DIR|PATH)\Z", re.IGNORECASE)
-_QUERY_SECRET = re.compile(
-    r"[?&](?!sslkey=|ssl_keyfile=)[\w.-]*(?:password|passwd|pass|pwd|secret|token|key|auth|signature|sig)"
-    r"=(?P<value>[^&#\s]+)",
-    re.IGNORECASE,
-)
-_KEYWORD_SECRET = re.compile(
-    r"\b(?:password|pwd)\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>[^\s;'][^\s;]*))", re.I
-)
-_NEXT_URL = re.compile(r"[\s,;|\"']+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
-# `(?!//)`: the colon after a scheme does not end a user's name.
-_USER_INFO = re.compile(r"(?:\A|/)(?P<user>[^:/]*):(?!//)(?P<password>.+)@(?P<rest>[^@]*)\Z", re.S)
-_AUTHORITY = re.compile(r"[^/?#]*")
-_DELIMITERS = re.compile(r"[@/?#:]")
 
 
 class Redactor:
@@ -64,33 +47,21 @@ class Redactor:
             self._stale = self._stale or known != (len(self._values), len(self._public))
 
     def add_url(self, url: str) -> None:
-        """Learn the secrets of a URL: its password and the secret-looking parameters of its query.
-
-        Works on URLs that cannot be parsed because of their password, on several in one text, and on DSNs of
-        keywords.
-        """
-        for keyword in _KEYWORD_SECRET.finditer(url):
-            self.add(keyword["quoted"] or keyword["bare"] or "")
-        for one in _NEXT_URL.split(url):
-            for found in _user_infos(one):
-                self._add_coded(found.password, found.public)
-            for parameter in _QUERY_SECRET.finditer(one):
-                self._add_coded(parameter["value"])
+        """Learn the secrets of a URL, several of them or a DSN."""
+        self._add_all(find.in_url(url))
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
-        """Learn from variables (or HTTP headers) by their names.
+        """Learn the secrets of variables, which their names tell."""
+        self._add_all(find.in_variables(environment))
 
-        They are `*PASSWORD*`, `*PASSWD*`, `*SECRET*`, `*TOKEN*`, `*_KEY`, `*_DSN`, `*_PASS` and `*_PWD`; and of
-        every URL, whatever the variable's name, the user info. `*_FILE`, `*_DIR` and `*_PATH` that hold an
-        absolute path say where a secret is and are none.
-        """
-        for name, value in environment.items():
-            if "://" in value:
-                # Masking the whole of it would hide the host.
-                self.add_url(value)
-            elif _SECRET_NAME.search(name) and not (_PATH_NAME.search(name) and value.startswith("/")):
-                self.add_url(value)
-                self.add(value)
+    def add_headers(self, headers: Mapping[str, str]) -> None:
+        """Learn the secrets of HTTP headers, which their names tell."""
+        for name, value in headers.items():
+            self._add_all(find.in_header(name, value))
+
+    def add_arguments(self, words: Sequence[str]) -> None:
+        """Learn the secrets of a command line."""
+        self._add_all(find.in_arguments(words))
 
     def scrub(self, text: str) -> str:
         """Return `text` with every known secret masked."""
@@ -98,9 +69,9 @@ class Redactor:
             self._compile()
         return self._pattern.sub(MASK, text) if self._pattern else text
 
-    def _add_coded(self, value: str, public: Iterable[str] = ()) -> None:
-        self.add(value, public=public)
-        self.add(unquote(value), public=public)
+    def _add_all(self, secrets: Iterable[find.Secret]) -> None:
+        for secret in secrets:
+            self.add(secret.value, public=secret.public)
 
     def _compile(self) -> None:
         with self._lock:
@@ -109,57 +80,6 @@ class Redactor:
             patterns = [pattern for value in ordered for pattern in spellings(value)]
             self._pattern = re.compile("|".join(patterns)) if patterns else None
             self._stale = False
-
-
-class _UserInfo(NamedTuple):
-    password: str
-    public: tuple[str, ...] = ()
-
-
-def _user_infos(url: str) -> Iterator[_UserInfo]:
-    """What may be the password in a URL: one, or, where it cannot be read, what each reading of it says."""
-    try:
-        parts = split(url)
-    except ValueError:
-        yield from _readings(url)
-        return
-    if parts.password:
-        yield _UserInfo(parts.password, _public(parts.user or "", parts.hosts + parts.path))
-    elif parts.user and parts.scheme in WEB:
-        # A token in the place of the user: https://TOKEN@host/
-        yield _UserInfo(parts.user)
-
-
-def _readings(url: str) -> Iterator[_UserInfo]:
-    rest = url.partition("://")[2]
-    found = _AUTHORITY.match(rest)
-    authority = found[0] if found else ""
-    sober = _USER_INFO.search(authority)
-    if sober:
-        yield from _whole_and_pieces(sober["password"], _public(sober["user"], rest[sober.start("rest") :]))
-        if "@" not in rest[len(authority) :].partition("?")[0]:
-            # A further at sign is the query's.
-            return
-    greedy = _USER_INFO.search(url)
-    if greedy:
-        yield from _whole_and_pieces(greedy["password"], _public(greedy["user"], greedy["rest"]))
-
-
-def _whole_and_pieces(password: str, public: tuple[str, ...]) -> Iterator[_UserInfo]:
-    yield _UserInfo(password, public)
-    pieces = _DELIMITERS.split(password)
-    if len(pieces) > 1:
-        # A client that splits such a URL elsewhere than the user meant shows a piece: as a host, a database.
-        yield from (_UserInfo(piece, public) for piece in pieces)
-
-
-def _public(user: str, rest: str) -> tuple[str, ...]:
-    """Words of a URL that are shown: its user, host and database."""
-    place, _, path = rest.partition("/")
-    host = place.partition("?")[0]
-    database = path.partition("?")[0]
-    words = (user, host, host.rpartition(":")[0], database)
-    return tuple({word for raw in words for word in (raw, unquote(raw)) if word})
 
 
 SECRETS = Redactor()

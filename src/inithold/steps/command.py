@@ -70,8 +70,8 @@ class Run(Step, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         SECRETS.add_environment(self.env)
-        for word in (*_words(self.run), *_words(self.unless or "")):
-            _learn(word)
+        for command in (self.run, self.unless or []):
+            SECRETS.add_arguments([command] if isinstance(command, str) else command)
 
     def validate(self) -> Iterator[tuple[str, str]]:
         for field, command in (("run", self.run), ("unless", self.unless)):
@@ -152,19 +152,6 @@ def _run(
 
 def _arguments(command: Command) -> list[str]:
     return ["/bin/sh", "-c", command] if isinstance(command, str) else command
-
-
-def _words(command: Command) -> Sequence[str]:
-    return command.split() if isinstance(command, str) else command
-
-
-def _learn(word: str) -> None:
-    """Learn what is secret in an argument: the password of a URL, and variables that are set there."""
-    if "://" in word:
-        SECRETS.add_url(word.strip("'\""))
-    name, equals, value = word.partition("=")
-    if equals and name.lstrip("-").replace("_", "").replace("-", "").isalnum():
-        SECRETS.add_environment({name: value.strip("'\"")})
 
 
 def _is_empty(command: Command) -> bool:

@@ -30,7 +30,6 @@ _EXCERPT_BODY = 16384
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
 _HINTS = {
     401: "the service wants credentials: give them in headers, or as user and password in the URL",
     403: "the service refuses the credentials: check headers, or user and password in the URL",
@@ -85,10 +84,7 @@ class Ready(Step, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         SECRETS.add_url(self.url)
-        SECRETS.add_environment(self.headers)
-        for name, value in self.headers.items():
-            if name.lower() in _CREDENTIALS:
-                _learn_credentials(value)
+        SECRETS.add_headers(self.headers)
 
     def validate(self) -> Iterator[tuple[str, str]]:
         try:
@@ -209,19 +205,6 @@ def _same(one: Address, other: Address) -> bool:
 
 def _own_headers() -> dict[str, str]:
     return {"User-Agent": f"inithold/{__version__}", "Accept": "*/*", "Connection": "close"}
-
-
-def _learn_credentials(value: str) -> None:
-    SECRETS.add(value)
-    scheme, _, rest = value.partition(" ")
-    SECRETS.add(rest)
-    if scheme.lower() == "basic":
-        try:
-            SECRETS.add(base64.b64decode(rest, validate=True).decode().partition(":")[2])
-        except ValueError:
-            return
-    for part in value.split(";"):
-        SECRETS.add(part.partition("=")[2])
 
 
 def _silent(address: Address) -> str:

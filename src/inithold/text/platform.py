@@ -40,6 +40,13 @@ def restart() -> str:
     return "docker compose restart INIT" if in_container() else "end it and start it again"
 
 
+def set_variable() -> str:
+    """Where a variable is set, to be put behind `set it`."""
+    if in_kubernetes():
+        return "under env: of this container"
+    return "under environment: of this service" if in_container() else "here, or under environment: of its service"
+
+
 def after_failure() -> str:
     """What to do once the cause of a failed run is fixed; empty where nothing but the same command is needed."""
     if in_kubernetes():

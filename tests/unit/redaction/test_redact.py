@@ -51,6 +51,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "shell in JSON": lambda text: json.dumps(shlex.quote(text), ensure_ascii=False),
     "shell's set -x": lambda text: text.replace("'", "'\\''"),
     "SQL literal": lambda text: text.replace("'", "''"),
+    "hex": lambda text: text.encode().hex(),
+    "hex in upper case": lambda text: text.encode().hex().upper(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "base64 of a pair": lambda text: base64.b64encode(f"app:{text}".encode()).decode(),
     "base64, shifted by one": lambda text: base64.b64encode(f"x{text}yz".encode()).decode(),
@@ -143,6 +145,12 @@ def test_the_password_of_any_url_is_learned(password: str, user: str, scheme: st
         ("postgresql://app:12345/secret-piece@db/games", ["12345/secret-piece", "secret-piece"]),
         ("postgresql//app:no-colon-secret@db/games", []),
         ("app:no-scheme-secret@db/games", ["no-scheme-secret"]),
+        ("postgresql://app@server:unencoded-secret@db/games", ["unencoded-secret"]),
+        (
+            "postgresql://app@server:a:b@unencoded-secret@db:5432/games",
+            ["a:b@unencoded-secret", "unencoded-secret"],
+        ),
+        ("jdbc:postgresql://db/games?user=app&password=jdbc-secret", ["jdbc-secret"]),
         ("http://app:pa/ssw0rd-of-app@web/", ["pa/ssw0rd-of-app", "ssw0rd-of-app"]),
         ("https://token-of-robot@web/", ["token-of-robot"]),
         ("redis://:just-a-password@cache", ["just-a-password"]),
@@ -215,6 +223,17 @@ def test_the_longer_of_two_is_masked_whole() -> None:
         ("RABBITMQ_DEFAULT_PASS", "value-one", True),
         ("MYSQL_PWD", "value-one", True),
         ("SENTRY_DSN", "value-one", True),
+        ("GPG_PASSPHRASE", "value-one", True),
+        ("AWS_CREDENTIALS", "value-one", True),
+        ("SENDGRID_APIKEY", "value-one", True),
+        ("REDIS_AUTH", "value-one", True),
+        ("APP_PW", "value-one", True),
+        ("SERVICE_JWT", "value-one", True),
+        ("POSTGRES_AUTH", "required", False),
+        ("SMTP_AUTH", "LOGINPLAIN", False),
+        ("REDIS_AUTH", "short-1", False),
+        ("DB_PASS", "Password", False),
+        ("AUTHOR", "value-one", False),
         ("KEYBOARD", "value-one", False),
         ("KEY_ID", "value-one", False),
         ("PWD", "value-one", False),
@@ -253,6 +272,98 @@ def test_connection_strings_that_are_no_urls(value: str, password: str) -> None:
     redactor.add_environment({"APP_DSN": value})
     assert redactor.scrub(f"login with {password} failed") == f"login with {MASK} failed"
     assert redactor.scrub(value) == MASK
+
+
+@pytest.mark.parametrize("name", ["ConnectionStrings__Default", "CONNECTIONSTRINGS__GAMES"])
+def test_of_a_connection_string_the_password_alone_is_secret(name: str) -> None:
+    redactor = Redactor()
+    redactor.add_environment({name: "Server=db;User Id=app;Password=ado-secret;Database=games"})
+    assert redactor.scrub("Server=db;Password=ado-secret;") == f"Server=db;Password={MASK};"
+
+
+def test_of_a_url_without_a_scheme_the_password_alone_is_secret() -> None:
+    redactor = Redactor()
+    redactor.add_environment({"DATABASE_URL": "app@server:value-of-password@db/games"})
+    assert redactor.scrub("app@server:value-of-password@db/games") == f"app@server:{MASK}@db/games"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("Authorization", "Bearer abcdef.123456", ["abcdef.123456"]),
+        ("authorization", f"Basic {base64.b64encode(b'app:basic-secret').decode()}", ["basic-secret"]),
+        ("Proxy-Authorization", "token proxy-secret", ["proxy-secret"]),
+        ("Cookie", "session=cookie-secret; theme=dark-theme", ["cookie-secret"]),
+        ("X-Api-Key", "header-secret", ["header-secret"]),
+        ("X-Vault-Token", "header-secret", ["header-secret"]),
+        ("X-Auth", "required", []),
+        ("Accept", "application/json", []),
+    ],
+)
+def test_headers_are_secret_by_their_names(name: str, value: str, secrets: list[str]) -> None:
+    redactor = Redactor()
+    redactor.add_headers({name: value})
+    for secret in secrets:
+        assert secret not in redactor.scrub(f"sent {secret} and {value}")
+    if not secrets:
+        assert redactor.scrub(value) == value
+
+
+LITERALS = [
+    ["app", "--password", "literal-one"],
+    ["app", "--password=literal-one"],
+    ["app", "--db-password", "literal-one"],
+    ["app", "-password", "literal-one"],
+    ["app", "--token", "literal-one"],
+    ["app", "--api-key=literal-one"],
+    ["app", "--pass", "literal-one"],
+    ["curl", "-u", "user:literal-one", "http://web"],
+    ["curl", "-uuser:literal-one", "http://web"],
+    ["curl", "--user", "user:literal-one"],
+    ["curl", "-H", "Authorization: Bearer literal-one"],
+    ["curl", "-H", "X-Api-Key: literal-one"],
+    ["env", "APP_SECRET=literal-one", "app"],
+    ["app", "--database=postgresql://app:literal-one@db/games"],
+    ["psql", "host=db password=literal-one dbname=games"],
+]
+
+
+@pytest.mark.parametrize("words", LITERALS, ids=" ".join)
+@pytest.mark.parametrize("shell", ["argv", "sh", "line", "nested"])
+def test_literals_on_command_lines(words: list[str], shell: str) -> None:
+    line = f"cd /app && {shlex.join(words)}; echo done"
+    command = {
+        "argv": words,
+        "sh": ["sh", "-c", line],
+        "line": [line],
+        "nested": ["su", "-c", shlex.join(["sh", "-c", line])],
+    }[shell]
+    redactor = Redactor()
+    redactor.add_arguments(command)
+    assert redactor.scrub("it said literal-one") == f"it said {MASK}"
+    assert (
+        redactor.scrub("app curl user db games http://web /app done")
+        == "app curl user db games http://web /app done"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["app", "--password-file", "/run/secrets/one"],
+        ["app", "--password", "--verbose"],
+        ["app", "--tls-key", "/etc/ssl/server.key"],
+        ["app", "--author", "somebody-else"],
+        ["psql", "-U", "application", "-d", "games:one"],
+        ["wait", "db.internal:5432"],
+        ["sh", "-c", "unbalanced ' quote --verbose"],
+    ],
+    ids=" ".join,
+)
+def test_words_of_command_lines_that_are_no_secrets(words: list[str]) -> None:
+    redactor = Redactor()
+    redactor.add_arguments(words)
+    assert redactor.scrub(" ".join(words)) == " ".join(words)
 
 
 def test_bytes_that_are_no_text() -> None:

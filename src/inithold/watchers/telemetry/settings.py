@@ -88,10 +88,10 @@ def learn_secrets(environ: Mapping[str, str]) -> None:
             continue
         if name.endswith("HEADERS"):
             for pair in value.split(","):
-                secret = unquote(pair.partition("=")[2]).strip()
-                SECRETS.add(secret)
-                # `Authorization=Bearer abc`: the scheme is no secret, what follows it is one also by itself.
-                SECRETS.add(secret.rpartition(" ")[2])
+                # Whatever its name: a collector's header is there to let one in.
+                header = unquote(pair.partition("=")[2]).strip()
+                SECRETS.add(header)
+                SECRETS.add_headers({"Authorization": header})
         elif name.endswith("ENDPOINT"):
             SECRETS.add_url(value)
 
