@@ -31,7 +31,16 @@ NOT_FINAL = {
     },
     "redis": {
         *("busy", "cluster-down", "handshake-hung-up", "hung-up", "loading", "master-down", "max-clients"),
-        *("misconf", "refused", "reset", "silent", "stale-replica", "too-many-clients", "try-again"),
+        *(
+            "misconf",
+            "refused",
+            "reset",
+            "silent",
+            "socket-absent",
+            "stale-replica",
+            "too-many-clients",
+            "try-again",
+        ),
     },
     "tcp": {"refused"},
 }
