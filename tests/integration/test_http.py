@@ -135,6 +135,19 @@ def test_a_text_may_be_expected() -> None:
         assert check(Ready(url=url, contains="grün")) == ()
 
 
+def test_a_body_that_is_compressed_though_nobody_asked_for_it() -> None:
+    import gzip
+    import zlib
+
+    text = b'{"database": "ok"}'
+    for coding, body in (("gzip", gzip.compress(text)), ("deflate", zlib.compress(text))):
+        with server(always(200, body, Content_Encoding=coding)) as (url, _):
+            assert check(Ready(url=url, contains='"database": "ok"')) == ()
+    with server(always(200, b"\x0b\x08\x80", Content_Encoding="br")) as (url, _):
+        assert check(Ready(url=url)) == ()
+        never(Ready(url=url, contains="ok"), "compressed", url)
+
+
 def test_a_text_is_looked_for_in_the_first_mebibyte() -> None:
     with server(always(200, "x" * 1_000_000 + "found")) as (url, _):
         assert check(Ready(url=url, contains="found")) == ()

@@ -202,6 +202,23 @@ def test_bindings_differ_by_their_arguments(vhost: Vhost) -> None:
     assert len(present(vhost)["bindings"]) == 2
 
 
+def test_numbers_with_a_fraction(vhost: Vhost) -> None:
+    fields: dict[str, Any] = {
+        "exchanges": [{"name": "e", "type": "headers", "arguments": {"x-weight": 0.5}}],
+        "queues": [{"name": "q", "arguments": {"x-weight": 1.5, "x-deep": [{"n": -0.25}]}}, {"name": "r"}],
+        "bindings": [
+            {"exchange": "e", "queue": "q", "arguments": {"x-match": "all", "v": 2.5}},
+            {"exchange": "e", "queue": "q"},
+            {"exchange": "amq.headers", "destination_exchange": "e", "arguments": {"v": 0.125}},
+        ],
+    }
+    step = topology(vhost, managed=True, **fields)
+    assert list(step.validate()) == []
+    assert len(drive(step).changes) == 6
+    assert present(vhost)["queues"][0]["arguments"] == {"x-weight": 1.5, "x-deep": [{"n": -0.25}]}
+    assert drive(step).outcome == "unchanged"
+
+
 def test_odd_names(vhost: Vhost) -> None:
     odd = "ä/ö ?#%2F+&=. 'q\""
     fields: dict[str, Any] = {
@@ -285,7 +302,7 @@ def test_consumers_and_messages_are_left_alone(vhost: Vhost, managed: bool) -> N
 
 
 def test_connections_carry_the_name_of_the_step(vhost: Vhost) -> None:
-    from inithold.steps.rabbitmq.connection import Connection
+    from inithold.steps.rabbitmq.broker import Broker
 
     class Asked(Exception):
         pass
@@ -308,8 +325,8 @@ def test_connections_carry_the_name_of_the_step(vhost: Vhost) -> None:
             return nullcontext()
 
     context: Any = Context()
-    with Connection(step.address(), context) as connection:
-        connection.channel()
+    with Broker(step.address(), context) as broker:
+        broker.channel()
         deadline = threading.Event()
         for _ in range(100):
             seen = vhost.server.api("GET", f"/api/vhosts/{vhost.name}/connections")

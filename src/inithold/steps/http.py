@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
 
 from inithold.errors import Interrupted, NotYet, StepError, StepFailed
+from inithold.net.bounds import TooSlow
 from inithold.net.dial import dial, seen
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
@@ -30,6 +32,8 @@ _EXCERPT_BODY = 16384
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_CODINGS = ("identity", "", "gzip", "x-gzip", "deflate")
+"""What can be read of `Content-Encoding`."""
 _HINTS = {
     401: "the service wants credentials: give them in headers, or as user and password in the URL",
     403: "the service refuses the credentials: check headers, or user and password in the URL",
@@ -175,6 +179,12 @@ class Ready(Step, frozen=True, kw_only=True):
         if not self._counts(answer.status):
             raise NotYet(f"{answered}{_excerpt(answer)}", hint=_HINTS.get(answer.status))
         if self.contains is not None and self.contains not in _decoded(answer):
+            coding = answer.headers.get("content-encoding", "identity").lower()
+            if coding not in _CODINGS:
+                raise StepFailed(
+                    f"{answered} with a body compressed as {one_line(coding, 60)}, which was not asked for",
+                    hint="let the service honour Accept-Encoding: identity, or leave out contains",
+                )
             raise NotYet(f"{answered} without {one_line(self.contains, 60)!r}{_excerpt(answer)}")
 
 
@@ -216,7 +226,6 @@ def _meaning(address: Address, error: Exception, seconds: float | None) -> StepE
     import ssl  # noqa: PLC0415 - loaded by now
     from http import client  # noqa: PLC0415 - as above
 
-    from inithold.net.http import TooSlow  # noqa: PLC0415 - as above
     from inithold.net.tls import handshake_error  # noqa: PLC0415 - as above
 
     if isinstance(error, ssl.SSLError):
@@ -236,16 +245,25 @@ def _meaning(address: Address, error: Exception, seconds: float | None) -> StepE
 
 
 def _decoded(answer: Answer) -> str:
+    body = answer.body
+    if answer.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
+        import zlib  # noqa: PLC0415 - nobody asked for it, and hardly anybody sends it
+
+        # Servers that compress whatever is asked; 47 takes the headers of gzip and of zlib.
+        with suppress(zlib.error):
+            body = zlib.decompressobj(47).decompress(body, BODY)
     charset = re.search(r"charset=[\"']?([\w.:-]+)", answer.headers.get("content-type", ""))
     try:
-        return answer.body.decode(charset[1] if charset else "utf-8", "replace")
+        return body.decode(charset[1] if charset else "utf-8", "replace")
     except LookupError:
-        return answer.body.decode("utf-8", "replace")
+        return body.decode("utf-8", "replace")
 
 
 def _excerpt(answer: Answer) -> str:
     """The beginning of a body that is text, for a message."""
     kind = answer.headers.get("content-type", "text/plain").lower()
+    if answer.headers.get("content-encoding", "identity").lower() not in _CODINGS:
+        return ""
     if not answer.body or not re.match(r"text/|application/[\w.+-]*(json|xml)", kind):
         return ""
     text = _decoded(answer)

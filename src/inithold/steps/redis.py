@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
-from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.net.dial import dial, seen
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
@@ -102,30 +100,14 @@ def _ping(address: Address, context: StepContext) -> None:
 
     connection = _connection(address, context.remaining(PATIENCE))
 
-    def interrupt() -> None:
-        # Closing it would change the parser under the thread that reads.
-        with suppress(OSError, AttributeError):
-            connection._sock.shutdown(socket.SHUT_RDWR)
-
     try:
-        with context.on_cancel(interrupt):
-            connection.connect()
-            context.check_cancelled()
-            connection.send_command("PING", check_health=False)
-            connection.read_response()
+        connection.connect()
+        connection.send_command("PING", check_health=False)
+        connection.read_response()
     except (RedisError, OSError) as error:
-        _raise_if_stopped(address, context)
         raise _meaning(address, error) from error
     finally:
         connection.disconnect()
-
-
-def _raise_if_stopped(address: Address, context: StepContext) -> None:
-    try:
-        context.check_cancelled()
-    except Interrupted as stopped:
-        # What it was doing when its time was up.
-        raise Interrupted(_silent(address).message) from stopped
 
 
 def _silent(address: Address) -> NotYet:

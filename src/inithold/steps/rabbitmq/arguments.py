@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -45,6 +46,15 @@ def sent(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _typed(name, value) for name, value in arguments.items()}
 
 
+def has_fraction(value: Any) -> bool:
+    """Whether there is a number with a fraction in it, which pika cannot send and the management API can."""
+    if isinstance(value, Mapping):
+        return any(map(has_fraction, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(has_fraction, value))
+    return isinstance(value, float) and not value.is_integer()
+
+
 def faults(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with arguments, as (name, message)."""
     for name, value in sent(arguments).items():
@@ -57,7 +67,7 @@ def faults(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif not _representable(value):
             yield (
                 name,
-                "expected text, a whole number (64 bits), true or false, or a list or mapping of them",
+                "expected text, a number (whole ones of 64 bits), true or false, or a list or mapping of them",
             )
 
 
@@ -101,5 +111,6 @@ def _representable(value: Any) -> bool:
         return all(map(_representable, value))
     if isinstance(value, int):
         return -_WIDEST <= value < _WIDEST
-    # pika has no encoding for a number with a fraction.
+    if isinstance(value, float):
+        return math.isfinite(value)
     return value is None or isinstance(value, str)

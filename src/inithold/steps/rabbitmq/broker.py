@@ -1,19 +1,90 @@
-"""What inithold asks of a broker over AMQP: is it there, make it, bind it."""
+"""One AMQP connection through pika: is an exchange or queue there, make it, bind it."""
 
 from __future__ import annotations
 
-from inithold.steps.rabbitmq.connection import Connection, Refused
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker
+
+from inithold.errors import Interrupted, NotYet
+from inithold.net.bounds import TooSlow, within
+from inithold.net.dial import dial
+from inithold.redaction.sanitize import one_line
+from inithold.steps.address import Address
+from inithold.steps.base import StepContext
+from inithold.steps.rabbitmq import verdicts
+from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.objects import Binding, Declared, Exchange
+from inithold.steps.rabbitmq.tls import tls_context
 
-ACCESS_REFUSED = 403
-NOT_FOUND = 404
-RESOURCE_LOCKED = 405
-PRECONDITION_FAILED = 406
-COMMAND_INVALID = 503
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+"""Declaring a replicated queue takes its cluster seconds at times."""
+GOODBYE_SECONDS = 0.25
+HEARTBEAT = 10
+"""Seconds after which, about, pika gives up a connection that is silent: one that was left behind ends by it."""
 
 
-class Broker(Connection):
-    """A connection to one virtual host, for exchanges, queues and bindings; use as a context manager."""
+class Refused(Exception):
+    """The broker says no to a request.
+
+    Args:
+        code: the AMQP reply code.
+        words: the reply text, such as `NOT_FOUND - no queue 'orders' in vhost '/'`.
+    """
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{code} {words}")
+        self.code = code
+        self.words = words
+
+
+class Broker:
+    """A connection to one virtual host, for exchanges, queues and bindings; use as a context manager.
+
+    Args:
+        address: of the broker, with user and password.
+        context: of the step.
+        virtual_host: instead of the address's own.
+    """
+
+    def __init__(self, address: Address, context: StepContext, virtual_host: str | None = None) -> None:
+        self._address = address if virtual_host is None else address._replace(database=virtual_host)
+        self._context = context
+        self._connection: Any = None
+        self._channel: Any = None
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(_without_log())
+            stack.callback(self._close)
+            self._connect()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def channel(self) -> None:
+        """Have a channel open: the last one, or another if the broker closed that, or the connection, with its no.
+
+        Raises:
+            StepFailed: the broker lets the user have none.
+        """
+        try:
+            self._request("open a channel", lambda _: None)
+        except Refused as refused:
+            raise verdicts.closed_by_broker(self._address, refused.code, refused.words) from refused
 
     def exists(self, item: Declared) -> bool:
         """Whether an exchange or queue of this name is there; asks with a passive declare, which changes nothing.
@@ -24,7 +95,7 @@ class Broker(Connection):
         try:
             self._declare(item, passive=True)
         except Refused as refused:
-            if refused.code == NOT_FOUND:
+            if refused.code == verdicts.NOT_FOUND:
                 return False
             raise
         return True
@@ -44,14 +115,15 @@ class Broker(Connection):
             Refused: one of its ends is not there, or the user may not.
         """
         fields = {"routing_key": binding.routing_key, "arguments": binding.sent()}
-        self.ask(
-            lambda channel, answer: (
-                channel.exchange_bind(binding.destination, binding.exchange, **fields, callback=answer)
-                if binding.queue is None
-                else channel.queue_bind(binding.queue, binding.exchange, **fields, callback=answer)
-            ),
-            binding.label,
-        )
+        if binding.queue is None:
+            self._request(
+                binding.label,
+                lambda channel: channel.exchange_bind(binding.destination, binding.exchange, **fields),
+            )
+        else:
+            self._request(
+                binding.label, lambda channel: channel.queue_bind(binding.queue, binding.exchange, **fields)
+            )
 
     def _declare(self, item: Declared, *, passive: bool) -> None:
         fields = {
@@ -60,11 +132,102 @@ class Broker(Connection):
             "auto_delete": item.auto_delete,
             "arguments": item.sent(),
         }
-        self.ask(
-            lambda channel, answer: (
-                channel.exchange_declare(item.name, item.type, internal=item.internal, **fields, callback=answer)
-                if isinstance(item, Exchange)
-                else channel.queue_declare(item.name, **fields, callback=answer)
-            ),
-            item.label,
+        if isinstance(item, Exchange):
+            self._request(
+                item.label,
+                lambda channel: channel.exchange_declare(item.name, item.type, internal=item.internal, **fields),
+            )
+        else:
+            self._request(item.label, lambda channel: channel.queue_declare(item.name, **fields))
+
+    def _connect(self) -> None:
+        address, who = self._address, login(self._address)
+        seconds = self._context.remaining(CONNECT_SECONDS)
+        # Resolved here: pika's own look-up has no limit.
+        host = dial(address.host, address.port, timeout=seconds)
+        tls = None
+        if address.technology == "amqps":
+            name = dict(address.query).get("server_name_indication") or address.host
+            tls = pika.SSLOptions(tls_context(address), name)
+        parameters = pika.ConnectionParameters(
+            host=host,
+            port=address.port,
+            virtual_host=virtual_host(address),
+            credentials=pika.PlainCredentials(who.user, who.password),
+            ssl_options=tls,
+            connection_attempts=1,
+            socket_timeout=seconds,
+            stack_timeout=seconds,
+            heartbeat=HEARTBEAT,
+            client_properties={"connection_name": f"inithold {self._context.step_id}"},
         )
+        try:
+            self._connection = pika.BlockingConnection(parameters)
+        except (AMQPError, AMQPConnectorException, OSError) as error:
+            raise verdicts.not_connected(address, error) from error
+
+    def _request(self, what: str, send: Callable[[Any], object]) -> None:
+        """Send a request on an open channel and wait for its answer.
+
+        Args:
+            what: it is about, for people.
+            send: given the channel.
+
+        Raises:
+            Refused: the broker says no.
+            NotYet: the connection was lost, or nothing came back in time.
+            Interrupted: the step was told to stop.
+        """
+        if self._connection is None or not self._connection.is_open:
+            self._connect()
+        message = f"{self._address.place}: does not answer: {what}"
+        try:
+            within(self._context.remaining(ANSWER_SECONDS), self._context, lambda: send(self._open_channel()))
+        except Interrupted as stopped:
+            self._connection = self._channel = None
+            raise Interrupted(message) from stopped
+        except TooSlow as error:
+            # Its thread has the connection now, until the heartbeat ends it.
+            self._connection = self._channel = None
+            raise NotYet(message) from error
+        except (ChannelClosedByBroker, ConnectionClosedByBroker) as closed:
+            code, words = closed.reply_code, one_line(closed.reply_text)
+            if verdicts.passes(code, words):
+                raise NotYet(f"{self._address.place}: the broker says: {words}") from closed
+            raise Refused(code, words) from closed
+        except (AMQPError, OSError) as error:
+            raise NotYet(f"{self._address.place}: the connection was lost") from error
+
+    def _open_channel(self) -> Any:
+        if self._channel is None or not self._channel.is_open:
+            self._channel = self._connection.channel()
+        return self._channel
+
+    def _close(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            with suppress(AMQPError, OSError, Interrupted):
+                within(GOODBYE_SECONDS, self._context, self._connection.close)
+
+
+_lock = Lock()
+_users = 0
+_level_before = logging.NOTSET
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep pika from logging what it also raises, with the connection's parameters, while we use it."""
+    global _users, _level_before  # noqa: PLW0603 - a logger is global, and steps run side by side
+    logger = logging.getLogger("pika")
+    with _lock:
+        if _users == 0:
+            _level_before = logger.level
+            logger.setLevel(logging.CRITICAL + 1)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                logger.setLevel(_level_before)

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
-from inithold.steps.rabbitmq.arguments import listed
-from inithold.steps.rabbitmq.broker import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED, Broker
-from inithold.steps.rabbitmq.connection import Refused
-from inithold.steps.rabbitmq.objects import Binding, Placed
+from inithold.steps.rabbitmq.arguments import has_fraction, listed
+from inithold.steps.rabbitmq.broker import Broker, Refused
+from inithold.steps.rabbitmq.management import Management
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed
 from inithold.steps.rabbitmq.survey import Survey, by_virtual_host, conflict
+from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED
 
 
-def declare(address: Address, context: StepContext, survey: Survey) -> None:
+def declare(address: Address, context: StepContext, survey: Survey, api: Management | None) -> None:
     """Declare what is missing, and what could not be verified, which does nothing where it is equal.
 
     Args:
         address: of the broker.
         context: of the run.
         survey: what is there and what is not.
+        api: for what pika cannot send.
 
     Raises:
         NotYet: the broker was lost; declaring may begin again from the start.
         StepFailed: something exists with other properties, and nothing was made; or the broker does not want it.
     """
     bindings = [placed for placed in survey.unverified if isinstance(placed.item, Binding)]
+    through_api = (
+        [] if api is None else [placed for placed in survey.missing if has_fraction(placed.item.arguments)]
+    )
+    for placed in through_api:
+        if api and not isinstance(placed.item, Binding):
+            api.send(*_as_resource(placed))
+    missing = [placed for placed in survey.missing if placed not in through_api]
     with ExitStack() as open_resources:
         brokers: dict[str, Broker] = {}
 
@@ -38,9 +48,26 @@ def declare(address: Address, context: StepContext, survey: Survey) -> None:
 
         # The broker compares what exists first: where something contradicts the plan, nothing is made.
         _compare(survey.unverified, broker_of)
-        for virtual_host, group in by_virtual_host([*survey.missing, *bindings]):
+        for virtual_host, group in by_virtual_host([*missing, *bindings]):
             for placed in group:
                 _make(broker_of(virtual_host), placed)
+
+    for placed in through_api:
+        if api and isinstance(placed.item, Binding):
+            api.send(*_as_resource(placed), method="POST")
+
+
+def _as_resource(placed: Placed) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Path and body of an object in the management API."""
+    host, item = placed.virtual_host, placed.item
+    if isinstance(item, Binding):
+        kind = "e" if item.queue is None else "q"
+        path = ("bindings", host, "e", item.exchange, kind, item.destination)
+        return path, {"routing_key": item.routing_key, "arguments": item.sent()}
+    body = {"durable": item.durable, "auto_delete": item.auto_delete, "arguments": item.sent()}
+    if isinstance(item, Exchange):
+        return ("exchanges", host, item.name), body | {"type": item.type, "internal": item.internal}
+    return ("queues", host, item.name), body
 
 
 def _compare(there: Sequence[Placed], broker_of: Callable[[str], Broker]) -> None:

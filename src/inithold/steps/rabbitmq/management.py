@@ -1,4 +1,4 @@
-"""RabbitMQ's management API over HTTP: JSON in, JSON out, on one connection that can be interrupted."""
+"""RabbitMQ's management API over HTTP: JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -6,56 +6,53 @@ import base64
 import html
 import http.client
 import json
-import socket
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.net.bounds import TooSlow
 from inithold.net.dial import dial, seen
+from inithold.net.http import Request, exchange
+from inithold.net.tls import handshake_error
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.access import Login
-from inithold.steps.rabbitmq.tls import tls_context, tls_failed
+from inithold.steps.rabbitmq.tls import TRUST, tls_context
 
-CONNECT_SECONDS = 1.0
-"""Connecting cannot be interrupted, and a stopping container must not wait for it."""
+CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+_MOST = 1 << 26
+"""Bytes of an answer: the definitions of a whole broker may be some MiB."""
 
 
 class Management:
-    """The management API of one broker; use as a context manager.
+    """The management API of one broker.
 
     Args:
         address: of the API, `http` or `https`; its path is what comes before `/api`.
         login: who asks.
-        context: bounds every wait and ends it when the step is told to stop.
+        context: of the step.
     """
 
     def __init__(self, address: Address, login: Login, context: StepContext) -> None:
         self._address = address
-        self._login = login
         self._context = context
-        self._connection: http.client.HTTPConnection | None = None
-        self._socket: socket.socket | None = None
         prefix = f"/{(address.database or '').strip('/')}".removesuffix("/api").rstrip("/")
-        self._prefix = f"{quote(prefix)}/api/"
+        self._api = (
+            f"{address._replace(user=None, password=None, database=None, query=()).url()}{quote(prefix)}/api/"
+        )
         pair = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
         SECRETS.add(pair)
-        self._headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._hang_up()
+        self._headers = {
+            "Authorization": f"Basic {pair}",
+            "Content-Type": "application/json",
+            "Connection": "close",
+        }
+        self._tls = tls_context(address) if address.technology == "https" else None
 
     def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
         """What the API has at a path; None where it has nothing.
@@ -69,89 +66,56 @@ class Management:
             Rejected: it does not let the user in, or not at this.
             StepFailed: it is not RabbitMQ's management API.
         """
-        target = self._prefix + "/".join(quote(part, safe="") for part in path)
-        target += f"?{urlencode(query)}" if query else ""
-        status, body = self._exchange("GET", target, None)
+        status, body = self._exchange("GET", path, query=query)
         if status == http.HTTPStatus.NOT_FOUND and isinstance(body, dict) and "error" in body:
             return None
         if status == http.HTTPStatus.OK and body is not None:
             return body
         raise self._refused(status, body, path)
 
-    def put(self, path: tuple[str, ...], body: Mapping[str, Any]) -> None:
+    def send(self, path: tuple[str, ...], body: Mapping[str, Any], method: str = "PUT") -> None:
         """Make or replace what is at a path.
 
         Args:
             path: its parts, not yet percent-encoded.
             body: what it shall be.
+            method: `PUT` or `POST`.
 
         Raises:
             NotYet: the API is not up or was lost.
             StepFailed: it does not want it.
         """
-        target = self._prefix + "/".join(quote(part, safe="") for part in path)
-        status, answer = self._exchange("PUT", target, json.dumps(body).encode())
+        status, answer = self._exchange(method, path, body)
         if status not in (http.HTTPStatus.CREATED, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.OK):
             raise self._refused(status, answer, path)
 
-    # -- HTTP
-
-    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, Any]:
-        self._context.check_cancelled()
-        with self._context.on_cancel(self._interrupt):
-            try:
-                connection = self._connection or self._open()
-                connection.sock.settimeout(self._context.remaining(ANSWER_SECONDS))
-                connection.request(method, target, body, self._headers)
-                with connection.getresponse() as response:
-                    content = response.read()
-                    if response.will_close:
-                        self._hang_up()
-            except (OSError, http.client.HTTPException) as error:
-                self._hang_up()
-                self._say_if_stopped(f"{method} {target}")
-                raise self._lost(error) from error
-        return response.status, _json(content)
-
-    def _say_if_stopped(self, doing: str) -> None:
+    def _exchange(
+        self, method: str, path: tuple[str, ...], body: Any = None, query: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        address, context = self._address, self._context
+        target = "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        dial(address.host, address.port, timeout=context.remaining(CONNECT_SECONDS))
+        request = Request(method, self._api + target, self._headers, self._tls, _MOST, body=data)
         try:
-            self._context.check_cancelled()
+            answer = exchange(request, context, context.remaining(ANSWER_SECONDS))
         except Interrupted as stopped:
-            raise Interrupted(f"management API {self._address.place}: does not answer: {doing}") from stopped
+            raise Interrupted(self._silent(method, target)) from stopped
+        except TooSlow as error:
+            raise NotYet(self._silent(method, target)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._lost(error) from error
+        return answer.status, _json(answer.body)
 
-    def _open(self) -> http.client.HTTPConnection:
-        address = self._address
-        seconds = self._context.remaining(CONNECT_SECONDS)
-        host = dial(address.host, address.port, timeout=seconds)
-        self._socket = socket.create_connection((host, address.port), timeout=seconds)
-        self._context.check_cancelled()
-        if address.technology == "https":
-            self._socket = tls_context(address).wrap_socket(self._socket, server_hostname=address.host)
-        self._connection = http.client.HTTPConnection(address.host, address.port)
-        self._connection.sock = self._socket
-        self._connection.auto_open = False
-        return self._connection
-
-    def _interrupt(self) -> None:
-        connected = self._socket
-        if connected is not None:
-            # Past the TLS layer, whose own state belongs to the thread that reads.
-            with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if self._socket is not None:
-            self._socket.close()
-        self._connection = self._socket = None
-
-    # -- what went wrong
+    def _silent(self, method: str, target: str) -> str:
+        return f"management API {self._address.place}: does not answer: {method} /api/{target}"
 
     def _lost(self, error: OSError | http.client.HTTPException) -> StepError:
         place = self._address.place
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return tls_failed(f"management API {place}", error)
+        if isinstance(error, ssl.SSLError):
+            failure = handshake_error(f"management API {place}", error, trust=TRUST)
+            if isinstance(failure, StepFailed):
+                return failure
         hint = f"if it lasts, check the port of management_url: {_PORTS}"
         if isinstance(error, http.client.RemoteDisconnected | http.client.IncompleteRead | ssl.SSLError):
             return NotYet(f"management API {place}: the connection was closed", hint=hint)

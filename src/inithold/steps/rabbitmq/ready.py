@@ -54,17 +54,17 @@ class Ready(Addressed, frozen=True, kw_only=True):
         return ("rabbitmq",)
 
     def preload(self) -> None:
-        import inithold.steps.rabbitmq.connection  # noqa: F401, PLC0415 - heavy
+        import inithold.steps.rabbitmq.broker  # noqa: F401, PLC0415 - heavy
 
     def check(self, context: StepContext) -> Sequence[Change]:
         address = self.address()
         dial(address.host, address.port, timeout=context.remaining(5.0))
         self.load()
-        from inithold.steps.rabbitmq.connection import Connection  # noqa: PLC0415 - heavy
+        from inithold.steps.rabbitmq.broker import Broker  # noqa: PLC0415 - heavy
 
         try:
-            with Connection(address, context) as connection:
-                connection.channel()
+            with Broker(address, context) as broker:
+                broker.channel()
         except Rejected as error:
             if self.retry_auth:
                 raise NotYet(error.message, hint=error.hint) from error

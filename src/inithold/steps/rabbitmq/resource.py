@@ -62,7 +62,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     def make(self, api: Management) -> None:
         """Make it, or replace what differs."""
-        api.put(self.path(), self.body())
+        api.send(self.path(), self.body())
 
     def compared(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a body that is compared and may be shown."""

@@ -183,8 +183,8 @@ def _is_bound(api: Management, virtual_host: str, binding: Binding) -> bool:
 
 
 def _exists(broker: Any, address: Address, placed: Placed, conflicts: list[str]) -> bool | None:
-    from inithold.steps.rabbitmq.broker import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
-    from inithold.steps.rabbitmq.connection import Refused  # noqa: PLC0415 - heavy
+    from inithold.steps.rabbitmq.broker import Refused  # noqa: PLC0415 - heavy
+    from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
 
     try:
         return bool(broker.exists(placed.item))

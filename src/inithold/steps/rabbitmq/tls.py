@@ -9,6 +9,8 @@ from typing import TypeVar
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 
+TRUST = "?cacertfile=/path/ca.pem in the URL"
+"""How a URL names an authority that signs."""
 Read = TypeVar("Read")
 _UNVERIFIED = (("verify", "verify_none"), ("no_verify_ssl", "1"), ("no_verify_ssl", "true"))
 
@@ -31,17 +33,6 @@ def tls_context(address: Address) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def tls_failed(place: str, error: ssl.SSLError) -> StepFailed:
-    """The failure that a refused TLS handshake is: with the words of the TLS library."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return StepFailed(
-            f"{place}: the server's certificate is not accepted: {error.verify_message}",
-            hint="name who signed it (?cacertfile=/path/ca.pem in the URL), and the host as the certificate does",
-        )
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    return StepFailed(f"{place}: TLS failed: {reason}", hint="check that this port speaks TLS")
 
 
 def _reading(path: str | None, read: Callable[[], Read]) -> Read:

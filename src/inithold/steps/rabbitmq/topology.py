@@ -14,6 +14,7 @@ from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.rabbitmq import faults
 from inithold.steps.rabbitmq.access import login, virtual_host
+from inithold.steps.rabbitmq.arguments import has_fraction
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
 from inithold.steps.rabbitmq.wanted import Unreadable, Wanted, wanted_of
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from inithold.steps.rabbitmq.survey import Survey
 
 _LISTS: dict[str, Any] = {"exchanges": list[Exchange], "queues": list[Queue], "bindings": list[Binding]}
+
+
+_FRACTION = "a number with a fraction goes through the management API: give management_url"
 
 
 class Topology(Addressed, frozen=True, kw_only=True):
@@ -44,7 +48,8 @@ class Topology(Addressed, frozen=True, kw_only=True):
 
     To make things, the user needs configure on exchanges and queues, and for bindings write on where messages go
     and read on the exchange they come from. Nothing is ever deleted, so it is safe beside running consumers and
-    publishers. Numbers among the arguments may be given as text, as they come from `${TTL}`.
+    publishers. Numbers among the arguments may be given as text, as they come from `${TTL}`; those with a fraction
+    need `management_url`.
 
     Args:
         url: of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
@@ -132,6 +137,8 @@ class Topology(Addressed, frozen=True, kw_only=True):
             for index, item in enumerate(self._typed(field)):
                 for part, message in faults.of(item):
                     yield f"{field}[{index}]{f'.{part}' if part else ''}", message
+                if has_fraction(item.arguments) and not self.management_url:
+                    yield f"{field}[{index}].arguments", _FRACTION
         if wrong:
             return
         yield from self._definition_faults()
@@ -152,6 +159,10 @@ class Topology(Addressed, frozen=True, kw_only=True):
             return
         for message in wanted.faults:
             yield "definitions", message
+        own = len(self.exchanges) + len(self.queues) + len(self.bindings)
+        for placed in () if self.management_url else wanted.objects[own:]:
+            if has_fraction(placed.item.arguments):
+                yield "definitions", f"{placed.label}: arguments: {_FRACTION}"
         for index, message in faults.contradictions(wanted.objects):
             field = "definitions"
             if index < len(self.exchanges):
@@ -177,11 +188,10 @@ class Topology(Addressed, frozen=True, kw_only=True):
 
         found = self._look(context)
         if found.resources:
-            with self._management(context) as api:
-                for resource, _ in found.resources:
-                    resource.make(api)
-        if found.survey.missing or found.survey.unverified:
-            declare(self.address(), context, found.survey)
+            api = self._management(context)
+            for resource, _ in found.resources:
+                resource.make(api)
+        declare(self.address(), context, found.survey, self._management(context) if self.management_url else None)
 
     def _look(self, context: StepContext) -> _Found:
         """Find out what is there; nothing is done where something contradicts the plan."""
@@ -192,9 +202,9 @@ class Topology(Addressed, frozen=True, kw_only=True):
         if not self.management_url:
             found = _Found((), survey.through_amqp(self.address(), context, wanted.distinct))
         else:
-            with self._management(context) as api:
-                resources, conflicts = survey.of_resources(api, wanted.resources)
-                objects = survey.through_management(api, wanted.distinct)
+            api = self._management(context)
+            resources, conflicts = survey.of_resources(api, wanted.resources)
+            objects = survey.through_management(api, wanted.distinct)
             found = _Found(resources, objects._replace(conflicts=(*conflicts, *objects.conflicts)))
         if found.survey.conflicts:
             raise survey.conflict(found.survey.conflicts)

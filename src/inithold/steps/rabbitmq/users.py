@@ -130,9 +130,9 @@ class User(Resource, frozen=True):
             }
             body = {**kept, "tags": ",".join(dict.fromkeys([*_tags(seen.get("tags", [])), *_tags(self.tags)]))}
         if seen is None or self._missing(seen)[0]:
-            api.put(self.path(), body)
+            api.send(self.path(), body)
         for name, value in self._missing(seen or {})[1].items():
-            api.put(("user-limits", self.name, name), {"value": value})
+            api.send(("user-limits", self.name, name), {"value": value})
 
     def _missing(self, seen: Mapping[str, Any]) -> tuple[list[str], dict[str, int]]:
         """The tags that are to be added, and the limits that are to be set."""

@@ -20,8 +20,8 @@ from inithold.steps.rabbitmq import Ready, Topology
 from inithold.steps.rabbitmq.access import Login, login, virtual_host
 from inithold.steps.rabbitmq.arguments import same, sent
 from inithold.steps.rabbitmq.definitions import read
-from inithold.steps.rabbitmq.handshake import passes
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue, difference
+from inithold.steps.rabbitmq.verdicts import passes
 from inithold.steps.rabbitmq.wanted import Unreadable
 from inithold.testing import check
 
@@ -242,7 +242,8 @@ def test_an_unknown_key_in_a_dictionary_is_an_error() -> None:
             {"queues": [Queue("a", arguments={"deep": [{"n": 2**63}]})]},
             (
                 "queues[0].arguments",
-                "deep: expected text, a whole number (64 bits), true or false, or a list or mapping of them",
+                "deep: expected text, a number (whole ones of 64 bits), true or false, "
+                "or a list or mapping of them",
             ),
         ),
         (
@@ -281,6 +282,16 @@ def test_an_unknown_key_in_a_dictionary_is_an_error() -> None:
 )
 def test_faults(fields: dict[str, Any], expected: tuple[str, str]) -> None:
     assert faults(**fields) == [expected]
+
+
+def test_numbers_with_a_fraction_go_through_the_management_api(tmp_path: Path) -> None:
+    queues = [Queue("a", arguments={"weight": [1.5], "x-expires": 5.0})]
+    assert faults(queues=queues, management_url=API) == []
+    says = "a number with a fraction goes through the management API: give management_url"
+    assert faults(queues=queues) == [("queues[0].arguments", says)]
+    assert faults(queues=[Queue("a", arguments={"weight": float("nan")})], management_url=API) != []
+    path = definitions(tmp_path, {"queues": [{"name": "q", "arguments": {"weight": 1.5}}]})
+    assert faults(definitions=path) == [("definitions", f"queue q: arguments: {says}")]
 
 
 def test_what_may_already_be_there_may_be_bound() -> None:

@@ -1,0 +1,139 @@
+"""What an answer of RabbitMQ means: not yet, rejected, or never. The one table for AMQP.
+
+The reply codes are those of AMQP 0-9-1, 1.2: https://www.rabbitmq.com/amqp-0-9-1-reference#constants
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import ssl
+
+from pika.exceptions import (
+    AMQPConnectionError,
+    AuthenticationError,
+    ConnectionClosed,
+    IncompatibleProtocolError,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+    StreamLostError,
+)
+
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.net.dial import seen
+from inithold.net.tls import handshake_error
+from inithold.redaction.sanitize import one_line
+from inithold.steps.address import Address
+from inithold.steps.rabbitmq.access import login, virtual_host
+from inithold.steps.rabbitmq.tls import TRUST
+
+CONNECTION_FORCED = 320
+ACCESS_REFUSED = 403
+NOT_FOUND = 404
+RESOURCE_LOCKED = 405
+PRECONDITION_FAILED = 406
+COMMAND_INVALID = 503
+NOT_ALLOWED = 530
+INTERNAL_ERROR = 541
+
+_SEE_LOG = "the broker's log may say more"
+_CLOSED = "the connection was closed during the handshake"
+_NOT_NOW = re.compile(r"\bis down\b|\blimit\b")
+"""A virtual host that is starting, and too many connections, come with the code of one that is not allowed."""
+_NODE_DOWN = re.compile(r"\bdown or inaccessible\b|\bprocess is stopped\b")
+"""A queue that exists, on a node of the cluster that is away, comes with the code of one that does not."""
+_GUESSES = (IncompatibleProtocolError, ProbableAuthenticationError, ProbableAccessDeniedError, StreamLostError)
+"""pika's guesses from the moment at which the connection was closed."""
+_GOODBYE = re.compile(r"ConnectionClosedByBroker: \((?P<code>\d+)\) (?P<words>'.*'|\".*\")", re.S)
+"""What the broker said before that: the guess quotes the repr of pika's own exception."""
+_HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+
+
+def passes(code: int, words: str) -> bool:
+    """Whether a broker that says no may say yes later.
+
+    Args:
+        code: the AMQP reply code.
+        words: the reply text.
+    """
+    if code == NOT_ALLOWED:
+        return _NOT_NOW.search(words) is not None
+    return code in (CONNECTION_FORCED, INTERNAL_ERROR) or (
+        code == NOT_FOUND and _NODE_DOWN.search(words) is not None
+    )
+
+
+def not_answering(address: Address, message: str) -> NotYet:
+    """A broker that does not answer as one yet."""
+    tls = "with TLS, usually 5671" if address.technology == "amqps" else "without TLS, usually 5672"
+    hint = f"a broker that is starting does so; if it lasts, check that the port speaks AMQP 0-9-1 {tls}"
+    return NotYet(f"{address.place}: {message}", hint=hint)
+
+
+def not_connected(address: Address, error: BaseException) -> StepError:
+    """What it means that no connection came about.
+
+    Args:
+        address: of the broker.
+        error: as pika or the operating system raise it.
+    """
+    cause = _innermost(error)
+    if "Timeout" in type(cause).__name__:
+        return not_answering(address, "accepts connections and does not answer")
+    if isinstance(cause, (ConnectionClosed, *_GUESSES)):
+        goodbye = _GOODBYE.search(repr(cause) if isinstance(cause, ConnectionClosed) else str(cause))
+        if goodbye is None:
+            return not_answering(address, _CLOSED)
+        return closed_by_broker(address, int(goodbye["code"]), one_line(ast.literal_eval(goodbye["words"])))
+    if isinstance(cause, OSError):
+        return _broken(address, cause)
+    if isinstance(cause, AuthenticationError):
+        return StepFailed(
+            f"{address.shown}: the broker offers no way to log in with a password",
+            hint="let the broker offer the authentication mechanism PLAIN (auth_mechanisms)",
+        )
+    return StepFailed(f"{address.shown}: the handshake failed: {one_line(str(cause), 200)}", hint=_SEE_LOG)
+
+
+def _broken(address: Address, error: OSError) -> StepError:
+    if isinstance(error, ssl.SSLError):
+        failure = handshake_error(address.place, error, trust=TRUST)
+        return not_answering(address, _CLOSED) if isinstance(failure, NotYet) else failure
+    if isinstance(error, _HUNG_UP):
+        return not_answering(address, _CLOSED)
+    return NotYet(f"{address.place}: {seen(error)}")
+
+
+def closed_by_broker(address: Address, code: int, words: str) -> StepError:
+    """What it means that the broker closes the connection instead of letting the user in.
+
+    Args:
+        address: of the broker.
+        code: the AMQP reply code.
+        words: the reply text.
+    """
+    if passes(code, words):
+        return NotYet(f"{address.place}: the broker closed the connection: {words}")
+    if code == ACCESS_REFUSED:
+        hint = "check user and password; the broker's log says which of them is wrong"
+        if login(address).user == "guest":
+            hint = "guest may log in from the broker's own machine only: give user and password of another"
+        return Rejected(f"{address.shown}: the broker rejects the login: {words}", hint=hint)
+    if code == NOT_ALLOWED:
+        host, user = virtual_host(address), login(address).user
+        hint = f"give the user permissions in it: rabbitmqctl set_permissions -p {host} {user} '.*' '.*' '.*'"
+        if "not found" in words:
+            hint = "create it, or correct the path of the URL: %2F is the default virtual host, /"
+        return Rejected(f"{address.shown}: the broker rejects the virtual host: {words}", hint=hint)
+    return StepFailed(f"{address.shown}: the broker closed the connection: {words}", hint=_SEE_LOG)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What is inside the layers that pika puts around an error while it connects."""
+    while True:
+        layers = getattr(error, "exceptions", None) or [getattr(error, "exception", None)]
+        if type(error) is AMQPConnectionError and error.args:
+            layers = [error.args[0]]
+        if not isinstance(layers[-1], BaseException):
+            return error
+        error = layers[-1]
