@@ -32,9 +32,11 @@ def test_while_it_works_and_when_it_is_done(environment: Stack) -> None:
     environment.wait_health("init", "healthy", 120)
     assert initialized(environment) == "Initialized"
 
+    assert working.startswith("running for "), working
     assert "waiting" in working and "postgres" in working, working
     done = status(environment)
-    assert done.startswith("game-scheduler: ready in "), done
+    assert done.startswith("holding since "), done
+    assert done.splitlines()[1].startswith("game-scheduler: ready in "), done
     rows = (line.lstrip("* ").split() for line in done.splitlines())
     assert {words[0]: words[1] for words in rows if words and words[0] in STEPS} == {
         **dict.fromkeys(STEPS, "unchanged"),

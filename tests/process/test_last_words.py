@@ -66,6 +66,7 @@ steps:
 def words(done: Completed, case: str, folder: Path, **varying: str) -> str:
     """Compare the log with its file; what is different in each run stands for itself."""
     text = DURATION.sub("TIME", TIME.sub("TIME", done.stderr))
+    text = re.sub(r"\d+ more connections? tried", "N more connections tried", text)
     # The width of a column depends on the times in it.
     text = re.sub(r"(?<=\S) {2,}(?=\S)", "  ", text)
     names = {str(folder): "FOLDER", **{value: name for name, value in varying.items()}}

@@ -294,7 +294,7 @@ def test_it_claims_no_more_than_it_did(run_inithold: Inithold, held: Running, fo
     assert (newest["marker"], newest["outcome"]) == (None, "ready")
 
     # The current record stays that of the run which vouches.
-    assert run_inithold("status").stdout.startswith("game: ready in ")
+    assert run_inithold("status").stdout.splitlines()[1].startswith("game: ready in ")
     shown = [line.partition("  ")[2] for line in run_inithold("status", "--all").stdout.splitlines()]
     heads = [line.partition(" in ")[0] for line in shown if line.startswith("game")]
     assert heads == ["game, from seed: done", "game, only topology: done", "game: ready"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from itertools import pairwise
@@ -62,7 +63,9 @@ def test_json_is_the_record_itself(run_inithold: Inithold, tmp_path: Path) -> No
     plan(run_inithold, BESIDE)
     assert run_inithold("run", "--once").returncode == 0
     written = json.loads((tmp_path / "init-complete.record.json").read_text())
-    assert json.loads(run_inithold("status", "--json").stdout) == written
+    shown = json.loads(run_inithold("status", "--json").stdout)
+    assert shown.pop("present")["state"] == "over"
+    assert shown == written
 
 
 def test_watch_follows_a_run_to_its_end(run_inithold: Inithold, tmp_path: Path) -> None:
@@ -174,3 +177,90 @@ def test_all_tells_what_failed_and_which_run_was_broken_off(run_inithold: Initho
     assert broken.endswith(": 1 waiting")
     assert "shown: failed after " in failed
     assert why == "    bad: failed: exited 3, and said nothing"
+
+
+def first_line(run_inithold: Inithold) -> str:
+    return run_inithold("status").stdout.partition("\n")[0]
+
+
+def test_the_first_line_is_the_present_of_a_plain_hold(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, BESIDE.replace("  - {id: quick", WAITS + "  - {id: quick"))
+    init = run_inithold.start("run")
+    init.wait_for_output("there does not exist")
+    init.wait_until(lambda: "waits" in first_line(run_inithold), "the step that waits")
+    assert re.fullmatch(r"running for \S+ m?s, step [34] of 4: waits", first_line(run_inithold))
+    assert json.loads(run_inithold("status", "--json").stdout)["present"]["state"] == "running"
+    (tmp_path / "there").touch()
+    init.wait_for_hold()
+    assert re.fullmatch(r"holding since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d", first_line(run_inithold))
+    assert run_inithold("health").returncode == 0
+    init.signal(signal.SIGKILL)
+    init.wait()
+    assert run_inithold("health").returncode == 1
+    gone = first_line(run_inithold)
+    assert gone.startswith("was ready at ")
+    assert f"nobody holds now: the marker {init.marker} is stale: its process {init.pid} is gone" in gone
+
+
+def test_the_present_of_a_verifying_hold(run_inithold: Inithold, tmp_path: Path) -> None:
+    plan(run_inithold, WAITS + "hold: {verify: 1s, grace: 0s, on_drift: unhealthy}\n")
+    (tmp_path / "there").touch()
+    init = run_inithold.start("run")
+    init.wait_for_hold()
+    init.wait_until(lambda: ", verified " in first_line(run_inithold), "the first check")
+    assert re.fullmatch(r"holding since \S+ \S+, verified \S+ m?s ago", first_line(run_inithold))
+    (tmp_path / "there").unlink()
+    init.wait_until(lambda: "withdrawn" in first_line(run_inithold), "the drift")
+    init.wait_until(lambda: "there does not exist" in first_line(run_inithold), "why")
+    assert re.fullmatch(
+        r"not ready: withdrawn since .*: waits: .*there does not exist.*", first_line(run_inithold)
+    )
+    assert run_inithold("health").returncode == 1
+    assert json.loads(run_inithold("status", "--json").stdout)["present"]["state"] == "withdrawn"
+
+
+def test_the_present_after_a_run_that_was_broken_off(run_inithold: Inithold) -> None:
+    plan(run_inithold, WAITS)
+    init = run_inithold.start("run")
+    init.wait_until(lambda: first_line(run_inithold).startswith("running for "), "it to run")
+    init.signal(signal.SIGKILL)
+    init.wait()
+    present, headline = run_inithold("status").stdout.splitlines()[:2]
+    assert re.fullmatch(r"nobody runs or holds now: the run that began at .* was broken off", present)
+    assert "shown: broken off (killed, or the machine went down) after" in headline
+
+
+def test_the_present_after_once(run_inithold: Inithold) -> None:
+    plan(run_inithold, BESIDE)
+    assert run_inithold("run", "--once").returncode == 0
+    assert re.match(r"was ready at .*, nobody holds now: .*--once", first_line(run_inithold))
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "1" + "0" * 400, "NaN", "Infinity", "[" * 9000])
+def test_absurd_numbers_are_one_line(run_inithold: Inithold, tmp_path: Path, number: str) -> None:
+    plan(run_inithold, BESIDE)
+    assert run_inithold("run", "--once").returncode == 0
+    record = tmp_path / "init-complete.record.json"
+    whole = record.read_text()
+    for field in ("started", "ended"):
+        record.write_text(re.sub(rf'"{field}":[^,]+', f'"{field}":{number}', whole))
+        for arguments in ([], ["--json"], ["--all"]):
+            done = run_inithold("status", *arguments)
+            assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+            assert "is not a record of inithold" in done.stderr
+            assert len(done.stderr.splitlines()) <= 2
+
+
+def test_a_record_that_is_a_pipe_is_an_error(run_inithold: Inithold, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "init-complete.record.json")
+    done = run_inithold("status", seconds=20)
+    assert done.returncode == 1
+    assert "it is a named pipe, not a file" in done.stderr
+
+
+def test_what_cannot_be_checked_is_counted_apart(run_inithold: Inithold) -> None:
+    plan(run_inithold, BESIDE + "  - {id: seed, uses: command.run, with: {run: 'true'}}\n")
+    done = run_inithold("run", "--once")
+    assert "2 changed" in done.stderr
+    assert ", 1 ran (cannot be checked)" in done.stderr
+    assert "(? cannot be checked, so it runs each time" in run_inithold("status").stdout

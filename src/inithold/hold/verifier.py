@@ -133,9 +133,10 @@ class Verifier:
             posix._exit(1)
 
     def put_back(self) -> None:
-        """Publish the marker again if it was withdrawn."""
+        """Publish the marker again if it was withdrawn; its time of change says when it was verified."""
         try:
             move(self.withdrawn, self.marker)
+            posix.utime(self.marker)
         except OSError as error:
             say(f"the marker {self.marker} cannot be put back: {error.strerror}")
 

@@ -227,9 +227,6 @@ class _Life:
     def _without_lock(self, error: StepError) -> RunResult:
         if self._signals.caught:
             return RunResult("cancelled", (), self._signals.caught.name)
-        self._stream.emit(LogLine(text=f"lock: {error.message}", level="error"))
-        if error.hint:
-            self._stream.emit(LogLine(text=f"next: {error.hint}", level="error"))
         return RunResult("failed", (), f"lock: {error.message}", hint=error.hint)
 
     # -- ready, and after
@@ -244,7 +241,6 @@ class _Life:
             return result, marker_file.write_beside(self._marker, data)
         except OSError as error:
             reason = f"the marker {self._marker} cannot be written: {error.strerror}"
-            self._stream.emit(LogLine(text=reason, level="error"))
             return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
 
     def _flush(self, *, before_hold: bool) -> None:

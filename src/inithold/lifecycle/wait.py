@@ -92,6 +92,8 @@ class Gate:
         for step in steps:
             if step.outcome not in ("unchanged", "changed"):
                 print(f"  {step.step}: {step.reason}", file=sys.stderr)
+                if step.hint:
+                    print(f"    next: {step.hint}", file=sys.stderr)
         sys.stderr.flush()
 
 

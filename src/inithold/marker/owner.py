@@ -13,12 +13,14 @@ class Owner:
     Args:
         pid: its number.
         runs: whether its run is still going on; else it holds.
+        withdrawn: whether it holds and has taken the marker away, since the environment is not in place.
         verifies: whether its hold can run the plan again.
     """
 
-    def __init__(self, pid: int, *, runs: bool, verifies: bool) -> None:
+    def __init__(self, pid: int, *, runs: bool, withdrawn: bool, verifies: bool) -> None:
         self.pid = pid
         self.runs = runs
+        self.withdrawn = withdrawn
         self.verifies = verifies
 
 
@@ -31,7 +33,8 @@ def other_owner(marker: str, own_pid: int) -> Owner | None:
         pid = vouching.get("pid")
         if isinstance(pid, int) and pid != own_pid and why_not(vouching) is None:
             runs = path == running(marker)
-            return Owner(pid, runs=runs, verifies=not runs and b'"verify":null' not in data)
+            verifies = not runs and b'"verify":null' not in data
+            return Owner(pid, runs=runs, withdrawn=path == withdrawn(marker), verifies=verifies)
     return None
 
 

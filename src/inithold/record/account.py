@@ -137,6 +137,7 @@ class Account:
         step.state = event.outcome
         step.ended = event.at
         step.attempts = event.attempts
+        step.probes = event.probes
         step.changes = event.changes
         step.wanted = () if event.outcome in ("unchanged", "changed") else step.wanted
         step.waiting = event.timing.waiting

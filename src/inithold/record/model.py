@@ -58,6 +58,7 @@ class StepRecord(msgspec.Struct):
         started: when its needs were met, Unix time in seconds.
         ended: when it ended.
         attempts: how many were made.
+        probes: bare connections that were tried between attempts.
         failures: the last of those that did not succeed.
         changes: what was made; while it runs, what is wanted.
         wanted: of a step that did not succeed, what its last check asked for.
@@ -96,6 +97,7 @@ class StepRecord(msgspec.Struct):
     phases: list[PhaseStart] = []
     phases_left_out: int = 0
     wanted: tuple[Change, ...] = ()
+    probes: int = 0
 
 
 class Verification(msgspec.Struct):

@@ -6,18 +6,20 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from inithold.marker.file import path_from as marker_path
 from inithold.process.streams import coloured, columns, lost
 from inithold.record.files import existing, of_repairs, path_from
-from inithold.record.table import MOST_FAILURES, failure, headline, table
+from inithold.record.present import present
+from inithold.record.table import MOST_FAILURES, failure, headline, legend, table
+from inithold.text.files import read_regular
 
 WATCH_INTERVAL = 0.25
 USAGE_EXIT = 2
 FLAGS = ("--json", "--all", "--watch")
-LEGEND = "(* critical path: it decided how long the run took; AFTER: when its needs were met)"
 VERSION = 1
 """The newest version of the record's format that is read here."""
 
@@ -41,8 +43,12 @@ class _Options:
                 raise ValueError(f"unknown argument {name!r}; see inithold status --help")
 
     @property
+    def marker(self) -> str:
+        return marker_path(self.values.get("--marker"))
+
+    @property
     def path(self) -> str:
-        return path_from(self.values.get("--record"), marker_path(self.values.get("--marker")))
+        return path_from(self.values.get("--record"), self.marker)
 
 
 def _is_set(flag: str) -> bool:
@@ -86,9 +92,16 @@ def _answer(options: _Options) -> int:
 
 def _one(options: _Options) -> int:
     record = _read(options.path)
+    now = present(options.marker, record)
     if record is None:
+        if now["state"] != "over":
+            print(now["text"])
         return _none(options.path)
-    print(json.dumps(record, indent=2) if "--json" in options.flags else _text(record))
+    print(
+        json.dumps({**record, "present": now}, indent=2)
+        if "--json" in options.flags
+        else _text(record, now, _written(options.path))
+    )
     return 0
 
 
@@ -127,19 +140,20 @@ def _watch(options: _Options) -> int:
         record = _read(options.path)
         # At a terminal the times of what runs go on; elsewhere only news is worth a line.
         if record != last or (terminal and not as_json):
-            _show(record, terminal=terminal, as_json=as_json)
+            _show(record, options.marker, terminal=terminal, as_json=as_json)
             last = record
         if record is not None and record["outcome"] is not None:
             return 0
         time.sleep(WATCH_INTERVAL)
 
 
-def _show(record: dict[str, Any] | None, *, terminal: bool, as_json: bool) -> None:
+def _show(record: dict[str, Any] | None, marker: str, *, terminal: bool, as_json: bool) -> None:
+    now = present(marker, record)
     if as_json:
         if record is not None:
-            print(json.dumps(record), flush=True)
+            print(json.dumps({**record, "present": now}), flush=True)
         return
-    text = "waiting for a run to begin" if record is None else _text(record)
+    text = "waiting for a run to begin" if record is None else _text(record, now)
     # Home, then clear what is below: no flicker.
     print(f"\x1b[H\x1b[J{text}" if terminal else text, flush=True)
 
@@ -161,13 +175,12 @@ def _readable(path: str) -> dict[str, Any] | None:
 def _read(path: str) -> dict[str, Any] | None:
     """The record at a path; None where there is none."""
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
-            record: Any = json.load(stream)
+        record: Any = json.loads(read_regular(path))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _Unreadable(f"cannot read the record {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Unreadable(f"{path} is not a record of inithold: it is not JSON") from error
     version = record.get("version") if isinstance(record, dict) else None
     if not isinstance(version, int) or not isinstance(record.get("steps"), list):
@@ -175,8 +188,10 @@ def _read(path: str) -> dict[str, Any] | None:
     if version > VERSION:
         raise _Unreadable(f"{path} was written by a newer inithold (version {version} of the format)")
     try:
-        _text(record)
-    except (KeyError, TypeError, AttributeError) as error:
+        _text(record, {"text": "", "state": "over"})
+        for at in (record["started"], record["ended"] or 0, *(step["started"] or 0 for step in record["steps"])):
+            datetime.fromtimestamp(at).astimezone()
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
         raise _Unreadable(f"{path} is not a record of inithold: {error!r}") from error
     return dict(record)
 
@@ -191,11 +206,12 @@ def _verification(record: dict[str, Any]) -> list[str]:
     return [f"since {since} it {words}:", *(f"  {line}" for line in found["seen"])]
 
 
-def _text(record: dict[str, Any]) -> str:
-    now = time.time()
+def _text(record: dict[str, Any], current: Mapping[str, Any], written: float | None = None) -> str:
+    over = current["state"] == "over"
+    now = written if over and written is not None else time.time()
     shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
-    found = "\n".join([headline(record, now=now), *_verification(record)])
-    parts = [f"{found}\n", shown, *([LEGEND] if record["steps"] else [])]
+    head = [current["text"], headline(record, now=now, over=over), *_verification(record)]
+    parts = ["\n".join(head), "", shown, *legend(record["steps"])]
     waiting = [step for step in record["steps"] if step["waiting_for"]]
     parts += [""] if waiting else []
     parts += [f"{step['id']} waits: {step['waiting_for']}" for step in waiting[:MOST_FAILURES]]

@@ -40,6 +40,7 @@ _RANKS = {
     )
 }
 ON_PATH = "*"
+_RAN = "ran (cannot be checked)"
 MOST_ROWS = 40
 """Steps that a table shows."""
 MOST_FAILURES = 10
@@ -100,8 +101,27 @@ def _others(steps: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any
 
 
 def _counts(steps: Sequence[Mapping[str, Any]]) -> str:
-    counted = Counter(step["state"] for step in steps)
-    return ", ".join(f"{counted[state]} {state}" for state in _COLOURS if counted[state])
+    counted = Counter(_RAN if _ran(step) else step["state"] for step in steps)
+    return ", ".join(f"{counted[state]} {state}" for state in (*_COLOURS, _RAN) if counted[state])
+
+
+def _ran(step: Mapping[str, Any]) -> bool:
+    """Whether it is done in each run, since it cannot be checked: nobody knows whether it changed anything."""
+    return (
+        step["state"] == "changed"
+        and bool(step["changes"])
+        and all(change["op"] == "?" for change in step["changes"])
+    )
+
+
+def legend(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the marks of a table mean, in a line for each that is there."""
+    lines = []
+    if steps:
+        lines.append("(* critical path: it decided how long the run took; AFTER: when its needs were met)")
+    if any(change["op"] == "?" for step in steps for change in step["changes"]):
+        lines.append("(? cannot be checked, so it runs each time; unless or creates give a command a check)")
+    return lines
 
 
 def _widths(rows: Sequence[Sequence[str]], most: int | None) -> list[int]:
@@ -231,9 +251,11 @@ def _cut(cell: str, width: int) -> str:
 def _failed(step: Mapping[str, Any]) -> str:
     what = f" on {step['target']}" if step["target"] else ""
     seconds = step["waiting"] + step["checking"] + step["applying"]
-    # One attempt may be followed by minutes of knocking.
+    # One attempt may be followed by minutes of connections that nobody accepts.
     waited = f" ({spoken(step['waiting'])} of it waiting)" if step["waiting"] >= 0.01 else ""
     attempts = "1 attempt" if step["attempts"] == 1 else f"{step['attempts']} attempts"
+    if probes := step.get("probes", 0):
+        attempts += f", {probes} more connection{'s' if probes != 1 else ''} tried"
     tolerated = ", and the plan goes on without it" if step["tolerated"] else ""
     lines = [
         f"step {step['id']} ({step['kind']}{what}) failed{tolerated}",

@@ -192,6 +192,7 @@ class Attempts:
             step=self.planned.id,
             outcome=outcome,
             attempts=self.number,
+            probes=self._waiting.probes,
             changes=changes,
             timing=Timing(**self._seconds),
             reason=reason,

@@ -175,11 +175,13 @@ class StepFinished(Event, frozen=True):
         hint: what to do next.
         exception: class name of what was raised, for telemetry.
         tolerated: it failed and the plan says `on_failure: continue`.
+        probes: bare connections that were tried between attempts, none of them accepted but the last.
     """
 
     step: str
     outcome: StepOutcome
     attempts: int = 0
+    probes: int = 0
     changes: tuple[Change, ...] = ()
     timing: Timing = Timing()
     reason: str = ""

@@ -48,6 +48,8 @@ class Waiting:
         self._said_at = 0.0
         self._reason = ""
         self.last: NotYet | None = None
+        self.probes = 0
+        """How many bare connections were tried."""
         self.handshakes = 0
         """How many have failed since the server last began to accept connections."""
 
@@ -90,6 +92,7 @@ def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: 
 
 def _until_accepted(probe: tuple[str, int], stop: Stop, waiting: Waiting) -> None:
     while not stop.wait(random.uniform(*PROBE_INTERVAL)):  # noqa: S311 - jitter is no secret
+        waiting.probes += 1
         try:
             dial(*probe, timeout=PROBE_TIMEOUT)
         except NotYet as seen:

@@ -105,12 +105,10 @@ class PlainLog:
     def _step_finished(self, event: StepFinished) -> None:
         attempts = f", attempt {event.attempts}" if event.attempts > 1 else ""
         took = f" in {spoken(event.timing.total)}{attempts}" if event.attempts else ""
-        # The rest of a longer one is in the last words of the run.
+        # In full, with what to do next, at the end of the run.
         why = f": {event.reason.split(LF)[0]}" if event.reason else ""
         level: Level = "warning" if event.tolerated else "error" if event.outcome == "failed" else "info"
         self._say(event.at, event.step, f"{event.outcome}{took}{why}", level)
-        if event.hint and event.outcome == "failed":
-            self._say(event.at, event.step, f"next: {event.hint}", level)
 
     def _marker_published(self, event: MarkerPublished) -> None:
         self._say(event.at, None, f"ready; marker {event.path}")
