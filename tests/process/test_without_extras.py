@@ -31,7 +31,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "mysql.database": ("{url: 'mysql://db/games'}", "mysql"),
     "s3.bucket": ("{bucket: uploads}", "s3"),
 }
-NEED_NONE = {"tcp.ready", "http.ready", "file.ready", "command.run", "python.call"}
+NEED_NONE = {"tcp.ready", "http.ready", "http.resource", "file.ready", "command.run", "python.call"}
 
 
 @pytest.fixture(scope="session")

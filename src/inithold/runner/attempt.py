@@ -20,7 +20,7 @@ from inithold.runner.events import (
 )
 from inithold.runner.retry import Waiting, may_try_again, pause
 from inithold.runner.stream import Stream
-from inithold.steps.base import Change
+from inithold.steps.base import Change, Step
 
 _LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
 _STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else see what it waits for"
@@ -210,7 +210,7 @@ def bring_about(attempts: Attempts) -> tuple[Change, ...]:
         return tuple(attempts.made)
     unmet = [change for change in wanted if change.op == "!"]
     if unmet:
-        _unmet(step.waits, unmet)
+        _unmet(step, unmet)
     attempts.apply(wanted)
     if all(change.op == "?" for change in wanted):
         return tuple(attempts.made)
@@ -234,11 +234,13 @@ def wait_for(attempts: Attempts) -> tuple[Change, ...]:
     return ()
 
 
-def _unmet(waits: bool, unmet: Sequence[Change]) -> None:
+def _unmet(step: Step, unmet: Sequence[Change]) -> None:
     message = listed(unmet)
-    if waits:
+    if step.waits:
         raise NotYet(message)
-    raise StepFailed(message, hint="this kind only looks: a step before it has to make that")
+    if step.looks_only:
+        raise StepFailed(message, hint="this kind only looks: a step before it has to make that")
+    raise StepFailed(message, hint="the step does not say how to change that: let it, or change it by hand")
 
 
 def listed(changes: Sequence[Change]) -> str:

@@ -16,6 +16,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "database.tables": ("inithold.steps.database", "Tables"),
     "file.ready": ("inithold.steps.file", "Ready"),
     "http.ready": ("inithold.steps.http", "Ready"),
+    "http.resource": ("inithold.steps.http", "Resource"),
     "mysql.database": ("inithold.steps.mysql", "Database"),
     "postgres.database": ("inithold.steps.postgres", "Database"),
     "postgres.roles": ("inithold.steps.postgres", "Roles"),

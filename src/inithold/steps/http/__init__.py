@@ -1,0 +1,6 @@
+"""Services that speak HTTP."""
+
+from inithold.steps.http.ready import Ready
+from inithold.steps.http.resource import Resource
+
+__all__ = ["Ready", "Resource"]

@@ -1,0 +1,125 @@
+"""Services that say by HTTP that they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import msgspec
+
+from inithold.errors import NotYet, StepFailed
+from inithold.redaction.sanitize import one_line
+from inithold.steps.address import WEB, Address, parse
+from inithold.steps.base import Change, StepContext
+from inithold.steps.http.service import BODY, CODINGS, Service, answered, decoded, excerpt
+
+if TYPE_CHECKING:
+    from inithold.net.http import Answer
+
+REDIRECTS = 5
+_EXCERPT_BODY = 16384
+_REDIRECTS = (301, 302, 303, 307, 308)
+_HINTS = {
+    401: "the service wants credentials: give them in headers, or as user and password in the URL",
+    403: "the service refuses the credentials: check headers, or user and password in the URL",
+    404: "the service is up: check the path of the URL",
+    405: "the service is up: check method and path",
+}
+
+Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
+
+
+class Ready(Service, frozen=True, kw_only=True):
+    """Wait until a URL answers as expected.
+
+    Anything else is not ready yet: a refused or lost connection, and every other status, since a service may
+    answer 404 or 502 until it is deployed. A certificate that is not accepted fails at once.
+
+    Redirects are followed, 5 at most, unless `status` names theirs; headers and credentials go along only to the
+    same host and port. User and password in the URL are sent as Basic authentication. Proxy variables are ignored.
+
+    Args:
+        method: how to ask.
+        status: the status, or statuses, that count; 200 to 299 if absent.
+        contains: a text that the first MiB of the body must hold.
+
+    Example:
+        ```yaml
+        - id: app
+          uses: http.ready
+          with: {url: "http://app:8000/health", contains: '"database": "ok"'}
+        ```
+    """
+
+    kind = "http.ready"
+    looks_only = True
+    waits = True
+    default_timeout = 600.0
+    rights = "those that the service asks for at this URL"
+
+    method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"
+    status: Status | list[Status] | None = None
+    contains: str | None = None
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        yield from super().validate()
+        if self.status == []:
+            yield "status", "expected a status such as 200, or a list of them"
+        if self.contains is not None and (not self.contains or self.method == "HEAD"):
+            yield "contains", "expected a text" if not self.contains else "a HEAD request has no body to look into"
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        address = self.dialled(context)
+        place = _Place(self.method, self.url, address)
+        most = BODY if self.contains is not None else _EXCERPT_BODY
+        for _ in range(REDIRECTS + 1):
+            answer = self.ask(place.method, place.url, context, most=most, enough=self._enough)
+            if answer.status not in _REDIRECTS or self._counts(answer.status):
+                self._judge(place.address, answer)
+                return ()
+            place = _redirected(place, answer)
+        raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
+
+    def _enough(self, status: int, body: bytes) -> bool:
+        """Whether the rest of the body is of no interest: it may never end."""
+        return self._counts(status) and (self.contains is None or self.contains.encode() in body)
+
+    def _counts(self, status: int) -> bool:
+        if self.status is None:
+            return 200 <= status <= 299
+        return status in (self.status if isinstance(self.status, list) else [self.status])
+
+    def _judge(self, address: Address, answer: Answer) -> None:
+        message = answered(address, answer)
+        if not self._counts(answer.status):
+            raise NotYet(f"{message}{excerpt(answer)}", hint=_HINTS.get(answer.status))
+        if self.contains is not None and self.contains not in decoded(answer):
+            coding = answer.headers.get("content-encoding", "identity").lower()
+            if coding not in CODINGS:
+                raise StepFailed(
+                    f"{message} with a body compressed as {one_line(coding, 60)}, which was not asked for",
+                    hint="let the service honour Accept-Encoding: identity, or leave out contains",
+                )
+            raise NotYet(f"{message} without {one_line(self.contains, 60)!r}{excerpt(answer)}")
+
+
+class _Place(NamedTuple):
+    """A request on the way of redirects."""
+
+    method: str
+    url: str
+    address: Address
+
+
+def _redirected(place: _Place, answer: Answer) -> _Place:
+    location = answer.headers.get("location", "")
+    parts = urlsplit(place.url)
+    base = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        url = urljoin(base, location).partition("#")[0]
+        # As browsers do, and as RFC 9110, 15.4.4 wants it for 303.
+        again = answer.status in (307, 308) or place.method == "HEAD"
+        return _Place(place.method if again else "GET", url, parse(url, WEB))
+    except ValueError as error:
+        raise NotYet(f"{place.address.shown}: answered {answer.status}, a redirect to nowhere") from error

@@ -1,0 +1,253 @@
+"""`http.resource`: something behind an HTTP API is as the plan says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urljoin
+
+import msgspec
+
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import one_line
+from inithold.steps.address import WEB, Address, parse
+from inithold.steps.base import Change, StepContext
+from inithold.steps.http.service import Service, answered, decoded, excerpt
+
+if TYPE_CHECKING:
+    from inithold.net.http import Answer
+
+_ABSENT = (404, 410)
+_DENIED = (401, 403)
+_BUSY = (429, 503)
+_NOTHING = object()
+"""What a pointer that leads nowhere points at; JSON's own null is a value."""
+
+Method = Literal["POST", "PUT", "PATCH"]
+Status = Annotated[int, msgspec.Meta(ge=200, le=599)]
+
+
+class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request that makes or changes the thing.
+
+    Args:
+        method: `POST`, `PUT` or `PATCH`.
+        url: where to; the step's own `url` if absent. It may be relative to that one.
+        body: what to send, as JSON; the step's own `body` if absent. What the service never shows again, such as a
+            password, belongs here and not into the step's `body`.
+    """
+
+    method: Method = "PUT"
+    url: str | None = None
+    body: Any | msgspec.UnsetType = msgspec.UNSET
+
+
+class Resource(Service, frozen=True, kw_only=True):
+    """Make sure that something behind an HTTP API is as the plan says: an index template, a realm, a data source.
+
+    GET of `url` tells: 404 or 410 means absent, 2xx there. It is in place where `body` is a part of the answer:
+    each field that `body` names has its value, and what else the service answers does not matter. A list must have
+    the same items in the same order; with `unordered`, it must have each of the items. A number or a boolean
+    equals the text of it, since some services answer `"1"` for 1.
+
+    What is absent is created, what differs is updated where the plan says how, and then it is asked for again.
+    Nothing is ever deleted. 401 and 403 are final; 429, 503 and a lost connection are not yet.
+
+    Args:
+        body: how it should be, as JSON. Without it, being there is enough.
+        at: where in the answer the thing is, a JSON Pointer (RFC 6901) such as `/data/0`. If it leads nowhere, the
+            thing is absent.
+        create: how to make it; PUT of `body` to `url` if absent.
+        update: how to change it; if absent, a difference is a failure that names both sides.
+        expect: the status, or statuses, that a write may answer; 200 to 299 if absent.
+        unordered: whether lists are compared as sets.
+
+    Example:
+        ```yaml
+        - id: metrics
+          uses: http.resource
+          with:
+            url: http://admin:${GRAFANA_PASSWORD}@grafana:3000/api/datasources/name/metrics
+            body: {type: prometheus, url: "http://prometheus:9090"}
+            create:
+              method: POST
+              url: /api/datasources
+              body: {name: metrics, type: prometheus, access: proxy, url: "http://prometheus:9090"}
+        ```
+    """
+
+    kind = "http.resource"
+    rights = "to read `url`; to apply, also to make the requests of `create` and `update`"
+
+    body: Any | msgspec.UnsetType = msgspec.UNSET
+    at: str = ""
+    create: Write | None = None
+    update: Write | None = None
+    expect: Status | list[Status] | None = None
+    unordered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        writes = [write for write in (self.create, self.update) if write is not None]
+        for body in (self.body, *(write.body for write in writes)):
+            _learn_secrets(body)
+        for write in writes:
+            if write.url is not None:
+                SECRETS.add_url(write.url)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        yield from super().validate()
+        if self.at and not self.at.startswith("/"):
+            yield "at", "expected a JSON Pointer, which begins with /: /data/0"
+        if self.expect == []:
+            yield "expect", "expected a status such as 201, or a list of them"
+        if self.update is not None and self.body is msgspec.UNSET:
+            yield "update", "without body nothing can differ: give body, or leave update out"
+        for name, write in (("create", self.create), ("update", self.update)):
+            if write is not None and write.url is not None:
+                try:
+                    parse(urljoin(self.url, write.url), WEB)
+                except ValueError as error:
+                    yield f"{name}.url", f"url {error}"
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        thing = self._get(context)
+        if thing is _NOTHING:
+            return (Change("+", self._name()),)
+        if self.body is msgspec.UNSET:
+            return ()
+        op: Literal["~", "!"] = "!" if self.update is None else "~"
+        return tuple(Change(op, line) for line in differences(self.body, thing, unordered=self.unordered))
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
+        creating = any(change.op == "+" for change in changes)
+        write = (self.create if creating else self.update) or Write()
+        url = self.url if write.url is None else urljoin(self.url, write.url)
+        body = self.body if write.body is msgspec.UNSET else write.body
+        payload = None if body is msgspec.UNSET else json.dumps(body).encode()
+        answer = self.ask(write.method, url, context, json=payload)
+        if self._is_expected(answer.status):
+            return
+        if answer.status == 409 and creating and self._get(context) is not _NOTHING:
+            # Somebody else has made it at the same moment; the check that follows compares it.
+            return
+        raise _refused(parse(url, WEB), answer, f"{write.method} ")
+
+    def _get(self, context: StepContext) -> Any:
+        """The thing as the service has it; `_NOTHING` where there is none."""
+        address = self.dialled(context)
+        answer = self.ask("GET", self.url, context)
+        if answer.status in _ABSENT:
+            return _NOTHING
+        if not 200 <= answer.status <= 299:
+            raise _refused(address, answer, "")
+        if self.body is msgspec.UNSET and not self.at:
+            return None
+        try:
+            document = json.loads(decoded(answer))
+        except ValueError as error:
+            raise StepFailed(
+                f"{answered(address, answer)}, which is not JSON{excerpt(answer)}",
+                hint="check the URL: it may be that of a page for people",
+            ) from error
+        return pointed_at(document, self.at)
+
+    def _is_expected(self, status: int) -> bool:
+        if self.expect is None:
+            return 200 <= status <= 299
+        return status in (self.expect if isinstance(self.expect, list) else [self.expect])
+
+    def _name(self) -> str:
+        return f"{parse(self.url, WEB).database or '/'}"
+
+
+def pointed_at(document: Any, pointer: str) -> Any:
+    """What a JSON Pointer (RFC 6901) points at in a document; `_NOTHING` where it leads nowhere."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, Mapping) and name in document:
+            document = document[name]
+        elif isinstance(document, list) and name.isdecimal() and int(name) < len(document):
+            document = document[int(name)]
+        else:
+            return _NOTHING
+    return document
+
+
+def differences(desired: Any, current: Any, *, unordered: bool = False, path: str = "") -> Iterator[str]:
+    """Where what is desired is not a part of what there is, a line each: `priority 5 -> 7`.
+
+    Args:
+        desired: JSON, as the plan has it.
+        current: JSON, as the service has it; a field that it lacks is none.
+        unordered: whether lists are compared as sets.
+        path: to what is compared, for the lines.
+    """
+    if isinstance(desired, Mapping) and isinstance(current, Mapping):
+        for name, value in desired.items():
+            inner = f"{path}.{name}" if path else str(name)
+            yield from differences(value, current.get(name, _NOTHING), unordered=unordered, path=inner)
+    elif isinstance(desired, list) and isinstance(current, list):
+        if unordered:
+            missing = [item for item in desired if not any(_is_part(item, other) for other in current)]
+            yield from (f"{path or 'the list'} lacks {_text(item)}" for item in missing)
+        elif len(desired) != len(current):
+            yield f"{path or 'the list'} {_text(current)} -> {_text(desired)}"
+        else:
+            for index, (value, other) in enumerate(zip(desired, current, strict=True)):
+                yield from differences(value, other, path=f"{path}[{index}]")
+    elif not _same(desired, current):
+        yield f"{path or 'it'} {_text(current)} -> {_text(desired)}"
+
+
+def _is_part(desired: Any, current: Any) -> bool:
+    return next(differences(desired, current, unordered=True), None) is None
+
+
+def _same(desired: Any, current: Any) -> bool:
+    if isinstance(desired, bool) or isinstance(current, bool):
+        return desired is current or _scalar(desired) == _scalar(current)
+    return bool(desired == current) or (
+        isinstance(desired, int | float | str)
+        and isinstance(current, int | float | str)
+        and _scalar(desired) == _scalar(current)
+    )
+
+
+def _scalar(value: Any) -> str | object:
+    """A number or boolean as the text of it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float | str) else value
+
+
+def _text(value: Any) -> str:
+    if value is _NOTHING:
+        return "none"
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 120)
+
+
+def _refused(address: Address, answer: Answer, method: str) -> StepError:
+    message = f"{method}{answered(address, answer)}{excerpt(answer)}"
+    if answer.status in _DENIED:
+        return Rejected(message, hint="check headers, or user and password in the URL, and what they may do")
+    if answer.status in _BUSY or (not method and answer.status >= 500):
+        return NotYet(message)
+    if 300 <= answer.status <= 399:
+        location = one_line(answer.headers.get("location", "nowhere"), 120)
+        return StepFailed(f"{message}, a redirect to {location}", hint="give the URL that it leads to")
+    if answer.status == 400 and not method:
+        return StepFailed(message, hint="where 400 means absent, ask for the list and say with at where it is")
+    return StepFailed(message, hint="compare the request with the documentation of the service")
+
+
+def _learn_secrets(body: Any) -> None:
+    if isinstance(body, Mapping):
+        SECRETS.add_environment({str(name): value for name, value in body.items() if isinstance(value, str)})
+        for value in body.values():
+            _learn_secrets(value)
+    elif isinstance(body, list):
+        for value in body:
+            _learn_secrets(value)
