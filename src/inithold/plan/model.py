@@ -81,10 +81,10 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The keys every step may have.
 
     Args:
-        id: name of the step, unique in the plan.
-        uses: its kind, as `inithold kinds` lists them.
+        id: name of the step, such as `migrate`, unique in the plan.
+        uses: its kind, such as `database.ready`; `inithold kinds` lists them.
         with_: the fields of the kind.
-        needs: ids of the steps that must hold before; the step above if absent, `[]` for none.
+        needs: ids of the steps that must be in place before; the step above if absent, `[]` for none.
         when: false leaves the step out: true, 1, yes, on / false, 0, no, off or empty.
         timeout: bounds the whole step, all attempts together.
         retry: how it is tried again.

@@ -51,25 +51,40 @@ def page(kind: type[Step]) -> Page:
     Args:
         kind: the class.
     """
-    head, sections = _sections(inspect.getdoc(kind) or "")
-    summary, _, description = head.partition("\n\n")
-    meanings: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if issubclass(base, Step) and base.__doc__:
-            meanings |= _entries(_sections(inspect.cleandoc(base.__doc__))[1].get("Args", ""))
+    summary, _, text = description(kind).partition("\n\n")
+    by_field = meanings(kind)
     hints = get_type_hints(kind, include_extras=True)
     fields = [
-        Field(field.encode_name, type_name(hints[field.name]), _default(field), meanings.get(field.name, ""))
+        Field(field.encode_name, type_name(hints[field.name]), _default(field), by_field.get(field.name, ""))
         for field in msgspec.structs.fields(kind)
     ]
     return Page(
         kind.kind,
         " ".join(summary.split()),
-        description.strip(),
+        text.strip(),
         fields,
-        sections.get("Example", ""),
+        example(kind),
         _facts(kind),
     )
+
+
+def description(cls: type) -> str:
+    """What the docstring of a class says before its sections."""
+    return _sections(inspect.getdoc(cls) or "")[0]
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """What the docstrings of a class and its bases say of each field."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if issubclass(base, msgspec.Struct) and base.__doc__:
+            found |= _entries(_sections(inspect.cleandoc(base.__doc__))[1].get("Args", ""))
+    return found
+
+
+def example(cls: type) -> str:
+    """The example in the docstring of a class; empty where there is none."""
+    return _sections(inspect.getdoc(cls) or "")[1].get("Example", "")
 
 
 def type_name(wanted: Any) -> str:

@@ -41,7 +41,7 @@ class Ready(Service, frozen=True, kw_only=True):
 
     Args:
         method: how to ask.
-        status: the status, or statuses, that count; 200 to 299 if absent.
+        status: the status, such as `204`, or statuses, that count; 200 to 299 if absent.
         contains: a text that the first MiB of the body must hold.
 
     Example:

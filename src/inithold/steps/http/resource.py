@@ -61,7 +61,7 @@ class Resource(Service, frozen=True, kw_only=True):
             thing is absent.
         create: how to make it; PUT of `body` to `url` if absent.
         update: how to change it; if absent, a difference is a failure that names both sides.
-        expect: the status, or statuses, that a write may answer; 200 to 299 if absent.
+        expect: the status, such as `201`, or statuses, that a write may answer; 200 to 299 if absent.
         unordered: whether lists are compared as sets.
 
     Example:

@@ -29,7 +29,12 @@ _OF_EXTENSIONS = {"42704": "extensions are made in the order of the list: name t
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An extension, and the schema it is made in."""
+    """An extension, and the schema it is made in.
+
+    Args:
+        name: of the extension, such as `pgcrypto`.
+        schema: that it is made in, an existing one; the first of the `search_path` if absent.
+    """
 
     name: str
     schema: str | None = None

@@ -48,7 +48,21 @@ _Faults = Iterator[tuple[str, str]]
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A role; what is None is left as it is, and in a new role as PostgreSQL has it."""
+    """A role; what is absent is left as it is, and in a new role as PostgreSQL has it.
+
+    Args:
+        name: as it is stored, such as `app`.
+        password: as it is, or as a SCRAM-SHA-256 verifier.
+        login: whether it may log in.
+        superuser: whether it may do anything.
+        createdb: whether it may create databases.
+        createrole: whether it may create roles.
+        bypassrls: whether row-level security leaves it alone.
+        replication: whether it may start replication.
+        inherit: whether it has the privileges of the roles that it is a member of.
+        connection_limit: how many connections it may have at a time; -1 for no limit.
+        member_of: roles that it is a member of.
+    """
 
     name: str
     password: str | None = None
@@ -105,7 +119,17 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Privileges on a schema, on things in it, or on a database, given to roles."""
+    """Privileges on a schema, on things in it, or on a database, given to roles.
+
+    Args:
+        to: roles that get them.
+        privileges: such as `SELECT`, or `ALL`.
+        schema: the schema, or that of the tables, sequences or functions.
+        tables: names, or `all`.
+        sequences: names, or `all`.
+        functions: names with their argument types, or `all`.
+        database: instead of a schema.
+    """
 
     to: str | list[str]
     privileges: str | list[str]
@@ -163,7 +187,15 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class DefaultPrivileges(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"owner": "for"}
 ):
-    """Privileges on what a role will make from now on, given to roles."""
+    """Privileges on what a role will make from now on, given to roles.
+
+    Args:
+        on: what is made: `tables`, `sequences`, `functions`, `types` or `schemas`.
+        to: roles that get the privileges.
+        privileges: such as `SELECT`, or `ALL`.
+        owner: the role that makes things; the user who connects if absent.
+        schema: that they are made in; any if absent.
+    """
 
     on: str
     to: str | list[str]
