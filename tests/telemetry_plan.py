@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Timer
 
 from inithold.errors import NotYet, StepFailed
@@ -88,12 +88,10 @@ class Ran:
         self.result = result
         self.collected = collected
 
-    def send(
-        self, seconds: float = 10.0, *, retry: bool = False, stop: Callable[[], bool] = lambda: False
-    ) -> tuple[str | None, float]:
+    def send(self, seconds: float = 10.0, *, retry: bool = False) -> tuple[str | None, float]:
         """Finish telemetry: the line it answers with and how long it took."""
         began = time.monotonic()
-        line = self.telemetry.finish(seconds, retry, stop)
+        line = self.telemetry.finish(seconds, retry=retry, wait=True)
         return line, time.monotonic() - began
 
 
@@ -111,7 +109,7 @@ def run(*steps: PlannedStep, cancel_after: float | None = None) -> Ran:
     span = run_span(os.environ)
     infos = tuple(PlannedStepInfo(step.id, step.kind, step.needs, step.step.subject()) for step in steps)
     stream.emit(RunStarted(name="demo", run_id="run-1", digest=DIGEST, span=span, steps=infos))
-    runner = Runner(plan, stream, span, tracing=telemetry)
+    runner = Runner(plan, stream, span)
     if cancel_after is not None:
         Timer(cancel_after, runner.cancel, ["SIGTERM"]).start()
     began = time.monotonic()

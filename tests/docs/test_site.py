@@ -68,7 +68,7 @@ def rows(page: str) -> dict[str, str]:
 
 def test_the_page_of_events_is_current() -> None:
     told = rows("events.md")
-    for event in events.Event.__subclasses__():
+    for event in set(events.Event.__subclasses__()) - {events.FromUserCode}:
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
         members = [field for field in event.__struct_fields__ if field not in ("at", "level")]
         assert name in told, name

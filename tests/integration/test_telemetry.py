@@ -20,7 +20,8 @@ from inithold.runner.events import (
     StepStarted,
 )
 from inithold.text.duration import Duration
-from inithold.watchers.telemetry import make, watcher
+from inithold.watchers.telemetry import make
+from inithold.watchers.telemetry.sender import MOST_LINES
 from inithold.watchers.telemetry.watcher import Telemetry
 from servers.otlp import Collector, Protocol
 from telemetry_plan import DIGEST, Fails, Holds, Makes, Ran, Waits, run
@@ -280,12 +281,11 @@ def test_many_lines_come_in_several_requests(collector: Collector) -> None:
     assert len([export for export in collector.exports if export.signal == "logs"]) == 3
 
 
-def test_the_newest_lines_are_kept_the_rest_is_counted(http: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "MOST_LINES", 100)
-    sent(run(PlannedStep("make", Makes(lines=250))))
+def test_the_newest_lines_are_kept_the_rest_is_counted(http: Collector) -> None:
+    sent(run(PlannedStep("make", Makes(lines=MOST_LINES + 150))))
     bodies = [record.body for record in http.logs]
     lines = [body for body in bodies if body.startswith("line ")]
-    assert lines == [f"line {number}" for number in range(150, 250)]
+    assert lines == [f"line {number}" for number in range(150, MOST_LINES + 150)]
     assert "150 log lines were left out: more than telemetry keeps until it is sent" in bodies
 
 
@@ -311,7 +311,7 @@ def test_a_run_that_starts_over_is_one_trace(http: Collector) -> None:
         MarkerPublished(path="/tmp/x", at=108.5),
     ):
         telemetry.see(event)
-    assert telemetry.finish(10.0, retry=False, stop=lambda: False) is None
+    assert telemetry.finish(10.0, retry=False, wait=True) is None
     root = http.span("init.environment")
     assert (root.start, root.end) == (100.0, 108.5)
     assert [event.name for event in root.events] == [
@@ -337,5 +337,5 @@ def test_nothing_is_sent_twice(http: Collector) -> None:
 def test_nothing_is_sent_where_nothing_ran(http: Collector) -> None:
     telemetry = watched()
     telemetry.see(LogLine(text="a warning about the plan", level="warning"))
-    assert telemetry.finish(10.0, retry=False, stop=lambda: False) is None
+    assert telemetry.finish(10.0, retry=False, wait=True) is None
     assert http.exports == []

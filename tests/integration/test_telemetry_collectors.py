@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from importlib.metadata import version
 
 import pytest
 
 from inithold.plan.model import PlannedStep
+from inithold.watchers.telemetry.watcher import ANSWER_SECONDS
+from promptness import PROMPTLY
 from servers.otlp import Collector, Protocol, deaf_collector, dribbling_collector
 from servers.ports import closed_port
 from telemetry_plan import Holds, Ran, run
 
 pytestmark = pytest.mark.timeout(60)
 protocols = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-SLACK = 5.0
-"""Seconds a busy machine may add to a bound."""
+DETAILS_SINCE = (1, 43)
 
 
 @contextmanager
@@ -29,17 +29,10 @@ def unanswered() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def by_libraries(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the SDK and its clients logged."""
-    libraries = ("opentelemetry", "urllib3", "requests", "grpc")
-    return [record.getMessage() for record in caplog.records if record.name.startswith(libraries)]
+def tells_details(protocol: Protocol) -> bool:
+    """Whether the exporters of the SDK that is installed say what gRPC said besides its code."""
+    release = tuple(map(int, version("opentelemetry-exporter-otlp-proto-grpc").split(".")[:2]))
+    return protocol != "grpc" or release >= DETAILS_SINCE
 
 
 def ran_against(port: int, protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> Ran:
@@ -63,17 +56,17 @@ def test_dead_port_is_given_up_at_once_where_nothing_is_retried(
     assert line is not None
     assert line.startswith("telemetry was not delivered within ")
     assert f"traces, metrics and logs to http://127.0.0.1:{port}: " in line
-    assert "Connection refused" in line
+    assert ("Connection refused" if tells_details(protocol) else "UNAVAILABLE") in line
     assert "\n" not in line
 
 
 @protocols
 def test_dead_port_is_retried_until_the_time_is_up(protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
     with closed_port() as port:
-        line, took = ran_against(port, protocol, monkeypatch).send(2.0, retry=True)
-    assert 2.0 <= took < 2.0 + SLACK
+        line, took = ran_against(port, protocol, monkeypatch).send(6.0, retry=True)
+    assert 6.0 - ANSWER_SECONDS <= took < 6.0 + PROMPTLY
     assert line is not None
-    assert "Connection refused" in line
+    assert ("Connection refused" if tells_details(protocol) else "UNAVAILABLE") in line
 
 
 @protocols
@@ -86,28 +79,10 @@ def test_no_answer_costs_no_more_than_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with server() as port:
-        line, took = ran_against(port, protocol, monkeypatch).send(1.5, retry=retry)
-    assert took < 1.5 + SLACK
+        line, took = ran_against(port, protocol, monkeypatch).send(6.0, retry=retry)
+    assert took < 6.0 + PROMPTLY
     assert line is not None
     assert f"http://127.0.0.1:{port}" in line
-
-
-@protocols
-def test_stop_ends_retrying(protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
-    with deaf_collector() as port:
-        line, took = ran_against(port, protocol, monkeypatch).send(20.0, retry=True, stop=stop.is_set)
-    assert took < 1.5 + SLACK
-    assert line is not None
-    assert "no answer" in line
-
-
-def test_stop_does_not_shorten_an_exit(otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signal that cancelled the run is why telemetry is sent now."""
-    line, _ = ran_to(otlp, "http/protobuf", monkeypatch).send(10.0, stop=lambda: True)
-    assert line is None
-    assert otlp.span("init.environment")
 
 
 @protocols
@@ -133,7 +108,8 @@ def test_a_refusal_is_final(
     assert took < 15
     assert otlp.asked == 3
     assert line is not None
-    assert "no such tenant for ***" in line
+    if tells_details(protocol):
+        assert "no such tenant for ***" in line
     assert "not-for-logs" not in line
     assert "\n" not in line
     if protocol == "http/protobuf":
@@ -157,12 +133,10 @@ def test_what_passes_is_tried_again(protocol: Protocol, otlp: Collector, monkeyp
     assert len(otlp.exports) == 3
 
 
-@protocols
-def test_what_the_collector_did_not_take_is_said(
-    protocol: Protocol, otlp: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_collector_did_not_take_is_said(otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP: the SDK's exporters for gRPC tell nobody."""
     otlp.rejects, otlp.message = 2, "too old"
-    line, _ = ran_to(otlp, protocol, monkeypatch).send(20.0, retry=True)
+    line, _ = ran_to(otlp, "http/protobuf", monkeypatch).send(20.0, retry=True)
     assert line is not None
     assert "2 rejected: too old" in line
     assert otlp.asked == 3
@@ -201,31 +175,15 @@ def test_settings_that_cannot_work_are_said(
 
 def test_http_to_a_grpc_port_is_given_up(otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     line, took = ran_against(otlp.grpc_port, "http/protobuf", monkeypatch).send(3.0)
-    assert took < 3 + SLACK
+    assert took < 3 + PROMPTLY
     assert line is not None
     assert otlp.exports == []
 
 
 @protocols
 def test_nobody_else_says_a_word(
-    protocol: Protocol,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture,
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     with closed_port() as port:
         ran_against(port, protocol, monkeypatch).send(1.5, retry=True)
-    assert by_libraries(caplog) == []
-    assert capfd.readouterr() == ("", "")
-    wait_until(lambda: logging.getLogger("opentelemetry").propagate and logging.getLogger("urllib3").propagate)
-
-
-def test_an_abandoned_thread_stays_silent(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
-) -> None:
-    with deaf_collector() as port:
-        ran_against(port, "http/protobuf", monkeypatch).send(0.7)
-    wait_until(lambda: not any(thread.name.startswith("inithold-telemetry") for thread in threading.enumerate()))
-    assert by_libraries(caplog) == []
     assert capfd.readouterr() == ("", "")

@@ -60,7 +60,7 @@ def test_a_failure_is_told_and_ends_init(run_inithold: Inithold, plan: Path, tmp
 
 
 def test_asked_the_moment_the_marker_is_there(run_inithold: Inithold, plan: Path, tmp_path: Path) -> None:
-    # Telemetry is still tried for a while then, and the process does not hold yet.
+    # The process need not hold yet.
     init = run_inithold.start("run", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
     init.wait_for_marker()
     assert run_inithold("rerun", seconds=100).returncode == 0

@@ -15,6 +15,7 @@ from promptness import PROMPTLY
 from servers.inithold import Inithold
 from servers.otlp import Collector, Protocol, deaf_collector
 from servers.ports import closed_port
+from servers.run import is_alive
 
 pytestmark = pytest.mark.timeout(90)
 protocols = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -132,17 +133,19 @@ def test_a_dead_port_delays_neither_ready_nor_an_exit(
 
 
 @protocols
-def test_ready_does_not_wait_for_a_silent_collector_and_a_signal_ends_the_waiting(
+def test_neither_ready_nor_the_hold_waits_for_a_silent_collector_and_a_signal_ends_both(
     protocol: Protocol, folder: Path, run_inithold: Inithold
 ) -> None:
     with deaf_collector() as port:
         init = run_inithold.start("run", "good.yaml", env=to(port, protocol))
         init.wait_for_marker(START + 1)
-        time.sleep(0.5)
+        init.wait_for_hold(PROMPTLY)
+        (sender,) = init.descendants()
         init.signal(signal.SIGTERM)
         began = time.monotonic()
         assert init.wait() == 0
         assert time.monotonic() - began < PROMPTLY
+        wait_for_end(sender)
 
 
 @protocols
@@ -163,19 +166,25 @@ def test_a_collector_that_starts_five_seconds_after_ready_gets_everything(
 
 
 @protocols
-def test_a_hold_begins_when_all_is_sent_and_keeps_no_connection(
+def test_a_hold_keeps_nothing_of_the_sender_when_all_is_sent(
     protocol: Protocol, folder: Path, run_inithold: Inithold, otlp: Collector
 ) -> None:
     init = run_inithold.start("run", "good.yaml", env=otlp.env(protocol))
     init.wait_for_hold()
+    init.wait_until(lambda: not init.descendants(), "the end of the sender")
     assert otlp.span("init.environment").end <= time.time()
-    sockets = [
-        link for pid in (init.pid, *init.descendants()) for link in links(pid) if link.startswith("socket:")
-    ]
-    assert sockets == []
+    assert [link for link in links(init.pid) if link.startswith(("socket:", "pipe:"))] == []
     received = len(otlp.exports)
     time.sleep(1)
     assert len(otlp.exports) == received
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process is gone."""
+    deadline = time.monotonic() + PROMPTLY
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def links(pid: int) -> list[str]:
@@ -318,12 +327,12 @@ def test_an_interpreter_that_ends_by_itself_does_not_wait_for_what_was_left_behi
     assert "Error" not in own.stderr
 
 
-def test_before_a_hold_it_is_given_up_after_half_a_minute(folder: Path, run_inithold: Inithold) -> None:
+def test_under_a_hold_it_is_given_up_after_half_a_minute(folder: Path, run_inithold: Inithold) -> None:
     with closed_port() as port:
         init = run_inithold.start("run", "good.yaml", env=to(port))
-        init.wait_for_marker()
+        init.wait_for_hold()
         began = time.monotonic()
-        init.wait_for_hold(60)
+        init.wait_for_output("telemetry", 60)
         assert 25 < time.monotonic() - began < 60
     given_up = [line for line in init.stderr.splitlines() if "telemetry" in line]
     assert len(given_up) == 1

@@ -321,15 +321,16 @@ def test_each_check_sends_whether_it_is_ready(run_inithold: Inithold, write: Wri
 
 def test_a_collector_that_is_gone_has_no_effect(run_inithold: Inithold, write: Write) -> None:
     write()
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed_port()}", "INITHOLD_LOG_LEVEL": "info"}
-    init = run_inithold.start("run", "--verify", "1s", env=env)
-    init.wait_for_marker()
-    # Before the hold export is tried for a while.
-    init.wait_for_hold(60)
-    said = init.output
-    time.sleep(3)
-    assert init.output == said
-    assert run_inithold("health").returncode == 0
+    with closed_port() as port:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "INITHOLD_LOG_LEVEL": "info"}
+        init = run_inithold.start("run", "--verify", "1s", env=env)
+        init.wait_for_hold()
+        # Under the hold it is tried for a while.
+        init.wait_for_output("telemetry was not delivered", 60)
+        said = init.output
+        time.sleep(3)
+        assert init.output == said
+        assert run_inithold("health").returncode == 0
 
 
 def test_no_secret_in_what_a_check_says(run_inithold: Inithold, write: Write, tmp_path: Path) -> None:

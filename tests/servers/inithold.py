@@ -223,4 +223,4 @@ def _is_inithold(pid: int) -> bool:
     arguments = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     program = arguments.partition(" ")[0]
     holds = "/hold/verifier.py " in arguments  # which ends with the command line of the run
-    return Path(program).name.startswith("python") and " -m inithold" in arguments and not holds
+    return Path(program).name.startswith("python") and " -m inithold " in f"{arguments} " and not holds

@@ -41,11 +41,12 @@ from inithold.watchers.console.summary import print_summary
 
 if TYPE_CHECKING:
     from inithold.hold.orders import Orders
+    from inithold.runner.user_telemetry import UserTelemetry
 
 EXIT_FLUSH = 3.0
 """Seconds that telemetry may delay an exit."""
 HOLD_FLUSH = 30.0
-"""Seconds that telemetry may try before a hold, where nobody waits for it."""
+"""Seconds that telemetry may be tried under a hold, where nobody waits for it."""
 LAST_MOMENT = 1.0
 """Seconds that whoever asked for this run gets to read its outcome: they end with the container."""
 
@@ -110,6 +111,16 @@ class _Life:
         self._telemetry = watching.telemetry(settings, self._warn, holder=REAPER.holding_pid)
         watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
         self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
+        self._user_telemetry: UserTelemetry | None = None
+        if self._telemetry is not None:
+            from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - many environments have none
+
+            self._user_telemetry = UserTelemetry(
+                self._telemetry.signals,
+                self._stream.emit,
+                self._warn,
+                at_once=any(planned.kind.startswith("python.") for planned in plan.steps),
+            )
         self._span = run_span(os.environ)
         # Asked again while it runs again, it does so once more afterwards.
         self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())
@@ -185,7 +196,7 @@ class _Life:
 
     def _run_steps(self) -> RunResult:
         self._runner = Runner(
-            self._plan, self._stream, self._span, tracing=self._telemetry, abandoned=self._abandoned
+            self._plan, self._stream, self._span, tracing=self._user_telemetry, abandoned=self._abandoned
         )
         # What came before there was a runner to tell.
         self._stop_if_told()
@@ -244,12 +255,14 @@ class _Life:
             return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
 
     def _flush(self, *, before_hold: bool) -> None:
-        if self._telemetry is None:
+        """Leave everything to the sender; before an exit, wait for it."""
+        if self._telemetry is None or self._user_telemetry is None:
             return
+        own_providers = self._user_telemetry.finish(EXIT_FLUSH)
         bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
-        line = self._telemetry.finish(bound, retry=before_hold, stop=lambda: self._signals.caught is not None)
-        if line:
-            self._say(line)
+        for line in (self._telemetry.finish(bound, retry=before_hold, wait=not before_hold), own_providers()):
+            if line:
+                self._say(line)
 
     # -- a hold that verifies
 

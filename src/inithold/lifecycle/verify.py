@@ -236,7 +236,7 @@ def _tell(found: Found, name: str, settings: Settings, record_path: str) -> int:
         _note(record, found, record_path, stream)
     if telemetry is not None and found.holds is not None:
         stream.emit(Verified(name=name, holds=found.holds))
-        if undelivered := telemetry.finish(SEND_SECONDS, retry=False, stop=lambda: False):
+        if undelivered := telemetry.finish(SEND_SECONDS, retry=False, wait=True):
             # Said once by the run itself: the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inithold.lifecycle.settings import Settings
-from inithold.marker.identity import instance_id
 from inithold.plan.model import CheckedPlan
 from inithold.record.account import Account
 from inithold.runner.events import Level
@@ -48,5 +47,5 @@ def telemetry(settings: Settings, warn: Warn, *, holder: int) -> Telemetry | Non
         return None
     from inithold.watchers.telemetry import make  # noqa: PLC0415 - many environments have none
 
-    least: Level = "debug" if settings.log_level == "debug" else "info"
-    return make(os.environ, warn, least=least, instance=instance_id(holder))
+    level: Level = "debug" if settings.log_level == "debug" else "info"
+    return make(os.environ, warn, level=level, log_format=settings.log_format, holder=holder)

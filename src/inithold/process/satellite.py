@@ -12,8 +12,8 @@ module itself: its function `main(channel: Channel) -> int` runs in the main thr
     satellite.kill()                                      # SIGKILL, to its whole process group
     death = satellite.wait(3.0)                           # None: it lives; str(death): how it ended
 
-`launch` returns a `Launched` (pid and descriptors), which a forked child may use, too: PID 1 launches the sender,
-the run talks to it. A process that only launches gives its descriptors back with `Launched.close`.
+`launch` returns a `Launched` (pid and descriptors), which a forked child may use, too. A process that
+only launches gives its descriptors back with `Launched.close`.
 
 **Other side.** `channel.receive()` is the next message, None once the other end is closed.
 
@@ -87,8 +87,13 @@ class Launched:
                 os.close(descriptor)
 
 
-def launch(name: str, *, captured: bool = False) -> Launched:
+def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launched:
     """Start a program of `PROGRAMS`; see above for who may call this.
+
+    Args:
+        name: of the program, or a module.
+        captured: whether its standard outputs are read; else they are those of this process.
+        lasting: whether it may outlive this process: for a child of PID 1, which adopts it and takes it along.
 
     Raises:
         OSError: it cannot be started.
@@ -106,7 +111,8 @@ def launch(name: str, *, captured: bool = False) -> Launched:
     actions += [(os.POSIX_SPAWN_DUP2, source, target) for source, target in moved]
     # -P: neither the working directory nor a script's folder may stand in for a library.
     options = ["-P", *(["-I"] if sys.flags.isolated else [])]
-    command = [sys.executable, *options, "-m", "inithold.process.satellite", name, str(os.getpid())]
+    parent = "0" if lasting else str(os.getpid())
+    command = [sys.executable, *options, "-m", "inithold.process.satellite", name, parent]
     try:
         pid = os.posix_spawn(
             sys.executable,
@@ -470,7 +476,8 @@ def main() -> NoReturn:
     from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
 
     name, parent = sys.argv[1], int(sys.argv[2])
-    die_with(parent)
+    if parent:
+        die_with(parent)
     channel = Channel(*map(_out_of_the_way, (_INPUT, _OUTPUT)))
     code: int = import_module(PROGRAMS.get(name, name)).main(channel)
     # Without waiting for threads: code of the user's that will not stop must not keep the process.

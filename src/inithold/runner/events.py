@@ -16,11 +16,12 @@ from inithold.text.duration import short
 StepOutcome = Literal["unchanged", "changed", "failed", "skipped", "cancelled"]
 RunOutcome = Literal["ready", "failed", "cancelled"]
 Level = Literal["debug", "info", "warning", "error"]
+TelemetrySignal = Literal["traces", "metrics", "logs"]
 Phase = Literal["waiting", "checking", "applying"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all events.
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all events; encoded, each has its class's name as `type`.
 
     Args:
         at: Unix time in seconds.
@@ -153,6 +154,21 @@ class LogLine(Event, frozen=True):
 
     def scrubbed(self) -> LogLine:
         return msgspec.structs.replace(self, text=scrub(self.text))
+
+
+class FromUserCode(Event, frozen=True):
+    """OpenTelemetry of the user's code, on its way to the sender.
+
+    Args:
+        signal: what it is.
+        body: JSON, as `runner.user_telemetry` makes it.
+    """
+
+    signal: TelemetrySignal
+    body: str
+
+    def scrubbed(self) -> FromUserCode:
+        return msgspec.structs.replace(self, body=scrub(self.body))
 
 
 class Timing(msgspec.Struct, frozen=True):

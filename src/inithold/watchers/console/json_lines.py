@@ -9,7 +9,7 @@ from typing import TextIO
 
 import msgspec
 
-from inithold.runner.events import Event, Level, LogLine, PhaseChanged, StepFinished
+from inithold.runner.events import Event, FromUserCode, Level, LogLine, PhaseChanged, StepFinished
 from inithold.watchers.console.plain import LEVELS
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
@@ -29,9 +29,10 @@ class JsonLines:
 
     def see(self, event: Event) -> None:
         level = _level(event)
-        if LEVELS[level] < self._least:
+        if LEVELS[level] < self._least or isinstance(event, FromUserCode):
             return
         fields = msgspec.to_builtins(event)
+        del fields["type"]
         at = datetime.fromtimestamp(fields.pop("at"), UTC).isoformat(timespec="milliseconds")
         line = {"time": at, "level": level, "event": _WORD.sub("_", type(event).__name__).lower(), **fields}
         self._stream.write(msgspec.json.encode(line).decode() + "\n")

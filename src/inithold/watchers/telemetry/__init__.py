@@ -1,7 +1,8 @@
-"""OpenTelemetry for a run: traces, metrics and logs, at no cost before ready.
+"""OpenTelemetry for a run: its traces, metrics and logs, sent by a process of its own.
 
-While the plan runs, events are only kept. OpenTelemetry is imported when ready has been said, or when a step runs
-user code in this process, so that the spans of that code belong to the step. Spans get the ids and times they had.
+The run itself imports nothing of OpenTelemetry. A watcher (`watcher`) writes the events it sees to the pipe of the
+sender (`sender`), which keeps them and, when the run is over, makes spans, metrics and log records of them with
+the SDK and hands these to the SDK's exporters. So no collector delays a run.
 
 The resource is what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say. Without a service name it is `init`,
 and the plan's name is the `service.namespace`.
@@ -12,22 +13,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from inithold.runner.events import Level
-
 if TYPE_CHECKING:
+    from inithold.runner.events import Level
     from inithold.watchers.telemetry.watcher import Telemetry as Telemetry  # for annotations elsewhere
 
 
 def make(
-    environ: Mapping[str, str], on_warning: Callable[[str], None], *, least: Level = "info", instance: str = ""
+    environ: Mapping[str, str],
+    on_warning: Callable[[str], None],
+    *,
+    level: Level = "info",
+    log_format: str = "auto",
+    holder: int | None = None,
 ) -> Telemetry | None:
     """Telemetry as the `OTEL_*` variables configure it.
 
     Args:
-        environ: the process's variables; the SDK itself reads `os.environ`.
+        environ: the process's variables; the sender reads `os.environ`.
         on_warning: told what is configured and cannot be used.
-        least: the lowest level of log lines that become log records.
-        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
+        level: the least of log lines that become log records.
+        log_format: how the sender writes to the log, as `console` takes it.
+        holder: the process that holds, or will; this one if None. What it and its checks send is of one instance
+            of the service, and the sender ends when it ends.
 
     Returns:
         None where nothing is configured, or nothing that is installed.
@@ -41,4 +48,5 @@ def make(
     if not named:
         return None
     learn_secrets(environ)
-    return Telemetry(named, on_warning, least, instance)
+    signals = frozenset(exporter.signal for exporter in named)
+    return Telemetry(signals, level=level, log_format=log_format, holder=holder)

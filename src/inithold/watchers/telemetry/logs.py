@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.trace import TraceFlags
 
-from inithold.runner.events import Level, LockWaiting, LogLine, RunFinished, StepFinished, StepWaiting
+from inithold.runner.events import Level, LockWaiting, LogLine, RunFinished, Span, StepFinished, StepWaiting
+from inithold.runner.user_telemetry import context_of
 from inithold.text.duration import spoken
 from inithold.watchers.telemetry.account import Said
-from inithold.watchers.telemetry.sdk import Sdk, context_of, nanoseconds, span_context, takes
+from inithold.watchers.telemetry.sdk import Sdk, nanoseconds, takes
 
 _SEVERITY: dict[Level, SeverityNumber] = {
     "debug": SeverityNumber.DEBUG,
@@ -38,9 +40,9 @@ def record(sdk: Sdk, said: Iterable[Said]) -> None:
         sdk.logger.emit(_record(sdk, fields, span))
 
 
-def left_out(sdk: Sdk, count: int, what: str) -> None:
-    """Say that something was not kept."""
-    text = f"{count} {what} were left out: more than telemetry keeps until it is sent"
+def left_out(sdk: Sdk, count: int) -> None:
+    """Say how many log lines were not kept."""
+    text = f"{count} log lines were left out: more than telemetry keeps until it is sent"
     now = time.time_ns()
     fields = {
         "timestamp": now,
@@ -53,18 +55,35 @@ def left_out(sdk: Sdk, count: int, what: str) -> None:
     sdk.logger.emit(_record(sdk, fields, None))
 
 
-def _record(sdk: Sdk, fields: dict[str, Any], span: Any) -> Any:
+def record_of_user_code(sdk: Sdk, fields: dict[str, Any]) -> None:
+    """Make a log record again that user code made.
+
+    Args:
+        sdk: that makes it.
+        fields: as `runner.user_telemetry.log_fields` made them.
+    """
+    scope = fields.pop("scope")
+    severity = fields.pop("severity_number")
+    span = Span(fields.pop("trace_id"), fields.pop("span_id"), sampled=fields.pop("sampled"))
+    if not takes(LogRecord.__init__, "event_name"):
+        del fields["event_name"]
+    fields["severity_number"] = None if severity is None else SeverityNumber(severity)
+    logger = sdk.logger_provider.get_logger(scope["name"], scope.get("version"), scope.get("schema_url"))
+    logger.emit(_record(sdk, fields, span if int(span.span_id, 16) else None))
+
+
+def _record(sdk: Sdk, fields: dict[str, Any], span: Span | None) -> Any:
     if takes(LogRecord.__init__, "context"):
         return LogRecord(**fields, context=context_of(span) if span else None)
     # Before 1.35 the context came in pieces, and the record had to be the SDK's own.
     from opentelemetry.sdk._logs import LogRecord as SdkLogRecord  # type: ignore[attr-defined] # noqa: PLC0415
 
-    if span:
-        ids = span_context(span)
-        fields = fields | {"trace_id": ids.trace_id, "span_id": ids.span_id, "trace_flags": ids.trace_flags}
-    else:
-        fields = fields | {"trace_id": 0, "span_id": 0, "trace_flags": 0}
-    return SdkLogRecord(**fields, resource=sdk.logger_provider.resource)
+    ids = {
+        "trace_id": int(span.trace_id, 16) if span else 0,
+        "span_id": int(span.span_id, 16) if span else 0,
+        "trace_flags": TraceFlags(int(span.sampled) if span else 0),
+    }
+    return SdkLogRecord(**fields, **ids, resource=sdk.resource)
 
 
 def _told(

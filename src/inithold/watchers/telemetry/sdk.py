@@ -1,79 +1,51 @@
-"""OpenTelemetry's providers, set up so that they collect and never send by themselves.
-
-This module imports the SDK: it is imported when ready has been said, or when a step runs user code here.
-"""
+"""OpenTelemetry's providers in the sender, set up so that they collect and never send by themselves."""
 
 from __future__ import annotations
 
 import inspect
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from inithold.runner.events import Span
+from inithold.runner.user_telemetry import metric_reader, prefers_exponential
 from inithold.version import __version__
-from inithold.watchers.telemetry.metrics import Readers
-from inithold.watchers.telemetry.settings import Exporter
 
 SCOPE = "inithold"
 """Name of the instrumentation scope of what inithold itself says."""
-MOST_OF_USER_CODE = 10_000
-"""How many spans and log records of user code are kept until they are sent; what follows is counted only."""
-
-Item = TypeVar("Item")
-
-
-class Kept(Generic[Item]):
-    """Finished spans or log records, until they are taken."""
-
-    def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._of_user_code = 0
-        self.left_out = 0
-
-    def add(self, item: Item, scope: str) -> None:
-        if scope != SCOPE:
-            if self._of_user_code >= MOST_OF_USER_CODE:
-                self.left_out += 1
-                return
-            self._of_user_code += 1
-        self._items.append(item)
-
-    def take(self) -> list[Item]:
-        """Everything so far, once."""
-        taken, self._items = self._items, []
-        self._of_user_code = 0
-        return taken
+_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+_ATTEMPTS = (1, 2, 3, 5, 10, 20, 50, 100, 500)
+_BUCKETS: Mapping[str, Sequence[float]] = {
+    "init.duration": _SECONDS,
+    "init.step.duration": _SECONDS,
+    "init.step.attempts": _ATTEMPTS,
+}
 
 
 class _KeepSpans(SpanProcessor):
-    def __init__(self, kept: Kept[ReadableSpan]) -> None:
+    def __init__(self, kept: list[Any]) -> None:
         self._kept = kept
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:
-            self._kept.add(span, span.instrumentation_scope.name if span.instrumentation_scope else "")
+            self._kept.append(span)
 
 
 class _KeepLogs(LogRecordProcessor):
-    def __init__(self, kept: Kept[Any]) -> None:
+    def __init__(self, kept: list[Any]) -> None:
         self._kept = kept
 
     def on_emit(self, log_record: Any) -> None:
-        scope = log_record.instrumentation_scope
-        self._kept.add(_readable(log_record), scope.name if scope else "")
+        self._kept.append(_readable(log_record))
 
     emit = on_emit  # its name before SDK 1.35
 
@@ -99,78 +71,53 @@ def _readable(record: Any) -> Any:
 
 
 class PreparedIds(RandomIdGenerator):
-    """Gives a span the ids that the runner made for it; everything else gets random ones."""
+    """Gives a span the ids that it has already; everything else gets random ones."""
 
     def __init__(self) -> None:
-        self._prepared = threading.local()
+        self._prepared: tuple[str, str] | None = None
 
     @contextmanager
-    def prepared(self, span: Span) -> Iterator[None]:
-        """While open, the spans that this thread starts are `span`."""
-        self._prepared.span = span
+    def prepared(self, trace_id: str, span_id: str) -> Iterator[None]:
+        """While open, spans that are started get these ids."""
+        self._prepared = (trace_id, span_id)
         try:
             yield
         finally:
-            self._prepared.span = None
-
-    def generate_span_id(self) -> int:
-        span: Span | None = getattr(self._prepared, "span", None)
-        return int(span.span_id, 16) if span else super().generate_span_id()
+            self._prepared = None
 
     def generate_trace_id(self) -> int:
-        span: Span | None = getattr(self._prepared, "span", None)
-        return int(span.trace_id, 16) if span else super().generate_trace_id()
+        return int(self._prepared[0], 16) if self._prepared else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return int(self._prepared[1], 16) if self._prepared else super().generate_span_id()
 
 
 class Sdk:
-    """The three providers.
+    """The three providers, and what they have collected.
 
     Args:
-        exporters: what will be sent: each metric exporter reads the metrics for itself.
         plan: name of the plan.
         instance: `service.instance.id` where the variables give none; the SDK's own if empty.
     """
 
-    def __init__(self, exporters: Sequence[Exporter], plan: str, instance: str = "") -> None:
-        resource = _resource(plan, instance)
-        self._signals = {exporter.signal for exporter in exporters}
+    def __init__(self, plan: str, instance: str = "") -> None:
+        self.resource = _resource(plan, instance)
         self.ids = PreparedIds()
-        self.spans: Kept[ReadableSpan] = Kept()
-        self.logs: Kept[Any] = Kept()
-        self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=self.ids)
+        self.spans: list[Any] = []
+        self.logs: list[Any] = []
+        self.reader = metric_reader()
+        self.tracer_provider = TracerProvider(
+            resource=self.resource, shutdown_on_exit=False, id_generator=self.ids
+        )
         self.tracer_provider.add_span_processor(_KeepSpans(self.spans))
-        self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+        self.logger_provider = LoggerProvider(resource=self.resource, shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(_KeepLogs(self.logs))
-        self.readers = Readers([exporter for exporter in exporters if exporter.signal == "metrics"], resource)
+        # The SDK's own buckets are milliseconds'; ours would override a wish for exponential ones.
+        views = [] if prefers_exponential() else [_view(name) for name in _BUCKETS]
+        meter_provider = MeterProvider([self.reader], self.resource, shutdown_on_exit=False, views=views)
         self.tracer = self.tracer_provider.get_tracer(SCOPE, __version__)
         self.logger = self.logger_provider.get_logger(SCOPE, __version__)
-        self.meter = self.readers.provider.get_meter(SCOPE, __version__)
-        self.foreign: list[Any] = []
-
-    def serve_user_code(self) -> None:
-        """Become the process's providers, except where user code has brought its own."""
-        self._install("traces", trace.get_tracer_provider(), trace.set_tracer_provider, self.tracer_provider)
-        self._install("metrics", metrics.get_meter_provider(), metrics.set_meter_provider, self.readers.provider)
-        self._install("logs", _logs.get_logger_provider(), _logs.set_logger_provider, self.logger_provider)
-
-    def _install(self, signal: str, present: Any, install: Any, own: Any) -> None:
-        # The API answers with a proxy as long as nobody has set a provider.
-        if not type(present).__name__.lstrip("_").startswith("Proxy"):
-            if present is not own and hasattr(present, "force_flush"):
-                self.foreign.append(present)
-        elif signal in self._signals:
-            install(own)
-
-
-def span_context(span: Span, *, remote: bool = False) -> SpanContext:
-    """A span of the runner's as OpenTelemetry knows it."""
-    flags = TraceFlags(TraceFlags.SAMPLED if span.sampled else TraceFlags.DEFAULT)
-    return SpanContext(int(span.trace_id, 16), int(span.span_id, 16), is_remote=remote, trace_flags=flags)
-
-
-def context_of(span: Span) -> Context:
-    """The context in which new spans are children of `span`."""
-    return set_span_in_context(NonRecordingSpan(span_context(span)), Context())
+        self.meter = meter_provider.get_meter(SCOPE, __version__)
 
 
 @cache
@@ -182,6 +129,10 @@ def takes(function: Any, parameter: str) -> bool:
 def nanoseconds(at: float) -> int:
     """Unix time in seconds as OpenTelemetry counts it."""
     return round(at * 1e9)
+
+
+def _view(name: str) -> View:
+    return View(instrument_name=name, aggregation=ExplicitBucketHistogramAggregation(boundaries=_BUCKETS[name]))
 
 
 def _resource(plan: str, instance: str) -> Resource:

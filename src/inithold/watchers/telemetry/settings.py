@@ -12,12 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from inithold.process import extras
 from inithold.redaction.redact import SECRETS
+from inithold.runner.events import TelemetrySignal
 
-Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["http/protobuf", "grpc"]
 Warn = Callable[[str], None]
 
-SIGNALS: tuple[Signal, ...] = get_args(Signal)
+SIGNALS: tuple[TelemetrySignal, ...] = get_args(TelemetrySignal)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 _PORTS: Mapping[Protocol, int] = {"http/protobuf": 4318, "grpc": 4317}
 _EXTRAS: Mapping[Protocol, str] = {"http/protobuf": "otel", "grpc": "otel-grpc"}
@@ -39,7 +39,7 @@ class Exporter(NamedTuple):
         hint: what to try where nothing arrives.
     """
 
-    signal: Signal
+    signal: TelemetrySignal
     protocol: Protocol | None
     address: str
     hint: str = ""
@@ -96,7 +96,7 @@ def learn_secrets(environ: Mapping[str, str]) -> None:
             SECRETS.add_url(value)
 
 
-def _of_signal(environ: Mapping[str, str], signal: Signal, warn: Warn) -> Iterator[Exporter]:
+def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Iterator[Exporter]:
     variable = f"OTEL_{signal.upper()}_EXPORTER"
     endpoint = _either(environ, signal, "ENDPOINT")
     names = _value(environ, variable).lower() or ("otlp" if endpoint else "none")
@@ -110,7 +110,7 @@ def _of_signal(environ: Mapping[str, str], signal: Signal, warn: Warn) -> Iterat
             warn(f"{variable}: {name} is not supported; otlp, console and none are")
 
 
-def _protocol(environ: Mapping[str, str], signal: Signal, warn: Warn) -> Protocol:
+def _protocol(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Protocol:
     given = _either(environ, signal, "PROTOCOL")
     for protocol in PROTOCOLS:
         if given == protocol:
@@ -142,7 +142,7 @@ def _hint(endpoint: str, protocol: Protocol) -> str:
     return ""
 
 
-def _either(environ: Mapping[str, str], signal: Signal, name: str) -> str:
+def _either(environ: Mapping[str, str], signal: TelemetrySignal, name: str) -> str:
     own = _value(environ, f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
     return own or _value(environ, f"OTEL_EXPORTER_OTLP_{name}")
 

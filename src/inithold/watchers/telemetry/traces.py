@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    NonRecordingSpan,
+    Link,
     SpanContext,
+    SpanKind,
     Status,
     StatusCode,
-    TraceFlags,
-    TraceState,
     set_span_in_context,
 )
 from opentelemetry.trace import Span as OtelSpan
@@ -26,6 +26,7 @@ from inithold.runner.events import (
     StepFinished,
     StepWaiting,
 )
+from inithold.runner.user_telemetry import context_of
 from inithold.watchers.telemetry.account import RunAccount, StepAccount
 from inithold.watchers.telemetry.sdk import Sdk, nanoseconds
 
@@ -63,24 +64,46 @@ def _record_step(sdk: Sdk, step: StepAccount, inside: Context) -> None:
     span.end(nanoseconds(ended))
 
 
+def record_of_user_code(sdk: Sdk, fields: Mapping[str, Any]) -> None:
+    """Make a span again that user code made.
+
+    Args:
+        sdk: that makes it.
+        fields: as `runner.user_telemetry.span_fields` made them.
+    """
+    scope = fields["scope"]
+    tracer = sdk.tracer_provider.get_tracer(scope["name"], scope.get("version"), scope.get("schema_url"))
+    parent = Context()
+    if fields["parent_id"]:
+        parent = context_of(Span(fields["trace_id"], fields["parent_id"]), trace_state=fields["trace_state"])
+    links = [
+        Link(SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False), attributes)
+        for trace_id, span_id, attributes in fields["links"]
+    ]
+    with sdk.ids.prepared(fields["trace_id"], fields["span_id"]):
+        span = tracer.start_span(
+            fields["name"], parent, SpanKind[fields["kind"]], fields["attributes"], links, fields["start"]
+        )
+    for name, attributes, at in fields["events"]:
+        span.add_event(name, attributes, at)
+    code, description = fields["status"]
+    if code != "UNSET":
+        span.set_status(Status(StatusCode[code], description))
+    span.end(fields["end"])
+
+
 def _start(sdk: Sdk, name: str, span: Span | None, parent: Context, at: float) -> OtelSpan:
     if span is None:
         return sdk.tracer.start_span(name, parent, start_time=nanoseconds(at))
-    with sdk.ids.prepared(span):
+    with sdk.ids.prepared(span.trace_id, span.span_id):
         return sdk.tracer.start_span(name, parent, start_time=nanoseconds(at))
 
 
 def _parent(span: Span) -> Context:
     if not span.parent_id:
         return Context()
-    caller = SpanContext(
-        int(span.trace_id, 16),
-        int(span.parent_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if span.sampled else TraceFlags.DEFAULT),
-        trace_state=TraceState.from_header([os.environ.get("TRACESTATE", "")]),
-    )
-    return set_span_in_context(NonRecordingSpan(caller), Context())
+    parent = Span(span.trace_id, span.parent_id, sampled=span.sampled)
+    return context_of(parent, remote=True, trace_state=os.environ.get("TRACESTATE", ""))
 
 
 def _describe_run(root: OtelSpan, run: RunAccount) -> None:

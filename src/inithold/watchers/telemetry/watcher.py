@@ -1,20 +1,24 @@
-"""Keeps the events of a run and sends what they come to when told to."""
+"""Writes the events of a run to the sender, and never waits for it while the run goes on."""
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from queue import SimpleQueue
-from threading import Event as Flag
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+import fcntl
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Collection
+from contextlib import suppress
 
+import msgspec
+
+from inithold.marker.identity import instance_id
+from inithold.process.satellite import Launched, launch
 from inithold.runner.events import (
     AttemptFailed,
     Event,
+    FromUserCode,
     Level,
     LockAcquired,
     LockWaiting,
@@ -22,29 +26,54 @@ from inithold.runner.events import (
     MarkerPublished,
     RunFinished,
     RunStarted,
-    Span,
     StepFinished,
     StepStarted,
     StepWaiting,
+    TelemetrySignal,
     Verified,
 )
-from inithold.steps.registry import KINDS
-from inithold.watchers.telemetry import arrival
-from inithold.watchers.telemetry.settings import Exporter, Warn
 
-if TYPE_CHECKING:
-    from inithold.watchers.telemetry.delivery import Delivery, Patience
-    from inithold.watchers.telemetry.sdk import Sdk
-
-MOST_LINES = 10_000
-"""How many log lines are kept until they are sent, the newest: what matters is the end of a failing command."""
-
-_TAKES_TURNS = frozenset(kind for kind in KINDS if not kind.startswith("python."))
-"""Kinds that run no user code here, or one step at a time: Alembic's are alone with their context."""
-_ATTACHED: ContextVar[Any] = ContextVar("_ATTACHED", default=None)
-"""What gives a step's span back where one was attached: OpenTelemetry's token."""
+PIPE_BYTES = 1 << 20
+"""Size of the pipe to the sender where the system allows it (Linux): what comes before the sender reads."""
+BUFFER_BYTES = 4 << 20
+"""How much is kept for a sender that does not read; log lines and user code's telemetry beyond it are dropped."""
+ANSWER_SECONDS = 0.25
+"""How much of the time that is waited the sender leaves for its answer."""
+DRAIN_SECONDS = 1.0
+"""How long a hold may be delayed by a sender that has not read everything yet."""
 _LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
-_WANTED = (
+_DROPPED_FIRST = (LogLine, FromUserCode)
+
+
+class Begin(msgspec.Struct, tag=True):
+    """The first message to the sender.
+
+    Args:
+        instance: `service.instance.id` where the variables give none.
+        log_format: how it writes to the log.
+    """
+
+    instance: str
+    log_format: str
+
+
+class End(msgspec.Struct, tag=True):
+    """The last message to the sender: everything is there.
+
+    Args:
+        until: when it is to be done, on the monotonic clock, which processes share.
+        retry: whether to try again meanwhile what did not arrive.
+        answer: whether the starting process waits for the outcome; else the sender says it in the log itself.
+        dropped: how many log lines and pieces of user code's telemetry did not fit into the buffer.
+    """
+
+    until: float
+    retry: bool
+    answer: bool
+    dropped: int
+
+
+SENT = (
     RunStarted,
     LockWaiting,
     LockAcquired,
@@ -55,182 +84,130 @@ _WANTED = (
     RunFinished,
     MarkerPublished,
     Verified,
+    LogLine,
+    FromUserCode,
 )
+"""The events that the sender gets."""
 
 
 class Telemetry:
-    """A watcher that keeps what it sees and sends it when told to.
+    """A watcher that hands what it sees to the sender, which it starts when a run begins.
 
     Args:
-        exporters: what is sent where; at least one.
-        on_warning: told what goes wrong before the end.
-        least: the lowest level of log lines that become log records.
-        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
+        signals: those that are exported.
+        level: the least of log lines that become log records.
+        log_format: how the sender writes to the log, as `console` takes it.
+        holder: the process that holds, or will; this one if None.
     """
 
     def __init__(
-        self, exporters: Sequence[Exporter], on_warning: Warn, least: Level = "info", instance: str = ""
+        self,
+        signals: Collection[TelemetrySignal],
+        *,
+        level: Level = "info",
+        log_format: str = "auto",
+        holder: int | None = None,
     ) -> None:
-        self._instance = instance
-        self._exporters = exporters
-        self._on_warning = on_warning
-        self._levels = frozenset(_LEVELS[_LEVELS.index(least) :])
-        self._number = 0
-        self._events: list[tuple[int, Event]] = []
-        self._lines: deque[tuple[int, Event]] = deque(maxlen=MOST_LINES)
-        self._lines_seen = 0
-        self._plan = ""
-        self._side_by_side = True
-        self._sdk: Sdk | None = None
-        self._broken = False
-        self._loading = Lock()
-
-    # -- as a watcher
+        self.signals = signals
+        self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
+        self._holder = os.getpid() if holder is None else holder
+        self._buffer = bytearray(_line(Begin(instance_id(self._holder), log_format)))
+        self._dropped = 0
+        self._sender: Launched | None = None
+        self._problem = ""
 
     def see(self, event: Event) -> None:
-        """Keep an event."""
-        self._number += 1
-        if isinstance(event, LogLine):
-            if event.level in self._levels:
-                self._lines_seen += 1
-                self._lines.append((self._number, event))
-        elif isinstance(event, _WANTED):
-            self._events.append((self._number, event))
-            if isinstance(event, RunStarted | Verified):
-                self._plan = event.name
-            if isinstance(event, RunStarted):
-                self._side_by_side = any(info.kind not in _TAKES_TURNS for info in event.steps)
+        """Send an event; what the pipe does not take is kept for the next time."""
+        if not isinstance(event, SENT) or (isinstance(event, LogLine) and event.level not in self._levels):
+            return
+        if isinstance(event, _DROPPED_FIRST) and len(self._buffer) > BUFFER_BYTES:
+            self._dropped += 1
+            return
+        self._buffer += _line(event)
+        if self._sender is None and isinstance(event, RunStarted | Verified) and not self._problem:
+            self._start()
+        self._write()
 
     def close(self) -> None:
-        """Nothing: what is to be sent has been, by `finish`."""
+        """Nothing: `finish` has ended what is to be sent."""
 
-    # -- as tracing
-
-    @contextmanager
-    def scope(self, span: Span) -> Iterator[None]:
-        """While open, spans and log records that this thread makes belong to `span`.
-
-        The SDK is loaded, and becomes the process's except where user code has brought its own, when that code
-        first imports OpenTelemetry: most of it never does. Where steps of one plan may do so side by side it is
-        loaded at once, since a thread cannot be given its span by another.
-        """
-        outer = _ATTACHED.set(None)
-        try:
-            if self._sdk is not None or self._side_by_side or arrival.arrived():
-                self._attach(span)
-                yield
-            else:
-                with arrival.awaiting(lambda: self._attach(span)):
-                    yield
-        finally:
-            # Not there where it was attached inside an asyncio task: that context is gone with the task.
-            if (token := _ATTACHED.get()) is not None:
-                from opentelemetry.context import detach  # noqa: PLC0415 - loaded by then
-
-                detach(token)
-            _ATTACHED.reset(outer)
-
-    def _attach(self, span: Span) -> None:
-        if not self._serve_user_code():
-            return
-        from opentelemetry.context import attach  # noqa: PLC0415 - loaded above
-
-        from inithold.watchers.telemetry.sdk import context_of  # noqa: PLC0415 - loaded above
-
-        _ATTACHED.set(attach(context_of(span)))
-
-    def _serve_user_code(self) -> bool:
-        with self._loading:
-            if self._sdk is None and not self._broken:
-                try:
-                    self._load().serve_user_code()
-                except Exception as error:  # noqa: BLE001 - telemetry must not stop the user's code
-                    self._broken = True
-                    self._on_warning(f"OpenTelemetry cannot be loaded: {type(error).__name__}: {error}")
-        return not self._broken
-
-    def _load(self) -> Sdk:
-        if self._sdk is None:
-            arrival.stop_awaiting()
-            from inithold.watchers.telemetry.sdk import Sdk  # noqa: PLC0415 - not before it is needed
-
-            self._sdk = Sdk(self._exporters, self._plan, self._instance)
-        return self._sdk
-
-    # -- the end
-
-    def finish(self, bound_seconds: float, retry: bool, stop: Callable[[], bool]) -> str | None:
-        """Send everything seen so far and return in time, whatever the exporters do.
+    def finish(self, seconds: float, *, retry: bool, wait: bool) -> str | None:
+        """Let the sender send everything seen so far.
 
         Args:
-            bound_seconds: how long it may take in all, imports included.
+            seconds: how long it may take in all, imports included.
             retry: whether to try again meanwhile what did not arrive.
-            stop: whether retrying is to end early; asked only while retrying.
+            wait: whether to wait for the end of it; else the sender goes on alone, and says in the log itself what
+                it gives up.
 
         Returns:
-            one line about what was given up; None where everything arrived or there was nothing to send.
+            one line about what was given up; None where everything arrived, there was nothing to send, or it is
+            not waited for.
         """
-        if not any(isinstance(event, RunStarted | Verified) for _, event in self._events):
-            return None
-        from inithold.watchers.telemetry.delivery import Patience, in_one_line, summary  # noqa: PLC0415
-        from inithold.watchers.telemetry.quiet import QUIET  # noqa: PLC0415
-
-        QUIET.begin()
-        patience = Patience(bound_seconds, stop if retry else _never)
-        prepared: SimpleQueue[list[Delivery] | Exception] = SimpleQueue()
-        ready = Flag()
-        Thread(target=self._prepare, args=(prepared, ready), daemon=True, name="inithold-telemetry").start()
-        if not patience.wait(ready):
-            return f"telemetry was not sent: it was not made within {bound_seconds:g} s"
-        made = prepared.get()
-        if isinstance(made, Exception):
-            QUIET.end()
-            return in_one_line(f"telemetry was not sent: {type(made).__name__}: {made}")
-        _deliver(made, patience, retry)
-        line = summary(made, patience)
-        if all(delivery.done.is_set() for delivery in made):
-            QUIET.end()
-        else:
-            # What was left behind has nothing to say either.
-            Thread(target=_end_quiet_after, args=(made,), daemon=True, name="inithold-telemetry-rest").start()
-        return line
-
-    def _prepare(self, prepared: SimpleQueue[list[Delivery] | Exception], ready: Flag) -> None:
+        sender, self._sender = self._sender, None
+        if sender is None:
+            return self._problem or None
+        deadline = time.monotonic() + seconds
+        self._buffer += _line(End(deadline - ANSWER_SECONDS if wait else deadline, retry, wait, self._dropped))
+        self._write(sender, until=deadline if wait else time.monotonic() + DRAIN_SECONDS)
+        os.close(sender.input)
         try:
-            prepared.put(self._make_deliveries())
-        except Exception as error:  # noqa: BLE001 - a wrong setting or a broken library: said, never in the way
-            prepared.put(error)
+            return _answer(sender, deadline) if wait else None
         finally:
-            ready.set()
+            os.close(sender.output)
 
-    def _make_deliveries(self) -> list[Delivery]:
-        from inithold.watchers.telemetry.account import Account  # noqa: PLC0415 - not before it is needed
-        from inithold.watchers.telemetry.collect import deliveries  # noqa: PLC0415 - not before it is needed
-
-        with self._loading:
-            sdk = self._load()
-        events, self._events = self._events, []
-        lines, self._lines = self._lines, deque(maxlen=MOST_LINES)
-        left_out, self._lines_seen = self._lines_seen - len(lines), 0
-        account = Account(event for _, event in heapq.merge(events, lines))
-        return deliveries(sdk, self._exporters, account, left_out)
-
-
-def _deliver(made: Sequence[Delivery], patience: Patience, retry: bool) -> None:
-    for delivery in made:
-        delivery.start(patience, retry=retry)
-    for delivery in made:
-        if not patience.wait(delivery.done):
+    def _start(self) -> None:
+        # In the thread that becomes the holder: the sender ends with the thread that started it.
+        try:
+            self._sender = launch("sender", lasting=self._holder != os.getpid())
+        except OSError as error:
+            self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
             return
+        os.set_blocking(self._sender.input, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # more than an unprivileged user may have
+                fcntl.fcntl(self._sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def _write(self, sender: Launched | None = None, *, until: float = 0.0) -> None:
+        """Write what the pipe takes; all of it where that is possible until then."""
+        sender = sender or self._sender
+        while sender is not None and self._buffer:
+            try:
+                del self._buffer[: os.write(sender.input, self._buffer)]
+            except BlockingIOError:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                _wait(sender.input, select.POLLOUT, left)
+            except OSError:
+                # It has ended; `finish` says so.
+                self._buffer.clear()
 
 
-def _end_quiet_after(made: Sequence[Delivery]) -> None:
-    from inithold.watchers.telemetry.quiet import QUIET  # noqa: PLC0415 - loaded before
+def _answer(sender: Launched, deadline: float) -> str | None:
+    """What the sender answers. It has nothing more to do then; one that does not answer is killed."""
+    text = b""
+    while in_time := _wait(sender.output, select.POLLIN, deadline - time.monotonic()):
+        data = os.read(sender.output, 65536)
+        text += data
+        if not data or data.endswith(b"\n"):
+            break
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(sender.pid, signal.SIGKILL)
+        os.waitpid(sender.pid, 0)
+    if not in_time:
+        return "telemetry was not sent: its process did not end in time"
+    if not text.endswith(b"\n"):
+        return "telemetry was not sent: its process ended before it was done"
+    line: str | None = json.loads(text)["undelivered"]
+    return line
 
-    for delivery in made:
-        delivery.done.wait()
-    QUIET.end()
+
+def _wait(descriptor: int, event: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
-def _never() -> bool:
-    return False
+def _line(message: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
