@@ -14,7 +14,7 @@ from inithold.errors import StepFailed
 from inithold.net.dial import dial
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
-from inithold.steps.alembic import glance, revisions
+from inithold.steps.alembic import fast_check, revisions
 from inithold.steps.alembic.driver import DRIVERS, installed, preferred
 from inithold.steps.alembic.environment import Run, Seen, answers, heads_at, uses_url
 from inithold.steps.alembic.isolation import Say, isolated
@@ -32,11 +32,11 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     """Bring a database schema to an Alembic revision.
 
     Check runs the application's own `env.py`, as `alembic current` does, and lists the revisions that are pending
-    by id and message. Where `url` is given and `env.py` is the one that `alembic init` writes, with models added,
-    a database that is at the target is recognized by its version table, without importing Alembic, which is
-    several times as fast. Apply runs the revisions, as `alembic upgrade` does, in this process: Alembic's log
-    lines and what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its
-    transaction left it.
+    by id and message. Where `url` is given, a database that is at the target is recognized by its version table,
+    without importing Alembic, which is several times as fast; `env.py` is asked where it may keep another version
+    table, or several (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
+    `alembic upgrade` does, in this process: Alembic's log lines and what `env.py` prints appear in the log of the
+    step. A revision that fails leaves the database as its transaction left it.
 
     `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
     the one in the ini file and with a driver that is installed. Where it connects to something else, the database
@@ -134,7 +134,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         address = self._address()
         if address is None or self.x or _no_file_yet(address):
             return False
-        return glance.holds(self.config, self.name, self.target, address, context)
+        return fast_check.at_target(self.config, self.name, self.target, address, context)
 
     def _address(self) -> Address | None:
         given = any(getattr(self, field) is not None for field in _ADDRESS)

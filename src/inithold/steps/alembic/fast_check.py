@@ -1,0 +1,326 @@
+"""Whether a database is at the target, found out without importing Alembic, where there is no doubt.
+
+Importing it, SQLAlchemy and the application's models is most of what a start costs that has nothing to do, and of
+a check that is made every minute. The step's `url` says which database must be at the target, so its version table
+answers, whatever URL env.py would choose. There is doubt, and env.py itself is asked, where it may keep another
+version table, or more than one. It is read for that, and not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from inithold.errors import NotYet, StepFailed
+from inithold.steps.address import Address
+from inithold.steps.base import StepContext
+
+if TYPE_CHECKING:
+    from inithold.steps.database.driver import Session
+
+_TABLE = "alembic_version"
+_ID = re.compile(r"\w+", re.ASCII)
+_REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
+_ASSIGNED = re.compile(r"^(revision|down_revision|branch_labels|depends_on)\b[^=\n]*=[ \t]*(.*)$", re.MULTILINE)
+_DOUBTFUL_OPTIONS = {"version_locations", "recursive_version_locations", "sourceless", "databases"}
+_DOUBTFUL_PARAMETERS = {
+    *("options", "service", "servicefile", "dbname", "user", "init_command", "read_default_file"),
+    *("read_default_group", "uri", "vfs"),
+}
+"""Of the URL: what changes whom we are, or what a bare name means to the server."""
+_DOUBTFUL_KEYWORDS = {"version_table", "version_table_schema", "opts", "as_sql", "starting_rev"}
+"""Of `context.configure`."""
+_DOUBTFUL_NAMES = re.compile(
+    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|\A(?:exec|eval|runpy)\Z",
+    re.I,
+)
+_DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*use\s+\S+\s*;?\s*\Z", re.I)
+_DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|.*\bEnvironmentContext)\b")
+_MIGRATES = re.compile(r"migrat|upgrade", re.I)
+_CONNECTED = re.compile(r"(?:\w*_)?(?:conn|connection|connectable|engine|context|bind|session)", re.I)
+_LIBRARIES = {"alembic", "sqlalchemy", "sqlmodel", *sys.stdlib_module_names}
+_LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class _Doubt(Exception):
+    """Only env.py itself can tell; the message says why."""
+
+
+def at_target(file: str, section: str, target: str, address: Address, context: StepContext) -> bool:
+    """Whether the database is at the target, beyond doubt; False where it is not, or where only env.py can tell.
+
+    Args:
+        file: alembic.ini or pyproject.toml.
+        section: of the ini file.
+        target: what is upgraded to.
+        address: of the database.
+        context: of the step.
+
+    Raises:
+        NotYet, Rejected, StepFailed: the database cannot be reached.
+    """
+    from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
+
+    try:
+        head = _head(Path(file), section, target, address)
+        with session(address, context) as asked:
+            current = _is_at(head, asked, every_schema=address.technology == "postgresql")
+    except _Doubt as doubt:
+        context.log(f"env.py is asked for the revision: {doubt}", level="debug")
+        return False
+    except (OSError, ValueError, SyntaxError, LookupError, configparser.Error) as error:
+        context.log(f"env.py is asked for the revision: {type(error).__name__} in its project", level="debug")
+        return False
+    except ImportError:
+        return False  # SQLAlchemy may have a driver that is not ours
+    how = (
+        f"at {head} by its version table"
+        if current
+        else f"not at {head} by its version table alone: env.py is asked"
+    )
+    context.log(how, level="debug")
+    return current
+
+
+def _is_at(head: str, asked: Session, *, every_schema: bool) -> bool:
+    rows = asked.catalog([_TABLE])
+    # With a second one, in whatever schema, the one that is meant depends on the connection.
+    tables = {(row.schema, row.table) for row in rows if row.visible or every_schema}
+    if len(tables) != 1 or not any(row.visible and row.column == "version_num" for row in rows):
+        return False
+    only = f"SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}"  # noqa: S608 - a constant
+    try:
+        return asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE number = 1 AND revision = '{head}'").holds  # noqa: S608 - word characters
+    except (NotYet, StepFailed):
+        return False  # Alembic will meet it too, and say what it is about
+
+
+def _head(file: Path, section: str, target: str, address: Address) -> str:
+    """The only head of a project, if that is the target."""
+    parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
+    if parameters or "PGOPTIONS" in os.environ:
+        raise _Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
+    folder = _script_location(file, section)
+    _read_env((folder / "env.py").read_text(encoding="utf-8"))
+    head = _only_head(list(_revisions(folder / "versions")))
+    if head is None:
+        raise _Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
+    if target not in ("head", "heads", head):
+        raise _Doubt(f"target {target} is not the head")
+    return head
+
+
+def _script_location(file: Path, section: str) -> Path:
+    options: list[dict[str, str]] = []
+    toml = file if file.suffix == ".toml" else Path("pyproject.toml")
+    if toml.is_file() and "tool.alembic" in (text := toml.read_text(encoding="utf-8")):
+        import tomllib  # noqa: PLC0415 - few projects
+
+        here = str(toml.absolute().parent)
+        table = tomllib.loads(text)["tool"]["alembic"]
+        options.append({name: str(value).replace("%(here)s", here) for name, value in table.items()})
+    ini = file if file.suffix != ".toml" else file.with_name("alembic.ini")
+    if ini.is_file() or ini is file:
+        parser = configparser.ConfigParser({"here": str(ini.absolute().parent)})
+        parser.read_string(ini.read_text(encoding="utf-8"))
+        if parser.has_section(section) or not options:
+            names = parser[section].keys() & {"script_location", *_DOUBTFUL_OPTIONS}
+            options.append({name: parser.get(section, name) for name in names})
+    doubtful = {name for each in options for name in each} & _DOUBTFUL_OPTIONS
+    locations = {each["script_location"] for each in options if "script_location" in each}
+    if doubtful or len(locations) != 1:
+        raise _Doubt(f"{file} has {', '.join(sorted(doubtful)) or 'no script_location, or two'}")
+    return Path(locations.pop())
+
+
+# -- env.py
+
+
+def _read_env(text: str) -> None:
+    """Raise where env.py may keep another version table than the usual one of the database, or several."""
+    tree = ast.parse(text)
+    imported = _imports(tree)
+    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg"):
+            if _DOUBTFUL_NAMES.search(getattr(node, field, None) or ""):
+                raise _Doubt(f"env.py line {getattr(node, 'lineno', 0)} has {getattr(node, field)}")
+        if isinstance(node, ast.Call):
+            _read_call(node, imported)
+        elif isinstance(node, ast.Constant) and node not in docstrings and _DOUBTFUL_SQL.search(str(node.value)):
+            raise _Doubt(f"env.py line {node.lineno} changes what a bare name means")
+    often = _Configured(tree, imported).often
+    if often != 1:
+        raise _Doubt(
+            "env.py configures several times" if often else "env.py does not call context.configure itself"
+        )
+
+
+def _imports(tree: ast.AST) -> dict[str, str]:
+    """What each imported name stands for: `{"context": "alembic.context"}`."""
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update({each.asname or each.name.partition(".")[0]: each.name for each in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            imported.update({each.asname or each.name: f"{module}.{each.name}" for each in node.names})
+    return imported
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_configure(call: ast.Call, imported: dict[str, str]) -> bool:
+    if isinstance(call.func, ast.Name):
+        return imported.get(call.func.id, "").startswith("alembic.") and call.func.id == "configure"
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "configure":
+        return False
+    module = imported.get(_root(call.func))
+    return module is None or module.partition(".")[0] == "alembic"
+
+
+def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
+    if _is_configure(call, imported):
+        keywords = {keyword.arg for keyword in call.keywords}
+        if call.args or None in keywords:
+            raise _Doubt(f"env.py line {call.lineno} configures with keywords that cannot be read")
+        own = keywords & _DOUBTFUL_KEYWORDS - {keyword.arg for keyword in call.keywords if _is_default(keyword)}
+        if own:
+            raise _Doubt(f"env.py line {call.lineno} configures with {', '.join(sorted(filter(None, own)))}")
+        return
+    root = _root(call.func)
+    if _DOUBTFUL_CALLS.match(imported.get(root, "")):
+        raise _Doubt(f"env.py line {call.lineno} runs Alembic by itself")
+    foreign = root in imported and imported[root].partition(".")[0] not in _LIBRARIES
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if foreign and (
+        _MIGRATES.search(ast.unparse(call.func).rpartition(".")[2])
+        or any(isinstance(value, ast.Name) and _CONNECTED.fullmatch(value.id) for value in arguments)
+    ):
+        raise _Doubt(f"env.py line {call.lineno} lets other code work on the database")
+    if isinstance(call.func, ast.Name) and call.func.id == "getattr" and _root(call.args[0]) == "context":
+        raise _Doubt(f"env.py line {call.lineno} looks something up in context")
+
+
+def _is_default(keyword: ast.keyword) -> bool:
+    value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
+    return value is None or (keyword.arg == "version_table" and value == _TABLE) or value is False
+
+
+class _Configured:
+    """How often env.py configures when it is run online, at most; infinitely often in a loop."""
+
+    def __init__(self, tree: ast.Module, imported: dict[str, str]) -> None:
+        self._imported = imported
+        self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+        self._known: dict[str, float] = {}
+        self._open: set[str] = set()
+        self._recursive: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._functions.setdefault(node.name, []).append(node)
+        self.often = self._of(tree.body)
+
+    def _of(self, nodes: Sequence[ast.AST]) -> float:
+        return sum(map(self._in, nodes))
+
+    def _in(self, node: ast.AST) -> float:  # noqa: PLR0911 - a case a kind of node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            # Counted where it is named. What wraps it may call it as often as it likes.
+            return math.inf if node.decorator_list and self._of(node.body) else 0
+        if isinstance(node, ast.Name):
+            return self._function(node.id)
+        if isinstance(node, ast.If | ast.IfExp):
+            return self._branches(node)
+        if isinstance(node, ast.Match):
+            return self._in(node.subject) + max(self._of(case.body) for case in node.cases)
+        often = self._of(list(ast.iter_child_nodes(node)))
+        if isinstance(node, (*_LOOPS, ast.ClassDef)):
+            return math.inf if often else 0
+        if isinstance(node, ast.Call):
+            if _is_configure(node, self._imported):
+                return often + 1
+            if ast.unparse(node.func).rpartition(".")[2] in ("map", "starmap"):
+                return math.inf if often else 0
+        return often
+
+    def _branches(self, node: ast.If | ast.IfExp) -> float:
+        body = self._of(node.body if isinstance(node, ast.If) else [node.body])
+        other = self._of(node.orelse if isinstance(node, ast.If) else [node.orelse])
+        test = ast.unparse(node.test)
+        if re.fullmatch(r"[\w.]*\bis_offline_mode\(\)", test):
+            return other
+        if re.fullmatch(r"not [\w.]*\bis_offline_mode\(\)", test):
+            return body
+        return self._in(node.test) + max(body, other)
+
+    def _function(self, name: str) -> float:
+        if name not in self._functions:
+            return 0
+        if name in self._open:
+            self._recursive.add(name)
+            return 0
+        if name not in self._known:
+            self._open.add(name)
+            often = max(self._of(function.body) for function in self._functions[name])
+            self._open.remove(name)
+            self._known[name] = math.inf if often and name in self._recursive else often
+        return self._known[name]
+
+
+# -- revision files
+
+
+class _Revision(NamedTuple):
+    id: str
+    parents: tuple[str, ...]
+
+
+def _revisions(folder: Path) -> Iterator[_Revision | None]:
+    """Each revision file; None for one of which more must be known."""
+    for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is wanted
+        if _REVISION_FILE.fullmatch(entry):
+            yield _revision((folder / entry).read_text(encoding="utf-8"))
+        elif entry.endswith((".pyc", ".pyo")):
+            yield None
+
+
+def _revision(text: str) -> _Revision | None:
+    found: dict[str, object] = {}
+    for name, value in _ASSIGNED.findall(text):
+        if name in found:
+            return None
+        found[name] = ast.literal_eval(value)
+    own, down = found.get("revision"), found.get("down_revision", 0)
+    parents = (down,) if isinstance(down, str) else () if down is None else down
+    if found.get("branch_labels") or found.get("depends_on") or not isinstance(parents, tuple):
+        return None
+    if not isinstance(own, str) or not _ID.fullmatch(own) or not all(isinstance(one, str) for one in parents):
+        return None
+    return _Revision(own, parents)
+
+
+def _only_head(revisions: Sequence[_Revision | None]) -> str | None:
+    """The one head of revisions that all lead to it; None for anything else."""
+    known = {revision.id: revision.parents for revision in revisions if revision is not None}
+    heads = known.keys() - {parent for parents in known.values() for parent in parents}
+    if len(known) != len(revisions) or len(heads) != 1:
+        return None
+    todo, seen = list(heads), set(heads)
+    while todo:
+        for parent in known.get(todo.pop(), ()):
+            if parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return heads.pop() if seen == known.keys() else None

@@ -1,0 +1,362 @@
+"""alembic.upgrade with nothing to do: recognized by the version table alone, where that cannot be wrong."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import run
+
+import alembic
+import pytest
+
+from alembic_project import ASYNC_ENV, INI, OWN_URL_ENV, SYNC_ENV, AlembicProject, name_of
+from inithold.runner.context import Context
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
+from inithold.steps.address import parse
+from inithold.steps.alembic import fast_check
+from inithold.testing import check, drive
+from servers.postgresql import PostgreSQL
+
+TEMPLATES = Path(alembic.__file__).parent / "templates"
+WITHOUT_ALEMBIC = """
+import sys
+from inithold.steps.alembic import Upgrade
+from inithold.testing import check
+assert check(Upgrade(config=sys.argv[1], url=sys.argv[2])) == ()
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("alembic", "sqlalchemy")))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> AlembicProject:
+    project = AlembicProject(tmp_path)
+    project.tables("users", "games")
+    return project
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/games.db"
+
+
+def holds(project: AlembicProject, url: str, target: str = "head") -> bool:
+    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
+    address = parse(url, ["postgresql", "sqlite"])
+    return fast_check.at_target(str(project.ini), "alembic", target, address, context)
+
+
+def upgraded(project: AlembicProject, url: str) -> None:
+    driven = drive(project.upgrade(url))
+    assert driven.outcome == "changed", driven.finished
+
+
+@pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["sync", "async"])
+def test_at_head_nothing_of_alembic_is_imported(env: str, project: AlembicProject, database: str) -> None:
+    project.env.write_text(env)
+    upgraded(project, database)
+    command = [sys.executable, "-c", WITHOUT_ALEMBIC, str(project.ini), database]
+    done = run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+TOP = """
+import asyncio, importlib, os, sys, time
+from logging.config import fileConfig
+from alembic import context
+from sqlalchemy import create_engine, engine_from_config, pool, text
+from sqlalchemy.ext.asyncio import async_engine_from_config, create_async_engine
+from app.config import get_settings, settings
+from app.db import Base
+from app import models  # noqa
+from app.models import Tenant, User
+
+config = context.config
+if config.config_file_name is not None:
+    fileConfig(config.config_file_name, disable_existing_loggers=False)
+target_metadata = Base.metadata
+"""
+OFFLINE = """
+def run_migrations_offline() -> None:
+    context.configure(
+        url=config.get_main_option("sqlalchemy.url"), target_metadata=target_metadata, literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+ONLINE = """
+def run_migrations_online() -> None:
+    connectable = engine_from_config(
+        config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool
+    )
+    with connectable.connect() as connection:
+        context.configure(connection=connection, target_metadata=target_metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+DO_RUN = """
+def do_run_migrations(connection) -> None:
+    context.configure(connection=connection, target_metadata=target_metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+RUN = """
+if context.is_offline_mode():
+    run_migrations_offline()
+else:
+    run_migrations_online()
+"""
+WHOLE = TOP + OFFLINE + ONLINE + RUN
+SET_URL = "config.set_main_option('sqlalchemy.url', {})\n"
+WITH = "    with connectable.connect() as connection:\n"
+USUAL = {
+    "template": WHOLE,
+    "alembic's generic": (TEMPLATES / "generic" / "env.py").read_text(),
+    "alembic's async": (TEMPLATES / "async" / "env.py").read_text(),
+    "the demo's": (Path(__file__).parents[2] / "demo" / "migrations" / "env.py").read_text(),
+    "sync": SYNC_ENV,
+    "async": ASYNC_ENV,
+    "own url": OWN_URL_ENV,
+    "url from the environment": TOP + SET_URL.format("os.environ['DATABASE_URL']") + OFFLINE + ONLINE + RUN,
+    "escaped url": TOP + SET_URL.format("settings.database_url.replace('%', '%%')") + OFFLINE + ONLINE + RUN,
+    "settings object": TOP + "settings = get_settings()\nif settings.url:\n    "
+    + SET_URL.format("str(settings.url)") + OFFLINE + ONLINE + RUN,
+    "get_url": TOP + "def get_url():\n    return os.getenv('DATABASE_URL', 'sqlite:///x.db')\n" + OFFLINE
+    + ONLINE.replace("    connectable", "    section = config.get_section(config.config_ini_section)\n"
+                     "    section['sqlalchemy.url'] = get_url()\n    connectable") + RUN,
+    "engine of a url": TOP + "engine = create_engine(get_settings().url, pool_pre_ping=True)\n"
+    + ONLINE.replace("connectable.connect", "engine.connect") + "run_migrations_online()\n",
+    "async of a url": TOP + OFFLINE + DO_RUN + """
+async def run_migrations_online():
+    engine = create_async_engine(settings.async_url, poolclass=pool.NullPool, connect_args={"ssl": "require"})
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(do_run_migrations)
+    finally:
+        await engine.dispose()
+""" + RUN.replace("    run_migrations_online()", "    asyncio.run(run_migrations_online())"),
+    "sync or async": TOP + OFFLINE + DO_RUN + """
+async def run_async_migrations():
+    connectable = async_engine_from_config(config.get_section(config.config_ini_section), prefix="sqlalchemy.")
+    async with connectable.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+
+def run_migrations_online():
+    if "+asyncpg" in settings.url:
+        asyncio.run(run_async_migrations())
+    else:
+        with engine_from_config(config.get_section("alembic"), prefix="sqlalchemy.").connect() as connection:
+            do_run_migrations(connection)
+""" + RUN,
+    "a connection that is handed in": TOP + OFFLINE + """
+def run_migrations_online():
+    connection = config.attributes.get("connection")
+    if connection is None:
+        with create_engine(settings.url).connect() as connection:
+            context.configure(connection=connection, target_metadata=target_metadata)
+            with context.begin_transaction():
+                context.run_migrations()
+    else:
+        context.configure(connection=connection, target_metadata=target_metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+""" + RUN,
+    "a lock around it": WHOLE.replace("            context.run_migrations()\n\nif",
+        "            connection.execute(text('SELECT pg_advisory_xact_lock(7)'))\n"
+        "            context.run_migrations()\n\nif"),
+    "models in a loop": WHOLE.replace("target_metadata = Base.metadata\n",
+        "for name in os.listdir('app/models'):\n    importlib.import_module(f'app.models.{name}')\n"
+        "for path in ('..', '.'):\n    sys.path.insert(0, path)\ntarget_metadata = Base.metadata\n"),
+    "a server that is waited for": WHOLE.replace(WITH,
+        "    for _ in range(10):\n        try:\n            connectable.connect().close()\n            break\n"
+        "        except Exception:\n            time.sleep(1)\n" + WITH),
+    "filters and directives": WHOLE.replace("connection=connection,",
+        "connection=connection, render_as_batch=True, compare_type=True, include_object=include_object,\n"
+        "            process_revision_directives=no_empty, version_table='alembic_version',"
+        ).replace(OFFLINE, "def include_object(object, name, type_, reflected, compare):\n    return name != 'x'\n"
+        "def no_empty(context, revision, directives):\n    for each in directives:\n        pass\n" + OFFLINE),
+    "leaves when offline": TOP + OFFLINE + ONLINE
+    + "if context.is_offline_mode():\n    run_migrations_offline()\n    sys.exit()\nrun_migrations_online()\n",
+    "a lambda": TOP + """
+async def main():
+    async with create_async_engine(settings.url).connect() as connection:
+        await connection.run_sync(lambda c: context.configure(connection=c, target_metadata=target_metadata))
+        await connection.run_sync(lambda _: context.run_migrations())
+asyncio.run(main())
+""",
+    "another name for context": WHOLE.replace("from alembic import context", "from alembic import context as ctx")
+    .replace("context.", "ctx."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", USUAL.values(), ids=USUAL.keys())
+def test_every_usual_env_is_quick(env: str, project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    project.env.write_text(env)
+    command = [sys.executable, "-c", WITHOUT_ALEMBIC, str(project.ini), url]
+    done = run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+CONFIGURE = "context.configure(connection=connection, target_metadata=target_metadata)"
+EXECUTE = "        connection.execute(text({}))\n        context.configure(connection=connection, target"
+BEFORE = "        context.configure(connection=connection, target"
+TENANTS = "\nfor schema in ('a', 'b'):\n    run_migrations_online()\n"
+TRICKY = {
+    "multidb": (TEMPLATES / "multidb" / "env.py").read_text(),
+    "schemas in a loop": TOP + ONLINE + TENANTS,
+    "configured in a loop": WHOLE.replace(f"        {CONFIGURE}",
+        f"        for _ in 'ab':\n            {CONFIGURE}"),
+    "until all are done": TOP + ONLINE + "\nwhile left():\n    run_migrations_online()\n",
+    "mapped": TOP + ONLINE + "\nlist(map(run_migrations_online, urls))\n",
+    "a pool of threads": TOP + DO_RUN + "\nwith Pool() as p:\n    p.map(do_run_migrations, engines)\n",
+    "gathered": TOP + DO_RUN + "\nasyncio.run(asyncio.gather(*[do_run_migrations(c) for c in connections]))\n",
+    "one after the other": TOP + DO_RUN + "\ndo_run_migrations(first)\ndo_run_migrations(second)\n",
+    "either, then again": WHOLE + "\nif settings.archive:\n    run_migrations_online()\n",
+    "recursion": TOP + "def go(urls):\n    " + CONFIGURE + "\n    if urls:\n        go(urls[1:])\n\ngo(urls)\n",
+    "a decorator": WHOLE.replace("def run_migrations_online", "@for_each_database\ndef run_migrations_online"),
+    "a class": TOP + "class Runner:\n    def run(self):\n        " + CONFIGURE + "\n\nRunner().run()\n",
+    "version table": WHOLE.replace("connection=connection,", "connection=connection, version_table='games',"),
+    "version schema": WHOLE.replace("connection=connection,", "connection=connection, version_table_schema=S,"),
+    "options": WHOLE.replace("connection=connection,", "connection=connection, **options,"),
+    "options of an extension": WHOLE.replace("connection=connection,",
+        "connection=connection, **current_app.extensions['migrate'].configure_args,"),
+    "positional": WHOLE.replace("connection=connection,", "connection, "),
+    "search path": WHOLE.replace(BEFORE, EXECUTE.format("f'SET search_path TO {schema}'")),
+    "role": WHOLE.replace(BEFORE, EXECUTE.format("'SET ROLE owner'")),
+    "use": WHOLE.replace(BEFORE, EXECUTE.format("'USE other'")),
+    "search path of the engine": WHOLE.replace("poolclass=pool.NullPool",
+        "connect_args={'options': '-csearch_path=app'}"),
+    "translated": WHOLE.replace(WITH, WITH + "        connection = connection.execution_options("
+        "schema_translate_map={None: 'app'})\n"),
+    "default schema": WHOLE.replace(WITH, WITH + "        connection.dialect.default_schema_name = 'app'\n"),
+    "a schema given by -x": WHOLE.replace("target_metadata = B",
+        "schema = context.get_x_argument(as_dictionary=True).get('schema')\ntarget_metadata = B"),
+    "a tenant": WHOLE.replace("target_metadata = B", "tenant = os.environ['TENANT']\ntarget_metadata = B"),
+    "elsewhere": "from app.migrations import run\nrun()\n",
+    "elsewhere, too": WHOLE.replace("target_metadata = B",
+        "from app.schemas import migrate_schemas\nmigrate_schemas()\ntarget_metadata = B"),
+    "prepared elsewhere": WHOLE.replace(WITH, WITH + "        settings.prepare(connection)\n"),
+    "executed": TOP + "exec(open('other_env.py').read())\n",
+    "looked up": TOP + "getattr(context, 'config' + 'ure')(connection=connection)\n",
+    "stamped first": WHOLE.replace("target_metadata = B",
+        "from alembic import command\ncommand.stamp(config, 'head')\ntarget_metadata = B"),
+    "a context of its own": TOP + "from alembic.migration import MigrationContext\n"
+        "MigrationContext.configure(connection, opts={'version_table': 'x'}).run_migrations()\n",
+    "no Python": "context.configure(\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", TRICKY.values(), ids=TRICKY.keys())
+def test_any_other_env_is_asked_itself(env: str, project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    assert holds(project, url)
+    assert env not in USUAL.values()
+    project.env.write_text(env)
+    assert not holds(project, url)
+
+
+def test_the_log_says_which_way_was_taken(project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    assert drive(project.upgrade(url)).log == ("at 0002 by its version table",)
+    project.env.write_text(SYNC_ENV.replace("connection=connection", "connection=connection, version_table='v'"))
+    reason = drive(project.upgrade(url)).log[0]
+    assert re.fullmatch(r"env.py is asked for the revision: env.py line \d+ configures with version_table", reason)
+
+
+def test_a_project_in_pyproject(project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    toml = project.folder / "pyproject.toml"
+    toml.write_text('[tool.alembic]\nscript_location = "%(here)s/migrations"\nprepend_sys_path = ["."]\n')
+    project.ini.unlink()
+    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
+    assert fast_check.at_target(str(toml), "alembic", "head", parse(url), context)
+    toml.write_text(toml.read_text() + 'version_locations = ["a", "b"]\n')
+    assert not fast_check.at_target(str(toml), "alembic", "head", parse(url), context)
+
+
+def change(old: str, new: str) -> Callable[[AlembicProject], object]:
+    def edit(project: AlembicProject) -> None:
+        file = next(project.versions.glob("0002*"))
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda project: project.revision("0003", "add scores"),
+        lambda project: project.revision("0002b", "a second head", down="0001"),
+        change("revision = '0002'", "revision = '0001'"),
+        change("down_revision = '0001'", "down_revision = '0000'"),
+        change("down_revision = '0001'", "down_revision = find('0001')"),
+        change("down_revision = '0001'", "down_revision = '0001'\nbranch_labels = ('games',)"),
+        change("down_revision = '0001'", "down_revision = '0001'\ndepends_on = '0001'"),
+        change("down_revision = '0001'", "down_revision = None"),
+        lambda project: project.ini.write_text(INI.replace("prepend", "version_locations = x\nprepend")),
+        lambda project: project.ini.write_text(INI.replace("prepend", "databases = a, b\nprepend")),
+        lambda project: project.env.unlink(),
+        lambda project: project.ini.unlink(),
+    ],
+    ids=["pending", "two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots",
+         "elsewhere", "databases", "no-env", "no-ini"],
+)  # fmt: skip
+def test_other_files_are_left_to_alembic(
+    edit: Callable[[AlembicProject], object], project: AlembicProject, url: str
+) -> None:
+    upgraded(project, url)
+    edit(project)
+    assert not holds(project, url)
+
+
+def test_a_target_is_met_only_where_it_is_the_head(project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    assert [holds(project, url, target) for target in ("head", "heads", "0002", "0001", "000")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_url_that_says_more_is_not_judged(project: AlembicProject, database: str) -> None:
+    upgraded(project, database)
+    assert holds(project, f"{database}?connect_timeout=5&schema=public&connection_limit=5")
+    assert not holds(project, f"{database}?options=-csearch_path%3Dother")
+
+
+def test_a_second_version_table_is_a_doubt(project: AlembicProject, database: str, postgresql: PostgreSQL) -> None:
+    upgraded(project, database)
+    postgresql.execute("CREATE SCHEMA other", name_of(database))
+    postgresql.execute("CREATE TABLE other.alembic_version (version_num varchar(32))", name_of(database))
+    assert not holds(project, database)
+    assert not check(project.upgrade(database))
+
+
+def test_two_rows_are_not_one_head(project: AlembicProject, database: str, postgresql: PostgreSQL) -> None:
+    upgraded(project, database)
+    postgresql.execute("INSERT INTO alembic_version VALUES ('0001')", name_of(database))
+    assert not holds(project, database)
+
+
+def test_a_table_that_may_not_be_read_is_alembics_to_meet(
+    project: AlembicProject, database: str, postgresql: PostgreSQL
+) -> None:
+    upgraded(project, database)
+    user = f"reader_{name_of(database)}"
+    postgresql.create_user(user, "pw-of-reader")
+    try:
+        as_reader = postgresql.dsn(name_of(database), user=user, password="pw-of-reader")
+        assert not holds(project, as_reader)
+        driven = drive(project.upgrade(as_reader))
+        assert driven.outcome == "failed"
+        assert "alembic_version" in driven.reason
+    finally:
+        postgresql.execute(f'DROP ROLE "{user}"')
