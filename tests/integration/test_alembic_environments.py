@@ -120,6 +120,7 @@ def test_the_drivers_of_an_ini_file_is_taken_where_it_fits(tmp_path: Path, datab
     project = AlembicProject(tmp_path, env, ini)
     project.tables("users")
     assert "driver psycopg2" in drive(project.upgrade(database)).log
+    project.revision("0002", "more")
     assert "driver psycopg" in drive(project.upgrade(database.replace(":", "+psycopg:", 1))).log
 
 
