@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 MODULES = {
     "postgres": ("psycopg",),
@@ -21,11 +22,17 @@ MODULES = {
 
 @cache
 def installed(extra: str) -> bool:
-    """Whether every module of an extra can be found; nothing is imported but parent packages."""
-    try:
-        return all(find_spec(module) is not None for module in MODULES[extra])
-    except ModuleNotFoundError:
-        return False
+    """Whether every module of an extra can be found; nothing is imported."""
+    return all(_is_there(module) for module in MODULES[extra])
+
+
+def _is_there(module: str) -> bool:
+    package, *names = module.split(".")
+    spec = find_spec(package)
+    if spec is None or not names:
+        return spec is not None
+    # For the name of a package in another, `find_spec` would import that.
+    return any(Path(folder, *names).is_dir() for folder in spec.submodule_search_locations or ())
 
 
 def pip_command(extras: Iterable[str]) -> str:

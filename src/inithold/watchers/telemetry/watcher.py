@@ -35,7 +35,7 @@ from inithold.runner.events import (
 
 PIPE_BYTES = 1 << 20
 """Size of the pipe to the sender where the system allows it (Linux): what comes before the sender reads."""
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 1 << 20
 """How much is kept for a sender that does not read; log lines and user code's telemetry beyond it are dropped."""
 ANSWER_SECONDS = 0.25
 """How much of the time that is waited the sender leaves for its answer."""
