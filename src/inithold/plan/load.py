@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from inithold.errors import Fault, PlanError
 from inithold.plan.convert import INVALID, Path, convert
 from inithold.plan.interpolate import Interpolation
-from inithold.plan.model import CheckedPlan, PlanFile, StepEntry
+from inithold.plan.model import CheckedPlan, PlanFile, PlannedStep, StepEntry
 from inithold.plan.validate import REPORTED, Faults, Place, check_plan
 from inithold.process.garbage import PAUSED
+from inithold.steps.base import Step
 from inithold.text.yaml12 import compose, read_text
 
 LARGEST = 8 * 1_048_576
@@ -81,7 +82,47 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
     if plan is None:
         raise faults.error()
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return check_plan(plan, faults, source=source, digest=digest, raw=_raw_of(root))
+    checked = check_plan(plan, faults, source=source, digest=digest, raw=_raw_of(root))
+    if "secret:" not in text:
+        return checked
+    steps = [_renewable(planned, root, index, environment) for index, planned in enumerate(checked.steps)]
+    return msgspec.structs.replace(checked, steps=tuple(steps))
+
+
+def _renewable(planned: PlannedStep, root: Node, index: int, environment: Mapping[str, str] | None) -> PlannedStep:
+    """The step, with the means to make it again where a secret file that its fields come from has changed."""
+    path: Path = ("steps", index, "with")
+    entry = _child(_child(root, "steps") or root, index)
+    node = None if entry is None else _child(entry, "with")
+    if node is None or not any("secret:" in text for text in _texts(node)):
+        return planned
+
+    def values() -> Any:
+        faults = Faults("")
+        read = _Values(Interpolation(environment), faults).of(node)
+        return None if faults else read
+
+    known = values()
+
+    def renew() -> Step | None:
+        nonlocal known
+        read = values()
+        if read is None or read == known:
+            return None
+        known = read
+        step = convert(read, type(planned.step), lambda *_: None, _raw_of(root), path)
+        return None if step is INVALID or list(step.validate()) else step
+
+    return msgspec.structs.replace(planned, renew=renew)
+
+
+def _texts(node: Node) -> Iterator[str]:
+    if isinstance(node, ScalarNode):
+        yield node.value
+        return
+    for child in node.value:
+        for each in child if isinstance(child, tuple) else (child,):
+            yield from _texts(each)
 
 
 def _typed(values: Any, faults: Faults, root: MappingNode) -> PlanFile | None:

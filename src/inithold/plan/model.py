@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -133,6 +134,8 @@ class PlannedStep(msgspec.Struct, frozen=True):
         retry: what the plan says about trying again; None for the built-in way.
         on_failure: whether its failure fails the run.
         line: 1-based line in the plan file, None for a plan written in Python.
+        renew: makes the step again where a secret file that it was filled from has changed; None where there is
+            none, or nothing has changed.
     """
 
     id: str
@@ -143,6 +146,7 @@ class PlannedStep(msgspec.Struct, frozen=True):
     retry: Retry | None = None
     on_failure: OnFailure = "fail"
     line: int | None = None
+    renew: Callable[[], Step | None] | None = None
 
     @property
     def kind(self) -> str:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from inithold.errors import Interrupted, NotYet, Rejected, StepFailed
 from inithold.plan.model import PlannedStep
 from inithold.runner.context import Context
@@ -71,6 +73,7 @@ class Attempts:
                 return self._end("changed" if changes else "unchanged", changes=changes)
             if (ended := self._before_next(failure)) is not None:
                 return ended
+            self._renew()
 
     def broken(self, error: BaseException) -> StepFinished:
         """The account of a step whose attempts ended in an error of their own."""
@@ -120,6 +123,13 @@ class Attempts:
         except Interrupted as stopped:
             return self._stopped(stopped)
         return None
+
+    def _renew(self) -> None:
+        """Read secret files again: what is rejected may be an old password."""
+        step = self.planned.renew() if self.planned.renew is not None else None
+        if step is not None:
+            self.planned = msgspec.structs.replace(self.planned, step=step)
+            self.context.log("a secret file has changed: going on with its new content")
 
     def _retries_failure(self) -> bool:
         planned = self.planned
