@@ -17,8 +17,8 @@ HEAD = """\
 # The rules of `inithold compose check`
 
 Each finding names its rule. `# inithold: ignore[RULE]` on the line of a finding, alone on the line above it, or
-beside the name of a service, silences it; several are separated by commas. `inithold compose fix` mends what says
-so; what is marked unsafe there is mended with `--unsafe` only.
+beside the name of a service, silences it; several are separated by commas. `inithold compose fix` fixes what says
+so; what is marked unsafe there is fixed with `--unsafe` only.
 
 | rule | what it finds |
 | --- | --- |

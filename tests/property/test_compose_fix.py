@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from inithold.compose.fix import Fixed, fix_stack
+from inithold.compose.fix import FixResult, fix_stack
 from inithold.compose.read.project import load_project
-from inithold.compose.stack.roles import Stack, read_stack
-from inithold.compose.stack.wrap import Wrap
+from inithold.compose.stack.roles import Stack, Wrap, read_stack
 from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
 from unit.compose.case import compose_config, docker_environment
 
@@ -248,16 +247,16 @@ def test_fix_is_idempotent_and_keeps_the_rest(sample: Sample) -> None:
         _lay_out(sample, folder)
         fixed = fix_stack(_loader(sample, folder), (), unsafe=sample.unsafe)
         for path, text in fixed.texts.items():
-            changes = [change for finding in fixed.mended for change in finding.changes]
+            changes = [change for finding in fixed.fixed for change in finding.changes]
             concerned = {(change.service, change.path[0]) for change in changes}
             assert_only_concerned(sample.files[path.name], text, concerned)
         again = _loader(sample, folder)
         second = fix_stack(lambda texts: again({**fixed.texts, **texts}), (), unsafe=sample.unsafe)
         assert {**fixed.texts, **second.texts} == fixed.texts
-        assert not second.mended
-        mended = {(each.rule, each.service, each.init) for each in fixed.mended}
+        assert not second.fixed
+        done = {(each.rule, each.service, each.init) for each in fixed.fixed}
         still = {(each.rule, each.service, each.init) for each in second.left if each not in second.refused}
-        assert not mended & still, "what was mended is found again"
+        assert not done & still, "what was fixed is found again"
 
 
 @pytest.fixture(scope="module")
@@ -276,9 +275,9 @@ def test_config_changes_as_announced(sample: Sample, docker: dict[str, str]) -> 
         _lay_out(sample, folder)
         files = list(sample.files)
         before = compose_config(folder, files, docker, *RAW)["services"]
-        fixed: Fixed = fix_stack(_loader(sample, folder), (), unsafe=sample.unsafe)
+        fixed: FixResult = fix_stack(_loader(sample, folder), (), unsafe=sample.unsafe)
         for path, text in fixed.texts.items():
             path.write_bytes(text.encode())
         after = compose_config(folder, files, docker, *RAW)["services"]
-        announce(before, [change for finding in fixed.mended for change in finding.changes])
+        announce(before, [change for finding in fixed.fixed for change in finding.changes])
         assert comparable(after) == comparable(before)

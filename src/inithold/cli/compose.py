@@ -12,7 +12,7 @@ from inithold.cli import help_without_command
 from inithold.errors import UsageError
 
 if TYPE_CHECKING:
-    from inithold.compose.fix import Fixed
+    from inithold.compose.fix import FixResult
     from inithold.compose.stack.roles import Stack
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,9 +97,9 @@ def fix(
     unsafe: bool,
     wrap: str | None,
 ) -> int:
-    """Mend start-up faults in place; only the spans concerned change.
+    """Fix start-up faults in place; only the spans concerned change.
 
-    Exits 0 where nothing is left, 1 where findings are left (with --diff: or would be mended), 2 where the stack
+    Exits 0 where nothing is left, 1 where findings are left (with --diff: or would be fixed), 2 where the stack
     cannot be read or written.
     """
     from inithold.compose.edit.write import refuse_links, write_files  # noqa: PLC0415
@@ -109,34 +109,36 @@ def fix(
     loader = _Loader(files, engine, wrap)
     first = loader({})
     loader.expect(first, services)
-    fixed = fix_stack(loader, services, unsafe=unsafe)
+    result = fix_stack(loader, services, unsafe=unsafe)
     _say(loader.notes(first))
-    touched = [source for source in fixed.project.sources if source.path in fixed.texts]
+    touched = [source for source in result.project.sources if source.path in result.texts]
     refuse_links(touched)
     if diff:
-        click.echo(as_diff(fixed.texts, touched), nl=False)
+        click.echo(as_diff(result.texts, touched), nl=False)
     else:
-        write_files(fixed.texts, touched)
-    _report(fixed, err=diff)
-    return 1 if fixed.left or (diff and fixed.texts) else 0
+        write_files(result.texts, touched)
+    _report(result, err=diff)
+    return 1 if result.left or (diff and result.texts) else 0
 
 
-def _report(fixed: Fixed, *, err: bool) -> None:
+def _report(result: FixResult, *, err: bool) -> None:
     from inithold.compose.output.text import way_out  # noqa: PLC0415
 
-    for finding in fixed.mended:
+    for finding in result.fixed:
         done = "; ".join(str(change) for change in finding.changes)
-        click.echo(f"{finding.location}: mended: {done} [{finding.rule}]", err=err)
-    for finding in fixed.left:
-        why = fixed.refused.get(finding)
+        click.echo(f"{finding.location}: fixed: {done} [{finding.rule}]", err=err)
+        if finding.note:
+            click.echo(f"    note: {finding.note}", err=err)
+    for finding in result.left:
+        why = result.refused.get(finding)
         click.echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=err)
         click.echo(
             f"    by hand, {why}: {way_out(finding)}" if why else f"    {_left(finding, way_out(finding))}",
             err=err,
         )
         click.echo(f"    {finding.link}", err=err)
-    mended, left = len(fixed.mended), len(fixed.left)
-    click.echo(f"{mended} mended, {left} left" if mended or left else "nothing to mend", err=err)
+    fixed, left = len(result.fixed), len(result.left)
+    click.echo(f"{fixed} fixed, {left} left" if fixed or left else "nothing to fix", err=err)
 
 
 def _left(finding: Any, way: str) -> str:
@@ -149,7 +151,7 @@ def _say(notes: list[str]) -> None:
 
 
 class _Loader:
-    """Reads the stack the command line names, again and again while it is mended in memory."""
+    """Reads the stack the command line names, again and again while it is fixed in memory."""
 
     def __init__(self, files: tuple[str, ...], engine: int | None, wrap: str | None) -> None:
         import os  # noqa: PLC0415
@@ -173,7 +175,7 @@ class _Loader:
             self._images = ImageReader(project, engine=self._wrap is not None)
         stack = read_stack(project, self._engine, images=self._images)
         if self._wrap is not None:
-            from inithold.compose.stack.wrap import Wrap  # noqa: PLC0415
+            from inithold.compose.stack.roles import Wrap  # noqa: PLC0415
 
             stack.wrap = Wrap(self._wrap)
         return stack

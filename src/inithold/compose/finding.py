@@ -1,4 +1,4 @@
-"""What a rule finds, and the change to the merged stack that would mend it."""
+"""What a rule finds, and the change to the merged stack that would fix it."""
 
 from __future__ import annotations
 
@@ -42,11 +42,14 @@ class Change:
         service: name of the service.
         path: where in the service, `("healthcheck", "start_period")`.
         value: plain data, or DELETE.
+        everywhere: make it in each file that has the value, also where a later file has the last word: stacks are
+            started with some of their files, too.
     """
 
     service: str
     path: tuple[str, ...]
     value: Any
+    everywhere: bool = False
 
     def __str__(self) -> str:
         where = ".".join((self.service, *self.path))
@@ -89,9 +92,10 @@ class Finding:
         location: the exact value.
         service: the service at fault.
         init: the init service it is about, if another.
-        changes: what would mend it, all or none.
+        changes: what would fix it, all or none.
         unsafe: True where the changes could alter behaviour beyond the pattern.
         remedy: what to do by hand, where there are no changes.
+        note: what the user has to see to once the changes are made.
     """
 
     rule: str
@@ -103,6 +107,7 @@ class Finding:
     changes: tuple[Change, ...] = ()
     unsafe: bool = False
     remedy: str | None = None
+    note: str | None = None
 
     @property
     def link(self) -> str:

@@ -19,40 +19,40 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Project
     from inithold.compose.stack.roles import Stack
 
-_ROUNDS = 12  # one mend may bring another fault to light: a wrapped command, then its dependents
+_ROUNDS = 12  # one fix may bring another fault to light: a wrapped command, then its dependents
 
 _Key = tuple[str, str, str | None, tuple[tuple[str, ...], ...]]
 
 
 @dataclass(slots=True)
-class Fixed:
+class FixResult:
     """The outcome of a fix.
 
     Args:
         project: the stack as it was read.
         texts: the new texts of the files that change, by path.
-        mended: the findings that were mended, in order.
+        fixed: the findings that were fixed, in order.
         left: the findings that stay.
-        refused: why a finding with changes could not be mended, by finding.
+        refused: why a finding with changes could not be fixed, by finding.
     """
 
     project: Project
     texts: dict[Path, str] = field(default_factory=dict)
-    mended: list[Finding] = field(default_factory=list)
+    fixed: list[Finding] = field(default_factory=list)
     left: list[Finding] = field(default_factory=list)
     refused: dict[Finding, str] = field(default_factory=dict)
 
 
-def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str], *, unsafe: bool) -> Fixed:
-    """Mend what can be mended, in memory.
+def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str], *, unsafe: bool) -> FixResult:
+    """Fix what can be fixed, in memory.
 
     Args:
         load: reads the stack, with the given texts in place of what is on disk.
-        services: mend only what concerns these.
+        services: fix only what concerns these.
         unsafe: also what could change behaviour beyond the pattern.
     """
     stack = load({})
-    fixed = Fixed(stack.project)
+    result = FixResult(stack.project)
     refused: dict[_Key, str] = {}
     for _ in range(_ROUNDS):
         findings = check_stack(stack, services)
@@ -63,12 +63,12 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
         batch = _compatible(sorted(wanted, key=lambda each: not each.unsafe))
         if not batch:
             break
-        made = _Attempt(load, stack, fixed.texts, refused).mend(batch)
-        fixed.mended += made.mended
-        fixed.texts, stack = made.texts, made.stack
-    fixed.left = check_stack(stack, services)
-    fixed.refused = {each: refused[_key(each)] for each in fixed.left if _key(each) in refused}
-    return fixed
+        made = _Attempt(load, stack, result.texts, refused).fix(batch)
+        result.fixed += made.fixed
+        result.texts, stack = made.texts, made.stack
+    result.left = check_stack(stack, services)
+    result.refused = {each: refused[_key(each)] for each in result.left if _key(each) in refused}
+    return result
 
 
 def _key(finding: Finding) -> _Key:
@@ -94,13 +94,13 @@ def _fits(change: Change, wants: dict[tuple[str, tuple[str, ...]], Any]) -> bool
 
 @dataclass(slots=True)
 class _Made:
-    mended: list[Finding]
+    fixed: list[Finding]
     texts: dict[Path, str]
     stack: Stack
 
 
 class _Attempt:
-    """Mends a batch whole, or by halves until those that cannot be mended are singled out."""
+    """Fixes a batch whole, or by halves until those that cannot be fixed are singled out."""
 
     def __init__(
         self,
@@ -113,30 +113,30 @@ class _Attempt:
         self._refused = refused
         self._made = _Made([], dict(texts), stack)
 
-    def mend(self, batch: Sequence[Finding]) -> _Made:
+    def fix(self, batch: Sequence[Finding]) -> _Made:
         try:
-            self._mend(batch)
+            self._fix(batch)
         except (CannotEdit, DocumentError) as error:
             if len(batch) == 1:
                 self._refused[_key(batch[0])] = str(error)
             else:
                 middle = len(batch) // 2
-                self.mend(batch[:middle])
-                self.mend(batch[middle:])
+                self.fix(batch[:middle])
+                self.fix(batch[middle:])
         return self._made
 
-    def _mend(self, batch: Sequence[Finding]) -> None:
+    def _fix(self, batch: Sequence[Finding]) -> None:
         changes = list({(each.service, each.path): each for finding in batch for each in finding.changes}.values())
         before = self._made.stack.project
         edits = Planner(before).edits(changes)
         texts = {**self._made.texts, **apply_edits(edits)}
         if all(texts[path] == self._made.texts.get(path) for path in texts):
-            raise CannotEdit("what would mend it is there already")
+            raise CannotEdit("what would fix it is there already")
         stack = self._load(texts)
         if others := _differences(_view(stack.project), _announced(before, changes)):
             raise CannotEdit(f"its text is shared: the edit would also change {', '.join(others)}")
         self._made.texts, self._made.stack = texts, stack
-        self._made.mended += batch
+        self._made.fixed += batch
 
 
 def _view(project: Project) -> dict[str, Any]:

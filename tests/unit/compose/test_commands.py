@@ -151,8 +151,12 @@ def test_a_policy_in_deploy_decides(policy: str, message: str | None, tmp_path: 
     (tmp_path / "compose.yaml").write_text(stack)
     found = run_json(tmp_path, [])
     assert [str(each["message"]).startswith(str(message)) for each in found] == [True] * (message is not None)
+    path = ["deploy", "restart_policy"]
     for each in found:
-        assert (each["line"], each["fix"]) == (12, [])
+        fix = [{"service": "init", "path": [*path, "condition"], "value": "any"}]
+        if "max_attempts" in policy:
+            fix.append({"service": "init", "path": [*path, "max_attempts"], "remove": True})
+        assert (each["line"], each["fix"]) == (12, fix)
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def test_diff_shows_and_writes_nothing(tmp_path: Path) -> None:
     assert "-    restart: always\n+    restart: unless-stopped\n" in outcome.output
     assert "\\ No newline at end of file\n" in outcome.output
     assert contents(tmp_path) == before
-    assert "1 mended, 0 left" in outcome.errors
+    assert "1 fixed, 0 left" in outcome.errors
 
 
 @pytest.mark.parametrize(
@@ -221,4 +221,4 @@ def test_diff_shows_and_writes_nothing(tmp_path: Path) -> None:
 def test_a_service_is_silenced_at_its_name(text: str, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(text + HELD.partition("\n")[2].replace("unless-stopped", "always"))
     assert run(tmp_path, "check").code == 0
-    assert run(tmp_path, "fix").output == "nothing to mend\n"
+    assert run(tmp_path, "fix").output == "nothing to fix\n"

@@ -8,8 +8,7 @@ import pytest
 
 from inithold.compose.fix import fix_stack
 from inithold.compose.read.project import load_project
-from inithold.compose.stack.roles import Stack, read_stack
-from inithold.compose.stack.wrap import Wrap
+from inithold.compose.stack.roles import Stack, Wrap, read_stack
 from unit.compose.announced import RAW, announce, assert_only_concerned, comparable
 from unit.compose.case import CASES, compose_config, docker_environment, run
 
@@ -34,7 +33,7 @@ def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str]
         return stack
 
     fixed = fix_stack(load, (), unsafe=False)
-    changes = [change for finding in fixed.mended for change in finding.changes]
+    changes = [change for finding in fixed.fixed for change in finding.changes]
     before = compose_config(tmp_path, [path.name], docker, *RAW)["services"] if docker else {}
     for text in fixed.texts.values():
         assert_only_concerned(old, text, {(change.service, change.path[0]) for change in changes})
@@ -45,4 +44,4 @@ def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str]
     written = path.read_bytes()
     run(tmp_path, "fix", "--wrap", wrap.value)
     assert path.read_bytes() == written, "a second fix changed something"
-    assert fixed.mended or fixed.refused, "nothing was to be done"
+    assert fixed.fixed or fixed.refused, "nothing was to be done"

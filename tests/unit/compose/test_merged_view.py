@@ -220,8 +220,9 @@ def _same(folder: Path, files: list[str], docker: dict[str, str]) -> None:
     ours = load_project(files, folder=folder, environment={}).services
     assert set(ours) == set(theirs)
     for name, service in ours.items():
-        # What is mounted is told from the form that is filled in: see below.
-        kept = [*_FIELDS, *([] if "$" in str(theirs[name].get("volumes")) else ["volumes"])]
+        # Mounts and names are told from the form that is filled in: see below.
+        unfilled = [key for key in ("volumes", "depends_on") if "$" in str(theirs[name].get(key))]
+        kept = [key for key in [*_FIELDS, "volumes"] if key not in unfilled]
         assert _shown(_plain(service, plain), kept) == _shown(theirs[name], kept), name
 
 

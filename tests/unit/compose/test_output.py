@@ -49,7 +49,7 @@ def test_text(folder: Path) -> None:
     assert lines[0].endswith("[init-restart-policy]")
     assert lines[1] == "    fix: init.restart: unless-stopped"
     assert lines[2] == f"    {DOCUMENTATION}init-restart-policy.html"
-    assert lines[-1] == "4 findings, 2 that `inithold compose fix` mends, 1 more with --unsafe"
+    assert lines[-1] == "4 findings, 2 that `inithold compose fix` fixes, 1 more with --unsafe"
     assert "note: compose.prod.yaml is not checked" in outcome.errors
 
 

@@ -47,7 +47,7 @@ def test_project(case: Path, tmp_path: Path) -> None:
     second = run(folder, "fix", *options)
     assert contents(folder) == after, "a second fix changed something"
     assert second.code == first.code
-    assert "0 mended" in second.output or "nothing to mend" in second.output
+    assert "0 fixed" in second.output or "nothing to fix" in second.output
 
 
 def _write(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -125,26 +126,52 @@ def test_an_unknown_entrypoint_is_left_alone(tmp_path: Path, monkeypatch: pytest
 def test_the_image_is_asked(
     image: str, command: str, wrapped: list[str], kept: list[str], tmp_path: Path, docker: dict[str, str]
 ) -> None:
-    asked = [shutil.which("docker", path=docker["PATH"]) or "docker", "image", "inspect", image]
-    if subprocess.run(asked, env=docker, capture_output=True, check=False).returncode != 0:
+    program = shutil.which("docker", path=docker["PATH"]) or "docker"
+    if subprocess.run(
+        [program, "image", "inspect", image], env=docker, check=False, capture_output=True
+    ).returncode:
         pytest.skip(f"no engine answers that has {image}")
-    for form in ("shell", "inithold"):
-        (tmp_path / "compose.yaml").write_text(_stack(command).replace("standin/none:1", image))
-        subprocess.run(
-            [sys.executable, "-m", "inithold", "compose", "fix", "--wrap", form],
-            cwd=tmp_path,
-            env=docker,
-            check=True,
-            capture_output=True,
-        )
-        entrypoint, words = _argv(tmp_path, docker)
-        if form == "shell":
-            assert (entrypoint or [])[4:] == wrapped
-            assert words == kept
-        elif wrapped:
-            assert (entrypoint, words) == (["inithold", "run", "--", *wrapped], kept)
-        else:
-            assert (entrypoint, words) == (None, ["inithold", "run", "--", *kept])
+
+    def fix(form: str, name: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "compose.yaml").write_text(_stack(command).replace("standin/none:1", name))
+        fixing = [sys.executable, "-m", "inithold", "compose", "fix", "--wrap", form]
+        return subprocess.run(fixing, cwd=tmp_path, env=docker, check=False, capture_output=True, text=True)
+
+    assert fix("shell", image).returncode == 0
+    entrypoint, words = _argv(tmp_path, docker)
+    assert (entrypoint or [])[4:] == wrapped
+    assert words == kept
+
+    # Its own image has no inithold: nothing is changed.
+    refused = fix("inithold", image)
+    assert refused.returncode == 1
+    assert f"the image {image} does not contain inithold" in refused.stdout
+    assert (tmp_path / "compose.yaml").read_text() == _stack(command).replace("standin/none:1", image)
+
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "inithold").touch()
+    (tmp_path / "image" / "Dockerfile").write_text(f"FROM {image}\nCOPY inithold /usr/local/bin/\n")
+    own = f"inithold-wrap-{uuid.uuid4().hex[:10]}"
+    subprocess.run(
+        [program, "build", "-q", "-t", own, tmp_path / "image"], env=docker, check=True, capture_output=True
+    )
+    before = _containers(program, docker)
+    try:
+        done = fix("inithold", own)
+        assert done.returncode == 0
+        assert f"note: the image {own} must contain inithold" in done.stdout
+        assert {name for name in _containers(program, docker) - before if own in name} == set(), "one is left"
+    finally:
+        subprocess.run([program, "rmi", own], env=docker, check=True, capture_output=True)
+    entrypoint, words = _argv(tmp_path, docker)
+    assert (entrypoint, words) == (
+        (["inithold", "run", "--", *wrapped], kept) if wrapped else (None, ["inithold", "run", "--", *kept])
+    )
+
+
+def _containers(program: str, docker: dict[str, str]) -> set[str]:
+    listed = [program, "ps", "-a", "--format", "{{.ID}} {{.Image}}"]
+    return set(subprocess.run(listed, env=docker, check=True, capture_output=True, text=True).stdout.splitlines())
 
 
 def _start(shell: str, marker: Path, one_line: bool, *command: str) -> subprocess.Popen[bytes]:

@@ -207,7 +207,7 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
     sources = [read_source(path, path.name, variables={}) for path in (first, second)]
     second.write_text("services: {b: {image: y}}\n")
     before = contents(tmp_path)
-    with pytest.raises(UsageError, match=r"b\.yaml was changed while it was being mended; nothing was written"):
+    with pytest.raises(UsageError, match=r"b\.yaml was changed while it was being fixed; nothing was written"):
         write_files({first: "new\n", second: "new\n"}, sources)
     assert contents(tmp_path) == before
 

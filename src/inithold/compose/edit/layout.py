@@ -10,7 +10,6 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 if TYPE_CHECKING:
     from inithold.compose.read.source import Source
-    from inithold.compose.read.tree import Place
 
 _COLON = re.compile(r"\s*:(?:[ \t]+[&!][^\s,\[\]{}]*)*")
 _ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
@@ -117,15 +116,6 @@ def dash_of(source: Source, item: Node) -> int:
     if dash < 0 or source.text[dash + 1 : item.start_mark.index].strip():
         raise CannotEdit("a list item is written in a form that is not understood")
     return dash
-
-
-def can_open(place: Place) -> bool:
-    """Is this a list in brackets, on one line, that could as well stand as a block list?"""
-    node, holder = place.node, place.holder
-    if not isinstance(node, SequenceNode) or not node.flow_style or place.key is None:
-        return False
-    one_line = node.start_mark.line == node.end_mark.line == place.key.start_mark.line
-    return bool(one_line and isinstance(holder, MappingNode) and not holder.flow_style)
 
 
 def lookup(node: Node, name: str) -> tuple[ScalarNode, Node] | None:

@@ -125,15 +125,20 @@ class _Batch:
         if change.value is DELETE:
             self._delete(service, change.path)
             return
-        layer = next((each for each in reversed(service.layers) if _has(each.tree.get(*change.path))), None)
-        if layer is None:
+        layers = [each for each in service.layers if _has(each.tree.get(*change.path))]
+        if not layers:
             self._insert(self._home(service, change.path), service, change.path, change.value)
             return
-        value = layer.tree.get(*change.path)
-        if value is not None and self._in_place(value, change.path):
-            self._replace(value, service, change)
-        else:
-            self._insert(layer, service, change.path, change.value)
+        for layer in layers if change.everywhere else layers[-1:]:
+            value = layer.tree.get(*change.path)
+            if layer is not layers[-1] and (
+                value is None or plain(value) == change.value or value.place.source.foreign
+            ):
+                continue
+            if value is not None and self._in_place(value, change.path):
+                self._replace(value, service, change)
+            else:
+                self._insert(layer, service, change.path, change.value)
 
     def finish(self) -> list[Edit]:
         self._edits += [each.edit() for each in self._copies.values()]

@@ -100,7 +100,7 @@ def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
     while head < min(len(old), len(new)) - tail and old[head] == new[head]:
         head += 1
     gone, come = nodes[head : len(nodes) - tail], new[head : len(new) - tail]
-    if not gone and not head and layout.can_open(place) and any("\n" in str(item) for item in come):
+    if not gone and not head and place.can_open and any("\n" in str(item) for item in come):
         return [_opened(place, come)]
     edits = []
     for node, item in zip(gone, come, strict=False):

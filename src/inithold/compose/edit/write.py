@@ -1,4 +1,4 @@
-"""Writes the mended files: every one whole, or none."""
+"""Writes the fixed files: every one whole, or none."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
             current = path
             source = known[path]
             if path.read_bytes() != _encoded(source.text, source.marked):
-                raise UsageError(f"{source.name} was changed while it was being mended; nothing was written")
+                raise UsageError(f"{source.name} was changed while it was being fixed; nothing was written")
             new = _stage(path, _encoded(text, source.marked))
             staged.append((new, new.with_name(f"{new.name}.old"), path))
         with ExitStack() as undo:

@@ -25,7 +25,7 @@ def as_text(findings: Sequence[Finding], notes: Sequence[str]) -> str:
 
 
 def way_out(finding: Finding) -> str:
-    """What mends a finding: a fix, an unsafe fix, or a hand."""
+    """What fixes a finding: a fix, an unsafe fix, or a hand."""
     if finding.changes:
         changes = "; ".join(str(change) for change in finding.changes)
         return f"fix{' (unsafe)' if finding.unsafe else ''}: {changes}"
@@ -33,10 +33,10 @@ def way_out(finding: Finding) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """The last line: how many, and how many of them `fix` mends."""
+    """The last line: how many, and how many of them `fix` fixes."""
     if not findings:
         return "no findings"
     safe = sum(bool(finding.changes) and not finding.unsafe for finding in findings)
     unsafe = sum(bool(finding.changes) and finding.unsafe for finding in findings)
     more = f", {unsafe} more with --unsafe" if unsafe else ""
-    return f"{len(findings)} finding{'s'[: len(findings) != 1]}, {safe} that `inithold compose fix` mends{more}"
+    return f"{len(findings)} finding{'s'[: len(findings) != 1]}, {safe} that `inithold compose fix` fixes{more}"

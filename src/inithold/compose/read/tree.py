@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
-from yaml.nodes import Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inithold.compose.read.environment import fill
 from inithold.compose.read.source import Source
@@ -38,6 +38,15 @@ class Place:
             while at < end and text[at].isspace():
                 at += 1
         return int(at)
+
+    @property
+    def can_open(self) -> bool:
+        """Is this a list in brackets, on one line, that could as well stand as a block list?"""
+        node, key, holder = self.node, self.key, self.holder
+        if not isinstance(node, SequenceNode) or not node.flow_style or key is None:
+            return False
+        one_line = node.start_mark.line == node.end_mark.line == key.start_mark.line
+        return bool(one_line and isinstance(holder, MappingNode) and not holder.flow_style)
 
 
 @dataclass(slots=True, eq=False)

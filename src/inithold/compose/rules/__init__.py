@@ -16,6 +16,7 @@ from inithold.compose.rules import (
     engine_too_old,
     fast_marker_probe,
     healthy_without_healthcheck,
+    impatient_init,
     inactive_dependency,
     init_not_awaited,
     init_restart_policy,
@@ -26,6 +27,7 @@ from inithold.compose.rules import (
     short_start_period,
     slow_start_probe,
     swarm_ignores_depends_on,
+    unadopted_one_shot,
     unknown_dependency,
     unshelled_command,
     weakened_override,
@@ -48,6 +50,7 @@ class Rule(Protocol):
 
 RULES: tuple[Rule, ...] = (
     one_shot_init,
+    unadopted_one_shot,
     completed_dependent,
     init_not_awaited,
     healthy_without_healthcheck,
@@ -61,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     restart_with_init,
     weakened_override,
     dependent_skips_init,
+    impatient_init,
     deaf_init,
     endless_sleep_overflow,
     unshelled_command,

@@ -5,6 +5,8 @@
 The healthcheck looks at something other than what the command publishes: another marker path, a command that
 always succeeds, the mere existence of a process, a program that does not exist, or nothing at all because it is
 switched off (`disable: true`, `["NONE"]`; often in an override). Dependents then start too early, or never.
+`true`, `exit 0`, `sleep 1` and whatever ends in `|| true` always succeed; servers that others wait for are
+looked at for these, too.
 
 As a string, `test: NONE` does not switch a healthcheck off: Compose runs a program named `NONE`, which fails
 for ever.
@@ -39,6 +41,7 @@ from inithold.compose.finding import Change, Finding, Severity, location_of
 from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.stack import wiring
 from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.roles import HEALTHY
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
@@ -54,13 +57,27 @@ _WHY = {
 
 
 def check(stack: Stack) -> Iterator[Finding]:
-    """Yield one finding for each held init whose healthcheck cannot see its readiness."""
+    """Yield one finding for each held init, and each awaited server, whose healthcheck sees nothing."""
+    awaited = {
+        entry.target for entries in stack.dependencies.values() for entry in entries if entry.condition == HEALTHY
+    }
+    for name in awaited & (stack.project.services.keys() - stack.inits.keys()):
+        probe = read_probe(stack.project.services[name].value("healthcheck"))
+        if probe.sight is Sight.ALWAYS and probe.place is not None:
+            yield Finding(
+                ID,
+                Severity.WARNING,
+                f"the healthcheck of {name} always succeeds: who waits for it does not wait until it is ready",
+                location_of(probe.place),
+                name,
+                remedy="test for what the others need of it, without `|| true`",
+            )
     for init in stack.inits.values():
         why = _why(init) if init.held else None
         place = init.probe.place
         if why is None or place is None:
             continue
-        changes = _mend(init, stack)
+        changes = _fix(init, stack)
         yield Finding(
             ID,
             Severity.ERROR,
@@ -87,7 +104,7 @@ def _why(init: Init) -> str | None:
     return None
 
 
-def _mend(init: Init, stack: Stack) -> list[Change]:
+def _fix(init: Init, stack: Stack) -> list[Change]:
     if init.probe.sight is Sight.DISABLED:
         return _switch_on(init, stack)
     marker = init.marker
@@ -97,7 +114,7 @@ def _mend(init: Init, stack: Stack) -> list[Change]:
     path = init.probe.path
     if init.probe.sight is Sight.MARKER and isinstance(test, Scalar) and path is not None and path in test.text:
         return [Change(init.name, ("healthcheck", "test"), test.text.replace(path, marker))]
-    return [Change(init.name, ("healthcheck", "test"), wiring.test_for(init))]
+    return wiring.probe_with(init, wiring.test_for(init))
 
 
 def _switch_on(init: Init, stack: Stack) -> list[Change]:

@@ -16,7 +16,7 @@ fix is unsafe: a longer interval also notices a failure later.
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 1s
       start_period: 15m
 ```
@@ -27,7 +27,7 @@ services:
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
       start_period: 15m
       start_interval: 500ms
@@ -66,14 +66,14 @@ def check(stack: Stack) -> Iterator[Finding]:
             f"a process is started in {service.name} every {shown(interval)} for as long as it lives",
             spot(service, "healthcheck", "interval"),
             service.name,
-            changes=tuple(_mend(service, init if held else None, stack)),
+            changes=tuple(_fix(service, init if held else None, stack)),
             unsafe=not held,
         )
 
 
-def _mend(service: Service, init: Init | None, stack: Stack) -> list[Change]:
-    recommended = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
-    changes = [Change(service.name, ("healthcheck", "interval"), recommended)]
+def _fix(service: Service, init: Init | None, stack: Stack) -> list[Change]:
+    recomfixed = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
+    changes = [Change(service.name, ("healthcheck", "interval"), recomfixed)]
     fast = service.text("healthcheck", "interval")
     given = service.value("healthcheck", "start_interval") is not None
     if stack.start_interval and not given and init is None:

@@ -24,9 +24,9 @@ services:
   init:
     command: inithold run
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
-      timeout: 5s
+      timeout: 30s
       start_period: 15m
       start_interval: 500ms
   web:

@@ -38,15 +38,13 @@ services:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight
-from inithold.compose.stack.roles import HEALTHY, is_gate
-from inithold.compose.stack.variables import variables
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, is_gate
+from inithold.compose.stack.servers import used_services
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -56,20 +54,15 @@ if TYPE_CHECKING:
 ID = "dependent-skips-init"
 
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-# `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
-_HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
-_URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})")
-
-
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each service that uses what an init prepares and does not wait for it."""
-    prepared = {init.name: _prepared(init, stack) for init in stack.inits.values()}
-    last = [init for init in stack.inits.values() if not _feeds_another(init, stack)]
+    inits = {**stack.inits, **stack.probable}
+    prepared = {init.name: _prepared(init, stack) for init in inits.values()}
+    last = [init for init in inits.values() if not _feeds_another(init, stack)]
     for service in stack.project.services.values():
-        if service.name in stack.inits or is_gate(service):
+        if service.name in inits or is_gate(service):
             continue
-        used = _used(service, stack)
+        used = used_services(service, stack)
         open_ones = [init for init in last if not _settled(service, init, stack)] if used else []
         awaited = (
             [names for init, names in prepared.items() if stack.waits_on(service.name, init)] if open_ones else []
@@ -83,8 +76,9 @@ def check(stack: Stack) -> Iterator[Finding]:
 
 
 def _finding(service: Service, init: Init, backing: str, place: Place) -> Finding:
-    healthy = init.held and init.probe.sight not in (Sight.NONE, Sight.DISABLED)
-    change = Change(service.name, ("depends_on", init.name), {"condition": HEALTHY})
+    waitable = not init.held or init.probe.sight not in (Sight.NONE, Sight.DISABLED)
+    condition = HEALTHY if init.held else COMPLETED
+    change = Change(service.name, ("depends_on", init.name), {"condition": condition})
     return Finding(
         ID,
         Severity.WARNING,
@@ -92,9 +86,9 @@ def _finding(service: Service, init: Init, backing: str, place: Place) -> Findin
         location_of(place),
         service.name,
         init.name,
-        changes=(change,) if healthy else (),
+        changes=(change,) if waitable else (),
         unsafe=True,
-        remedy=None if healthy else f"let {service.name} wait for {init.name}, once that is mended",
+        remedy=None if waitable else f"let {service.name} wait for {init.name}, once that is fixed",
     )
 
 
@@ -106,25 +100,14 @@ def _settled(service: Service, init: Init, stack: Stack) -> bool:
 
 
 def _feeds_another(init: Init, stack: Stack) -> bool:
-    return any(entry.service.name in stack.inits for entry in init.dependents)
+    return any(
+        entry.service.name in stack.inits or entry.service.name in stack.probable for entry in init.dependents
+    )
 
 
 def _prepared(init: Init, stack: Stack) -> set[str]:
-    return {name for name in _used(init.service, stack) if name not in stack.inits}
-
-
-def _used(service: Service, stack: Stack) -> dict[str, Place]:
-    """The services that this one depends on or names as hosts, and where."""
-    found = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
-    for text, place in variables(service).values():
-        for host in (one or other for one, other in _HOST.findall(text)):
-            if host in stack.project.services and host != service.name:
-                found.setdefault(host, place)
-    for field in ("entrypoint", "command"):
-        value = service.value(field)
-        if value is None:
-            continue
-        for host in _URL.findall(" ".join(filled_words(value))):
-            if host in stack.project.services and host != service.name:
-                found.setdefault(host, value.place)
-    return found
+    return {
+        name
+        for name in used_services(init.service, stack)
+        if name not in stack.inits and name not in stack.probable
+    }

@@ -19,7 +19,7 @@ Docker Engine v25 or later".
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
       start_period: 15m
       start_interval: 500ms
@@ -31,7 +31,7 @@ services:
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 5s
       start_period: 15m
 ```

@@ -11,6 +11,7 @@
 
 An init service that holds wants `unless-stopped`. `deploy.restart_policy` decides over `restart`, where both
 are given: Compose takes its `any`, which Swarm wants, for `always`, and one without a `condition` for no restart.
+There the fix is `condition: any`, without `max_attempts`, which the engine takes for `on-failure` alone.
 
 ## Before
 
@@ -39,7 +40,7 @@ from typing import TYPE_CHECKING
 from inithold.compose.finding import Finding, Severity, spot
 from inithold.compose.stack import wiring
 from inithold.compose.stack.layers import weakened_by
-from inithold.compose.stack.roles import is_unless_stopped
+from inithold.compose.stack.roles import is_unless_stopped, restart_policy
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
@@ -52,7 +53,6 @@ _MEANS = {
     "on-failure": "{name} is started again after a failure, but not after a reboot: it exits 0 when it is stopped",
     "always": "{name} is started again after a failure, and after a reboot even where it was stopped by hand",
 }
-_POLICIES = {"": "no", "none": "no"}
 
 
 def check(stack: Stack) -> Iterator[Finding]:
@@ -63,21 +63,15 @@ def check(stack: Stack) -> Iterator[Finding]:
         if not init.held or weakened_by(service, ("restart",), is_unless_stopped) is not None:
             continue
         path = ("deploy", "restart_policy", "condition") if deploys else ("restart",)
-        said = (service.text(*path) or "").partition(":")[0]
-        policy = _POLICIES.get(said, said)
-        if policy not in _MEANS:
+        written = service.text(*path)
+        policy = restart_policy(service) or "no"
+        if policy not in _MEANS or written == "any":
             continue
         yield Finding(
             ID,
             Severity.WARNING,
-            f"{f'restart: {policy}' if said else 'no restart policy'}: {_MEANS[policy].format(name=init.name)}",
+            f"{f'restart: {policy}' if written else 'no restart policy'}: {_MEANS[policy].format(name=init.name)}",
             spot(service, *path),
             init.name,
             changes=tuple(wiring.restart(init)),
-            remedy=_remedy(said) if deploys else None,
         )
-
-
-def _remedy(said: str) -> str:
-    swarm = "" if said else ", or give it `condition: any` where it is for Swarm"
-    return f"remove deploy.restart_policy and set restart: unless-stopped{swarm}"

@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.finding import Change, Finding, Severity, location_of
+from inithold.compose.finding import Finding, Severity, location_of
 from inithold.compose.stack import wiring
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import mounts
@@ -60,9 +60,7 @@ def check(stack: Stack) -> Iterator[Finding]:
             continue
         mount = max(holding, key=lambda each: len(each.target))
         what = "bind mount" if mount.kind == "bind" else "volume"
-        changes = (
-            (Change(init.name, ("healthcheck", "test"), wiring.test_for(init)),) if init.command.inithold else ()
-        )
+        changes = tuple(wiring.probe_with(init, wiring.test_for(init))) if init.command.inithold else ()
         yield Finding(
             ID,
             Severity.ERROR,

@@ -45,9 +45,9 @@ services:
     command: inithold run -- alembic upgrade head
     restart: unless-stopped
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
-      timeout: 5s
+      timeout: 30s
       start_period: 15m
       start_interval: 500ms
   web:
@@ -63,10 +63,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inithold.compose.finding import DELETE, Change, Finding, Severity, spot
-from inithold.compose.read.tree import Scalar, Sequence, plain
-from inithold.compose.stack import wiring
-from inithold.compose.stack.wrap import needs_image, wrap
+from inithold.compose.finding import Finding, Severity, spot
+from inithold.compose.stack.hold import make_hold
+from inithold.compose.stack.roles import restart_policy
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
@@ -77,71 +76,30 @@ ID = "one-shot-init"
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each one-shot that dependents wait on."""
     for init in stack.inits.values():
-        if init.held:
+        if init.held or not init.dependents:
             continue
-        waiting = [entry.service.name for entry in init.dependents if entry.awaits_end]
-        changes, remedy = _mend(init, stack)
+        changes, remedy, note = make_hold(init, stack)
+        path = ("deploy", "restart_policy", "condition")
         yield Finding(
             ID,
             Severity.ERROR,
-            f"{init.name} exits when it is done{_listed(waiting)}: every `up` runs it again, and `up --wait` "
-            "may fail",
-            spot(init.service, "restart"),
+            _message(init),
+            spot(init.service, *(path if init.service.value(*path) is not None else ("restart",))),
             init.name,
             changes=tuple(changes),
             remedy=remedy,
+            note=note,
         )
 
 
-def _listed(names: list[str]) -> str:
-    if not names:
-        return ""
-    return f" and {f'{names[0]} waits' if len(names) == 1 else f'{len(names)} services wait'} for that"
-
-
-def _mend(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
-    if _policy(init):
-        return [], "remove deploy.restart_policy, which decides over restart, then fix again"
-    if init.command.repair:
-        return [], (
-            "run the whole plan with `inithold run`, which holds: --only and --from are for repairs beside such a "
-            "run, and end when they are done"
-        )
-    if init.command.inithold:
-        return _without_once(init, stack)
-    if stack.wrap is None:
+def _message(init: Init) -> str:
+    names = [entry.service.name for entry in init.dependents if entry.awaits_end]
+    waiting = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
+    policy = restart_policy(init.service)
+    if names and policy in ("always", "unless-stopped"):
         return (
-            [],
-            "make it hold: `fix --wrap inithold` for an image that has inithold, `--wrap shell` for any with sh",
+            f"{waiting} for {init.name} to complete, but with restart: {policy} it is started again whenever it "
+            "exits: it never completes, and `up` waits for ever"
         )
-    image = stack.images(init.service) if needs_image(init.service) else None
-    wrapped = wrap(init, stack.wrap, image)
-    if wrapped is None:
-        return [], (
-            "its entrypoint is the image's, which no engine here could tell: pull or build the image where docker "
-            "answers, or write `entrypoint:` into the service"
-        )
-    wired = wiring.healthcheck(init, stack, wrapped.test, tmpfs=wrapped.tmpfs)
-    return [*wrapped.changes, *wiring.restart(init), *wired, *wiring.dependents(init)], None
-
-
-def _policy(init: Init) -> bool:
-    return init.service.value("deploy", "restart_policy") is not None
-
-
-def _without_once(init: Init, stack: Stack) -> tuple[list[Change], str | None]:
-    changes: list[Change] = []
-    for field in ("entrypoint", "command"):
-        value = init.service.value(field)
-        if isinstance(value, Sequence) and any(plain(item) == "--once" for item in value.items):
-            rest = plain(value)
-            rest.remove("--once")
-            changes.append(Change(init.name, (field,), rest))
-        elif isinstance(value, Scalar) and " --once" in value.text:
-            changes.append(Change(init.name, (field,), value.text.replace(" --once", "", 1)))
-    if init.service.value("environment", "INITHOLD_ONCE") is not None:
-        changes.append(Change(init.name, ("environment", "INITHOLD_ONCE"), DELETE))
-    if not changes:
-        return [], "take --once from its command, so that it holds"
-    wired = wiring.healthcheck(init, stack, wiring.test_for(init), tmpfs=False)
-    return [*changes, *wiring.restart(init), *wired, *wiring.dependents(init)], None
+    waits = f" and {waiting} for that" if names else ""
+    return f"{init.name} exits when it is done{waits}: every `up` runs it again, and `up --wait` may fail"

@@ -14,7 +14,7 @@ services:
   init:
     command: inithold run
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
 ```
 
@@ -25,7 +25,7 @@ services:
   init:
     command: inithold run
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
       start_period: 15m
 ```

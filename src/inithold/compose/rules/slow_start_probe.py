@@ -15,7 +15,7 @@ and this rule speaks up when it is longer than 10 seconds.
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
       start_period: 15m
 ```
@@ -26,7 +26,7 @@ services:
 services:
   init:
     healthcheck:
-      test: ["CMD", "inithold", "health"]
+      test: ["CMD", "inithold", "health", "--wait=25s"]
       interval: 30s
       start_period: 15m
       start_interval: 500ms
@@ -79,7 +79,5 @@ def check(stack: Stack) -> Iterator[Finding]:
 def _change(init: Init, stack: Stack) -> Change:
     if not stack.start_interval:
         return Change(init.name, ("healthcheck", "interval"), wiring.INTERVAL_WITHOUT_START)
-    if init.probe.waits:
-        return Change(init.name, ("healthcheck", "start_interval"), "1s")
     seen = init.probe.sight is Sight.INITHOLD or init.on_tmpfs(init.probed_path)
     return Change(init.name, ("healthcheck", "start_interval"), "500ms" if seen else "1s")

@@ -55,13 +55,13 @@ def check(stack: Stack) -> Iterator[Finding]:
                 f"Compose starts no shell for a string: {service.name} runs without `{_short(dropped)}`",
                 spot(service, field),
                 service.name,
-                changes=_mend(service, field, value),
+                changes=_fix(service, field, value),
                 unsafe=True,
                 remedy="quote what is meant literally, or let `sh -c` run it: the entrypoint stands before it",
             )
 
 
-def _mend(service: Service, field: str, value: Scalar) -> tuple[Change, ...]:
+def _fix(service: Service, field: str, value: Scalar) -> tuple[Change, ...]:
     """Give it a shell, unless an entrypoint of the service's own would take that for its arguments.
 
     Behind `inithold run` nothing is ever reached: it holds.

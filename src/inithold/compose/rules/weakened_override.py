@@ -84,7 +84,7 @@ def _of_init(init: Init) -> Iterator[Finding]:
         )
     layer = weakened_by(service, ("healthcheck",), _sees_marker)
     if layer is not None and init.probe.sight is Sight.OTHER:
-        changes = [Change(init.name, ("healthcheck", "test"), wiring.test_for(init))] if init.marker else []
+        changes = wiring.probe_with(init, wiring.test_for(init)) if init.marker else []
         yield Finding(
             ID,
             Severity.ERROR,

@@ -79,6 +79,15 @@ class Command:
         return " ".join(self.argv or ())
 
     @property
+    def task(self) -> tuple[str, ...]:
+        """The words of the work itself, without what makes it hold."""
+        argv = self.argv or ()
+        if self.wrapped:
+            return argv[argv.index("--") + 1 :] if "--" in argv else ()
+        # The wrapper of `compose fix --wrap shell`.
+        return argv[4:] if argv[:2] == ("sh", "-c") and "sleep 86400" in argv[2] and argv[3:4] == ("sh",) else argv
+
+    @property
     def holds(self) -> bool:
         """True where it is known to stay up."""
         return (self.inithold and not self.once) or self.sleeps

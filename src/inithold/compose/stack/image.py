@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inithold.compose.read.environment import interpolate
 from inithold.compose.read.tree import Mapping, Scalar, Value
@@ -69,6 +69,7 @@ class ImageReader:
         self._project = project
         self._remaining = ENGINE_LIMIT if engine else 0.0
         self._known: dict[str, ImageConfig | None] = {}
+        self._lacking: dict[str, bool] = {}
 
     def __call__(self, service: Service) -> ImageConfig | None:
         """What the image of `service` runs; None where nothing could be told."""
@@ -87,6 +88,41 @@ class ImageReader:
             return None
         entrypoint, command = tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ())
         return ImageConfig(entrypoint, command, config.get("WorkingDir") or "")
+
+    def lacks_inithold(self, service: Service) -> bool:
+        """Does an engine have the image, and no `inithold` is on its PATH? False where that cannot be told.
+
+        A container is made of it and never started; what is in it is told by `docker cp`.
+        """
+        name = self.name(service)
+        if name is None or name in self._lacking or self._remaining <= 0:
+            return self._lacking.get(name or "", False)
+        ends = time.monotonic() + self._remaining
+        config = _inspected(name, self._remaining)
+        path = next(
+            (entry[5:] for entry in config.get("Env") or () if entry.startswith("PATH="))
+            if isinstance(config, dict)
+            else iter(()),
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        code, output = (
+            _docker(["create", "--network", "none", name, "inithold"], ends - time.monotonic())
+            if config
+            else (1, b"")
+        )
+        lacks = False
+        if code == 0:
+            container = output.decode().strip()
+            codes = []
+            for folder in filter(None, path.split(":")):
+                codes.append(_docker(["cp", f"{container}:{folder}/inithold", "-"], ends - time.monotonic())[0])
+                if codes[-1] != 1:
+                    break
+            lacks = all(each == 1 for each in codes)
+            _docker(["rm", "--force", "--volumes", container], ENGINE_LIMIT)
+        self._remaining = max(ends - time.monotonic(), 0.0)
+        self._lacking[name] = lacks
+        return lacks
 
     def name(self, service: Service) -> str | None:
         """The image's name, be it the one that Compose gives it; None where a variable in it is not set."""
@@ -183,27 +219,32 @@ def _escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if parts is None else tuple(part.replace("$", "$$") for part in parts)
 
 
-def _inspected(name: str, limit: float) -> object:
+def _inspected(name: str, limit: float) -> Any:
     """`Config` of `docker image inspect`; None where no engine has the image, or none answers in time."""
-    command = ["docker", "image", "inspect", "--format", "{{json .Config}}", name]
+    code, output = _docker(["image", "inspect", "--format", "{{json .Config}}", name], limit)
+    try:
+        return json.loads(output) if code == 0 else None
+    except ValueError:
+        return None
+
+
+def _docker(arguments: list[str], limit: float) -> tuple[int | None, bytes]:
+    """Exit code and output of a `docker` command; no code where there is no docker, or no answer in time."""
     try:
         process = subprocess.Popen(
-            command,
+            ["docker", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
     except OSError:
-        return None
+        return None, b""
     with process:
         try:
-            output = process.communicate(timeout=limit)[0]
+            output = process.communicate(timeout=max(limit, 0.0))[0]
         except subprocess.TimeoutExpired:
             # With its helpers, such as the ssh of `DOCKER_HOST=ssh://`, which hold the pipe.
             os.killpg(process.pid, signal.SIGKILL)
-            return None
-    try:
-        return json.loads(output) if process.returncode == 0 else None
-    except ValueError:
-        return None
+            return None, b""
+    return process.returncode, output

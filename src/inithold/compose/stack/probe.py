@@ -17,7 +17,10 @@ _MARKER = re.compile(
     r"(?:\btest|\[\[?)\s+-[a-z]\s+['\"]?(/[^\s'\"\];&|]+)|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
-_ALWAYS = re.compile(r"\s*(?:(?:/usr)?(?:/bin/)?true|:|exit\s+0|echo\b[^;&|]*)\s*\Z")
+_ALWAYS = re.compile(
+    r"(?:\A|(?:\|\||;)\s*)(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|exit(?:\s+0)?|(?:echo|printf)\b[^;&|]*)"
+    r"\s*['\"]?\s*\Z"
+)
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
 
 
@@ -83,13 +86,13 @@ def _list(test: Sequence) -> Probe:
 
 
 def _shell(text: str, place: Place) -> Probe:
+    if _ALWAYS.search(text.strip()):
+        return Probe(Sight.ALWAYS, place=place)
     if health := _HEALTH.search(text):
         marker = re.search(r"--marker[= ](\S+)", health[1])
         return Probe(Sight.INITHOLD, marker[1] if marker else None, place, "--wait" in health[1])
     if found := _MARKER.search(text):
         return Probe(Sight.MARKER, found[1] or found[2], place)
-    if _ALWAYS.match(text):
-        return Probe(Sight.ALWAYS, place=place)
     if _PROCESS.search(text):
         return Probe(Sight.PROCESS, place=place)
     return Probe(Sight.NEVER if text.strip() == "NONE" else Sight.OTHER, place=place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Project, Service
-    from inithold.compose.stack.wrap import Wrap
 
 COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
 _NAMED = re.compile(
@@ -33,6 +33,13 @@ _RUNNING = re.compile(
 _ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
 _DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
 _SERVER_FILES = (".pid", ".sock", ".lock")
+
+
+class Wrap(StrEnum):
+    """How to make a one-shot's command hold."""
+
+    INITHOLD = "inithold"
+    SHELL = "shell"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""The recommended wiring of an init service that holds, as changes to the merged stack.
+"""The recomfixed wiring of an init service that holds, as changes to the merged stack.
 
 Why these values: the engine probes first after one full interval, and `start_interval` replaces it only inside
 `start_period`, where failures do not count and one success counts at once. So a long start period costs nothing, a
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import DELETE, Change
+from inithold.compose.read.tree import Scalar
 from inithold.compose.stack.duration import seconds, shown
 from inithold.compose.stack.planfile import read_plan
 from inithold.compose.stack.probe import Sight
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Dependency, Init, Stack
 
 RESTART = "unless-stopped"
+PROBE = ["CMD", "inithold", "health", "--wait=25s"]
+"""Answers as soon as init is ready, and keeps the engine from starting a process twice a second until then."""
+PROBE_TIMEOUT = 30.0
 START_PERIOD = 900.0
 INTERVAL = "30s"
 INTERVAL_WITHOUT_START = "5s"
@@ -36,7 +40,7 @@ def test_for(init: Init) -> list[str]:
         marker = init.marker
         named = variable(init.service, "INITHOLD_MARKER")
         custom = marker is not None and marker != named and "--marker" in init.command.text
-        return ["CMD", "inithold", "health", *(["--marker", marker] if custom and marker else [])]
+        return [*PROBE, *(["--marker", marker] if custom and marker else [])]
     return ["CMD-SHELL", f"test -f {init.marker}"]
 
 
@@ -51,10 +55,19 @@ def start_period_for(init: Init, stack: Stack) -> str:
     return shown(max(START_PERIOD, plan.limit + 60 if plan else 0.0))
 
 
+def probe_with(init: Init, test: list[str]) -> list[Change]:
+    """Let `test` be the test of the healthcheck; a timeout that cuts its waiting short is raised."""
+    changes = [Change(init.name, ("healthcheck", "test"), test)]
+    timeout = seconds(init.service.text("healthcheck", "timeout"))
+    if PROBE[-1] in test and timeout is not None and timeout < PROBE_TIMEOUT:
+        changes.append(Change(init.name, ("healthcheck", "timeout"), shown(PROBE_TIMEOUT)))
+    return changes
+
+
 def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> list[Change]:
     """What the healthcheck of `init` needs so that `test` is its test."""
     name, service = init.name, init.service
-    changes = [Change(name, ("healthcheck", "test"), test)]
+    changes = probe_with(init, test)
     if init.probe.sight is Sight.DISABLED and service.value("healthcheck", "disable") is not None:
         changes.append(Change(name, ("healthcheck", "disable"), False))
     interval = seconds(service.text("healthcheck", "interval"))
@@ -63,10 +76,11 @@ def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> li
     if service.value("healthcheck", "interval") is None or (
         interval is not None and (interval < busy or (late is not None and interval > late))
     ):
-        recommended = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
-        changes.append(Change(name, ("healthcheck", "interval"), recommended))
+        recomfixed = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
+        changes.append(Change(name, ("healthcheck", "interval"), recomfixed))
     if service.value("healthcheck", "timeout") is None:
-        changes.append(Change(name, ("healthcheck", "timeout"), "5s"))
+        waits = PROBE[-1] in test
+        changes.append(Change(name, ("healthcheck", "timeout"), shown(PROBE_TIMEOUT) if waits else "5s"))
     period = seconds(service.text("healthcheck", "start_period"))
     wanted = start_period_for(init, stack)
     if service.value("healthcheck", "start_period") is None or (
@@ -86,16 +100,30 @@ def start_interval(init: Init, stack: Stack, value: str) -> list[Change]:
 
 
 def restart(init: Init) -> list[Change]:
-    """The change of the restart policy; none where `deploy.restart_policy` decides."""
-    if init.service.value("deploy", "restart_policy") is not None:
-        return []
-    return [] if init.service.text("restart") == RESTART else [Change(init.name, ("restart",), RESTART)]
+    """The change of the restart policy; of `deploy.restart_policy` where that decides over `restart`.
+
+    Compose takes its `any`, which Swarm knows, for `always`; with that the engine refuses a number of attempts.
+    """
+    service, value = init.service, RESTART
+    path: tuple[str, ...] = ("restart",)
+    changes = []
+    if service.value("deploy", "restart_policy") is not None:
+        path, value = ("deploy", "restart_policy", "condition"), "any"
+        attempts = (*path[:-1], "max_attempts")
+        if service.value(*attempts) is not None:
+            changes.append(Change(init.name, attempts, DELETE))
+    written = [layer.tree.get(*path) for layer in service.layers]
+    texts = {value.filled for value in written if isinstance(value, Scalar)}
+    right = service.text(*path) in ({RESTART} if value == RESTART else {"any", "always", RESTART})
+    if not right or texts - {service.text(*path)}:
+        changes.insert(0, Change(init.name, path, value, everywhere=True))
+    return changes
 
 
 def dependents(init: Init) -> list[Change]:
     """Everyone who waits for `init` to complete waits for it to be healthy."""
     return [
-        Change(dependency.service.name, ("depends_on", init.name, "condition"), HEALTHY)
+        Change(dependency.service.name, ("depends_on", init.name, "condition"), HEALTHY, everywhere=True)
         for dependency in init.dependents
         if dependency.awaits_end and dependency.condition != HEALTHY
     ]
@@ -115,4 +143,4 @@ def await_healthy(entry: Dependency, init: Init, stack: Stack) -> list[Change]:
     added = add_healthcheck(init, stack) if blind else []
     if blind and not added:
         return []
-    return [*added, Change(entry.service.name, ("depends_on", init.name, "condition"), HEALTHY)]
+    return [*added, Change(entry.service.name, ("depends_on", init.name, "condition"), HEALTHY, everywhere=True)]

@@ -7,30 +7,25 @@ entrypoint and command as one list of words.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from inithold.compose.edit.layout import can_open
 from inithold.compose.finding import Change
 from inithold.compose.read.tree import Scalar, Sequence, Value
 from inithold.compose.stack import shellwords
 from inithold.compose.stack.command import DEFAULT_MARKER, has_no_words
 from inithold.compose.stack.image import argv
+from inithold.compose.stack.roles import Wrap
+from inithold.compose.stack.wiring import PROBE
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.stack.image import ImageConfig
     from inithold.compose.stack.roles import Init
+    from inithold.compose.stack.servers import Server
 
 _SHARED_MEMORY = "/dev/shm/init-complete"  # noqa: S108 - in the container
-
-
-class Wrap(StrEnum):
-    """How to make a command hold."""
-
-    INITHOLD = "inithold"
-    SHELL = "shell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +86,23 @@ def marker_for(init: Init) -> str:
     return DEFAULT_MARKER
 
 
-def wrap(init: Init, form: Wrap, image: ImageConfig | None) -> Wrapped | None:
+def wrap(init: Init, form: Wrap, image: ImageConfig | None, servers: Iterable[Server] = ()) -> Wrapped | None:
     """Make the command of `init` hold; None where its entrypoint is the image's and not known.
 
     Args:
         init: the one-shot service.
         form: with `inithold run --`, or with a shell script.
         image: entrypoint and command of its image, where they could be read.
+        servers: to wait for first, which `inithold run` can.
     """
     if argv(init.service, image).words is None and needs_image(init.service):
         return None
     marker = marker_for(init)
     if form is Wrap.INITHOLD:
-        prefix = ["inithold", "run", *(["--marker", marker] if marker != DEFAULT_MARKER else []), "--"]
-        test = ["CMD", "inithold", "health", *(["--marker", marker] if marker != DEFAULT_MARKER else [])]
+        own = ["--marker", marker] if marker != DEFAULT_MARKER else []
+        waits = [word for server in servers for word in ("--wait", f"tcp://{server.name}:{server.port}")]
+        prefix = ["inithold", "run", *own, *waits, "--"]
+        test = [*PROBE, *own]
         changes = _prefix(init.service, form, prefix, prefix, image)
     else:
         listed = ["sh", "-c", script(marker, one_line=_inline(init.service)), "sh"]
@@ -127,7 +125,7 @@ def _inline(service: Service) -> bool:
     value = service.value("entrypoint")
     if not isinstance(value, Sequence) or not value.items:
         return False
-    return bool(getattr(value.place.node, "flow_style", False)) and not can_open(value.place)
+    return bool(getattr(value.place.node, "flow_style", False)) and not value.place.can_open
 
 
 def _prefix(
@@ -171,4 +169,4 @@ def _empty(value: Value | None) -> bool:
 
 
 def _quoted(parts: list[str]) -> str:
-    return " ".join(part if re.fullmatch(r"[\w/.-]+", part) else f"'{part}'" for part in parts)
+    return " ".join(part if re.fullmatch(r"[\w/.:-]+", part) else f"'{part}'" for part in parts)

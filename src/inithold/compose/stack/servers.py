@@ -1,0 +1,152 @@
+"""The servers of a stack: who uses them, and which init service starts before one of them is ready."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inithold.compose.stack.command import filled_words
+from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.variables import variables
+
+if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Place
+    from inithold.compose.stack.command import Command
+    from inithold.compose.stack.roles import Init, Stack
+
+# By the image's name without registry, folder and tag.
+_PORTS = tuple(
+    (re.compile(rf"(?:{names})\Z", re.I), port)
+    for names, port in (
+        (
+            r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb|pgbouncer|pgpool",
+            5432,
+        ),
+        (r"mysql|mariadb|mysql-server|percona(?:-server)?", 3306),
+        (r"redis|redis-stack(?:-server)?|valkey(?:-bundle)?|keydb|dragonfly", 6379),
+        (r"rabbitmq", 5672),
+        (r"minio", 9000),
+        (r"mongo|mongodb|mongodb-community-server", 27017),
+        (r"kafka|cp-kafka|redpanda", 9092),
+        (r"elasticsearch|opensearch", 9200),
+        (r"clickhouse(?:-server)?", 8123),
+        (r"cockroach", 26257),
+        (r"cassandra|scylla", 9042),
+        (r"mssql-server|azure-sql-edge", 1433),
+        (r"nats", 4222),
+        (r"vault|openbao", 8200),
+        (r"consul", 8500),
+        (r"etcd", 2379),
+        (r"localstack(?:-pro)?", 4566),
+        (r"keycloak", 8080),
+    )
+)
+_DATABASES = (5432, 3306, 26257, 1433)
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+# `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
+_HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
+_URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})|(?:^|\s)(?:-h|-H|--host)[ =]?({_NAME})")
+# Tools that connect once and give up. What waits by itself (a program, a script of its own) cannot be told.
+_GIVES_UP = re.compile(
+    r"\balembic\b.*\bupgrade\b|\bmanage\.py\s+(?:migrate|loaddata|createsuperuser)|\bdjango-admin\s+migrate"
+    r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|\bflyway\b|\bliquibase\b|\batlas\s+(?:migrate|schema)\b"
+    r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\b"
+    r"|\bsequelize(?:-cli)?\s+db:|\btypeorm\b.*\bmigration:run|\bartisan\s+migrate|\becto\.migrate\b|\bdotnet\s+ef\b"
+    r"|\bsqlx\s+(?:migrate|database)\b|\bdiesel\s+(?:migration|setup|database)\b|\bsqitch\s+deploy\b"
+    r"|\b(?:psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)(?:\s|$)"
+    r"|\bmc\s+(?:alias|mb|config)\b|\b(?:curl|wget)\s|\baws\b.*--endpoint-url|\bsuperset\s+(?:db|init)\b|\bairflow\s+db\b"
+)
+_WAITS = re.compile(
+    r"\bwait[-_]?for\b|\bwait-?on\b|\bwait4x\b|\bdockerize\b|\bpg_isready\b|\bnc\s+-\w*z|\buntil\s|\bwhile\s|\bfor\s+\w+\s+in\b"
+    r"|\bretry\b|--retry|--wait\b|-connectRetries|connect-retries|\binithold\s+(?:wait|health)\b"
+)
+_WAIT_FOR_IT = re.compile(r"\bwait[-_]for[-_]it(?:\.sh)?\s+(?P<options>.*?)(?:\s--\s|&&|;|$)", re.S)
+_SLEEP = re.compile(r"(?:^|\s)sleep\s+(\d+)\s*(?:&&|;)")
+_SHORT = 30  # seconds: a first start of a database may take as long
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that an init service may reach before it is ready.
+
+    Args:
+        name: of its service.
+        port: that it listens on, None where its image does not tell.
+        place: where the init service names it.
+        tested: it has a healthcheck to wait for.
+    """
+
+    name: str
+    port: int | None
+    place: Place
+    tested: bool
+
+
+def used_services(service: Service, stack: Stack) -> dict[str, Place]:
+    """The services that this one depends on or names as hosts, and where."""
+    result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
+    named = [(match, place) for text, place in variables(service).values() for match in _HOST.findall(text)]
+    for field in ("entrypoint", "command"):
+        value = service.value(field)
+        if value is not None:
+            named += [(match, value.place) for match in _URL.findall(" ".join(filled_words(value)))]
+    for (one, other), place in named:
+        host = one or other
+        if host in stack.project.services and host != service.name:
+            result.setdefault(host, place)
+    return result
+
+
+def port_of(service: Service) -> int | None:
+    """The port that the server of a well-known image listens on; None for another image."""
+    name = (service.text("image") or "").rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return next((port for pattern, port in _PORTS if pattern.match(name)), None)
+
+
+def unready_servers(init: Init, stack: Stack) -> list[Server]:
+    """The servers that `init` uses and does not wait for; none where its command may wait by itself."""
+    if impatience(init.command) is None:
+        return []
+    awaited = {entry.target for entry in stack.dependencies[init.name]}
+    named = set(re.findall(_NAME, init.command.text))
+    result = []
+    for name, place in used_services(init.service, stack).items():
+        server = stack.project.services.get(name)
+        if server is None or name in stack.inits or name in stack.probable or init.name in stack.reaches(name):
+            continue
+        port, tested = port_of(server), is_tested(server)
+        # Many a variable is there for the other services that have the same ones.
+        needed = name in awaited or name in named or port in _DATABASES or "sleep" in init.command.text
+        if needed and (port is not None or tested) and not stack.waits_on(init.name, name):
+            result.append(Server(name, port, place, tested))
+    return result
+
+
+def is_tested(service: Service) -> bool:
+    """Has it a healthcheck that tells whether it is ready?"""
+    return read_probe(service.value("healthcheck")).sight not in (
+        Sight.NONE,
+        Sight.DISABLED,
+        Sight.ALWAYS,
+        Sight.NEVER,
+    )
+
+
+def impatience(command: Command) -> str | None:
+    """Why a command fails where its server is not ready, put behind its service's name; None where it may wait."""
+    if command.inithold and (command.waits or not command.wrapped):
+        return None
+    text = " ".join(command.task)
+    waits = _WAIT_FOR_IT.search(text)
+    if waits is not None:
+        limit = re.search(r"(?:-t|--timeout)[ =]?(\d+)", waits["options"])
+        seconds = int(limit[1]) if limit else 15
+        strict = re.search(r"(?:^|\s)(?:-s|--strict)\b", waits["options"])
+        return f"waits for {seconds} s at most, and then goes on" if 0 < seconds <= _SHORT and not strict else None
+    if _WAITS.search(text):
+        return None
+    if sleep := _SLEEP.search(text):
+        return f"sleeps for {sleep[1]} s and hopes"
+    return "does not wait" if _GIVES_UP.search(text) else None
