@@ -203,6 +203,7 @@ def test_every_example_is_looked_at() -> None:
         "dockerfile",
         "json",
         "ini",
+        "sh",
         "text",
         "{toctree}",
         "{literalinclude}",

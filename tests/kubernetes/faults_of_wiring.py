@@ -41,7 +41,10 @@ FAULTS = [
     Fault("probes_are_patient", lambda m: plan(m, "timeout: 15m", "timeout: 1h"), "of 3600 s"),
     Fault("probes_are_patient", lambda m: container(m)["startupProbe"].pop("timeoutSeconds"), "timeoutSeconds"),
     Fault("probes_are_patient", lambda m: container(m)["startupProbe"].pop("periodSeconds"), "its period"),
-    Fault("probes_are_patient", lambda m: container(m)["readinessProbe"].pop("periodSeconds"), "costs processor"),
+    Fault(
+        "probes_are_patient", lambda m: container(m)["readinessProbe"].update(periodSeconds=1), "costs processor"
+    ),
+    Fault("probes_are_patient", lambda m: container(m)["readinessProbe"].update(periodSeconds=60), "late"),
     Fault(
         "probes_are_patient",
         lambda m: container(m).update(livenessProbe=container(m)["readinessProbe"]),
@@ -88,6 +91,18 @@ FAULTS = [
     ),
     Fault("dependents_are_gated", lambda m: container(m, "api").update(image="inithold:1"), "another image"),
     Fault(
+        "containers_tell_why_they_ended",
+        lambda m: container(m, "api").pop("terminationMessagePolicy"),
+        "Deployment api, wait",
+    ),
+    Fault(
+        "what_only_waits_can_be_drained",
+        lambda m: container(m, "bot")["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"}),
+        "mounts the emptyDir tmp",
+    ),
+    Fault("replicas_are_apart", lambda m: remove(m, "PodDisruptionBudget", "api"), "no PodDisruptionBudget"),
+    Fault("replicas_are_apart", lambda m: pod(m, "api").pop("topologySpreadConstraints"), "on one node"),
+    Fault(
         "selectors_match_labels",
         lambda m: spec(m, "api")["selector"]["matchLabels"].update({"app.kubernetes.io/name": "bot"}),
         "selects the Pods of ['bot']",
@@ -103,9 +118,7 @@ FAULTS = [
         "NetworkPolicy api",
     ),
     Fault("names_lead_somewhere", lambda m: pod(m)["volumes"].pop(0), "no volume tmp"),
-    Fault(
-        "names_lead_somewhere", lambda m: spec(m, "postgres", "StatefulSet").pop("volumeClaimTemplates"), "data"
-    ),
+    Fault("names_lead_somewhere", lambda m: remove(m, "PersistentVolumeClaim", "postgres"), "no claim postgres"),
     Fault("names_lead_somewhere", lambda m: volume(m, "plan")["configMap"].update(name="plan"), "ConfigMap plan"),
     Fault(
         "names_lead_somewhere",

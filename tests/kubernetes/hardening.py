@@ -44,19 +44,26 @@ def containers_say_what_they_take(manifests: Manifests) -> Iterator[str]:
     """Requests for both, and a limit of memory: one that leaks is ended, not its neighbours."""
     for pod, container in manifests.containers():
         resources = container.get("resources", {})
-        if not {"cpu", "memory"} <= resources.get("requests", {}).keys():
+        if not {"cpu", "memory", "ephemeral-storage"} <= resources.get("requests", {}).keys():
             yield f"{pod}, {container['name']}: requests are missing"
         if "memory" not in resources.get("limits", {}):
             yield f"{pod}, {container['name']}: there is no limit of memory"
 
 
 def temporary_files_are_in_memory(manifests: Manifests) -> Iterator[str]:
-    """Each container can write to /tmp, which is bounded, and no disk."""
-    for pod, container in manifests.containers():
-        _, volume = pod.mounted(container, "/tmp")
-        empty = volume.get("emptyDir", {})
-        if empty.get("medium") != "Memory" or "sizeLimit" not in empty:
-            yield f"{pod}, {container['name']}: /tmp is not a bounded emptyDir in memory"
+    """What a container writes to besides its claims is bounded and no disk; who needs a /tmp has one."""
+    for pod in manifests.pods():
+        for volume in pod.spec.get("volumes", []):
+            empty = volume.get("emptyDir")
+            if empty is not None and (
+                "sizeLimit" not in empty or (volume["name"] != "log" and "medium" not in empty)
+            ):
+                yield f"{pod}, volume {volume['name']}: is not a bounded emptyDir in memory"
+    for name in ("init", "bot", "postgres", "rabbitmq"):
+        pod = manifests.pod(name)
+        mount, _ = pod.mounted(pod.spec["containers"][0], "/tmp")
+        if mount.get("mountPath") != "/tmp":
+            yield f"{pod}: has no /tmp"
 
 
 def images_have_a_tag(manifests: Manifests) -> Iterator[str]:

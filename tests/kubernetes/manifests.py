@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 
 from inithold.plan.load import load_text
 from inithold.plan.model import CheckedPlan
-from servers.programs import program
+from servers.kubectl import kubectls
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "kubernetes"
@@ -59,12 +60,10 @@ class Manifests:
 
     Args:
         documents: as loaded.
-        generated: of Secrets that are made from files: name -> keys.
     """
 
-    def __init__(self, documents: list[Document], generated: dict[str, set[str]]) -> None:
+    def __init__(self, documents: list[Document]) -> None:
         self.documents = documents
-        self._generated = generated
 
     def of(self, *kinds: str) -> list[Document]:
         """The documents of these kinds."""
@@ -97,14 +96,13 @@ class Manifests:
 
     def keys(self, kind: str, name: str) -> set[str]:
         """What a ConfigMap or a Secret of this name holds."""
-        found = {
+        return {
             key
             for document in self.of(kind)
             if document["metadata"]["name"] == name
             for part in ("data", "stringData", "binaryData")
             for key in document.get(part) or {}
         }
-        return found | (self._generated.get(name, set()) if kind == "Secret" else set())
 
     def plan_text(self) -> str:
         """The plan in the ConfigMap."""
@@ -131,46 +129,50 @@ def runs_inithold(container: Document) -> bool:
     return command[:1] == ["inithold"]
 
 
-def plain(*, as_job: bool = False) -> Manifests:
-    """The manifests as they lie there, with init as a Deployment or as a Job."""
+def applied(*, as_job: bool = False) -> Manifests:
+    """What is applied: the overlay as kubectl renders it, with init as a Deployment or as a Job."""
+    return Manifests(load(rendered(as_job=as_job)))
+
+
+def as_written(*, as_job: bool = False) -> list[Document]:
+    """The documents of the manifests as they lie there."""
     paths = sorted((EXAMPLE / "manifests").glob("*.yaml"))
     if as_job:
         paths = [path for path in paths if path.name != "init.yaml"] + [EXAMPLE / "as-job" / "init.yaml"]
-    return Manifests([document for path in paths for document in load(path.read_text())], generated())
+    return [document for path in paths for document in load(path.read_text())]
 
 
-def rendered(folder: Path, *, as_job: bool = False) -> Manifests:
+@cache
+def rendered(*, as_job: bool = False, kubectl: str = "") -> str:
     """What kubectl makes of the overlay, in a copy of it with passwords.
 
-    Raises `MissingProgram` where there is no kubectl.
+    Args:
+        as_job: whether init is a Job.
+        kubectl: its path; one that is at hand if empty.
     """
-    kubectl = program("kubectl")
-    copy = folder / f"overlay-{as_job}"
-    shutil.copytree(EXAMPLE, copy)
-    for name, password in PASSWORDS.items():
-        (copy / "secrets" / name).write_text(password)
-    if as_job:
-        overlay = copy / "kustomization.yaml"
-        overlay.write_text(overlay.read_text().replace("manifests/init.yaml", "as-job/init.yaml", 1))
-    done = subprocess.run(
-        [kubectl, "kustomize", str(copy)], capture_output=True, text=True, check=False, env={"HOME": str(folder)}
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "overlay"
+        shutil.copytree(EXAMPLE, copy)
+        for name, password in PASSWORDS.items():
+            (copy / "secrets" / name).write_text(password)
+        if as_job:
+            overlay = copy / "kustomization.yaml"
+            overlay.write_text(overlay.read_text().replace("manifests/init.yaml", "as-job/init.yaml", 1))
+        return kustomize(copy, kubectl)
+
+
+def kustomize(folder: Path, kubectl: str = "") -> str:
+    """What `kubectl kustomize` makes of a folder."""
+    command = [kubectl or kubectls()[0], "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(folder)})
     assert done.returncode == 0, done.stderr
-    return Manifests(load(done.stdout), {})
+    return done.stdout
 
 
 def overlay() -> Document:
     """The overlay's own file."""
     (found,) = load((EXAMPLE / "kustomization.yaml").read_text())
     return found
-
-
-def generated() -> dict[str, set[str]]:
-    """The Secrets that the overlay makes from files: name -> keys."""
-    return {
-        secret["name"]: {entry.partition("=")[0] for entry in secret["files"]}
-        for secret in overlay()["secretGenerator"]
-    }
 
 
 def load(text: str) -> list[Document]:

@@ -27,8 +27,7 @@ def selectors_match_labels(manifests: Manifests) -> Iterator[str]:
 def names_lead_somewhere(manifests: Manifests) -> Iterator[str]:
     """Volumes that are mounted, ConfigMaps, the Services of StatefulSets, and one namespace for all."""
     for pod in manifests.pods():
-        claims = _claims(manifests, pod)
-        there = {volume["name"] for volume in pod.spec.get("volumes", [])} | claims
+        there = {volume["name"] for volume in pod.spec.get("volumes", [])}
         for container in pod.containers:
             for mount in container.get("volumeMounts", []):
                 if mount["name"] not in there:
@@ -36,6 +35,11 @@ def names_lead_somewhere(manifests: Manifests) -> Iterator[str]:
         for volume in pod.spec.get("volumes", []):
             if "configMap" in volume and not manifests.keys("ConfigMap", volume["configMap"]["name"]):
                 yield f"{pod}: there is no ConfigMap {volume['configMap']['name']}"
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if claim and claim not in {
+                found["metadata"]["name"] for found in manifests.of("PersistentVolumeClaim")
+            }:
+                yield f"{pod}: there is no claim {claim}"
     services = {document["metadata"]["name"] for document in manifests.of("Service")}
     for document in manifests.of("StatefulSet"):
         if document["spec"]["serviceName"] not in services:
@@ -101,10 +105,3 @@ def _selectors(spec: Document) -> Iterator[Mapping[str, Any]]:
                 for peer in rule.get(peers, [])
                 if "podSelector" in peer and "namespaceSelector" not in peer
             )
-
-
-def _claims(manifests: Manifests, pod: Pod) -> set[str]:
-    if pod.kind != "StatefulSet":
-        return set()
-    templates = manifests.named("StatefulSet", pod.name)["spec"].get("volumeClaimTemplates", [])
-    return {template["metadata"]["name"] for template in templates}

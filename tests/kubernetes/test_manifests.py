@@ -1,40 +1,34 @@
-"""The manifests keep the official schemas and our rules, as they lie there and as kubectl renders the overlay."""
+"""What kubectl renders of the overlay keeps the official schemas and our rules."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable
+import shutil
 from itertools import zip_longest
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
 
 from docs.pages import DOCS, blocks
-from kubernetes.manifests import EXAMPLE, PASSWORDS, Document, Manifests, load, overlay, plain, rendered
+from kubernetes.manifests import (
+    EXAMPLE,
+    PASSWORDS,
+    Document,
+    Manifests,
+    applied,
+    as_written,
+    kustomize,
+    load,
+    overlay,
+    rendered,
+)
 from kubernetes.rules import RULES
-from servers.programs import MissingProgram
+from servers.kubectl import kubectls
 
 GUIDE = DOCS / "how-to" / "kubernetes.md"
 VERSIONS = ("1.29", "1.34", kubernetes_validate.latest_version())
+GATE = "inithold/gate"
 SHAPES = pytest.mark.parametrize("as_job", [False, True], ids=["deployment", "job"])
-
-
-@pytest.fixture(scope="module")
-def render(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Manifests]:
-    """What kubectl makes of the overlay; skipped where there can be no kubectl."""
-    folder = tmp_path_factory.mktemp("overlays")
-    made: dict[bool, Manifests] = {}
-
-    def rendered_once(as_job: bool) -> Manifests:
-        try:
-            return made.get(as_job) or made.setdefault(as_job, rendered(folder, as_job=as_job))
-        except MissingProgram:
-            # On Debian tests/install-servers brings it; Ubuntu has it as a snap only, which no container can run.
-            if platform.system() == "Linux" and platform.freedesktop_os_release()["ID"] == "debian":
-                raise
-            pytest.skip("no kubectl is installed")
-
-    return rendered_once
 
 
 def validate(manifests: Manifests, version: str) -> None:
@@ -45,19 +39,13 @@ def validate(manifests: Manifests, version: str) -> None:
 @SHAPES
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_official_schemas_are_kept(version: str, as_job: bool) -> None:
-    validate(plain(as_job=as_job), version)
-
-
-@SHAPES
-def test_the_official_schemas_are_kept_as_rendered(render: Callable[[bool], Manifests], as_job: bool) -> None:
-    for version in VERSIONS:
-        validate(render(as_job), version)
+    validate(applied(as_job=as_job), version)
 
 
 @SHAPES
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schemas_are_strict(version: str, as_job: bool) -> None:
-    manifests = plain(as_job=as_job)
+    manifests = applied(as_job=as_job)
     context = manifests.pod("init").containers[0]["securityContext"]
     context["readOnlyRootFileSystem"] = context.pop("readOnlyRootFilesystem")
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -67,20 +55,20 @@ def test_the_schemas_are_strict(version: str, as_job: bool) -> None:
 @SHAPES
 @pytest.mark.parametrize("rule", RULES)
 def test_our_rules_are_kept(rule: str, as_job: bool) -> None:
-    assert list(RULES[rule](plain(as_job=as_job))) == []
+    assert list(RULES[rule](applied(as_job=as_job))) == []
 
 
 @SHAPES
-@pytest.mark.parametrize("rule", RULES)
-def test_our_rules_are_kept_as_rendered(rule: str, as_job: bool, render: Callable[[bool], Manifests]) -> None:
-    assert list(RULES[rule](render(as_job))) == []
+def test_every_kubectl_renders_the_same(as_job: bool) -> None:
+    if len(kubectls()) < 2:
+        pytest.skip(f"only one kubectl that knows Components is here: {kubectls()[0]}")
+    first, *others = (rendered(as_job=as_job, kubectl=path) for path in kubectls())
+    assert all(other == first for other in others)
 
 
 @SHAPES
-def test_the_overlay_changes_what_it_says_and_nothing_else(
-    render: Callable[[bool], Manifests], as_job: bool
-) -> None:
-    found, before = render(as_job), plain(as_job=as_job)
+def test_the_overlay_changes_what_it_says_and_nothing_else(as_job: bool) -> None:
+    found, before = applied(as_job=as_job), Manifests(as_written(as_job=as_job))
     (secret,) = found.of("Secret")
     assert secret["metadata"]["name"] == "game-scheduler"
     assert secret["data"].keys() == PASSWORDS.keys()
@@ -88,7 +76,54 @@ def test_the_overlay_changes_what_it_says_and_nothing_else(
     for _, container in before.containers():
         image = images[container["image"].partition(":")[0]]
         container["image"] = f"{image.get('newName', image['name'])}:{image['newTag']}"
+    for document in found.of("Deployment"):
+        if document["metadata"]["labels"].get(GATE):
+            pod = document["spec"]["template"]["spec"]
+            (gate,) = pod.pop("initContainers")
+            assert gate["name"] == "wait"
+            pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] not in ("plan", "secrets")]
+            if not pod["volumes"]:
+                del pod["volumes"]
     assert by_name(found.documents) == by_name([*before.documents, secret])
+
+
+WORKLOADS = """
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: worker, labels: {{inithold/gate: enabled}}}}
+spec:
+  selector: {{matchLabels: {{app: worker}}}}
+  template:
+    metadata: {{labels: {{app: worker}}}}
+    spec:
+      initContainers: [{{name: own, image: tools:1}}]
+      containers: [{{name: worker, image: worker:7}}, {{name: proxy, image: proxy:1}}]
+      volumes: [{{name: data, emptyDir: {{}}}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: other}}
+spec:
+  selector: {{matchLabels: {{app: other}}}}
+  template:
+    metadata: {{labels: {{app: other}}}}
+    spec: {{containers: [{{name: other, image: other:1}}]}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+def test_the_gate_comes_first_and_runs_the_workload_s_own_image(kind: str, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE / "gate", tmp_path / "gate")
+    (tmp_path / "workloads.yaml").write_text(WORKLOADS.format(kind=kind))
+    (tmp_path / "kustomization.yaml").write_text("resources: [workloads.yaml]\ncomponents: [gate]\n")
+    (first, *others) = (kustomize(tmp_path, path) for path in kubectls())
+    assert all(other == first for other in others)
+    workloads = {document["metadata"]["name"]: document for document in load(first)}
+    pod = workloads["worker"]["spec"]["template"]["spec"]
+    assert [container["name"] for container in pod["initContainers"]] == ["wait", "own"]
+    assert pod["initContainers"][0]["image"] == "worker:7"
+    assert {volume["name"] for volume in pod["volumes"]} == {"data", "plan", "secrets"}
+    assert "initContainers" not in workloads["other"]["spec"]["template"]["spec"]
 
 
 def by_name(documents: list[Document]) -> list[Document]:
@@ -98,6 +133,7 @@ def by_name(documents: list[Document]) -> list[Document]:
 def test_the_overlay_takes_every_manifest_and_fetches_nothing() -> None:
     resources = set(overlay()["resources"])
     assert resources == {f"manifests/{path.name}" for path in (EXAMPLE / "manifests").iterdir()}
+    assert overlay()["components"] == ["gate"]
     deprecated = {"bases", "patchesStrategicMerge", "patchesJson6902", "commonLabels", "vars"}
     assert not overlay().keys() & deprecated
 
@@ -109,7 +145,7 @@ def test_no_password_is_kept_with_the_manifests() -> None:
 
 
 def test_both_inits_differ_only_in_what_makes_them_so() -> None:
-    held, once = plain().pod("init"), plain(as_job=True).pod("init")
+    held, once = applied().pod("init"), applied(as_job=True).pod("init")
     assert held.labels == once.labels
     own = {"restartPolicy", "containers"}
     assert {k: v for k, v in held.spec.items() if k not in own} == {
@@ -121,11 +157,11 @@ def test_both_inits_differ_only_in_what_makes_them_so() -> None:
 
 
 def test_the_plan_is_that_of_the_compose_example_less_its_seed() -> None:
-    ours = plain().plan()
+    ours = applied().plan()
     text = (EXAMPLE.parent / "game-scheduler" / "inithold.yaml").read_text()
     compose = {entry["id"]: entry for entry in load(text)[0]["steps"]}
     assert [step.id for step in ours.steps] == [name for name in compose if name != "seed"]
-    plan = load(plain().plan_text())[0]
+    plan = load(applied().plan_text())[0]
     for entry in plan["steps"]:
         for key in ("tables", "exchanges", "queues", "bindings", "config"):
             assert entry["with"].get(key) == compose[entry["id"]]["with"].get(key), (entry["id"], key)
@@ -135,13 +171,13 @@ def test_the_plan_is_that_of_the_compose_example_less_its_seed() -> None:
 def test_the_guide_s_manifests_keep_the_official_schemas(version: str) -> None:
     documents = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"]
     assert [document["kind"] for document in documents] == ["Deployment", "Deployment", "Job"]
-    validate(Manifests(documents, {}), version)
+    validate(Manifests(documents), version)
 
 
 def test_the_guide_shows_what_the_example_does() -> None:
     for as_job, (number, name) in ((False, (0, "init")), (False, (1, "api")), (True, (2, "init"))):
         shown = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"][number]
-        example = plain(as_job=as_job).named(shown["kind"], name)
+        example = applied(as_job=as_job).named(shown["kind"], name)
         assert differences(shown["spec"], example["spec"]) == []
 
 

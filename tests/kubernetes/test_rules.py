@@ -6,7 +6,7 @@ import pytest
 
 from kubernetes import faults_of_pods, faults_of_wiring
 from kubernetes.fault import Fault
-from kubernetes.manifests import plain
+from kubernetes.manifests import applied
 from kubernetes.rules import RULES
 
 FAULTS = [*faults_of_pods.FAULTS, *faults_of_wiring.FAULTS]
@@ -14,7 +14,7 @@ FAULTS = [*faults_of_pods.FAULTS, *faults_of_wiring.FAULTS]
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[f"{fault.rule}-{fault.said[:30]}" for fault in FAULTS])
 def test_a_fault_is_found(fault: Fault) -> None:
-    manifests = plain(as_job=fault.as_job)
+    manifests = applied(as_job=fault.as_job)
     fault.made(manifests)
     found = list(RULES[fault.rule](manifests))
     assert any(fault.said in line for line in found), found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubernetes.manifests import PASSWORDS, environment, plain
+from kubernetes.manifests import PASSWORDS, applied, environment
 from kubernetes.sandbox import available
 from kubernetes.servers import Make, Servers
 from servers.ports import free_port
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not available(), reason="needs root and leave to
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own-pids", "shareProcessNamespace"])
 def test_the_deployment_is_ready_and_holds(make: Make, servers: Servers, shared: bool) -> None:
-    manifests = plain()
+    manifests = applied()
     (container,) = manifests.pod("init").containers
     sandbox = make(manifests, "init", shared=shared)
     init = sandbox.start(container)
@@ -54,7 +54,7 @@ def test_the_deployment_is_ready_and_holds(make: Make, servers: Servers, shared:
 
 def test_the_marker_of_a_container_that_was_killed_is_not_believed(make: Make) -> None:
     """The volume at /tmp lives as long as the Pod: the next container finds the marker there."""
-    manifests = plain()
+    manifests = applied()
     (container,) = manifests.pod("init").containers
     sandbox = make(manifests, "init", shared=True)
     init = sandbox.start(container)
@@ -68,7 +68,7 @@ def test_the_marker_of_a_container_that_was_killed_is_not_believed(make: Make) -
 
 
 def test_the_probes_say_no_as_long_as_init_waits(make: Make) -> None:
-    manifests = plain()
+    manifests = applied()
     (container,) = manifests.pod("init").containers
     sandbox = make(manifests, "init", BROKER_PORT=str(free_port()))
     init = sandbox.start(container)
@@ -79,7 +79,7 @@ def test_the_probes_say_no_as_long_as_init_waits(make: Make) -> None:
 
 
 def test_the_job_runs_and_ends(make: Make, servers: Servers) -> None:
-    manifests = plain(as_job=True)
+    manifests = applied(as_job=True)
     (container,) = manifests.pod("init").containers
     first = make(manifests, "init").run(container)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -90,7 +90,7 @@ def test_the_job_runs_and_ends(make: Make, servers: Servers) -> None:
 
 
 def test_the_exit_codes_that_end_the_job(make: Make) -> None:
-    manifests = plain(as_job=True)
+    manifests = applied(as_job=True)
     (container,) = manifests.pod("init").containers
     wrong = make(manifests, "init", PASSWORDS | {"database-password": "not-the-password"}).run(container)
     assert wrong.returncode == 1, wrong.stdout
@@ -101,7 +101,7 @@ def test_the_exit_codes_that_end_the_job(make: Make) -> None:
 
 
 def test_an_eviction_does_not_end_the_job(make: Make) -> None:
-    manifests = plain(as_job=True)
+    manifests = applied(as_job=True)
     (container,) = manifests.pod("init").containers
     sandbox = make(manifests, "init", DATABASE_PORT=str(free_port()))
     init = sandbox.start(container)
@@ -114,7 +114,7 @@ def test_an_eviction_does_not_end_the_job(make: Make) -> None:
 def test_the_gate_opens_when_init_is_done_and_changes_nothing(
     make: Make, servers: Servers, dependent: str
 ) -> None:
-    manifests, job = plain(), plain(as_job=True)
+    manifests, job = applied(), applied(as_job=True)
     gate = make(manifests, dependent).start(manifests.pod(dependent).containers[0])
     gate.wait_for_output("waiting")
     assert servers.tables() == set()
@@ -125,7 +125,7 @@ def test_the_gate_opens_when_init_is_done_and_changes_nothing(
 
 
 def test_the_gate_stays_closed_for_half_an_environment(make: Make, servers: Servers) -> None:
-    manifests, job = plain(), plain(as_job=True)
+    manifests, job = applied(), applied(as_job=True)
     assert make(job, "init").run(job.pod("init").containers[0]).returncode == 0
     servers.rabbit.api("DELETE", "/api/queues/%2F/bot_events")
     container = manifests.pod("bot").containers[0]
@@ -138,7 +138,7 @@ def test_the_gate_stays_closed_for_half_an_environment(make: Make, servers: Serv
 
 def test_scripts_that_are_older_than_the_database_change_nothing(make: Make, servers: Servers) -> None:
     """What an old image sees after a rollback, and in an old Pod that starts during a rollout."""
-    manifests, job = plain(), plain(as_job=True)
+    manifests, job = applied(), applied(as_job=True)
     container = job.pod("init").containers[0]
     assert make(job, "init").run(container).returncode == 0
     servers.postgres.execute("UPDATE alembic_version SET version_num = '9999'", "scheduler")
@@ -152,7 +152,7 @@ def test_scripts_that_are_older_than_the_database_change_nothing(make: Make, ser
 
 
 def test_the_dependents_start_behind_their_gates(make: Make, servers: Servers) -> None:
-    manifests, job = plain(), plain(as_job=True)
+    manifests, job = applied(), applied(as_job=True)
     assert make(job, "init").run(job.pod("init").containers[0]).returncode == 0
     port = str(free_port())
     addresses = {}

@@ -8,7 +8,7 @@ import signal
 import pytest
 import yaml
 
-from kubernetes.manifests import PASSWORDS, Document, plain
+from kubernetes.manifests import PASSWORDS, Document, applied
 from kubernetes.sandbox import Sandbox, available
 from kubernetes.servers import Make, Servers
 from servers.inithold import Inithold, Running
@@ -20,7 +20,7 @@ LOST = r"topology: \+ (queue bot_events|binding \S+ -> bot_events)"
 
 def holding(make: Make) -> tuple[Sandbox, Running, Document]:
     """Init in its hold; it looks each second, not each minute."""
-    manifests = plain()
+    manifests = applied()
     (container,) = manifests.pod("init").containers
     sandbox = make(manifests, "init", INITHOLD_VERIFY="1s")
     init = sandbox.start(container)
@@ -35,7 +35,7 @@ def is_ready(sandbox: Sandbox, init: Running, container: Document) -> bool:
 
 
 def test_the_plan_is_verified() -> None:
-    hold = plain().plan().hold
+    hold = applied().plan().hold
     assert (hold.verify, hold.on_drift) == (60, "rerun")
 
 
@@ -73,7 +73,7 @@ def test_a_lost_queue_takes_readiness_away_until_it_is_back(
 
 def test_a_changed_config_map_is_run_in_place(make: Make, servers: Servers) -> None:
     sandbox, init, container = holding(make)
-    manifests, process = plain(), sandbox.process(init)
+    manifests, process = applied(), sandbox.process(init)
     text = manifests.plan_text()
     changed = re.sub(r"( *)- \{name: parked_events\}\n", r"\g<0>\1- {name: audit_events}\n", text)
     assert changed != text

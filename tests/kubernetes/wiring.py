@@ -69,8 +69,10 @@ def probes_are_patient(manifests: Manifests) -> Iterator[str]:
             yield "init, startupProbe: timeoutSeconds is not longer than the probe waits"
         if startup.get("periodSeconds", 10) > 2:
             yield "init, startupProbe: a dependent waits for its period"
-        if readiness.get("periodSeconds", 10) < 30:
-            yield "init, readinessProbe: each exec costs processor time, for ever"
+        if readiness.get("periodSeconds", 10) < 5:
+            yield "init, readinessProbe: each exec costs processor time, forever"
+        if readiness.get("periodSeconds", 10) > 10:
+            yield "init, readinessProbe: after a start of the kubelet, Ready comes late by up to a period"
         if "livenessProbe" in container:
             yield "init: a liveness probe can only kill an init that is at work"
     for document in manifests.of("Deployment"):
@@ -150,3 +152,32 @@ def _ignores_disruption(spec: Document) -> bool:
         {condition["type"] for condition in rule.get("onPodConditions", [])} for rule in _rules(spec)[:1]
     ]
     return conditions == [{"DisruptionTarget"}] and _rules(spec)[0]["action"] == "Ignore"
+
+
+def containers_tell_why_they_ended(manifests: Manifests) -> Iterator[str]:
+    """`kubectl describe` shows the end of the log where the container itself has left no message."""
+    for pod, container in manifests.containers():
+        if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            yield f"{pod}, {container['name']}: terminationMessagePolicy is not FallbackToLogsOnError"
+
+
+def what_only_waits_can_be_drained(manifests: Manifests) -> Iterator[str]:
+    """A gate mounts no emptyDir: `kubectl drain` refuses a Pod that has one unless it is told to delete it."""
+    for pod, container in manifests.containers():
+        if container.get("command", [])[:2] == ["inithold", "wait"]:
+            for mount in container.get("volumeMounts", []):
+                if "emptyDir" in pod.volume(mount["name"]):
+                    yield f"{pod}, {container['name']}: mounts the emptyDir {mount['name']}"
+
+
+def replicas_are_apart(manifests: Manifests) -> Iterator[str]:
+    """What has several Pods has them on several nodes, and a budget that a drain keeps."""
+    budgets = [document["spec"]["selector"] for document in manifests.of("PodDisruptionBudget")]
+    for document in manifests.of("Deployment"):
+        name, spec = document["metadata"]["name"], document["spec"]
+        if spec.get("replicas", 1) < 2:
+            continue
+        if not spec["template"]["spec"].get("topologySpreadConstraints"):
+            yield f"Deployment {name}: all its Pods may be on one node"
+        if spec["selector"] not in budgets:
+            yield f"Deployment {name}: no PodDisruptionBudget"

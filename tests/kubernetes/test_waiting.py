@@ -1,0 +1,36 @@
+"""The guide's commands that wait: each returns on both outcomes. kubectl is a stand-in that knows one outcome."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docs.pages import DOCS, blocks
+
+GUIDE = DOCS / "how-to" / "kubernetes.md"
+KUBECTL = """#!/bin/sh
+# Waits for one outcome forever, and sees the other at once.
+case "$*" in
+  *{seen}*) exit 0 ;;
+esac
+exec sleep 600
+"""
+SIGNS = {
+    "wait-for-job": {"ready": "condition=complete", "failed": "condition=failed"},
+    "wait-for-deployment": {"ready": "rollout status", "failed": "terminated.reason"},
+}
+
+
+@pytest.mark.parametrize("outcome", ["ready", "failed"])
+@pytest.mark.parametrize("script", SIGNS)
+def test_returns_on_both_outcomes(script: str, outcome: str, tmp_path: Path) -> None:
+    (block,) = (block for block in blocks(GUIDE) if block.file == script)
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(KUBECTL.format(seen=SIGNS[script][outcome].replace(" ", r"\ ")))
+    kubectl.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", block.text], env=environment, timeout=60, check=False)
+    assert (done.returncode == 0) is (outcome == "ready")
