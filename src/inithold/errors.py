@@ -103,6 +103,9 @@ class DocumentError(InitholdError):
 class StepError(InitholdError):
     """Base of what a step may raise from `check` or `apply`."""
 
+    exception = ""
+    """Class name of what it stands for, where that was raised in another process."""
+
 
 class NotYet(StepError):
     """What may heal by itself: a server not up, a connection lost half-way. Tried again.

@@ -10,6 +10,7 @@ assert drive(MyStep(path="x")).outcome == "unchanged"
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -19,6 +20,7 @@ from inithold.runner.context import Context
 from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting
 from inithold.runner.run import Runner
 from inithold.runner.stream import Stream
+from inithold.runner.worker import Worker
 from inithold.steps.base import Change, Step
 
 _SPAN = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
@@ -91,4 +93,8 @@ def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = Non
 
 def check(step: Step) -> Sequence[Change]:
     """Ask a step once what it still needs; raises what the step raises."""
-    return step.check(Context("step", _SPAN, Stream([]), None))
+    context = Context("step", _SPAN, Stream([]), None)
+    if not step.in_worker:
+        return step.check(context)
+    with closing(Worker(step)) as worker:
+        return worker.check(context)

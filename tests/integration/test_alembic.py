@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -114,80 +110,6 @@ def test_what_revisions_print_and_log_reaches_the_log(
     assert [line for line in driven.log if line in expected] == expected
     assert not [line for line in driven.log if "too fine" in line or "below the" in line]
     assert capfd.readouterr() == ("", "")
-
-
-class Lines(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.closed = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-    def close(self) -> None:
-        self.closed = True
-        super().close()
-
-
-@pytest.fixture
-def application_log() -> Iterator[tuple[logging.Logger, Lines]]:
-    logger, handler = logging.getLogger("test.application"), Lines()
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    yield logger, handler
-    logger.removeHandler(handler)
-
-
-def test_a_logging_configuration_silences_nobody(
-    project: AlembicProject, database: str, application_log: tuple[logging.Logger, Lines]
-) -> None:
-    import alembic.config  # noqa: F401 - gives its logger a handler
-
-    logger, handler = application_log
-    root = logging.getLogger()
-    before = (root.level, list(root.handlers), logging.getLogger("alembic").handlers[:])
-    project.revision("0001", "slow", 'op.execute("SELECT pg_sleep(3)")')
-    stop = threading.Event()
-
-    def write() -> None:
-        while not stop.wait(0.02):
-            logger.info("line at %.3f", time.monotonic())
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        assert drive(project.upgrade(database)).outcome == "changed"
-    finally:
-        stop.set()
-        writer.join()
-    gaps = [float(line.split()[-1]) for line in handler.lines]
-    assert max(later - earlier for earlier, later in pairwise(gaps)) < 2.0
-    logger.info("after")
-    assert handler.lines[-1] == "after"
-    assert not handler.closed
-    assert (root.level, list(root.handlers), logging.getLogger("alembic").handlers[:]) == before
-
-
-def test_loggers_that_env_py_makes_go_on_afterwards(tmp_path: Path, database: str) -> None:
-    env = f'import logging\nlogging.getLogger("made.by.env")\n{SYNC_ENV}'
-    project = AlembicProject(tmp_path, env)
-    project.tables("users")
-    drive(project.upgrade(database))
-    assert not logging.getLogger("made.by.env").disabled
-
-
-def test_search_path_for_modules_is_as_before(project: AlembicProject, database: str) -> None:
-    import sys
-
-    (project.folder / "models_of_test.py").write_text("NAME = 'users'\n")
-    project.revision(
-        "0001", "import", "import models_of_test", "op.execute(f'CREATE TABLE {models_of_test.NAME} ()')"
-    )
-    before = list(sys.path)
-    driven = drive(project.upgrade(database))
-    assert driven.outcome == "changed", driven.finished
-    assert sys.path == before
 
 
 # -- branches

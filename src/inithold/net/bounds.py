@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Thread
 from typing import Protocol, TypeVar
 
@@ -64,3 +65,23 @@ def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result
         return results[0]
     bounds.check_cancelled()
     raise TooSlow
+
+
+class Until:
+    """Bounds of work that nobody stops, and only time ends.
+
+    Args:
+        deadline: on the monotonic clock.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def remaining(self, most: float) -> float:
+        return max(0.01, min(most, self._deadline - time.monotonic()))
+
+    def check_cancelled(self) -> None:
+        return
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:  # noqa: ARG002 - the interface
+        return nullcontext()

@@ -1,7 +1,8 @@
-"""Takes what the user's functions print and log while they run, and leaves the process as it was.
+"""Takes what the user's code prints and logs while it runs.
 
-What other threads print and log meanwhile goes where it always went. Who is captured is decided by a context
-variable: the tasks of a coroutine and what `asyncio.to_thread` runs belong to it, threads of its own do not.
+In the run's process, which is left as it was, other threads print and log as before. Who is captured is decided by
+a context variable: the tasks of a coroutine and what `asyncio.to_thread` runs belong to it, threads of its own do
+not. In a worker, which runs one step's code alone, every thread is captured.
 """
 
 from __future__ import annotations
@@ -45,25 +46,52 @@ class _Sink:
             self.say(line, "info")
 
 
-_current: ContextVar[_Sink | None] = ContextVar("inithold_captured", default=None)
+_current: ContextVar[_Sink | None] = ContextVar("inithold_captured")
+
+
+def _sink() -> _Sink | None:
+    """Who takes what is printed here and now; None for nobody."""
+    return _current.get(_INSTALLATION.everybody)
 
 
 @contextmanager
-def capturing(say: Say) -> Iterator[None]:
+def capturing(say: Say, *, every_thread: bool = False) -> Iterator[None]:
     """While open, what this thread or task prints and logs is said instead.
 
     Args:
         say: takes text and level.
+        every_thread: capture all threads; for a process that does nothing else.
     """
     sink = _Sink(say)
     token = _current.set(sink)
-    _INSTALLATION.enter()
+    _INSTALLATION.enter(sink if every_thread else None)
     try:
         yield
     finally:
         _INSTALLATION.leave()
         _current.reset(token)
         sink.end()
+
+
+def take_handlers_over() -> None:
+    """Have what a configuration of logging would print said as records instead: once each, with their levels.
+
+    For code that configured logging for a program of its own, such as an `env.py`; the loggers it has disabled go
+    on.
+    """
+    loggers = [
+        logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)
+    ]
+    root = logging.getLogger()
+    for logger in (root, *loggers):
+        logger.disabled = False
+        for handler in [handler for handler in logger.handlers if _prints(handler)]:
+            records = _Records(named=False)
+            records.setLevel(handler.level)
+            logger.addHandler(records)
+            logger.removeHandler(handler)
+    if not any(isinstance(handler, _Records) for handler in root.handlers):
+        root.addHandler(_Records(named=False))
 
 
 @contextmanager
@@ -84,7 +112,7 @@ class _Output(io.TextIOBase):
         self.original = original
 
     def write(self, text: str) -> int:
-        sink = _current.get()
+        sink = _sink()
         if sink is None:
             return self.original.write(text)
         sink.write(text)
@@ -97,7 +125,7 @@ class _Output(io.TextIOBase):
         return True
 
     def isatty(self) -> bool:
-        return _current.get() is None and self.original.isatty()
+        return _sink() is None and self.original.isatty()
 
     def fileno(self) -> int:
         return self.original.fileno()
@@ -115,24 +143,37 @@ class _Output(io.TextIOBase):
         return self.original.errors
 
 
+_SAID = "_said_by_inithold"
+
+
 class _Records(logging.Handler):
     """Captures log records.
 
     Args:
         fallback: takes those of others, where this one stands in for logging's last resort.
+        named: whether the name of the logger is said.
     """
 
-    def __init__(self, fallback: logging.Handler | None = None) -> None:
+    def __init__(self, fallback: logging.Handler | None = None, *, named: bool = True) -> None:
         super().__init__()
         self._fallback = fallback
+        self._formatter = logging.Formatter("%(name)s: %(message)s" if named else "%(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        sink = _current.get()
+        sink = _sink()
         if sink is None:
             if self._fallback is not None and record.levelno >= self._fallback.level:
                 self._fallback.handle(record)
-        elif not any(_prints(handler) for handler in _handlers(record.name)):
-            sink.say(_text(record), _level(record.levelno))
+        elif _SAID not in record.__dict__ and not any(_prints(handler) for handler in _handlers(record.name)):
+            # Loggers hand a record on to those above them.
+            record.__dict__[_SAID] = True
+            sink.say(self._text(record), _level(record.levelno))
+
+    def _text(self, record: logging.LogRecord) -> str:
+        try:
+            return self._formatter.format(record)
+        except Exception as error:  # noqa: BLE001 - the user's arguments may not fit the user's message
+            return f"{record.name}: {record.msg!r} ({type(error).__name__} as it was formatted)"
 
 
 def _handlers(name: str) -> Iterator[logging.Handler]:
@@ -146,13 +187,6 @@ def _handlers(name: str) -> Iterator[logging.Handler]:
 def _prints(handler: logging.Handler) -> bool:
     """Whether what it writes is captured as output already."""
     return isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, _Output)
-
-
-def _text(record: logging.LogRecord) -> str:
-    try:
-        return logging.Formatter("%(name)s: %(message)s").format(record)
-    except Exception as error:  # noqa: BLE001 - the user's arguments may not fit the user's message
-        return f"{record.name}: {record.msg!r} ({type(error).__name__} as it was formatted)"
 
 
 def _level(number: int) -> Level:
@@ -177,13 +211,15 @@ class _Installation:
     def __init__(self) -> None:
         self._lock = Lock()
         self._users = 0
+        self.everybody: _Sink | None = None
         self._outputs: dict[str, _Output] = {}
         self._handler: _Records | None = None
         self._last_resort: logging.Handler | None = None
         self._lowered: _Lowered | None = None
 
-    def enter(self) -> None:
+    def enter(self, everybody: _Sink | None = None) -> None:
         with self._lock:
+            self.everybody = everybody or self.everybody
             self._users += 1
             if self._users == 1:
                 self._install()
@@ -192,6 +228,7 @@ class _Installation:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                self.everybody = None
                 self._remove()
 
     def _install(self) -> None:

@@ -22,6 +22,7 @@ from inithold.runner.events import (
 )
 from inithold.runner.retry import Waiting, may_try_again, pause
 from inithold.runner.stream import Stream
+from inithold.runner.worker import Worker
 from inithold.steps.base import Change, Step
 
 _LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
@@ -40,10 +41,12 @@ class Attempts:
     Args:
         planned: the step.
         context: the run as it sees it.
+        worker: where its code runs; None for here.
     """
 
-    def __init__(self, planned: PlannedStep, context: Context) -> None:
+    def __init__(self, planned: PlannedStep, context: Context, worker: Worker | None = None) -> None:
         self.planned = planned
+        self._does: Step | Worker = worker or planned.step
         self.context = context
         self.number = 0
         self.made: list[Change] = []
@@ -104,14 +107,14 @@ class Attempts:
     def check(self) -> Sequence[Change]:
         """Check once, on the clock."""
         with self._clocked("checking"):
-            changes = tuple(self.planned.step.check(self.context))
+            changes = tuple(self._does.check(self.context))
         self.context.stream.emit(StepChecked(step=self.planned.id, changes=changes))
         return changes
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Apply once, on the clock, and note what was made."""
         with self._clocked("applying"):
-            self.planned.step.apply(self.context, changes)
+            self._does.apply(self.context, changes)
         self.made.extend(change for change in changes if change not in self.made)
 
     def _before_next(self, failure: NotYet) -> StepFinished | None:
@@ -172,7 +175,7 @@ class Attempts:
         )
 
     def _failed(self, error: NotYet | StepFailed) -> StepFinished:
-        exception = type(error.__cause__ or error).__name__
+        exception = error.exception or type(error.__cause__ or error).__name__
         hint = error.hint or (_MORE_ATTEMPTS if isinstance(error, NotYet) else _SEE_MORE)
         return self._end("failed", reason=error.message, hint=hint, exception=exception)
 

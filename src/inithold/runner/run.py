@@ -17,7 +17,8 @@ from inithold.runner.attempt import Attempts, Work, bring_about
 from inithold.runner.context import Context
 from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
 from inithold.runner.stream import Stream, Tracing
-from inithold.runner.workers import Workers
+from inithold.runner.threads import Threads
+from inithold.runner.worker import Worker
 from inithold.text.duration import short
 
 GRACE = 5.0
@@ -91,7 +92,8 @@ class Runner:
         self._tracing = tracing
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
-        self._workers = Workers()
+        self._threads = Threads()
+        self._workers = {planned.id: Worker(planned.step) for planned in plan.steps if planned.step.in_worker}
         self._running: dict[str, _Running] = {}
         self._finished: dict[str, StepFinished] = {}
         self._unmet = {planned.id: len(set(planned.needs)) for planned in plan.steps}
@@ -123,6 +125,8 @@ class Runner:
         while self._running and not self._stuck:
             self._take(self._next())
         self._skip_unreached()
+        for worker in self._workers.values():
+            worker.close()
         if self._abandoned or self._stuck:
             # A command that a check has started and that does not stop must not outlive the run.
             kill_running()
@@ -191,12 +195,12 @@ class Runner:
         deadline = self._deadline(planned)
         span = Span(self._span.trace_id, new_span_id(), self._span.span_id, self._span.sampled)
         context = Context(planned.id, span, self._stream, deadline, idle=self._idle, tracing=self._tracing)
-        attempts = Attempts(planned, context)
+        attempts = Attempts(planned, context, self._workers.get(planned.id))
         self._running[planned.id] = _Running(planned, context, attempts)
         if deadline is not None:
             heapq.heappush(self._deadlines, (deadline, planned.id))
         self._stream.emit(StepStarted(step=planned.id, span=span))
-        self._workers.start(lambda: self._inbox.put(self._accounted(attempts)))
+        self._threads.start(lambda: self._inbox.put(self._accounted(attempts)))
 
     def _accounted(self, attempts: Attempts) -> StepFinished:
         try:
@@ -204,6 +208,8 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - a step that nobody accounts for would be waited for forever
             return attempts.broken(error)
         finally:
+            if worker := self._workers.get(attempts.planned.id):
+                worker.end()
             self._abandoned.discard(attempts.planned.id)
 
     # -- time and cancelling
@@ -285,7 +291,7 @@ class Runner:
         for planned in self._plan.steps:
             if planned.enabled and planned.id not in self._finished:
                 try:
-                    planned.step.load()
+                    (self._workers.get(planned.id) or planned.step).load()
                 except Exception as error:  # noqa: BLE001 - the step itself will meet it and report it
                     self._stream.emit(LogLine(text=f"preload: {error}", step=planned.id, level="debug"))
 

@@ -61,6 +61,20 @@ class StepContext(Protocol):
         """While the returned context is open, spans and logs of this thread belong to the step."""
 
 
+class WorkerContext(StepContext, Protocol):
+    """What a step sees whose code runs in a worker: the run has to know what comes up here."""
+
+    def learn(self, url: str) -> None:
+        """Treat the secrets of a URL as secrets, here and in the run."""
+
+    def opened_session(self, session: Mapping[str, Any]) -> None:
+        """Report a session on a server, so that the run ends it where this process is killed.
+
+        Args:
+            session: see `inithold.steps.database.ending`.
+        """
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every step kind.
 
@@ -79,6 +93,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether a failure of `apply` may be tried again where the plan sets `retry`: for the user's own code."""
     takes_terminal: ClassVar[bool] = False
     """Whether what it runs writes to the terminal itself, so that nothing may be drawn there meanwhile."""
+    in_worker: ClassVar[bool] = False
+    """Whether `check` and `apply` run in a process of their own, in its main thread: for the user's code, and for
+    libraries that cannot be interrupted. The context is a `WorkerContext` there. `before_worker` runs here."""
+    quiet_check: ClassVar[bool] = False
+    """In a worker: whether what its check prints and logs is shown only for debugging, warnings excepted."""
     rights: ClassVar[str] = ""
     """The rights that `check` needs, for the manual."""
 
@@ -113,6 +132,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def subject(self) -> str:
         """What the step works on, for people, without secrets: `postgresql://app@db:5432/games`."""
         return ""
+
+    def before_worker(self, context: StepContext) -> Sequence[Change] | None:  # noqa: ARG002 - the interface
+        """The answer of `check` where it takes no worker to tell; None where it does. Raises as `check` does.
+
+        For kinds that run in a worker, which takes long to start: what can be told without the user's code, such
+        as that the server is not up yet.
+        """
+        return None
 
     def check(self, context: StepContext) -> Sequence[Change]:
         """Find out what is still needed, changing nothing; empty means that the step is in place.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from configparser import InterpolationError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.process.capture import take_handlers_over
 from inithold.steps.address import Address
 from inithold.steps.alembic import failures
 from inithold.steps.alembic.driver import DRIVERS
-from inithold.steps.alembic.interrupting import Watch, watching
-from inithold.steps.alembic.isolation import Logs
 from inithold.steps.alembic.project import PERCENT, Project
 from inithold.steps.alembic.revisions import named
-from inithold.steps.base import StepContext
+from inithold.steps.alembic.sessions import Watch, watching
+from inithold.steps.base import StepContext, WorkerContext
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -41,19 +42,25 @@ class Seen(NamedTuple):
     schema: str | None
 
 
+def _listen() -> None:
+    """Alembic's lines reach the log whatever env.py has made of logging."""
+    take_handlers_over()
+    logger = logging.getLogger("alembic")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
 class Run:
     """One run of env.py.
 
     Args:
         project: whose.
         context: of the step.
-        logs: told when env.py may have configured logging.
     """
 
-    def __init__(self, project: Project, context: StepContext, logs: Logs) -> None:
+    def __init__(self, project: Project, context: WorkerContext) -> None:
         self._project = project
         self._context = context
-        self._logs = logs
         self._choose: Callable[[Heads], Sequence[RevisionStep]] = lambda _: ()
         self._step: RevisionStep | None = None
         self._migration: MigrationContext | None = None
@@ -76,17 +83,14 @@ class Run:
         from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415 - slow
 
         project = self._project
-        target = project.config.cmd_opts.revision if project.config.cmd_opts else None
         environment = EnvironmentContext(
-            project.config, project.script, fn=self._migrate, destination_rev=target, tag=None, **options
+            project.config, project.script, fn=self._migrate, destination_rev=project.target, tag=None, **options
         )
         with watching(self._context) as watch:
-            self._hook(environment, watch)
+            self._hook(environment)
             try:
                 with environment, _event_loop(project):
                     project.script.run_env()
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:
                 # env.py may end in anything: SystemExit, a cancelled task, a group of exceptions.
                 self._context.check_cancelled()
@@ -99,22 +103,20 @@ class Run:
             )
         return tuple(self._seen)
 
-    def _hook(self, environment: EnvironmentContext, watch: Watch) -> None:
-        """See env.py call `context.configure`: by then logging is configured and the connection is there."""
+    def _hook(self, environment: EnvironmentContext) -> None:
+        """See env.py call `context.configure`: by then it has configured logging."""
         configure = environment.configure
 
         def configured(*arguments: Any, **options: Any) -> None:
-            self._logs.listen()
+            _listen()
             configure(*arguments, **options)
             self._migration = environment.get_context()
-            if self._migration.connection is not None:
-                watch.connection(self._migration.connection)
 
         # What env.py calls is looked up on this very object when it is entered.
         environment.configure = configured  # type: ignore[method-assign]
 
     def _migrate(self, heads: Heads | str | None, migration: MigrationContext) -> Iterator[RevisionStep]:
-        self._logs.listen()
+        _listen()
         heads = (heads,) if isinstance(heads, str) else tuple(heads or ())
         self._seen.append(
             Seen(heads, _engine_url(migration.connection), migration.version_table, migration.version_table_schema)
@@ -204,7 +206,7 @@ def _event_loop(project: Project) -> Iterator[None]:
         loop.close()
 
 
-def heads_at(project: Project, seen: Seen, context: StepContext) -> Heads:
+def heads_at(project: Project, seen: Seen, context: WorkerContext) -> Heads:
     """Read, over a connection of our own, where the database at the project's URL is.
 
     Raises:
@@ -214,11 +216,10 @@ def heads_at(project: Project, seen: Seen, context: StepContext) -> Heads:
 
     url = make_url(project.url or "")
     drivers = {driver.name: driver for driver in DRIVERS[url.get_backend_name()]}
-    with watching(context) as watch:
+    with watching(context):
         try:
             if (driver := drivers.get(url.get_driver_name())) is None or driver.blocking:
                 with create_engine(url, poolclass=pool.NullPool).connect() as connection:
-                    watch.connection(connection)
                     return _heads(connection, seen)
             return _heads_asynchronously(url, seen)
         except Exception as error:

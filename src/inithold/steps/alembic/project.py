@@ -6,17 +6,15 @@ import configparser
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from inithold.errors import StepFailed
-from inithold.redaction.redact import SECRETS
 from inithold.steps.address import Address
 from inithold.steps.alembic import revisions
 from inithold.steps.alembic.driver import choose, sqlalchemy_url
 from inithold.steps.alembic.failures import AS_ALEMBIC
-from inithold.steps.alembic.modules import make_room
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
 
 URL_OPTION = "sqlalchemy.url"
 PERCENT = "a per cent sign in an ini file is written %%"
+Command = Literal["current", "upgrade"]
+"""What is done, as Alembic's command line names it."""
 _ASYNCHRONOUS = re.compile(r"\basync (?:def|with)\b|\basyncio\b|\banyio\b|\bcreate_async_engine\b")
 
 
@@ -35,12 +35,14 @@ class Source(NamedTuple):
         section: of the ini file.
         target: what is upgraded to.
         arguments: what `alembic -x` takes.
+        command: what is done.
     """
 
     file: str
     section: str
     target: str
     arguments: tuple[str, ...]
+    command: Command
 
 
 class Project(NamedTuple):
@@ -53,6 +55,7 @@ class Project(NamedTuple):
         asynchronous: whether env.py connects through an async engine, as far as its text shows.
         url: what env.py is told to connect to, with its password; None to leave that to env.py.
         address: the same as the step has it.
+        target: what is upgraded to.
     """
 
     config: Config
@@ -61,14 +64,16 @@ class Project(NamedTuple):
     asynchronous: bool
     url: str | None
     address: Address | None
+    target: str
 
 
-def read(source: Source, address: Address | None) -> Project:
+def read(source: Source, address: Address | None, learn: Callable[[str], None]) -> Project:
     """Read a project.
 
     Args:
         source: where it is.
         address: of the database, or None to leave that to env.py.
+        learn: told each URL that is read, for its secrets.
 
     Raises:
         StepFailed: a file is missing or wrong, or no driver for the address is installed.
@@ -76,14 +81,13 @@ def read(source: Source, address: Address | None) -> Project:
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - slow
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
 
-    config = _config(source)
+    config = _config(source, learn)
     location = config_option(config, "script_location")
     if not location:
         raise StepFailed(
             f"{source.file} names no script_location",
             hint=f"add to its section [{source.section}]: script_location = %(here)s/migrations",
         )
-    paths_before = len(sys.path)
     try:
         script = ScriptDirectory.from_config(config)
     except (CommandError, ImportError, OSError) as error:
@@ -95,7 +99,6 @@ def read(source: Source, address: Address | None) -> Project:
         ) from error
     except ValueError as error:
         raise StepFailed(f"{source.file}: {error}", hint=AS_ALEMBIC) from error
-    make_room(sys.path[: len(sys.path) - paths_before])
     env = Path(script.dir, "env.py")
     if not env.is_file():
         raise StepFailed(f"{env} does not exist", hint="script_location must be the folder that alembic init made")
@@ -107,7 +110,7 @@ def read(source: Source, address: Address | None) -> Project:
         driver = choose(address, asynchronous=asynchronous, wished=_drivers(named, address))
         url = sqlalchemy_url(address, driver)
         config.set_main_option(URL_OPTION, url.replace("%", "%%"))
-    return Project(config, script, str(env), asynchronous, url, address)
+    return Project(config, script, str(env), asynchronous, url, address, source.target)
 
 
 def config_option(config: Config, name: str) -> str | None:
@@ -120,7 +123,7 @@ def config_option(config: Config, name: str) -> str | None:
     return value
 
 
-def _config(source: Source) -> Config:
+def _config(source: Source, learn: Callable[[str], None]) -> Config:
     from alembic.config import Config  # noqa: PLC0415 - slow
 
     file = Path(source.file)
@@ -147,26 +150,20 @@ def _config(source: Source) -> Config:
         )
     else:
         config = Config(str(file), ini_section=source.section, cmd_opts=options, stdout=sys.stdout)
-    _read_ini(config, source)
+    _read_ini(config, source, learn)
     return config
 
 
 def _command_line(source: Source) -> Namespace:
-    """What `alembic upgrade` would have been given: env.py may look at it."""
-    return Namespace(
-        config=source.file,
-        name=source.section,
-        x=list(source.arguments) or None,
-        raiseerr=True,
-        quiet=False,
-        verbose=False,
-        revision=source.target,
-        sql=False,
-        tag=None,
-    )
+    """What Alembic's own command line leaves for env.py to look at."""
+    from alembic.config import CommandLine  # noqa: PLC0415 - slow
+
+    arguments = ["--config", source.file, "--name", source.section, *(f"-x{given}" for given in source.arguments)]
+    arguments += ["current"] if source.command == "current" else ["upgrade", "--", source.target]
+    return CommandLine("alembic").parser.parse_args(arguments)
 
 
-def _read_ini(config: Config, source: Source) -> None:
+def _read_ini(config: Config, source: Source, learn: Callable[[str], None]) -> None:
     try:
         parser = config.file_config
         in_toml = getattr(config, "toml_alembic_config", {})
@@ -175,8 +172,8 @@ def _read_ini(config: Config, source: Source) -> None:
     for section in parser.sections():
         for _, value in parser.items(section, raw=True):
             if value and "://" in value:
-                SECRETS.add_url(value)
-                SECRETS.add_url(value.replace("%%", "%"))
+                learn(value)
+                learn(value.replace("%%", "%"))
     if not in_toml and not parser.has_section(source.section):
         have = ", ".join(f"[{section}]" for section in parser.sections()) or "none"
         raise StepFailed(f"{source.file} has no section [{source.section}]", hint=f"it has: {have}")

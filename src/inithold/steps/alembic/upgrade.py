@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inithold.errors import StepFailed
 from inithold.net.dial import dial
@@ -17,9 +16,8 @@ from inithold.steps.addressed import Addressed
 from inithold.steps.alembic import fast_check, revisions
 from inithold.steps.alembic.driver import DRIVERS, installed, preferred
 from inithold.steps.alembic.environment import Run, Seen, answers, heads_at, uses_url
-from inithold.steps.alembic.isolation import Say, isolated
-from inithold.steps.alembic.project import Project, Source, read
-from inithold.steps.base import Change, StepContext
+from inithold.steps.alembic.project import Command, Project, Source, read
+from inithold.steps.base import Change, StepContext, WorkerContext
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
@@ -35,16 +33,18 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     by id and message. Where `url` is given, a database that is at the target is recognized by its version table,
     without importing Alembic, which is several times as fast; `env.py` is asked where it may keep another version
     table, or several (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
-    `alembic upgrade` does, in this process: Alembic's log lines and what `env.py` prints appear in the log of the
-    step. A revision that fails leaves the database as its transaction left it.
+    `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply share; Alembic's log lines and
+    what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its transaction
+    left it.
 
     `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
     the one in the ini file and with a driver that is installed. Where it connects to something else, the database
     at `url` is not at the target afterwards, and the step fails and says so.
 
-    Nothing is ever downgraded: a database that is ahead of the revision files or of the target is an error. Steps
-    of this kind take turns, since Alembic's context is global to a process. When the run is stopped, the statement
-    that runs on the server is cancelled and its transaction rolled back.
+    Nothing is ever downgraded: a database that is ahead of the revision files or of the target is an error. When
+    the step's time is up or the run is stopped, the statement that runs on the server is cancelled and its
+    transaction rolled back; code that has not ended 2.5 s later is killed, and what it was doing on the server is
+    ended.
 
     Args:
         config: path of alembic.ini, or of a pyproject.toml with a table `tool.alembic`.
@@ -69,6 +69,8 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "alembic.upgrade"
+    in_worker = True
+    quiet_check = True
     rights = (
         "to connect and to read Alembic's version table (SELECT, on PostgreSQL also USAGE of its schema); and "
         "what env.py itself needs"
@@ -117,18 +119,29 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             address = None
         return self.config if address is None else address.shown
 
-    def check(self, context: StepContext) -> Sequence[Change]:
+    def before_worker(self, context: StepContext) -> Sequence[Change] | None:
         if self._holds_beyond_doubt(context):
             return ()
-        with self._opened(context, quiet=True) as (project, run):
-            found = self._look(project, run)
-            changes = [_change(seen, steps, self.target, several=len(found) > 1) for seen, steps in found if steps]
-            self._refuse_other_database(project, [seen for seen, _ in found], context)
-            return changes
+        address = self._address()
+        if address is not None and address.probe is not None:
+            # The first attempt is early, and waiting is cheap.
+            dial(*address.probe, timeout=context.remaining(5.0))
+            if address.technology == "mysql":
+                # Its drivers wait for a greeting without bound.
+                answers(address, context)
+        return None
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        context = cast("WorkerContext", context)
+        project, run = self._read(context, "current")
+        found = self._look(project, run)
+        changes = [_change(seen, steps, self.target, several=len(found) > 1) for seen, steps in found if steps]
+        self._refuse_other_database(project, [seen for seen, _ in found], context)
+        return changes
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again inside
-        with self._opened(context, quiet=False) as (project, run):
-            run.upgrade(lambda heads: revisions.pending(project.script, self.target, heads))
+        project, run = self._read(cast("WorkerContext", context), "upgrade")
+        run.upgrade(lambda heads: revisions.pending(project.script, self.target, heads))
 
     def _holds_beyond_doubt(self, context: StepContext) -> bool:
         address = self._address()
@@ -140,29 +153,20 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         given = any(getattr(self, field) is not None for field in _ADDRESS)
         return self.address() if given else None
 
-    @contextmanager
-    def _opened(self, context: StepContext, *, quiet: bool) -> Iterator[tuple[Project, Run]]:
-        """The project, when its server accepts connections and Alembic is ours."""
-        address = self._address()
-        if address is not None and address.probe is not None:
-            # Before anything heavy is imported: the first attempt is early, and waiting is cheap.
-            dial(*address.probe, timeout=context.remaining(5.0))
-            if address.technology == "mysql":
-                # Its drivers wait for a greeting without bound, and cannot be interrupted.
-                answers(address, context)
-        self.load()  # before our turn: it takes long
-        with isolated(context, _say(context, quiet=quiet)) as logs:
-            project = read(Source(self.config, self.name, self.target, self.x), address)
-            if not revisions.any_in(project.script):
-                context.log(f"{project.script.dir} has no revisions", level="warning")
-            yield project, Run(project, context, logs)
+    def _read(self, context: WorkerContext, command: Command) -> tuple[Project, Run]:
+        self.preload()
+        source = Source(self.config, self.name, self.target, self.x, command)
+        project = read(source, self._address(), context.learn)
+        if not revisions.any_in(project.script):
+            context.log(f"{project.script.dir} has no revisions", level="warning")
+        return project, Run(project, context)
 
     def _look(self, project: Project, run: Run) -> list[tuple[Seen, list[RevisionStep]]]:
         # Connecting would make the file; a check makes nothing.
         seen = (Seen((), None, "", None),) if _no_file_yet(project.address) else run.look()
         return [(each, revisions.pending(project.script, self.target, each.heads)) for each in seen]
 
-    def _refuse_other_database(self, project: Project, found: Sequence[Seen], context: StepContext) -> None:
+    def _refuse_other_database(self, project: Project, found: Sequence[Seen], context: WorkerContext) -> None:
         address = project.address
         if address is None or _no_file_yet(address) or any(uses_url(project, seen) for seen in found):
             return
@@ -207,15 +211,3 @@ def _no_file_yet(address: Address | None) -> bool:
     if address is None or address.technology != "sqlite" or any(name == "uri" for name, _ in address.query):
         return False
     return not Path(address.database or "").exists()
-
-
-def _say(context: StepContext, *, quiet: bool) -> Say:
-    def say(text: str, level: int) -> None:
-        if level >= logging.ERROR:
-            context.log(text, level="error")
-        elif level >= logging.WARNING:
-            context.log(text, level="warning")
-        else:
-            context.log(text, level="debug" if quiet or level < logging.INFO else "info")
-
-    return say

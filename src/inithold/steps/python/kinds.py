@@ -41,12 +41,14 @@ class _Calling(Step, frozen=True, kw_only=True):
 
 
 class Call(_Calling, frozen=True, kw_only=True):
-    """Call a Python function in this process; that it returns is success.
+    """Call a Python function in a process of its own; that it returns is success.
 
     The module is imported when the step runs, from the working directory or the installed packages. A coroutine
-    function is awaited, and cancelled when its time is up or the run is; a plain one cannot be interrupted. One
-    that has a parameter `ctx` is given the step's context: `ctx.log(text)`, `ctx.remaining(seconds)`,
-    `ctx.check_cancelled()`. What it prints and logs goes into the log.
+    function is awaited. When the step's time is up or the run is stopped, a coroutine is cancelled and a plain
+    function gets a `KeyboardInterrupt` after 1 s; where it has not ended 2.5 s after it was told to, the process
+    is killed. A function that has a parameter `ctx` is given the step's context: `ctx.log(text)`,
+    `ctx.remaining(seconds)`, `ctx.check_cancelled()`. What it prints and logs goes into the log. `check` and
+    `call` run in the same process.
 
     An exception fails the step, and is tried again only where the plan sets `retry`; `inithold.errors.NotYet` is
     tried again until the step's time is up.
@@ -70,6 +72,8 @@ class Call(_Calling, frozen=True, kw_only=True):
             check: app.seed:is_seeded
         ```
     """
+
+    in_worker = True
 
     call: str
     args: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -33,23 +33,18 @@ Module = Callable[[str], str]
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
     """Writes a module of the test's own into the working directory, and says its name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
     names: list[str] = []
 
     def write(source: str) -> str:
-        name = f"module_of_{tmp_path.name.replace('-', '_')}_{len(names)}"
+        name = f"module_{len(names)}"
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
         names.append(name)
         return name
 
-    yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("module_of_"):
-            del sys.modules[name]
+    return write
 
 
 def failed(step: Step, case: str, name: str = "", **options: Any) -> Driven:
@@ -114,20 +109,19 @@ def test_cancelling_cancels_a_coroutine(module: Module) -> None:
     name = module(
         """
         import asyncio
-        state = []
+        from pathlib import Path
         async def main():
-            state.append("began")
+            Path("began").touch()
             try:
                 await asyncio.sleep(60)
             finally:
-                state.append("cleaned up")
+                print("cleaned up")
         """
     )
-    step = Call(call=f"{name}:main")
-    result, seconds = cancelled(step, lambda: name in sys.modules and bool(sys.modules[name].state))
+    result, seconds = cancelled(Call(call=f"{name}:main"), Path("began").exists)
     assert result.outcome == "cancelled"
     assert seconds < PROMPTLY
-    assert sys.modules[name].state == ["began", "cleaned up"]
+    assert result.log[-1] == "cleaned up"
 
 
 def test_a_coroutine_ends_when_its_time_is_up(module: Module) -> None:
@@ -141,17 +135,15 @@ def test_cancelling_reaches_a_function_that_asks(module: Module) -> None:
     name = module(
         """
         import time
-        state = []
+        from pathlib import Path
         def main(ctx):
-            state.append("began")
+            Path("began").touch()
             while True:
                 ctx.check_cancelled()
                 time.sleep(0.01)
         """
     )
-    result, seconds = cancelled(
-        Call(call=f"{name}:main"), lambda: name in sys.modules and bool(sys.modules[name].state)
-    )
+    result, seconds = cancelled(Call(call=f"{name}:main"), Path("began").exists)
     assert result.outcome == "cancelled"
     assert seconds < PROMPTLY
 
@@ -159,17 +151,17 @@ def test_cancelling_reaches_a_function_that_asks(module: Module) -> None:
 # -- guards
 
 GUARDED = """
-done = []
-def main(): done.append(1)
-def yes_or_no(): return bool(done)
-def nothing_or_something(): return "x" if done else None
-def truthy(): return 1 if done else 0
-def changes(): return [] if done else ["+ user admin", "~ role a -> b", "game chess"]
+from pathlib import Path
+done = Path("done").exists
+def main(): Path("done").touch()
+def yes_or_no(): return done()
+def truthy(): return 1 if done() else 0
+def changes(): return [] if done() else ["+ user admin", "~ role a -> b", "game chess"]
 def generated():
-    if not done: yield "+ user admin"
-def of_ctx(ctx): ctx.log("asked"); return bool(done)
-def of_argument(title): return bool(done) and title == "chess"
-async def awaited(): return bool(done)
+    if not done(): yield "+ user admin"
+def of_ctx(ctx): ctx.log("asked"); return done()
+def of_argument(title): return done() and title == "chess"
+async def awaited(): return done()
 """
 
 
@@ -299,7 +291,7 @@ def test_an_exception_is_tried_again_only_with_retry(module: Module) -> None:
     step = Call(call=f"{name}:main")
     assert drive(step).outcome == "failed"
     result = drive(step, retry=Retry(attempts=5, delay=Duration(0.01)))
-    assert (result.outcome, result.finished.attempts) == ("changed", 2)
+    assert (result.outcome, result.finished.attempts) == ("changed", 3)
 
 
 def test_arguments_that_do_not_fit(module: Module) -> None:
@@ -342,25 +334,37 @@ def test_a_secret_in_an_exception_is_in_no_message(module: Module) -> None:
 # -- what it prints and logs
 
 
-def test_prints_and_records_reach_the_log_once(module: Module) -> None:
-    name = module(
-        """
-        import logging, sys
-        log = logging.getLogger("app.seed")
-        def main():
-            print("printed")
-            print("to stderr", file=sys.stderr)
-            log.debug("not of interest")
-            log.info("seeding %d", 3)
-            log.warning("careful")
-            log.error("bad %s", "thing", 1)
-            sys.stdout.write("unended")
-        """
-    )
+PRINTING = """
+import logging, sys
+log = logging.getLogger("app.seed")
+def main():
+    print("printed")
+    print("to stderr", file=sys.stderr)
+    log.debug("not of interest")
+    log.info("seeding %d", 3)
+    log.warning("careful")
+    log.error("bad %s", "thing", 1)
+    sys.stdout.write("unended")
+"""
+
+
+def in_worker(name: str) -> Step:
+    return Call(call=f"{name}:main")
+
+
+def in_run(name: str) -> Step:
+    variables: dict[str, Any] = {}
+    exec(Path(f"{name}.py").read_text(), variables)
+    return Function(function=variables["main"])
+
+
+@pytest.mark.parametrize("step", [in_worker, in_run])
+def test_prints_and_records_reach_the_log_once(module: Module, step: Callable[[str], Step]) -> None:
+    name = module(PRINTING)
     root = logging.getLogger()
     with bare_logging():
         before = (list(root.handlers), root.level, sys.stdout, sys.stderr, logging.lastResort)
-        result = drive(Call(call=f"{name}:main"))
+        result = drive(step(name))
         assert (list(root.handlers), root.level, sys.stdout, sys.stderr, logging.lastResort) == before
     found = [(event.text, event.level) for event in result.events if hasattr(event, "text")]
     assert found[:4] == [
@@ -373,32 +377,49 @@ def test_prints_and_records_reach_the_log_once(module: Module) -> None:
     assert found[5:] == [("unended", "info")]
 
 
-def test_records_reach_the_log_and_the_users_own_handlers(module: Module) -> None:
-    name = module("import logging\ndef main(): logging.getLogger('app').warning('both')")
+def test_records_reach_the_log_and_the_users_own_handlers() -> None:
     with bare_logging() as seen:
         logging.getLogger().addHandler(Keep(seen))
         handlers = list(logging.getLogger().handlers)
-        result = drive(Call(call=f"{name}:main"))
+        result = drive(Function(function=lambda: logging.getLogger("app").warning("both")))
         assert logging.getLogger().handlers == handlers
     assert result.log == ("app: both",)
     assert [record.getMessage() for record in seen] == ["both"]
 
 
-def test_logging_that_the_function_sets_up_works_and_stays(module: Module) -> None:
-    name = module(
-        """
-        import logging
-        def main():
-            logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")
-            logging.getLogger("app").debug("own format")
-        """
-    )
+def configures_logging() -> None:
+    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")
+    logging.getLogger("app").debug("own format")
+
+
+def test_logging_that_the_function_sets_up_works_and_stays() -> None:
     with bare_logging():
-        first = drive(Call(call=f"{name}:main"))
+        first = drive(Function(function=configures_logging))
         assert logging.getLogger().level == logging.DEBUG
-        second = drive(Call(call=f"{name}:main"))
+        second = drive(Function(function=configures_logging))
     assert [line for line in first.log if "own format" in line] == ["DEBUG own format"]
     assert [line for line in second.log if "own format" in line] == ["DEBUG own format"]
+
+
+def test_in_a_worker_every_thread_and_program_is_heard(module: Module) -> None:
+    name = module(
+        """
+        import subprocess, sys, threading, warnings
+        def main():
+            thread = threading.Thread(target=print, args=("from a thread",))
+            thread.start()
+            thread.join()
+            warnings.warn("a warning")
+            for percent in (0, 50, 100): print(f"\\r{percent} %", end="", file=sys.stderr)
+            print(file=sys.stderr)
+            subprocess.run(["sh", "-c", "echo from a program; echo and its stderr >&2"], check=True)
+            sys.stdout.close()
+        """
+    )
+    result = drive(Call(call=f"{name}:main"))
+    assert result.outcome == "changed"
+    assert {"from a thread", "100 %", "from a program", "and its stderr"} <= set(result.log)
+    assert any("UserWarning: a warning" in line for line in result.log)
 
 
 def test_other_threads_keep_their_output(module: Module, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ MOST = 256
 """Threads at most; further steps wait for a free one."""
 
 
-class Workers:
+class Threads:
     """A pool that grows only when no thread is idle."""
 
     def __init__(self, most: int = MOST) -> None:

@@ -1,0 +1,262 @@
+"""The run's side of a worker: the process in which a step's `check` and `apply` run (`Step.in_worker`).
+
+A process is started when it is needed first, and kept until the step is finished: importing what the user's code
+needs is most of what it costs. Told to stop, the code there is interrupted; a check is killed `CHECK_GRACE`
+seconds later, since it changes nothing, an apply after `APPLY_GRACE`. A step is not over before what a killed
+worker was doing on a server has ended, too, so that the lock of the plan is not released before.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from threading import BoundedSemaphore, Event, Lock
+from typing import Any
+
+import msgspec
+
+from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.process.memory import oom_kills
+from inithold.process.satellite import Death, Satellite, from_lasting_thread, launch
+from inithold.process.signals import RUNNING
+from inithold.redaction.redact import SECRETS
+from inithold.runner.context import Context
+from inithold.runner.events import Level
+from inithold.steps.base import Change, Step
+
+CHECK_GRACE = 0.2
+"""Seconds that a check gets to end by itself once it is told to stop."""
+APPLY_GRACE = 2.5
+"""The same for an apply: its statement is cancelled at once, its code interrupted after a second."""
+SERVER_GRACE = 2.0
+"""Seconds that a server gets to confirm that what a killed worker ran there has ended."""
+_CLOSING = 1.0
+_ERRORS: Mapping[str, type[StepError]] = {
+    kind.__name__: kind for kind in (NotYet, StepFailed, Rejected, Ahead, Interrupted)
+}
+_STARTS = BoundedSemaphore(
+    max(1, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+)
+"""Starting is importing, which a core does for one process at a time."""
+_OUT_OF_MEMORY = "raise the container's memory limit, or have the code need less at once"
+_KILLED = "SIGKILL from elsewhere is often the kernel's, out of memory: look at the container's memory limit"
+_CRASHED = "a library written in C crashed, or something else sent that signal: run the code by hand to see more"
+_ENDED = "the code must return or raise, not end the process (os._exit)"
+
+
+class Worker:
+    """The process of one step.
+
+    Args:
+        step: whose code runs there.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._lock = Lock()
+        self._process: _Process | None = None
+        self._closed = False
+
+    def load(self) -> None:
+        """Start the process and let it import what it will need, while there is nothing better to do."""
+        if (process := self._started(lambda: None)) is not None:
+            process.satellite.send({"type": "load"})
+
+    def check(self, context: Context) -> Sequence[Change]:
+        """As `Step.check`."""
+        changes = self._step.before_worker(context)
+        return self._ask({"type": "check"}, context, CHECK_GRACE) if changes is None else changes
+
+    def apply(self, context: Context, changes: Sequence[Change]) -> None:
+        """As `Step.apply`."""
+        self._ask({"type": "apply", "changes": msgspec.to_builtins(changes)}, context, APPLY_GRACE)
+
+    def end(self) -> None:
+        """Let the process end, as it is not needed any more."""
+        with self._lock:
+            self._closed = True
+        if self._process is not None:
+            self._process.satellite.close_input()
+
+    def close(self) -> None:
+        """End the process, and wait until it has ended: what it has open goes with it."""
+        self.end()
+        if self._process is not None:
+            self._process.close()
+
+    def _ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
+        context.check_cancelled()
+        process = self._started(context.check_cancelled)
+        if process is None:
+            raise Interrupted("closed")
+        try:
+            return process.ask(request, context, grace)
+        except _Died as died:
+            with self._lock:
+                self._process = None
+            context.check_cancelled()
+            raise died.failure() from None
+
+    def _started(self, may_wait: Callable[[], None]) -> _Process | None:
+        with self._lock:
+            if self._process is None and not self._closed:
+                while not _STARTS.acquire(timeout=0.05):
+                    may_wait()
+                self._process = _Process(self._step)
+            return self._process
+
+
+class _Died(Exception):
+    """The process ended before it answered."""
+
+    def __init__(self, death: Death, out_of_memory: bool) -> None:
+        super().__init__(str(death))
+        self._death = death
+        self._out_of_memory = out_of_memory
+
+    def failure(self) -> StepFailed:
+        code = self._death.code
+        hint = _ENDED if code is None or code >= 0 else _KILLED if code == -9 else _CRASHED
+        why = ""
+        if self._out_of_memory and code == -9:
+            why, hint = " by the kernel: out of memory", _OUT_OF_MEMORY
+        return StepFailed(f"its process {self._death}{why} before it was done", hint=hint)
+
+
+class _Process:
+    """A worker that is there.
+
+    Args:
+        step: that it runs.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._quiet_check = step.quiet_check
+        self._answers: SimpleQueue[dict[str, Any] | Death] = SimpleQueue()
+        self._context: Context | None = None
+        self._before: list[tuple[str, Level]] = []
+        self._sessions: list[dict[str, Any]] = []
+        self._starting = True
+        self._kills = oom_kills()
+        try:
+            launched = from_lasting_thread(lambda: launch("worker", captured=True))
+            # From here on `_end` is called.
+            self.satellite = Satellite(launched, on_message=self._take, on_output=self._print, on_end=self._end)
+        except BaseException:
+            _STARTS.release()
+            raise
+        RUNNING.add(self.satellite.pid)
+        # What the fields hold is the user's own, and need not be JSON.
+        self.satellite.send(
+            {"type": "start", "path": sys.path, "step": b64encode(pickle.dumps(step)).decode(), "kind": step.kind}
+        )
+
+    def ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
+        """Have something done, and wait for the answer.
+
+        Raises:
+            _Died: it ended before.
+        """
+        answered = Event()
+        self._context = context
+        while self._before:
+            text, level = self._before.pop(0)
+            context.log(text, level=level)
+        deadline = None if context.deadline is None else context.deadline - time.monotonic()
+        given = {"id": context.step_id, "span": msgspec.to_builtins(context.span), "seconds": deadline}
+        killed: list[bool] = []
+        with context.on_cancel(lambda: self._stop(context, grace, answered, killed)):
+            self.satellite.send({**request, **given})
+            answer = self._answers.get()
+            answered.set()
+        if isinstance(answer, dict):
+            if answer["type"] == "result":
+                return msgspec.convert(answer["changes"], tuple[Change, ...])
+            raise _raised(answer)
+        if request["type"] == "apply":
+            self._end_sessions(context)
+        if killed and request["type"] == "apply":
+            raise Interrupted(f"it did not stop within {grace:g} s and was killed")
+        raise _Died(answer, self._kills is not None and self._kills != oom_kills())
+
+    def close(self) -> None:
+        """End it; kill it where it does not."""
+        self.satellite.close_input()
+        if self.satellite.wait(_CLOSING) is None:
+            self.satellite.kill()
+            self.satellite.wait(_CLOSING)
+
+    def _stop(self, context: Context, grace: float, answered: Event, killed: list[bool]) -> None:
+        self.satellite.send({"type": "stop", "reason": context.stop.reason})
+        if not answered.wait(grace):
+            killed.append(True)
+            self.satellite.kill()
+
+    def _end_sessions(self, context: Context) -> None:
+        """Make sure that nothing of it runs on a server any more."""
+        if not self._sessions:
+            return
+        from inithold.steps.database.ending import end_sessions  # noqa: PLC0415 - seldom needed
+
+        if left := end_sessions(self._sessions, SERVER_GRACE):
+            context.log(
+                f"not confirmed by {left} within {SERVER_GRACE:g} s: that what was running there has ended",
+                level="warning",
+            )
+
+    # -- from the threads of the satellite
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "log":
+            self._log(message["text"], message["level"])
+        elif kind in ("result", "error", "fault"):
+            self._is_up()
+            self._answers.put(message)
+        elif kind == "loaded":
+            self._is_up()
+        elif kind == "session":
+            self._sessions.append(message)
+        elif kind == "secret":
+            SECRETS.add_url(message["url"])
+
+    def _print(self, line: str) -> None:
+        quiet = self._quiet_check and (self._context is None or self._context.phase != "applying")
+        self._log(line, "debug" if quiet else "info")
+
+    def _log(self, text: str, level: Level) -> None:
+        if (context := self._context) is None:
+            self._before.append((text, level))
+        else:
+            context.log(text, level=level)
+
+    def _end(self, death: Death) -> None:
+        RUNNING.discard(self.satellite.pid)
+        self._is_up()
+        self._answers.put(death)
+
+    def _is_up(self) -> None:
+        if self._starting:
+            self._starting = False
+            _STARTS.release()
+
+
+def _raised(answer: Mapping[str, Any]) -> Exception:
+    """What was raised there, to be raised here."""
+    if answer["type"] == "fault":
+        fault: Exception = type(answer["exception"], (Exception,), {})(answer["message"])
+        fault.add_note(answer["traceback"])
+        return fault
+    kind = _ERRORS[answer["error"]]
+    if kind is NotYet and answer["probe"]:
+        host, port = answer["probe"]
+        error: StepError = NotYet(answer["message"], hint=answer["hint"], probe=(host, port))
+    else:
+        error = kind(answer["message"], hint=answer["hint"])
+    error.exception = answer["exception"]
+    return error

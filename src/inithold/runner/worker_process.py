@@ -1,0 +1,222 @@
+"""The worker's side: a program of `inithold.process.satellite` that runs one step's code in its main thread."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from queue import SimpleQueue
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.process.capture import capturing
+from inithold.redaction.redact import SECRETS
+from inithold.runner.context import Context
+from inithold.runner.events import Event, Level, LogLine, Span
+from inithold.runner.stream import Stream
+from inithold.steps.base import Change, Step
+
+if TYPE_CHECKING:
+    from inithold.process.satellite import Channel
+
+INTERRUPT_AFTER = 1.0
+"""Seconds between telling code to stop and interrupting it as Ctrl-C does: until then it may end by itself."""
+_GONE = 3.0
+"""Seconds that code may take to stop once nobody is there any more to be told of it."""
+_GOES_FIRST = "1000"
+"""Of all processes the kernel kills this one first where memory runs out (proc_pid_oom_score_adj(5))."""
+_KINDS = (Interrupted, NotYet, Ahead, Rejected, StepFailed)
+
+
+def main(channel: Channel) -> int:
+    """Run what is asked for until the input ends."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - a file of the kernel's
+        file.write(_GOES_FIRST)
+    first = channel.receive()
+    if first is None:
+        return 0
+    SECRETS.add_environment(os.environ)
+    sys.path[:] = first["path"]
+    _WorkerProcess(channel, first).run()
+    return 0
+
+
+class _Context(Context):
+    """The step's context in a worker (`inithold.steps.base.WorkerContext`)."""
+
+    channel: Channel
+
+    def learn(self, url: str) -> None:
+        SECRETS.add_url(url)
+        self.channel.send({"type": "secret", "url": url})
+
+    def opened_session(self, session: Mapping[str, Any]) -> None:
+        self.channel.send({"type": "session", **session})
+
+
+class _Log:
+    """A watcher that sends what is said to the run."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def see(self, event: Event) -> None:
+        if not isinstance(event, LogLine):
+            return
+        if self._channel.open:
+            self._channel.send({"type": "log", "text": event.text, "level": event.level})
+        else:
+            # A forked child: it has the standard output.
+            os.write(1, event.text.encode() + b"\n")
+
+    def close(self) -> None:
+        return
+
+
+class _WorkerProcess:
+    def __init__(self, channel: Channel, first: Mapping[str, Any]) -> None:
+        self._channel = channel
+        self._first = first
+        self._stream = Stream([_Log(channel)])
+        self._requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._context: Context | None = None
+        self._stopped = ""
+        self._folder = os.getcwd()  # noqa: PTH109 - as os.chdir takes it
+        self._path = list(sys.path)
+
+    def run(self) -> None:
+        """Do what is asked for, one thing at a time."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGTERM, lambda *_: self._stop_from_elsewhere("SIGTERM"))
+        threading.Thread(target=self._listen, daemon=True, name="inithold-requests").start()
+        step: Step | StepError = self._load()
+        while (request := self._requests.get()) is not None:
+            if request["type"] == "load":
+                self._preload(step)
+                self._channel.send({"type": "loaded"})
+            else:
+                self._channel.send(self._done(step, request))
+
+    # -- the step
+
+    def _load(self) -> Step | StepError:
+        kind = self._first["kind"]
+        try:
+            step = pickle.loads(b64decode(self._first["step"]))  # noqa: S301 - the run's own
+        except AttributeError as error:
+            return StepFailed(
+                f"the kind {kind} is not found in its module: {error}",
+                hint="a kind that runs in a worker must be a class of a module that can be imported",
+            )
+        except Exception as error:  # noqa: BLE001 - of the module of a plug-in
+            return StepFailed(f"the kind {kind} cannot be imported: {type(error).__name__}: {error}")
+        assert isinstance(step, Step)  # noqa: S101 - for the type checker
+        return step
+
+    def _preload(self, step: Step | StepError) -> None:
+        # The step itself will meet what is wrong, and report it.
+        with suppress(Exception):
+            if isinstance(step, Step):
+                step.preload()
+
+    def _done(self, step: Step | StepError, request: Mapping[str, Any]) -> dict[str, Any]:
+        seconds = request["seconds"]
+        deadline = None if seconds is None else time.monotonic() + seconds
+        span = msgspec.convert(request["span"], Span)
+        context = _Context(request["id"], span, self._stream, deadline)
+        context.channel = self._channel
+        context.phase = "applying" if request["type"] == "apply" else "checking"
+        try:
+            with capturing(_say(step, context), every_thread=True):
+                self._context = context
+                if self._stopped:
+                    context.stop.set(self._stopped)
+                # The code of before may have gone elsewhere.
+                os.chdir(self._folder)
+                sys.path[:] = self._path
+                changes = _do(step, context, request)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
+            return _described(error, context)
+        finally:
+            self._context = None
+        return {"type": "result", "changes": msgspec.to_builtins(changes)}
+
+    # -- being told to stop
+
+    def _listen(self) -> None:
+        while (message := self._channel.receive()) is not None:
+            if message["type"] == "stop":
+                self._stop_from_elsewhere(message["reason"])
+            else:
+                self._requests.put(message)
+        self._requests.put(None)
+        self._stop_from_elsewhere("the run has ended")
+        time.sleep(_GONE)
+        os._exit(1)
+
+    def _stop_from_elsewhere(self, reason: str) -> None:
+        # Not here: this thread must go on listening, or is the one that is to be stopped.
+        threading.Thread(target=self._stop, args=(reason,), daemon=True, name="inithold-stop").start()
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = reason
+        if (context := self._context) is None:
+            return
+        context.stop.set(reason)
+        time.sleep(INTERRUPT_AFTER)
+        if self._context is context:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface
+        if (context := self._context) is not None and context.stop.is_set():
+            raise KeyboardInterrupt
+
+
+def _do(step: Step | StepError, context: Context, request: Mapping[str, Any]) -> tuple[Change, ...]:
+    if isinstance(step, StepError):
+        raise step
+    if context.phase == "checking":
+        return tuple(step.check(context))
+    step.apply(context, msgspec.convert(request["changes"], tuple[Change, ...]))
+    return ()
+
+
+def _say(step: Step | StepError, context: Context) -> Callable[[str, Level], None]:
+    """What takes the prints and log records of the step's code."""
+    quiet = isinstance(step, Step) and step.quiet_check and context.phase == "checking"
+
+    def say(text: str, level: Level) -> None:
+        context.log(text, level="debug" if quiet and level == "info" else level)
+
+    return say
+
+
+def _described(error: BaseException, context: Context) -> dict[str, Any]:
+    """An error as the run gets it."""
+    if not isinstance(error, StepError) and context.stop.is_set():
+        error = Interrupted(context.stop.reason)
+    if not isinstance(error, StepError):
+        return {
+            "type": "fault",
+            "exception": type(error).__name__,
+            "message": str(error),
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+    return {
+        "type": "error",
+        "error": next(kind.__name__ for kind in _KINDS if isinstance(error, kind)),
+        "message": error.message,
+        "hint": error.hint,
+        "probe": error.probe if isinstance(error, NotYet) else None,
+        "exception": error.exception or type(error.__cause__ or error).__name__,
+    }

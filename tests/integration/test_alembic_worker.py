@@ -1,0 +1,205 @@
+"""alembic.upgrade runs env.py in a process of its own: whatever that does, the run and the other steps go on."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alembic_project import INI, SYNC_ENV, AlembicProject, failure, name_of, table, tables_in
+from inithold.steps.alembic import Upgrade
+from inithold.testing import drive
+from servers.inithold import Inithold
+from servers.postgresql import PostgreSQL
+from servers.run import is_alive
+
+
+def on_sqlite(project: AlembicProject, **fields: Any) -> Upgrade:
+    return project.upgrade(f"sqlite:///{project.folder}/games.db", **fields)
+
+
+# -- what Alembic's own command line leaves
+
+
+def test_cmd_opts_are_those_of_the_command_line(tmp_path: Path, database: str) -> None:
+    env = SYNC_ENV + "\noptions = config.cmd_opts\n"
+    env += "print('did', options.cmd[0].__name__, 'with', options.config, options.name, options.x)\n"
+    project = AlembicProject(tmp_path, env)
+    project.tables("users")
+    driven = drive(project.upgrade(database, x=("a=1", "-b")))
+    assert driven.outcome == "changed", driven.finished
+    said = [(event.level, event.text) for event in driven.events if getattr(event, "text", "").startswith("did")]
+    left = f"with [{str(project.ini)!r}] alembic ['a=1', '-b']"
+    assert ("info", f"did upgrade {left}") in said
+    assert ("debug", f"did current {left}") in said
+
+
+# -- what env.py may do
+
+SHARED = """
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+names = []
+
+
+def register(name):
+    if name in names:
+        raise ValueError(f"duplicated: {name}")
+    names.append(name)
+"""
+
+
+def test_two_projects_of_one_plan_share_nothing(
+    tmp_path: Path, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    """Both register the same table in the metadata of a library, and a package of the same name."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "registry_of_a_library.py").write_text(SHARED)
+    env = f"from app.models import metadata\n{SYNC_ENV}"
+    steps, urls = [], {}
+    for name in ("one", "two"):
+        project = AlembicProject(tmp_path / name, env)
+        project.tables(f"table_of_{name}")
+        (project.folder / "app").mkdir()
+        (project.folder / "app" / "models.py").write_text(
+            "import sqlalchemy as sa\nfrom registry_of_a_library import metadata, register\nregister('logins')\n"
+            f"sa.Table('user', metadata, sa.Column('{name}', sa.Integer))\n"
+        )
+        urls[f"URL_{name}"] = postgresql.create_database()
+        steps.append(
+            f"  - {{id: {name}, uses: alembic.upgrade, needs: [], "
+            f"with: {{config: {project.ini}, url: '${{URL_{name}}}'}}}}\n"
+        )
+    (run_inithold.folder / "inithold.yaml").write_text(f"version: 1\nsteps:\n{''.join(steps)}")
+    variables = {**urls, "PYTHONPATH": str(library)}
+    init = run_inithold.start("run", "--verify", "1s", env=variables)
+    try:
+        init.wait_for_hold()
+        for name in ("one", "two"):
+            assert f"table_of_{name}" in tables_in(postgresql, urls[f"URL_{name}"])
+            # Nobody can tell any more without env.py.
+            postgresql.execute("CREATE SCHEMA other", name_of(urls[f"URL_{name}"]))
+            postgresql.execute("CREATE TABLE other.alembic_version ()", name_of(urls[f"URL_{name}"]))
+        time.sleep(6)
+        assert init.process.poll() is None
+        assert init.marker.exists(), init.output
+        assert "no longer" not in init.output
+        again = run_inithold("plan", "--exit-code", env=variables)
+        assert again.returncode == 0, again.stdout + again.stderr
+    finally:
+        init.end()
+        for url in urls.values():
+            postgresql.drop_database(name_of(url))
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "hint"),
+    [
+        ("import os; os._exit(3)", "its process exited 3 before it was done", "os._exit"),
+        ("import os; os._exit(0)", "its process exited 0 before it was done", "os._exit"),
+        ("import os; os.kill(os.getpid(), 11)", "its process was killed by SIGSEGV before it was done", "crashed"),
+        ("import os; os.kill(os.getpid(), 9)", "its process was killed by SIGKILL before it was done", "memory"),
+        ("import os; os.closerange(3, 2000); import time; time.sleep(60)", "was killed by SIGKILL", "memory"),
+        ("import sys; sys.exit('set APP_ENV')", "env.py failed: .*sys.exit", "alembic current"),
+        ("x = bytearray(1 << 48)", "MemoryError", "alembic current"),
+    ],
+)
+@pytest.mark.parametrize("where", ["env.py", "a revision"])
+def test_a_process_that_ends_is_a_failure_that_says_so(
+    how: str, message: str, hint: str, where: str, tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path, f"{how}\n{SYNC_ENV}" if where == "env.py" else SYNC_ENV)
+    project.revision("0001", "add users", *([] if where == "env.py" else [how]), table("users"))
+    seen, next_step = failure(on_sqlite(project))
+    message = message if where == "env.py" else message.replace("env.py failed: .*", "revision 0001 .*")
+    assert re.search(message, seen), seen
+    if where == "env.py":
+        assert next_step is not None
+        assert hint in next_step
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()",
+        "import sys; sys.stdout.close(); sys.stderr.close()",
+        "import os; os.close(1); os.close(2)",
+        "import os; os.chdir('/')",
+        "import sys; sys.path.clear()",
+        "import subprocess; subprocess.Popen(['sleep', '600'])",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "import os\nif os.fork() == 0: os._exit(0)",
+        "import logging; logging.disable()",
+        "import multiprocessing; multiprocessing.set_start_method('fork', force=True)\n"
+        "p = multiprocessing.Process(target=print, args=('from a fork',)); p.start(); p.join()",
+    ],
+)
+def test_what_env_py_does_to_its_process_stays_there(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = AlembicProject(tmp_path, f"{SYNC_ENV}\n{how}\n")
+    project.tables("users")
+    # The paths that the step has start at the folder in which the run was started.
+    monkeypatch.chdir(tmp_path)
+    project.ini.write_text(INI.replace("%(here)s/migrations", "migrations"))
+    began = time.monotonic()
+    driven = drive(Upgrade(config="alembic.ini", url="sqlite:///games.db"), timeout=60)
+    assert driven.outcome == "changed", driven.finished
+    assert time.monotonic() - began < 30
+    assert Path("games.db").exists()
+
+
+def test_a_crash_leaves_the_other_steps_alone(tmp_path: Path, run_inithold: Inithold) -> None:
+    project = AlembicProject(tmp_path / "project", f"import os; os.kill(os.getpid(), 11)\n{SYNC_ENV}")
+    project.tables("users")
+    (run_inithold.folder / "inithold.yaml").write_text(
+        "version: 1\nsteps:\n"
+        f"  - {{id: migrate, uses: alembic.upgrade, with: {{config: {project.ini}, url: 'sqlite:///x.db'}}}}\n"
+        "  - {id: other, uses: command.run, needs: [], with: {run: 'sleep 2; echo done'}}\n"
+    )
+    done = run_inithold("run", "--once")
+    assert done.returncode == 1
+    assert "its process was killed by SIGSEGV" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert re.search(r"other\W.*(ran|changed)", done.stdout + done.stderr)
+
+
+def test_a_worker_shows_no_secret(tmp_path: Path, run_inithold: Inithold, database: str) -> None:
+    """Its arguments and variables are those of the run; what the plan resolved goes by pipe."""
+    notes = tmp_path / "notes"
+    env = f"from pathlib import Path\nimport os\nPath({str(notes)!r}).write_bytes("
+    env += "Path('/proc/self/cmdline').read_bytes() + Path('/proc/self/environ').read_bytes())\n"
+    project = AlembicProject(tmp_path / "project", env + SYNC_ENV)
+    project.tables("users")
+    secrets = run_inithold.folder / "secrets"
+    secrets.mkdir()
+    (secrets / "url").write_text(database.replace("@", "planted-secret@") if ":@" in database else database)
+    (run_inithold.folder / "inithold.yaml").write_text(
+        "version: 1\nsteps:\n"
+        f"  - {{id: migrate, uses: alembic.upgrade, with: {{config: {project.ini}, url: '${{secret:url}}'}}}}\n"
+    )
+    done = run_inithold("run", "--once", env={"INITHOLD_SECRETS_DIR": str(secrets)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert name_of(database).encode() not in notes.read_bytes()
+
+
+def test_a_worker_goes_before_the_run(tmp_path: Path) -> None:
+    env = f"{SYNC_ENV}\nprint('score', open('/proc/self/oom_score_adj').read().strip())\n"
+    project = AlembicProject(tmp_path, env)
+    project.tables("users")
+    assert "score 1000" in drive(on_sqlite(project)).log
+
+
+def test_no_worker_is_left(tmp_path: Path) -> None:
+    env = f"import os\nprint('pid', os.getpid())\n{SYNC_ENV}"
+    project = AlembicProject(tmp_path, env)
+    project.tables("users")
+    driven = drive(on_sqlite(project))
+    pids = {int(line.split()[1]) for line in driven.log if line.startswith("pid ")}
+    assert len(pids) == 1, "check, apply and check share a process"
+    assert not any(is_alive(pid) for pid in pids)
