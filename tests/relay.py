@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+Failure = Literal["cut", "freeze", "freeze all"]
+
 
 class Relay:
     """What a relay does and has seen.
@@ -15,10 +17,10 @@ class Relay:
     Args:
         to: port of the server.
         marker: the bytes from the client at which it fails, once.
-        failure: `cut` closes the connection; `freeze` lets nothing pass in it any more.
+        failure: `cut` closes the connection; `freeze` lets nothing pass in it any more, `freeze all` in any.
     """
 
-    def __init__(self, to: int, marker: bytes, failure: Literal["cut", "freeze"]) -> None:
+    def __init__(self, to: int, marker: bytes, failure: Failure) -> None:
         self._to = to
         self._marker = marker
         self._failure = failure
@@ -46,9 +48,11 @@ class Relay:
     def _pass_on(self, source: socket.socket, sink: socket.socket, from_client: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if self.failed.is_set() and self._failure == "freeze all":
+                    return
                 if from_client and self._marker in data and not self.failed.is_set():
                     self.failed.set()
-                    if self._failure == "freeze":
+                    if self._failure != "cut":
                         return
                     break
                 sink.sendall(data)
@@ -58,7 +62,7 @@ class Relay:
 
 
 @contextmanager
-def relay(to: int, marker: bytes, failure: Literal["cut", "freeze"]) -> Iterator[Relay]:
+def relay(to: int, marker: bytes, failure: Failure) -> Iterator[Relay]:
     """A relay for as long as the context is open."""
     opened = Relay(to, marker, failure)
     try:

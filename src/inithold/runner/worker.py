@@ -181,7 +181,11 @@ class _Process:
         if request["type"] == "apply":
             self._end_sessions(context)
         if killed and request["type"] == "apply":
-            raise Interrupted(f"it did not stop within {grace:g} s and was killed")
+            message = f"it did not stop within {grace:g} s and was killed"
+            if not context.stop.failed:
+                # The account of a step that is cancelled has no room for it.
+                context.log(message, level="warning")
+            raise Interrupted(message)
         raise _Died(answer, self._kills is not None and self._kills != oom_kills())
 
     def close(self) -> None:

@@ -136,11 +136,12 @@ def _report(connection: Connection, context: WorkerContext) -> None:
                 backend, since, _ = cursor.fetchone() or (None, None, None)
             finally:
                 cursor.close()
+            # What is set goes with a transaction that is rolled back.
+            connection.connection.commit()
         except Exception as error:  # noqa: BLE001 - of any driver, from a server that is not quite PostgreSQL
             context.log(f"the session is not known to its server: {type(error).__name__}", level="debug")
+            connection.connection.rollback()
             backend = None
-        # What was begun to ask is not the application's.
-        connection.connection.rollback()
     elif technology == "mysql":
         backend = raw.thread_id()
     else:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alembic_project import ASYNC_ENV, AlembicProject, failure
+from alembic_project import ASYNC_ENV, AlembicProject
 from golden import assert_golden
 from inithold.errors import StepFailed
 from inithold.steps.address import Address, parse
 from inithold.steps.alembic import driver
 from inithold.steps.alembic.driver import choose, sqlalchemy_url
+from inithold.steps.alembic.project import Source, read
 
 
 @pytest.fixture
@@ -136,6 +137,9 @@ def test_environment_that_is_asynchronous_needs_a_driver_that_is(
     having("sqlite3")
     project = AlembicProject(tmp_path, ASYNC_ENV)
     project.tables("users")
-    message, hint = failure(project.upgrade(f"sqlite:///{tmp_path}/games.db"))
-    assert message == "no driver for SQLAlchemy's async engines on sqlite is installed"
-    assert hint == "pip install 'aiosqlite'"
+    with pytest.raises(StepFailed) as error:
+        read(
+            Source(str(project.ini), "alembic", "head", (), "current"), parse("sqlite:///games.db"), lambda _: None
+        )
+    assert error.value.message == "no driver for SQLAlchemy's async engines on sqlite is installed"
+    assert error.value.hint == "pip install 'aiosqlite'"

@@ -1,0 +1,201 @@
+"""Limits are kept from outside: silent connections and code that keeps the interpreter lock stop nothing.
+
+Each of these would run on for minutes; a run must end within 6 s of the limit, and a server must not work on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alembic_project import ASYNC_ENV, SYNC_ENV, AlembicProject, name_of, table, tables_in
+from pid_namespace import UNSHARE, needs_leave, pid_one
+from relay import relay
+from servers.inithold import Inithold, Running
+from servers.postgresql import PostgreSQL
+from stopping import until
+
+WITHIN = 6.0
+"""Seconds from the limit to the end."""
+REGEX = "re.match(r'(a+)+$', 'a' * 45 + 'b')"
+
+
+def write_plan(folder: Path, steps: str, *, lock: bool = False, timeout: str = "") -> None:
+    head = "version: 1\nname: test\n"
+    head += "lock: ${LOCK_URL}\n" if lock else ""
+    head += f"timeout: {timeout}\n" if timeout else ""
+    (folder / "inithold.yaml").write_text(f"{head}steps:\n{steps}")
+
+
+def migrate(project: AlembicProject, timeout: str = "") -> str:
+    bound = f", timeout: {timeout}" if timeout else ""
+    return (
+        f"  - {{id: migrate, uses: alembic.upgrade{bound}, "
+        f"with: {{config: {project.ini}, url: '${{DATABASE_URL}}'}}}}\n"
+    )
+
+
+def ended(init: Running, began: float, code: int) -> None:
+    assert init.wait(30) == code, init.output
+    assert time.monotonic() - began < WITHIN, init.output
+    assert not init.marker.exists()
+
+
+# -- a connection that goes silent in the middle of a migration
+
+
+@pytest.mark.parametrize("lock", [False, True], ids=["without a lock", "with a lock"])
+@pytest.mark.parametrize("limit", ["step", "plan", "SIGTERM"])
+@pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["psycopg", "asyncpg"])
+def test_a_connection_that_goes_silent(
+    env: str, limit: str, lock: bool, tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    project = AlembicProject(tmp_path / "project", env)
+    project.revision("0001", "slow", table("users"), "op.execute(\"SELECT 'silent from here'\")", table("never"))
+    # Long enough to get there on a busy machine, and no longer: the end is measured from here on.
+    seconds = 8.0
+    write_plan(
+        run_inithold.folder,
+        migrate(project, f"{seconds:g}s" if limit == "step" else ""),
+        lock=lock,
+        timeout=f"{seconds:g}s" if limit == "plan" else "",
+    )
+    with relay(postgresql.port, b"silent from here", "freeze") as silent:
+        url = database.replace(str(postgresql.port), str(silent.port))
+        if env == ASYNC_ENV:
+            url = url.replace("postgresql:", "postgresql+asyncpg:")
+        began = time.monotonic()
+        init = run_inithold.start("run", "--once", env={"DATABASE_URL": url, "LOCK_URL": database})
+        init.wait_until(silent.failed.is_set, "the silence")
+        if limit == "SIGTERM":
+            limit_at = time.monotonic()
+            init.signal(signal.SIGTERM)
+        else:
+            limit_at = began + seconds + 1  # and the start
+        ended(init, limit_at, 128 + signal.SIGTERM if limit == "SIGTERM" else 1)
+    assert tables_in(postgresql, database) == set()
+
+
+def test_a_server_that_does_not_answer_any_more_is_said(
+    tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    """The relay swallows the connections that would end the session, too."""
+    project = AlembicProject(tmp_path / "project", SYNC_ENV)
+    project.revision("0001", "slow", "op.execute(\"SELECT 'silent from here'\")")
+    write_plan(run_inithold.folder, migrate(project))
+    with relay(postgresql.port, b"silent from here", "freeze all") as silent:
+        url = database.replace(str(postgresql.port), str(silent.port))
+        init = run_inithold.start("run", "--once", env={"DATABASE_URL": url})
+        init.wait_until(silent.failed.is_set, "the silence")
+        began = time.monotonic()
+        init.signal(signal.SIGTERM)
+        ended(init, began, 128 + signal.SIGTERM)
+    assert f"not confirmed by 127.0.0.1:{silent.port} within 2 s" in init.output
+    assert "did not stop within 2.5 s and was killed" in init.output
+
+
+# -- what a killed worker leaves on the server
+
+
+def active(database: str) -> str:
+    return f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(database)}' AND wait_event = 'PgSleep'"
+
+
+def test_killing_everything_ends_the_statement(
+    tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    project = AlembicProject(tmp_path / "project")
+    project.revision("0001", "slow", table("users"), 'op.execute("SELECT pg_sleep(60)")')
+    write_plan(run_inithold.folder, migrate(project), lock=True)
+    init = run_inithold.start("run", env={"DATABASE_URL": database, "LOCK_URL": database})
+    init.wait_until(lambda: bool(postgresql.execute(active(database))), "the migration")
+    workers = init.descendants()
+    os.kill(init.pid, signal.SIGKILL)
+    init.wait()
+    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers), 5)
+    until(lambda: not postgresql.execute(active(database)), 5)
+    assert tables_in(postgresql, database) == set()
+
+
+def test_a_second_replica_never_works_beside_the_old_statement(
+    tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    """A worker that holds its lock on the interpreter cannot cancel: it is killed, and the server asked."""
+    project = AlembicProject(tmp_path / "project")
+    threads = "import threading, re; threading.Thread("
+    threads += f"target=lambda: (__import__('time').sleep(1), {REGEX}), daemon=True).start()"
+    project.revision("0001", "slow", table("users"), threads, 'op.execute("SELECT pg_sleep(60)")')
+    write_plan(run_inithold.folder, migrate(project), lock=True)
+    variables = {"DATABASE_URL": database, "LOCK_URL": database}
+    first = run_inithold.start("run", "--once", env=variables)
+    first.wait_until(lambda: bool(postgresql.execute(active(database))), "the migration")
+    time.sleep(2)  # the thread keeps the interpreter lock by now
+    key = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    first.signal(signal.SIGTERM)
+    beside = 0
+    while first.process.poll() is None:
+        (locked,) = postgresql.execute(key)[0]
+        if not locked and postgresql.execute(active(database)):
+            beside += 1
+    assert first.wait() == 128 + signal.SIGTERM
+    assert not beside
+    assert not postgresql.execute(active(database))
+
+
+# -- code that keeps the interpreter lock
+
+
+@pytest.fixture
+def hog(run_inithold: Inithold) -> Iterator[Callable[..., None]]:
+    def write(*, timeout: str = "", plan_timeout: str = "") -> None:
+        (run_inithold.folder / "hog.py").write_text(
+            f"import re\nfrom pathlib import Path\ndef main():\n    Path('begun').touch()\n    {REGEX}\n"
+        )
+        bound = f", timeout: {timeout}" if timeout else ""
+        step = f"  - {{id: hog, uses: python.call{bound}, with: {{call: 'hog:main'}}}}\n"
+        write_plan(run_inithold.folder, step, timeout=plan_timeout)
+
+    yield write
+    (run_inithold.folder / "begun").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("prefix", [[], pytest.param(UNSHARE, marks=needs_leave)], ids=["not PID 1", "PID 1"])
+@pytest.mark.parametrize("limit", ["step", "plan", "SIGTERM"])
+def test_a_regular_expression_that_never_ends(
+    limit: str, prefix: list[str], hog: Callable[..., None], run_inithold: Inithold
+) -> None:
+    seconds = 5.0
+    bound = f"{seconds:g}s"
+    hog(timeout=bound if limit == "step" else "", plan_timeout=bound if limit == "plan" else "")
+    began = time.monotonic()
+    init = run_inithold.start("run", "--once", prefix=prefix)
+    init.wait_until((run_inithold.folder / "begun").exists, "the function")
+    if limit == "SIGTERM":
+        limit_at = time.monotonic()
+        os.kill(pid_one(init) if prefix else init.pid, signal.SIGTERM)
+    else:
+        limit_at = began + seconds + 1
+    ended(init, limit_at, 128 + signal.SIGTERM if limit == "SIGTERM" else 1)
+    assert "was killed" in init.output
+
+
+def test_a_function_that_sleeps_gets_an_exception(run_inithold: Inithold) -> None:
+    (run_inithold.folder / "sleeper.py").write_text(
+        "import time\nfrom pathlib import Path\n"
+        "def main():\n    Path('begun').touch()\n    try:\n        time.sleep(600)\n"
+        "    finally:\n        print('rolled back')\n"
+    )
+    write_plan(run_inithold.folder, "  - {id: s, uses: python.call, with: {call: 'sleeper:main'}}\n")
+    init = run_inithold.start("run", "--once")
+    init.wait_until((run_inithold.folder / "begun").exists, "the function")
+    began = time.monotonic()
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 4
+    assert "rolled back" in init.output
+    assert "Traceback" not in init.output
