@@ -6,16 +6,18 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Timer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inithold.errors import Interrupted
 from inithold.net.bounds import Bounds
+from inithold.process import dies_with_parent
 from inithold.process.signals import RUNNING
 from inithold.redaction.sanitize import Lines
 
@@ -69,7 +71,7 @@ def run(
         OSError: the command cannot be started.
     """
     context.check_cancelled()
-    process = subprocess.Popen(
+    process = _started(
         command,
         cwd=cwd,
         env=env,
@@ -97,11 +99,35 @@ def run_passed_through(
     """
     context.check_cancelled()
     own = not os.isatty(0)
-    process = subprocess.Popen(command, cwd=cwd, env=env, process_group=0 if own else None)
+    process = _started(command, cwd=cwd, env=env, process_group=0 if own else None)
     with process, _Group(process, context, own=own) as group:
         code = group.wait()
     context.check_cancelled()
     return Ended(code, None)
+
+
+def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a command that ends with this process, however that ends."""
+    if sys.platform != "linux":
+        return subprocess.Popen(command, **options)
+    listening, speaking = os.pipe()
+    try:
+        process = subprocess.Popen(
+            dies_with_parent.command(list(command), speaking), pass_fds=(speaking,), **options
+        )
+    except BaseException:
+        os.close(listening)
+        raise
+    finally:
+        os.close(speaking)
+    with open(listening, "rb") as refused:  # noqa: PTH123 - a descriptor
+        number = refused.read()
+    if number:
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        raise OSError(int(number), os.strerror(int(number)), command[0])
+    return process
 
 
 def _told(tail: Sequence[str]) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
+from inithold.net.bounds import Until
 from inithold.steps.address import parse
-from inithold.steps.database.conninfo import parameters
+from inithold.steps.postgres.connection import connect
 
 _PAUSE = 0.05
 # `backend_start` tells it from a later session with the same number.
-_WHICH = "pid = %(backend)s AND (%(since)s::text IS NULL OR backend_start::text = %(since)s)"
-_END = f"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE {_WHICH}"  # noqa: S608
-_LEFT = f"SELECT 1 FROM pg_catalog.pg_stat_activity WHERE {_WHICH}"  # noqa: S608
+_WHICH = "FROM pg_catalog.pg_stat_activity WHERE pid = $1::int AND ($2::text IS NULL OR backend_start::text = $2)"
+_END = f"SELECT pg_catalog.pg_terminate_backend(pid) {_WHICH}"
 
 
 def end_session(session: Mapping[str, Any], until: float) -> None:
@@ -26,16 +27,8 @@ def end_session(session: Mapping[str, Any], until: float) -> None:
     Raises:
         Exception: it cannot be told, for whatever reason.
     """
-    import psycopg  # noqa: PLC0415 - heavy, and seldom needed here
-
-    given = parameters(parse(session["url"], ["postgresql"]), "inithold ends what it left behind")
-    # libpq takes a shorter one for two seconds, and whoever waits for this does not wait longer.
-    given["connect_timeout"] = "2"
-    which = {"backend": session["backend"], "since": session["since"]}
-    with psycopg.connect(**given, autocommit=True) as connection:  # type: ignore[arg-type] # libpq's are texts
-        connection.execute("SET client_encoding TO 'UTF8'")
-        connection.execute(_END, which)
-        while connection.execute(_LEFT, which).fetchone():
-            if time.monotonic() > until:
-                raise TimeoutError
+    address = parse(session["url"], ["postgresql"])
+    which = (session["backend"], session["since"])
+    with closing(connect(address, Until(until))) as connection:
+        while connection.rows(_END, *which, seconds=max(0.01, until - time.monotonic())):
             time.sleep(_PAUSE)
