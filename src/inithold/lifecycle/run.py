@@ -119,7 +119,9 @@ class _Life:
                 self._telemetry.signals,
                 self._stream.emit,
                 self._warn,
-                at_once=any(planned.kind.startswith("python.") for planned in plan.steps),
+                at_once=any(
+                    planned.kind == "python.call" and not planned.step.in_worker for planned in plan.steps
+                ),
             )
         self._span = run_span(os.environ)
         # Asked again while it runs again, it does so once more afterwards.

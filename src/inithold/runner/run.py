@@ -93,7 +93,10 @@ class Runner:
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
         self._threads = Threads()
-        self._workers = {planned.id: Worker(planned.step) for planned in plan.steps if planned.step.in_worker}
+        signals = () if tracing is None else tuple(tracing.signals)
+        self._workers = {
+            planned.id: Worker(planned.step, signals) for planned in plan.steps if planned.step.in_worker
+        }
         self._running: dict[str, _Running] = {}
         self._finished: dict[str, StepFinished] = {}
         self._unmet = {planned.id: len(set(planned.needs)) for planned in plan.steps}

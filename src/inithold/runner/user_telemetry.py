@@ -61,7 +61,7 @@ class UserTelemetry:
         at_once: bool = False,
     ) -> None:
         self._at_once = at_once
-        self._signals = signals
+        self.signals = signals
         self._emit = emit
         self._on_warning = on_warning
         self._lock = Lock()
@@ -129,7 +129,7 @@ class UserTelemetry:
             import_sdk()
             with self._lock:
                 if self._providers is None and not self._broken:
-                    self._providers = _Providers(self._signals, self.hand_over)
+                    self._providers = _Providers(self.signals, self.hand_over)
         except Exception as error:  # noqa: BLE001 - telemetry must not stop the user's code
             self._broken = True
             self._on_warning(f"OpenTelemetry cannot be loaded: {type(error).__name__}: {error}")

@@ -26,7 +26,7 @@ from inithold.process.satellite import Death, Satellite, from_lasting_thread, la
 from inithold.process.signals import RUNNING
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
-from inithold.runner.events import Level
+from inithold.runner.events import FromUserCode, Level, TelemetrySignal
 from inithold.steps.base import Change, Step
 
 CHECK_GRACE = 0.2
@@ -54,10 +54,12 @@ class Worker:
 
     Args:
         step: whose code runs there.
+        signals: of the user's code's OpenTelemetry, those that are exported.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, signals: Sequence[TelemetrySignal] = ()) -> None:
         self._step = step
+        self._signals = signals
         self._lock = Lock()
         self._process: _Process | None = None
         self._closed = False
@@ -107,7 +109,7 @@ class Worker:
             if self._process is None and not self._closed:
                 while not _STARTS.acquire(timeout=0.05):
                     may_wait()
-                self._process = _Process(self._step)
+                self._process = _Process(self._step, self._signals)
             return self._process
 
 
@@ -133,9 +135,10 @@ class _Process:
 
     Args:
         step: that it runs.
+        signals: as `Worker` has them.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, signals: Sequence[TelemetrySignal]) -> None:
         self._quiet_check = step.quiet_check
         self._answers: SimpleQueue[dict[str, Any] | Death] = SimpleQueue()
         self._context: Context | None = None
@@ -152,9 +155,9 @@ class _Process:
             raise
         RUNNING.add(self.satellite.pid)
         # What the fields hold is the user's own, and need not be JSON.
-        self.satellite.send(
-            {"type": "start", "path": sys.path, "step": b64encode(pickle.dumps(step)).decode(), "kind": step.kind}
-        )
+        encoded = b64encode(pickle.dumps(step)).decode()
+        first = {"path": sys.path, "step": encoded, "kind": step.kind, "signals": signals}
+        self.satellite.send({"type": "start", **first})
 
     def ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
         """Have something done, and wait for the answer.
@@ -226,6 +229,8 @@ class _Process:
             self._is_up()
         elif kind == "session":
             self._sessions.append(message)
+        elif kind == "telemetry" and self._context is not None:
+            self._context.stream.emit(FromUserCode(signal=message["signal"], body=message["body"]))
         elif kind == "secret":
             SECRETS.add_url(message["url"])
 

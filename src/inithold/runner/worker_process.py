@@ -22,15 +22,18 @@ from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, Ste
 from inithold.process.capture import capturing
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
-from inithold.runner.events import Event, Level, LogLine, Span
+from inithold.runner.events import Event, FromUserCode, Level, LogLine, Span
 from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Step
 
 if TYPE_CHECKING:
     from inithold.process.satellite import Channel
+    from inithold.runner.user_telemetry import UserTelemetry
 
 INTERRUPT_AFTER = 1.0
 """Seconds between telling code to stop and interrupting it as Ctrl-C does: until then it may end by itself."""
+FLUSH = 0.8
+"""Seconds that providers of the user's own get at the end to send what they have."""
 _GONE = 3.0
 """Seconds that code may take to stop once nobody is there any more to be told of it."""
 _GOES_FIRST = "1000"
@@ -71,13 +74,13 @@ class _Log:
         self._channel = channel
 
     def see(self, event: Event) -> None:
-        if not isinstance(event, LogLine):
-            return
-        if self._channel.open:
+        if isinstance(event, LogLine) and self._channel.open:
             self._channel.send({"type": "log", "text": event.text, "level": event.level})
-        else:
+        elif isinstance(event, LogLine):
             # A forked child: it has the standard output.
             os.write(1, event.text.encode() + b"\n")
+        elif isinstance(event, FromUserCode) and self._channel.open:
+            self._channel.send({"type": "telemetry", "signal": event.signal, "body": event.body})
 
     def close(self) -> None:
         return
@@ -88,6 +91,11 @@ class _WorkerProcess:
         self._channel = channel
         self._first = first
         self._stream = Stream([_Log(channel)])
+        self._telemetry: UserTelemetry | None = None
+        if first["signals"]:
+            from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - many environments have none
+
+            self._telemetry = UserTelemetry(first["signals"], self._stream.emit, self._warn)
         self._requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._context: Context | None = None
         self._stopped = ""
@@ -106,6 +114,8 @@ class _WorkerProcess:
                 self._channel.send({"type": "loaded"})
             else:
                 self._channel.send(self._done(step, request))
+        if self._telemetry is not None and (line := self._telemetry.finish(FLUSH)()):
+            self._warn(line)
 
     # -- the step
 
@@ -133,7 +143,7 @@ class _WorkerProcess:
         seconds = request["seconds"]
         deadline = None if seconds is None else time.monotonic() + seconds
         span = msgspec.convert(request["span"], Span)
-        context = _Context(request["id"], span, self._stream, deadline)
+        context = _Context(request["id"], span, self._stream, deadline, tracing=self._telemetry)
         context.channel = self._channel
         context.phase = "applying" if request["type"] == "apply" else "checking"
         try:
@@ -150,6 +160,9 @@ class _WorkerProcess:
         finally:
             self._context = None
         return {"type": "result", "changes": msgspec.to_builtins(changes)}
+
+    def _warn(self, text: str) -> None:
+        self._stream.emit(LogLine(text=text, level="warning"))
 
     # -- being told to stop
 

@@ -86,7 +86,7 @@ class Run:
         environment = EnvironmentContext(
             project.config, project.script, fn=self._migrate, destination_rev=project.target, tag=None, **options
         )
-        with watching(self._context) as watch:
+        with self._context.user_code(), watching(self._context) as watch:
             self._hook(environment)
             try:
                 with environment, _event_loop(project):
