@@ -33,9 +33,9 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     by id and message. Where `url` is given, a database that is at the target is recognized by its version table,
     without importing Alembic, which is several times as fast; `env.py` is asked where it may keep another version
     table, or several (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
-    `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply share; Alembic's log lines and
-    what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its transaction
-    left it.
+    `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply share; Alembic's log lines
+    and what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its
+    transaction left it.
 
     `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
     the one in the ini file and with a driver that is installed. Where it connects to something else, the database
