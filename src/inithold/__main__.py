@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # `signal` itself takes some milliseconds
 import os
 import sys
 
@@ -10,10 +11,21 @@ from inithold.process import streams
 
 def main() -> None:
     """Run the command line; ends the process."""
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        # Not one that is ignored, as nohup has it.
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _end)
     streams.prepare()
+    if sys.argv[1:2] == ["wait"]:
+        streams.expect_no_reader()
     code = _answered(sys.argv[1:])
     # Without waiting for threads: code of the user's that will not stop must not keep the process.
     os._exit(streams.end(code))
+
+
+def _end(number: int, _frame: object) -> None:
+    """What a signal does before a run or a gate takes care of it: nothing has begun yet that needs an end."""
+    os._exit(128 + number)
 
 
 def _answered(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,14 @@ def test_hold_keeps_no_environment_and_no_descriptor(run_inithold: Inithold, pla
         init.wait_for_hold()
         assert Path(f"/proc/{init.pid}/environ").read_bytes() == b""
         assert b"hunter2" not in Path(f"/proc/{init.pid}/cmdline").read_bytes()
-        beyond = {path.readlink() for path in Path(f"/proc/{init.pid}/fd").iterdir() if int(path.name) > 2}
-        assert beyond <= {Path("anon_inode:[signalfd]")}
+        init.wait_until(partial(_has_no_descriptor, init.pid), "the holder to have closed everything")
         assert Path(f"/proc/{init.pid}/cwd").readlink() == Path("/")
         init.end()
+
+
+def _has_no_descriptor(pid: int) -> bool:
+    beyond = {path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2}
+    return beyond <= {Path("anon_inode:[signalfd]")}
 
 
 def test_the_stale_marker_is_dropped_first(run_inithold: Inithold, plan: Path) -> None:

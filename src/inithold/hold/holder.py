@@ -1,11 +1,14 @@
-"""Becomes the holder: the process image is replaced by one that keeps nothing and costs (next to) nothing.
+"""Become the holder: the process image is replaced by one that keeps nothing and costs (next to) nothing.
 
 `catatonit -P` is a static pause process of a few kilobytes; where it is not on PATH the interpreter is executed
 again, bare: no site, no imports of its own. Either reaps children and ends at once on SIGTERM and SIGINT, also
-as PID 1, with an empty environment, so that no credential stays in it. The signals are blocked across the exec:
-one that comes in between is not lost.
+as PID 1, with an empty environment, so that no credential stays in it. A hold that verifies is the bare
+interpreter, too, with `verifier.py`, and keeps the environment its checks need.
 
-A hold that verifies is the bare interpreter, too, with `verifier.py`, and keeps the environment its checks need.
+No signal is lost on the way. The thread that executes the holder blocks them, and what is pending survives exec.
+But a signal to the process goes to any thread that does not block it, and the run may have left some. So handlers
+stay in place until the exec and note the signal in a pipe; the bare interpreter, which has but one thread, reads
+it before it holds or becomes catatonit.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from inithold.hold.verifier import RERUN_VARIABLE
+from inithold.hold.verifier import CAUGHT, RERUN_VARIABLE
 
 if TYPE_CHECKING:
     from inithold.hold.orders import Orders
@@ -25,9 +30,20 @@ PAUSE = "catatonit"
 _HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 BARE = f"""\
-import _signal, posix
+import _signal, posix, sys
 wanted = {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}, {int(signal.SIGCHLD)}}}
 _signal.pthread_sigmask(_signal.SIG_BLOCK, wanted)
+try:
+    if {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}}} & {{*posix.read({CAUGHT}, 4096)}}:
+        posix._exit(0)
+except OSError:
+    pass
+posix.closerange({CAUGHT}, {CAUGHT} + 1)
+try:
+    if len(sys.argv) > 1:
+        posix.execve(sys.argv[1], sys.argv[2:], {{}})
+except OSError:
+    pass
 _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
 while True:
     if _signal.sigwait(wanted) != {int(signal.SIGCHLD)}:
@@ -64,43 +80,79 @@ def block_signals(*more: signal.Signals) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_HELD, *more})
 
 
-def become_holder() -> NoReturn:
-    """Replace this process by the holder."""
+def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
+    """Replace this process by the holder; end it where a signal has come.
+
+    Args:
+        caught: the signals that this process's handlers have noted so far.
+    """
     block_signals()
+    # Executed programs take over what is ignored, and nothing else.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    _let_go()
+    bare = [sys.executable, "-I", "-S", "-c", BARE]
     program, arguments = holder()
+    alone = _let_go()
+    if caught():
+        os._exit(0)
+    if not alone and arguments[0] == PAUSE:
+        program, arguments = sys.executable, [*bare, program, *arguments]
     try:
         os.execve(program, arguments, {})  # noqa: S606 - that is the point
     except OSError:
-        os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", BARE], {})  # noqa: S606
+        os.execve(sys.executable, bare, {})  # noqa: S606
 
 
-def become_verifier(orders: Orders, *, asked: bool) -> NoReturn:
-    """Replace this process by the holder that verifies.
+def become_verifier(orders: Orders, caught: Callable[[], Collection[int]]) -> NoReturn:
+    """Replace this process by the holder that verifies; end it where a signal has come.
 
     Args:
         orders: how.
-        asked: whether the plan is to be run again at once.
+        caught: as for `become_holder`; SIGHUP asks to run the plan again at once.
     """
     block_signals(signal.SIGHUP)
     _let_go()
+    if not {signal.SIGTERM, signal.SIGINT}.isdisjoint(caught()):
+        os._exit(0)
     # It said why this run was made; the next one has its own reason.
     os.environ.pop(RERUN_VARIABLE, None)
-    if asked:
+    if signal.SIGHUP in caught():
         # Blocked, it is kept for the verifier; sent to this thread, since others may not block it.
         signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
     os.execv(sys.executable, orders.arguments())  # noqa: S606 - that is the point
 
 
-def _let_go() -> None:
-    """Give back what a process has of its own: handlers, the working directory, descriptors."""
-    # Not SIGHUP: where it has a handler, threads that do not block it must not end the process.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+def _let_go() -> bool:
+    """Give back the working directory and descriptors; from here on handlers note signals for the holder.
+
+    Returns:
+        whether this thread is the only one; no other can take a signal then.
+    """
     # A working directory keeps its mount busy, a descriptor its file.
     os.chdir("/")
-    os.closerange(3, _most_descriptors())
+    if _threads() == 1:
+        os.closerange(CAUGHT, _most_descriptors())
+        return True
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    # What was caught before this line the handlers have noted by now: the caller looks again.
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for descriptor in range(CAUGHT, _most_descriptors()):
+        if descriptor not in (reading, writing):
+            with suppress(OSError):
+                os.close(descriptor)
+    if reading != CAUGHT:
+        if writing == CAUGHT:
+            writing = os.dup(writing)
+            signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        os.dup2(reading, CAUGHT)
+    os.set_inheritable(CAUGHT, True)
+    return False
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    except OSError:
+        return 2
 
 
 def _most_descriptors() -> int:

@@ -18,6 +18,7 @@ class Orders(NamedTuple):
 
     Attributes:
         pace: seconds between two checks; infinite for none but on demand.
+        limit: seconds after which a check is killed.
         on_drift: `rerun`, `exit` or `unhealthy`.
         marker: its path, absolute.
         folder: in which the command line is to be executed again.
@@ -26,6 +27,7 @@ class Orders(NamedTuple):
     """
 
     pace: float
+    limit: float
     on_drift: str
     marker: str
     folder: str
@@ -33,7 +35,7 @@ class Orders(NamedTuple):
     command: tuple[str, ...]
 
     @classmethod
-    def of_this_process(cls, pace: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
+    def of_this_process(cls, pace: float, limit: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
         """Orders to verify what this very command line has made ready.
 
         `sys.orig_argv` is what the interpreter was started with, `-m` and its other options too.
@@ -49,11 +51,12 @@ class Orders(NamedTuple):
                 hint="start it in a folder that stays",
             ) from None
         command = (sys.executable, *sys.orig_argv[1:])
-        return cls(float(pace), on_drift, os.path.abspath(marker), folder, fingerprint, command)  # noqa: PTH100
+        place = os.path.abspath(marker)  # noqa: PTH100
+        return cls(float(pace), float(limit), on_drift, place, folder, fingerprint, command)
 
     def arguments(self) -> list[str]:
         """The command line of the program that carries them out."""
-        own = (repr(self.pace), self.on_drift, self.marker, self.folder, self.fingerprint)
+        own = (repr(self.pace), repr(self.limit), self.on_drift, self.marker, self.folder, self.fingerprint)
         return [sys.executable, "-I", "-S", str(VERIFIER), *own, *self.command]
 
     def encode(self) -> bytes:
@@ -63,5 +66,5 @@ class Orders(NamedTuple):
     @classmethod
     def decode(cls, line: bytes) -> Orders:
         """Of what `encode` made."""
-        pace, on_drift, marker, folder, fingerprint, command = json.loads(line)
-        return cls(pace, on_drift, marker, folder, fingerprint, tuple(command))
+        pace, limit, on_drift, marker, folder, fingerprint, command = json.loads(line)
+        return cls(pace, limit, on_drift, marker, folder, fingerprint, tuple(command))

@@ -171,4 +171,4 @@ def _hold(orders: bytes, asked: bool) -> None:
         holder.become_holder()
     from inithold.hold.orders import Orders  # noqa: PLC0415 - as above
 
-    holder.become_verifier(Orders.decode(orders), asked=asked)
+    holder.become_verifier(Orders.decode(orders), lambda: (signal.SIGHUP,) if asked else ())

@@ -1,6 +1,6 @@
 """The hold that verifies: a program of its own, which the bare interpreter executes; see `holder.py`.
 
-    python -I -S verifier.py PACE ON_DRIFT MARKER FOLDER FINGERPRINT PROGRAM [ARGUMENT]...
+    python -I -S verifier.py PACE LIMIT ON_DRIFT MARKER FOLDER FINGERPRINT PROGRAM [ARGUMENT]...
 
 It keeps nothing of a check in memory, because each one is a child: the very command line that made the environment
 ready, told by a variable to look instead of to run. Between two checks it sleeps in the kernel. It imports what is
@@ -11,6 +11,8 @@ import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum` 
 import posix
 import time
 
+CAUGHT = 3
+"""The descriptor from which a holder reads the signals that other threads have caught before its exec."""
 CHECK_VARIABLE = "INITHOLD_HOLD_CHECK"
 RERUN_VARIABLE = "INITHOLD_RERUN"
 DRIFT, HOLDS, INCONCLUSIVE = 3, 4, 1
@@ -18,6 +20,8 @@ DRIFT, HOLDS, INCONCLUSIVE = 3, 4, 1
 ASKED, DRIFTED = "asked", "drift"
 _ENDING = {_signal.SIGTERM, _signal.SIGINT}
 _WAITED = {*_ENDING, _signal.SIGHUP, _signal.SIGCHLD, _signal.SIGALRM}
+_LAST_WORDS = 0.5
+"""Seconds a check gets to end what it runs when the hold ends."""
 _LAST_MOMENT = 1.0
 """Seconds a check gets to end by itself where the plan is to run again."""
 
@@ -27,6 +31,7 @@ class Verifier:
 
     Args:
         pace: seconds between the starts of two checks; infinite for none but on demand.
+        limit: seconds after which a check is killed: it is kept here, whatever the check does.
         on_drift: `rerun`, `exit` or `unhealthy`.
         marker: its path.
         folder: in which the command line was given.
@@ -35,9 +40,17 @@ class Verifier:
     """
 
     def __init__(
-        self, pace: float, on_drift: str, marker: str, folder: str, fingerprint: str, command: "list[str]"
+        self,
+        pace: float,
+        limit: float,
+        on_drift: str,
+        marker: str,
+        folder: str,
+        fingerprint: str,
+        command: "list[str]",
     ) -> None:
         self.pace = pace
+        self.limit = limit
         self.on_drift = on_drift
         self.marker = marker
         self.withdrawn = marker + ".withdrawn"
@@ -47,11 +60,18 @@ class Verifier:
         self.command = command
         self.check = 0
         self.started_at = 0.0
+        self.overdue = self.reported = False
+        """Whether the check has reached its limit, and whether that was said since one has answered."""
 
     def hold(self) -> None:
         """Hold until a signal ends it."""
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _WAITED)
         self.started_at = time.monotonic()
+        caught = signals_before_exec()
+        if _ENDING & caught:
+            self.end()
+        if _signal.SIGHUP in caught:
+            self.run_again(ASKED)
         self.schedule()
         while True:
             number = _signal.sigwait(_WAITED)
@@ -59,6 +79,8 @@ class Verifier:
                 self.end()
             elif number == _signal.SIGHUP:
                 self.run_again(ASKED)
+            elif number == _signal.SIGALRM and self.check:
+                self.kill_check()
             elif number == _signal.SIGALRM:
                 self.start_check()
             else:
@@ -74,13 +96,20 @@ class Verifier:
 
     def start_check(self) -> None:
         """Start a check; there is never a second one."""
-        if self.check:
-            return
         self.started_at = time.monotonic()
         self.check = posix.fork()
         if self.check == 0:
             _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
             self.become({CHECK_VARIABLE: self.fingerprint}, set())
+        _signal.setitimer(_signal.ITIMER_REAL, self.limit)
+
+    def kill_check(self) -> None:
+        """End a check that has reached its limit: stopped, stuck, or keeping its interpreter to itself."""
+        posix.kill(self.check, _signal.SIGKILL)
+        self.overdue = True
+        if not self.reported:
+            say(f"a check did not end within {self.limit:g} s and was killed; the next one is made as usual")
+        self.reported = True
 
     def reap(self) -> None:
         """Take note of children that have ended, orphans too."""
@@ -93,11 +122,17 @@ class Verifier:
                 return
             if pid == self.check:
                 self.check = 0
+                _signal.setitimer(_signal.ITIMER_REAL, 0)
+                forget(_signal.SIGALRM)
                 self.judge(posix.waitstatus_to_exitcode(status))
                 self.schedule()
 
     def judge(self, code: int) -> None:
         """Do what a check's answer asks for."""
+        if self.overdue:
+            self.overdue = False
+            return
+        self.reported = False
         if code == HOLDS:
             self.put_back()
         elif code == DRIFT:
@@ -189,9 +224,15 @@ class Verifier:
             posix._exit(INCONCLUSIVE)
 
     def end(self) -> None:
-        """End at once, and a check with it."""
+        """End at once, and a check with it; one that does not end by itself is killed: it changes nothing."""
         if self.check:
             posix.kill(self.check, _signal.SIGTERM)
+            posix.kill(self.check, _signal.SIGCONT)
+            ends_at = time.monotonic() + _LAST_WORDS
+            while time.monotonic() < ends_at and not posix.waitpid(self.check, posix.WNOHANG)[0]:
+                time.sleep(0.01)
+            if time.monotonic() >= ends_at:
+                posix.kill(self.check, _signal.SIGKILL)
         posix._exit(0)
 
 
@@ -222,6 +263,16 @@ def forget(number: int) -> None:
     _signal.signal(number, _signal.SIG_DFL)
 
 
+def signals_before_exec() -> "set[int]":
+    """The signals that threads of the program before this one have caught; see `holder.py`."""
+    try:
+        caught = {*posix.read(CAUGHT, 4096)}
+    except OSError:
+        return set()
+    posix.closerange(CAUGHT, CAUGHT + 1)
+    return caught
+
+
 def say(text: str) -> None:
     """Say something on standard error, which may be closed."""
     try:  # noqa: SIM105 - contextlib would be held for ever
@@ -232,8 +283,8 @@ def say(text: str) -> None:
 
 def main(arguments: "list[str]") -> None:
     """Hold as the command line says."""
-    pace, on_drift, marker, folder, fingerprint, *command = arguments
-    Verifier(float(pace), on_drift, marker, folder, fingerprint, command).hold()
+    pace, limit, on_drift, marker, folder, fingerprint, *command = arguments
+    Verifier(float(pace), float(limit), on_drift, marker, folder, fingerprint, command).hold()
 
 
 if __name__ == "__main__":

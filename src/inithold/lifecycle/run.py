@@ -19,6 +19,7 @@ from inithold.lifecycle.marker import Claim, content
 from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
+from inithold.process import streams
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
 from inithold.record.account import Account
@@ -71,6 +72,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
 
         check_and_end(load, settings, expected)
     REAPER.split()
+    streams.expect_no_reader()
     marker = marker_file.path_from(settings.marker)
     SECRETS.add_environment(os.environ)
     claim = None if repair else Claim(marker)
@@ -159,7 +161,7 @@ class _Life:
             if self._again:
                 self._lock_stop.wait(LAST_MOMENT)
         self._stream.close()
-        return self._exit_code(result)
+        return streams.end(self._exit_code(result))
 
     def _outcome(self) -> RunResult:
         """Run the steps; where the lock is lost, run them again."""
@@ -292,15 +294,14 @@ class _Life:
             name = os.path.basename(sys.executable)  # noqa: PTH119
             self._stream.emit(HoldStarted(holder=name, verify=self._orders.pace))
         self._stream.close()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        streams.end(0)
         block_signals(*(() if self._orders is None else (signal.SIGHUP,)))
         if self._signals.caught:
             return
         REAPER.hand_over(asked=self._signals.spared)
         if self._orders is not None:
-            become_verifier(self._orders, asked=self._signals.spared)
-        become_holder()
+            become_verifier(self._orders, self._signals.noted)
+        become_holder(self._signals.noted)
 
     def _exit_code(self, result: RunResult) -> int:
         if result.outcome == "ready":

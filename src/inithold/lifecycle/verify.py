@@ -24,7 +24,7 @@ from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.fingerprint import fingerprint
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.plan.order import without_others
+from inithold.plan.order import in_order, without_others
 from inithold.process import streams
 from inithold.process.exits import reported
 from inithold.process.signals import EndingSignals
@@ -40,7 +40,9 @@ from inithold.text.duration import short, spoken
 from inithold.watchers.console import console
 
 CHECK_TIMEOUT = 30.0
-"""Seconds that a check may take where the step has no `timeout`; the grace for a server that is away is added."""
+"""Seconds that a step's check may take at most; the grace for a server that is away is added."""
+SLACK, LONGEST = 5.0, 300.0
+"""Seconds that a whole check may take beyond its steps, and at most."""
 SEND_SECONDS = 3.0
 """Seconds that telemetry may keep a check from ending."""
 _CHANGED = "the plan has changed"
@@ -76,7 +78,22 @@ def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
             "a hold that verifies needs something that can be checked, and nothing here can",
             hint="give the commands an unless or creates; with verify: never it runs again only on demand",
         )
-    return Orders.of_this_process(pace, plan.hold.on_drift, marker, fingerprint(plan))
+    return Orders.of_this_process(pace, check_limit(plan), plan.hold.on_drift, marker, fingerprint(plan))
+
+
+def check_limit(plan: CheckedPlan) -> float:
+    """Seconds after which a check is killed: its steps' along the longest chain of needs, and a little more."""
+    steps = {planned.id: planned for planned in without_others(_verifiable(plan))}
+    until: dict[str, float] = {}
+    for step_id in in_order({step_id: planned.needs for step_id, planned in steps.items()}):
+        planned = steps[step_id]
+        before = max((until[need] for need in planned.needs), default=0.0)
+        until[step_id] = before + _check_timeout(plan, planned)
+    return min(max(until.values(), default=0.0) + SLACK, LONGEST)
+
+
+def _check_timeout(plan: CheckedPlan, planned: PlannedStep) -> float:
+    return min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT) + plan.hold.grace
 
 
 def why_again(why: str, record_path: str) -> str:
@@ -128,6 +145,7 @@ def verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -
         `HOLDS`, `DRIFT`, `INCONCLUSIVE` where it cannot be told; 128+N: a signal ended the check.
     """
     SECRETS.add_environment(os.environ)
+    streams.expect_no_reader()
     marker = marker_file.path_from(settings.marker)
     with EndingSignals() as signals:
         found, name = _look(load, settings, expected, signals)
@@ -170,7 +188,7 @@ class _Looks:
         self._grace = plan.hold.grace
         self._stream = stream
         steps = [
-            msgspec.structs.replace(planned, timeout=(planned.timeout or CHECK_TIMEOUT) + self._grace, retry=None)
+            msgspec.structs.replace(planned, timeout=_check_timeout(plan, planned), retry=None)
             for planned in without_others(_verifiable(plan))
         ]
         self._plan = msgspec.structs.replace(plan, steps=tuple(steps), timeout=None, lock=None)

@@ -69,6 +69,10 @@ class EndingSignals:
         if number in self._before:
             signal.signal(number, self._note)
 
+    def noted(self) -> set[signal.Signals]:
+        """The signals that have come so far, the spared one too."""
+        return {number for number in (self.caught, signal.SIGHUP if self.spared else None) if number is not None}
+
     @property
     def exit_code(self) -> int:
         """128 plus the number of the signal, as shells have it; 0 where none came."""

@@ -5,13 +5,16 @@ Standard library only: this runs before anything else.
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 import sys
+import time
 
 TYPE_CHECKING = False
 """As in `typing`, which is slow to import."""
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Any, TextIO
 
 READER_GONE = 141
 """The exit code of a command whose output nobody reads any more: 128 + SIGPIPE, as of other programs."""
@@ -30,6 +33,95 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Unread(io.RawIOBase):
+    """A pipe that is written to without waiting for its reader for long.
+
+    A reader that stops reading would otherwise stop the run, its limits and its signals with it. What does not go
+    into the pipe is kept, up to a bound; lines beyond that are counted, and the number is written once it can be.
+
+    Args:
+        descriptor: of the pipe.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        # An open file of our own: others who write to the pipe are not to find it non-blocking.
+        self._pipe = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pending = bytearray()
+        self._lost = 0
+        self._stalled = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        text = bytes(data)
+        if len(self._pending) + len(text) > _MOST_PENDING:
+            self._lost += text.count(b"\n")
+        else:
+            if self._lost:
+                self._pending += f"inithold: {self._lost} lines are not here: nobody read the output\n".encode()
+                self._lost = 0
+            self._pending += text
+        # Waited for once; a reader that is only slow gets everything.
+        self.drain(0.0 if self._stalled else _PATIENCE)
+        return len(text)
+
+    def drain(self, seconds: float) -> None:
+        """Write what is pending, waiting for the reader at most so long.
+
+        Raises:
+            OSError: nobody can read it any more.
+        """
+        if not self._pending:
+            return
+        import select  # noqa: PLC0415 - a health check imports this module
+
+        ends_at = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLOUT)
+        while self._pending:
+            try:
+                del self._pending[: os.write(self._pipe, self._pending[:_PIPE_BUF])]
+            except BlockingIOError:
+                left = ends_at - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    self._stalled = True
+                    return
+            except OSError:
+                self._pending.clear()
+                raise
+        self._stalled = False
+
+
+_MOST_PENDING = 1_048_576
+_PIPE_BUF = 4096
+_PATIENCE = 1.0
+"""Seconds that a reader who does not read is waited for before the output is kept, and at the end."""
+
+
+def expect_no_reader() -> None:
+    """From now on standard error, where it is a pipe, is written to without waiting for its reader for long."""
+    try:
+        if isinstance(_raw(sys.stderr), _Unread) or not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
+            return
+        raw = _Unread(sys.stderr.fileno())
+    except (OSError, ValueError):  # no descriptor, or no /proc
+        return
+    buffered = io.BufferedWriter(raw)
+    sys.stderr = io.TextIOWrapper(
+        buffered, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
+    )
+
+
+def _raw(stream: TextIO) -> object:
+    return getattr(getattr(stream, "buffer", None), "raw", None)
 
 
 def coloured(stream: TextIO) -> bool:
@@ -57,7 +149,7 @@ def let_go(stream: TextIO) -> None:
 
 
 def end(code: int) -> int:
-    """Write out what is left.
+    """Write out what is left, waiting at most a second for a reader.
 
     Args:
         code: the exit code so far.
@@ -68,6 +160,8 @@ def end(code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
+            if isinstance(raw := _raw(stream), _Unread):
+                raw.drain(_PATIENCE)
         except OSError as error:
             let_go(stream)
             if stream is sys.stdout and code == 0:

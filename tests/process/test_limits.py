@@ -1,0 +1,245 @@
+"""Limits are kept from outside: a check that is stuck, output that nobody reads, a signal at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pid_namespace import UNSHARE, needs_leave, pid_one
+from promptness import PROMPTLY
+from servers.inithold import Inithold, Running
+from servers.run import remember
+from stopping import until
+
+STUCK = """
+version: 1
+name: stuck
+hold: {verify: 1s, grace: 0s}
+steps:
+  - {id: make, uses: command.run, timeout: 1s, with: {run: touch made, creates: made}}
+  - id: hang
+    uses: %s
+"""
+GUARD = "command.run\n    timeout: 1s\n    with: {run: 'true', unless: 'echo $PPID >> checks; sleep 0.3'}"
+REGEX = """python.call
+    timeout: 1s
+    with: {call: "hang:call", check: "hang:check"}"""
+CALL = """
+import os, re
+def call(): ...
+def check():
+    if not os.path.exists("hang"):
+        return True
+    open("checks", "a").write("x\\n")
+    return bool(re.match(r"(a+)+$", "a" * 45 + "b"))
+"""
+KILLED = "a check did not end within 7 s and was killed; the next one is made as usual"
+
+
+def verifying(run_inithold: Inithold, step: str) -> Running:
+    (run_inithold.folder / "inithold.yaml").write_text(STUCK % step)
+    (run_inithold.folder / "hang.py").write_text(CALL)
+    init = run_inithold.start("run", env={"PYTHONPATH": "."})
+    init.wait_for_hold()
+    return init
+
+
+def test_a_check_that_is_stopped_is_killed_at_its_limit_and_drift_is_found(
+    run_inithold: Inithold, tmp_path: Path
+) -> None:
+    init = verifying(run_inithold, GUARD)
+
+    def check() -> int:
+        children = Path(f"/proc/{init.pid}/task/{init.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    until(lambda: check() != 0)
+    stopped = check()
+    os.kill(stopped, signal.SIGSTOP)
+    init.wait_for_output(KILLED)
+    assert init.stderr.count(KILLED) == 1
+    (tmp_path / "made").unlink()
+    init.wait_for_output("again: make: + made")
+    until((tmp_path / "made").exists)
+    until(lambda: run_inithold("health").returncode == 0)
+
+
+def test_a_check_that_keeps_the_interpreter_is_killed_at_its_limit_and_told_once(
+    run_inithold: Inithold, tmp_path: Path
+) -> None:
+    init = verifying(run_inithold, REGEX)
+    (tmp_path / "hang").touch()
+    checks = tmp_path / "checks"
+    until(lambda: checks.exists() and len(checks.read_text().split()) >= 3, 60)
+    (tmp_path / "hang").unlink()
+    assert "did not stop" not in init.stderr
+    assert init.stderr.count("was killed") <= 1
+    (tmp_path / "made").unlink()
+    init.wait_for_output("again: make: + made")
+
+
+def test_the_end_of_a_hold_takes_a_stopped_check_along(run_inithold: Inithold) -> None:
+    init = verifying(run_inithold, GUARD)
+    children = Path(f"/proc/{init.pid}/task/{init.pid}/children")
+    until(lambda: bool(children.read_text().split()))
+    check = int(children.read_text().split()[0])
+    os.kill(check, signal.SIGSTOP)
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 0
+    until(lambda: not Path(f"/proc/{check}").exists() or b"\0" not in Path(f"/proc/{check}/cmdline").read_bytes())
+
+
+# -- output that nobody reads
+
+LOUD = """
+version: 1
+name: loud
+steps:
+  - {id: loud, uses: command.run, timeout: %s, with: {run: 'while :; do echo %s; done'}}
+"""
+
+
+def unread(run_inithold: Inithold, timeout: str, *, fill: int = 0) -> tuple[subprocess.Popen[bytes], int]:
+    """A run whose output goes into a pipe that nobody reads."""
+    (run_inithold.folder / "inithold.yaml").write_text(LOUD % (timeout, "x" * 200))
+    reading, writing = os.pipe()
+    os.write(writing, b"-" * fill)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inithold", "run"],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing,
+        cwd=run_inithold.folder,
+        env={"PATH": os.environ["PATH"], "INITHOLD_MARKER": str(run_inithold.marker)},
+        start_new_session=True,
+    )
+    remember(process.pid)
+    os.close(writing)
+    return process, reading
+
+
+@pytest.mark.parametrize("fill", [0, 65536], ids=["it fills", "it is full"])
+def test_a_full_pipe_stops_no_timeout(run_inithold: Inithold, fill: int) -> None:
+    process, reading = unread(run_inithold, "1s", fill=fill)
+    assert process.wait(timeout=30) == 1
+    record = json.loads(Path(f"{run_inithold.marker}.record.json").read_text())
+    assert record["outcome"] == "failed"
+    assert "its time (1s) is up" in record["steps"][0]["reason"]
+    os.close(reading)
+
+
+def test_a_full_pipe_stops_no_signal_and_what_is_lost_is_counted(run_inithold: Inithold) -> None:
+    process, reading = unread(run_inithold, "10m")
+    record = Path(f"{run_inithold.marker}.record.json")
+    until(lambda: record.exists() and json.loads(record.read_text())["steps"][0]["lines_left_out"] > 20_000, 60)
+    seen = b""
+    while b"lines are not here: nobody read the output" not in seen:
+        seen = seen[-100:] + os.read(reading, 65536)
+    until(lambda: json.loads(record.read_text())["outcome"] is None)
+    process.send_signal(signal.SIGTERM)
+    at = time.monotonic()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert time.monotonic() - at < PROMPTLY + 2
+    os.close(reading)
+
+
+# -- signals
+
+BEFORE_EXEC = """
+import os, signal, sys, threading, time
+from inithold.hold import holder
+from inithold.hold.orders import Orders
+from inithold.process.signals import EndingSignals
+
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+execve = os.execve
+
+def late(*arguments):
+    # The thread that sleeps does not block it, and takes it.
+    os.kill(os.getpid(), int(sys.argv[2]))
+    time.sleep(0.1)
+    execve(*arguments)
+
+with EndingSignals() as signals:
+    os.execve = late
+    os.execv = lambda program, arguments: late(program, arguments, dict(os.environ))
+    holder.block_signals()
+    if sys.argv[1] == "verifying":
+        command = (sys.executable, "-c", "print('again', flush=True)")
+        orders = Orders(float("inf"), 5.0, "rerun", "marker", os.getcwd(), "0", command)
+        signals.spare(signal.SIGHUP)
+        holder.become_verifier(orders, signals.noted)
+    holder.become_holder(signals.noted)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("hold", ["catatonit", "interpreter", "verifying"])
+def test_a_signal_that_another_thread_takes_just_before_the_hold_ends_it(hold: str, number: int) -> None:
+    path = os.environ["PATH"] if hold == "catatonit" else "/nowhere"
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_EXEC, hold, str(int(number))],
+        env={"PATH": path},
+        timeout=30,
+        check=False,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_rerun_that_another_thread_takes_just_before_the_hold_is_made(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_EXEC, "verifying", str(int(signal.SIGHUP))],
+        cwd=tmp_path,
+        timeout=30,
+        check=False,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"again\n", b"")
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (proc_pid_status(5))."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    mask = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.15])
+def test_a_signal_at_the_start_ends_it_without_a_traceback(
+    run_inithold: Inithold, delay: float, number: signal.Signals
+) -> None:
+    (run_inithold.folder / "inithold.yaml").write_text(LOUD % ("10m", "x"))
+    init = run_inithold.start("run")
+    # Before that, the interpreter has not come to any code of ours.
+    until(lambda: catches(init.pid, signal.SIGTERM))
+    time.sleep(delay)
+    init.signal(number)
+    assert init.wait() == 128 + number
+    assert "Traceback" not in init.stderr
+
+
+@needs_leave
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.1])
+def test_a_signal_at_the_start_of_pid_1_ends_it(run_inithold: Inithold, delay: float) -> None:
+    (run_inithold.folder / "inithold.yaml").write_text(LOUD % ("10m", "x"))
+    init = run_inithold.start("run", prefix=UNSHARE)
+    until(lambda: bool(init.descendants()))
+    first = pid_one(init)
+    # As PID 1 it takes no signal without a handler, but one that it blocks.
+    until(lambda: catches(first, signal.SIGTERM))
+    time.sleep(delay)
+    os.kill(first, signal.SIGTERM)
+    assert init.wait() == 128 + signal.SIGTERM
+    assert "Traceback" not in init.stderr
