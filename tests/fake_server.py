@@ -62,6 +62,18 @@ def be_silent(connection: socket.socket) -> None:
         pass
 
 
+def send_zeros(connection: socket.socket) -> None:
+    """Nothing but zeros."""
+    connection.sendall(bytes(4096))
+    connection.recv(1024)
+
+
+def send_garbage(connection: socket.socket) -> None:
+    """What no protocol begins with."""
+    connection.sendall(bytes(range(256)) * 16)
+    connection.recv(1024)
+
+
 def speak_http(connection: socket.socket) -> None:
     """Answer as a web server does."""
     connection.recv(1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -125,6 +126,22 @@ def test_not_mysql() -> None:
         driven = drive(kinds.Ready(url=f"mysql://app:{SECRET}@127.0.0.1:{port}/x"), timeout=2)
     assert driven.outcome == "failed"
     assert driven.reason.startswith(f"127.0.0.1:{port}: "), driven.reason
+
+
+@pytest.mark.parametrize(
+    "first", [b"\0" * 64, b"\x01\0\0\0\x0a", b"\x05\0\0\0\x0a8.0\0", b"\xff" * 64, bytes(range(256))]
+)
+def test_zeros_and_garbage(first: bytes) -> None:
+    def behaviour(connection: socket.socket) -> None:
+        connection.sendall(first)
+        connection.recv(1024)
+
+    with fake_server(behaviour) as port:
+        driven = drive(kinds.Ready(url=f"mysql://app:{SECRET}@127.0.0.1:{port}/x?connect_timeout=1"), timeout=3)
+    assert driven.outcome == "failed"
+    assert driven.finished.attempts == 1
+    assert driven.reason.startswith(f"127.0.0.1:{port}: what answers there is not MySQL"), driven.reason
+    assert driven.finished.hint == "check host and port"
 
 
 def test_database_without_privilege(mariadb: MariaDB, mysql_database: str) -> None:

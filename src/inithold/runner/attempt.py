@@ -229,8 +229,9 @@ def bring_about(attempts: Attempts) -> tuple[Change, ...]:
         return tuple(attempts.made)
     left = [change for change in attempts.check() if change.op != "?"]
     if left:
+        details = "".join(f"\n  {line}" for change in left for line in change.details)
         raise StepFailed(
-            f"applied, and still does not hold: {listed(left)}",
+            f"applied, and still does not hold: {listed(left)}{details}",
             hint="something undoes it, or it reached another server or database than the check asks",
         )
     return tuple(attempts.made)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import msgspec
@@ -21,8 +22,9 @@ from inithold.steps.base import Change, Step, StepContext
 
 Command = list[str] | str
 Level = Literal["debug", "info"]
-_NOT_RUN = (126, 127)
-"""What a shell exits with where a command cannot be run or is not found (POSIX, XCU 2.8.2)."""
+_LAST_NO = 125
+"""Above it a shell says that a command cannot be run, is not found or was killed (POSIX, XCU 2.8.2)."""
+_PATTERN = re.compile(r"[*?\[]")
 _SHOWN = 100
 _BY_HAND = "run it by hand, in the same image with the same variables, to see more"
 _OUT_OF_MEMORY = (
@@ -45,8 +47,8 @@ class Run(Step, frozen=True, kw_only=True):
         cwd: the folder it runs in; this process's own if absent.
         env: further variables for it. Values of variables named like secrets are treated as such.
         unless: a command that tells, by exit code 0, that nothing is to be done; any other up to 125 says that the
-            command is needed. 126, 127 and a signal are errors.
-        creates: a path; where it exists, nothing is to be done. Relative to `cwd`.
+            command is needed. More, and a signal, are errors: the guard could not be asked.
+        creates: a path, not a pattern; where it exists, nothing is to be done. Relative to `cwd`.
 
     Example:
         ```yaml
@@ -85,8 +87,11 @@ class Run(Step, frozen=True, kw_only=True):
         if self.unless is not None and self.creates is not None:
             yield "creates", "give either unless or creates, not both"
         for field, path in (("cwd", self.cwd), ("creates", self.creates)):
-            if path is not None and (not path or "\0" in path):
+            if path is not None and (not path.strip() or "\0" in path):
                 yield field, "expected a path"
+                return
+        if self.creates is not None and (problem := _never_tells(self.creates, self.cwd)):
+            yield "creates", problem
 
     @property
     def verifiable(self) -> bool:
@@ -97,26 +102,39 @@ class Run(Step, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.creates is not None:
-            there = os.path.exists(Path(self.cwd or "", self.creates))  # noqa: PTH110 - never raises
-            return () if there else (Change("+", one_line(self.creates)),)
+            return (
+                ()
+                if self._exists(self.creates)
+                else (Change("+", one_line(self.creates), (f"run {self.subject()}",)),)
+            )
         if self.unless is None:
             return (Change("?", "runs each time"),)
-        return () if self._guard_holds(context, self.unless) else (Change("+", f"run {self.subject()}"),)
+        ended = _run(self.unless, context, self.cwd, self._environment(context), level="debug")
+        answer = f"unless ({_shown(self.unless)}) {_how(ended.code)}"
+        if not 0 <= ended.code <= _LAST_NO:
+            hint = (
+                _hint(ended.code)
+                or "a guard exits 0 where nothing is to be done and 1 where the command is needed"
+            )
+            raise StepFailed(f"{answer}{ended.told()}", hint=hint)
+        return () if ended.code == 0 else (Change("+", f"run {self.subject()}", (answer,)),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
         ended = self._started(self.run, context)
         if ended.code != 0:
             raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code) or _BY_HAND)
 
-    def _guard_holds(self, context: StepContext, guard: Command) -> bool:
-        ended = _run(guard, context, self.cwd, self._environment(context), level="debug")
-        if ended.code < 0 or ended.code in _NOT_RUN:
+    def _exists(self, creates: str) -> bool:
+        try:
+            Path(self.cwd or "", creates).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
             raise StepFailed(
-                f"unless ({_shown(guard)}) {_how(ended.code)}{ended.told()}",
-                hint=_hint(ended.code)
-                or "a guard exits 0 where nothing is to be done and 1 where the command is needed",
-            )
-        return ended.code == 0
+                f"creates {one_line(creates)}: {(error.strerror or str(error)).lower()}",
+                hint="whether it exists cannot be told: let this user search the folders above it",
+            ) from error
+        return True
 
     def _started(self, command: Command, context: StepContext) -> child.Ended:
         return _run(command, context, self.cwd, self._environment(context), level="info")
@@ -136,6 +154,18 @@ class PassedThrough(Run, frozen=True, kw_only=True):
             return child.run_passed_through(_arguments(command), context, cwd=self.cwd, env=environment)
         except OSError as error:
             raise _not_started(command, self.cwd, environment, error) from error
+
+
+def _never_tells(creates: str, cwd: str | None) -> str | None:
+    """Why a path is no guard: it exists whatever has been done, or never will."""
+    if _PATTERN.search(creates):
+        return "creates is a path, not a pattern: give unless, such as `ls logs/*.done`"
+    if creates.startswith("~"):
+        return "creates is taken as it is: ~ is a shell's word, give the whole path"
+    target = PurePath(os.path.normpath(PurePath(cwd or "", creates)))
+    if set(target.parts) <= {"/", "//", ".."} or (cwd and PurePath(os.path.normpath(cwd)).is_relative_to(target)):
+        return f"{creates} always exists, so that the command would never run: give what it makes"
+    return None
 
 
 def _run(

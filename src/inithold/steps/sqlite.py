@@ -13,8 +13,8 @@ from urllib.parse import quote
 from inithold.errors import Interrupted, NotYet, StepError, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
-from inithold.steps.database.driver import Answer, CatalogRow
-from inithold.steps.database.guard import not_established
+from inithold.steps.database.driver import CatalogRow
+from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
 
 BUSY = 0.2
@@ -118,14 +118,7 @@ class _Session:
 
     def ask(self, query: str) -> Answer:
         self._rows(self._where, "PRAGMA query_only = ON")
-        try:
-            return Answer(bool(self._first(query)))
-        except sqlite3.OperationalError as error:
-            if str(error).startswith("no such "):
-                return Answer(False, str(error))
-            raise _error("unless", error, self._context) from error
-        except sqlite3.Error as error:
-            raise _error("unless", error, self._context) from error
+        return self._guard(query)
 
     def run(self, script: Script, unless: str | None) -> None:
         bare = script.without_own_transaction()
@@ -134,7 +127,8 @@ class _Session:
             for number, (start, text) in enumerate(_split(bare), 1):
                 self._context.check_cancelled()
                 self._rows(f"{script.name}, statement {number} (line {script.line(start)})", text)
-            self._verify(unless)
+            if unless is not None:
+                require(self._guard(unless))
             self._context.check_cancelled()
             if self._connection.in_transaction:
                 self._rows(self._where, "COMMIT")
@@ -146,19 +140,17 @@ class _Session:
     def close(self) -> None:
         self._connection.close()
 
-    def _verify(self, unless: str | None) -> None:
-        if unless is None:
-            return
-        try:
-            if self._first(unless):
-                return
-            seen = "returns no row"
-        except sqlite3.Error as error:
-            seen = f"cannot be asked: {error}"
-        raise not_established(seen)
-
-    def _first(self, query: str) -> list[tuple[object, ...]]:
-        return self._connection.execute(query).fetchmany(1)
+    def _guard(self, query: str) -> Answer:
+        with _explained("unless", self._context):
+            try:
+                cursor = self._connection.execute(query)
+                if cursor.description is None:
+                    raise no_query()
+                return judged(cursor.fetchmany(2))
+            except sqlite3.OperationalError as error:
+                if str(error).startswith("no such "):
+                    return Answer(False, error=str(error))
+                raise
 
     def _rows(self, where: str, query: str, *parameters: str) -> list[tuple[Any, ...]]:
         with _explained(where, self._context):

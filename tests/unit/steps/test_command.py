@@ -89,6 +89,60 @@ def test_a_guard_that_cannot_be_run() -> None:
     failed(Run(run="true", unless="kill -SEGV $$"), "guard-killed")
     result = drive(Run(run="true", unless=["no-such-program-here"]))
     assert result.reason == "cannot run no-such-program-here: not found"
+    for guard in ("no-such-program-here --check", "sh -c 'kill -KILL $$'; exit $?", "exit 255"):
+        result = drive(Run(run="exit 9", unless=guard))
+        assert result.outcome == "failed"
+        assert result.reason.startswith(f"unless ({guard}) exited "), "the command has not run"
+
+
+@pytest.mark.parametrize(
+    ("creates", "cwd"),
+    [
+        ("/", None),
+        ("//", None),
+        (".", None),
+        ("./", None),
+        ("..", None),
+        ("../..", None),
+        ("data/..", None),
+        ("/app/..", None),
+        (".", "/app"),
+        ("/app", "/app"),
+        ("/app/", "/app/site"),
+        ("..", "site"),
+    ],
+)
+def test_a_path_that_always_exists_is_no_guard(creates: str, cwd: str | None) -> None:
+    problems = dict(Run(run="true", creates=creates, cwd=cwd).validate())
+    assert problems == {
+        "creates": f"{creates} always exists, so that the command would never run: give what it makes"
+    }
+
+
+@pytest.mark.parametrize("creates", ["*.done", "/data/*/done", "log?", "[ab].txt", "**/x"])
+def test_a_pattern_is_no_guard(creates: str) -> None:
+    problems = dict(Run(run="true", creates=creates).validate())
+    assert problems["creates"].startswith("creates is a path, not a pattern")
+
+
+def test_a_path_that_may_be_one() -> None:
+    for creates, cwd in (
+        ("/app2", "/app"),
+        ("../data", "/app"),
+        ("data", None),
+        (".ready", "/app"),
+        ("..x", None),
+    ):
+        assert dict(Run(run="true", creates=creates, cwd=cwd).validate()) == {}
+    assert "~ is a shell's word" in dict(Run(run="true", creates="~/x").validate())["creates"]
+
+
+def test_a_path_that_cannot_be_looked_up(tmp_path: Path) -> None:
+    result = drive(Run(run="exit 9", creates=str(tmp_path / ("x" * 300))))
+    assert result.outcome == "failed"
+    assert "file name too long" in result.reason
+    (tmp_path / "file").touch()
+    assert len(check(Run(run="true", creates=str(tmp_path / "file" / "made")))) == 1
 
 
 def test_what_a_guard_says_is_for_debugging() -> None:

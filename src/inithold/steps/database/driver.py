@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
+from inithold.steps.database.guard import Answer
 from inithold.steps.database.script import Script
 
 _DRIVERS = {
@@ -42,18 +43,6 @@ class CatalogRow(NamedTuple):
     column: str | None
 
 
-class Answer(NamedTuple):
-    """What a guard says.
-
-    Attributes:
-        holds: whether its query returned a row.
-        because: why it could not be asked, in the server's words: what it asks for does not exist yet.
-    """
-
-    holds: bool
-    because: str = ""
-
-
 class Session(Protocol):
     """A connection for one check or one apply.
 
@@ -75,7 +64,7 @@ class Session(Protocol):
         """Ask a guard, in a transaction that cannot write."""
 
     def run(self, script: Script, unless: str | None) -> None:
-        """Run a script in one transaction, then its guard, and commit where that holds."""
+        """Run a script in one transaction, then its guard, and commit where that says yes."""
 
     def close(self) -> None:
         """Hang up."""

@@ -121,6 +121,11 @@ class Script:
                 yield f"{self.name}, line {line}: a command of the sqlite3 shell, not SQL; {_USE_CLIENT['sqlite']}"
                 return
 
+    def query_problems(self) -> Iterator[str]:
+        """What keeps the text from being one query."""
+        if (count := len(self.statements)) != 1:
+            yield f"{self.name} is {f'{count} statements: expected one query' if count else 'empty'}"
+
     def without_own_transaction(self) -> Script:
         """The script without a BEGIN at its start and a COMMIT at its end; every place stays what it was."""
         first = next((one for one in self._scan() if not _SETTING.match(one.words)), None)

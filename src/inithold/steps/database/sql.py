@@ -12,12 +12,12 @@ from inithold.steps.database.guard import advised
 from inithold.steps.database.kinds import Database
 from inithold.steps.database.script import Script
 
-_MEND_GUARD = "unless must be a query of this database that only reads"
-_MEND_SCRIPT = "mend that statement, or what it meets; the transaction it was in is rolled back"
+_FIX_GUARD = "unless must be a query of this database that only reads"
+_FIX_SCRIPT = "fix that statement, or what it meets; the transaction it was in is rolled back"
 
 
 class Sql(Database, frozen=True, kw_only=True):
-    """Run SQL statements in one transaction, unless a query returns a row.
+    """Run SQL statements in one transaction, unless a query says that they are in place.
 
     The statements are rolled back whole where one fails or the run is cancelled; a BEGIN at their start and a
     COMMIT at their end are left out. MySQL commits before and after each CREATE, ALTER, DROP and TRUNCATE of
@@ -26,9 +26,10 @@ class Sql(Database, frozen=True, kw_only=True):
     step.
 
     With `unless` the step is checked by that query, in a transaction that cannot write: a row means that
-    nothing is to be done. It is asked again after the statements, before they are committed: where it still
-    returns no row they are rolled back and the step fails. A guard that asks for a table that does not exist
-    yet does not hold.
+    nothing is to be done, unless it is the only row, has one column, and that is false, 0, an empty text or NULL,
+    as of `SELECT EXISTS (...)` and `SELECT count(*) ...`. It is asked again after the statements, before they are
+    committed: where it still says no they are rolled back and the step fails. A guard that asks for a table that
+    does not exist yet says no.
 
     Without `unless` nothing can be checked: the statements run each time, and must stand that.
 
@@ -42,7 +43,7 @@ class Sql(Database, frozen=True, kw_only=True):
         sql: the statements.
         file: path of a file of statements in UTF-8, instead of `sql`; relative paths start at the working
             directory.
-        unless: a query; the step holds where it returns a row.
+        unless: a query; where it returns a row, other than a single false, 0, empty text or NULL, nothing is done.
 
     Example:
         ```yaml
@@ -67,6 +68,9 @@ class Sql(Database, frozen=True, kw_only=True):
         yield from found
         if self.unless is not None and not self.unless.strip():
             yield "unless", "unless is empty"
+        elif self.unless is not None and not found:
+            guard = Script(self.unless, "unless", self.address().technology)
+            yield from (("unless", problem) for problem in guard.query_problems())
         if (self.sql is None) == (self.file is None):
             yield "sql", "give either sql or file" if self.sql is None else "give either sql or file, not both"
             return
@@ -89,15 +93,13 @@ class Sql(Database, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.unless is None:
             return [Change("?", self._label())]
-        with driver.session(self.address(), context) as session, advised(_MEND_GUARD):
+        with driver.session(self.address(), context) as session, advised(_FIX_GUARD):
             answer = session.ask(self.unless)
-        if answer.holds:
-            return ()
-        return [Change("+", self._label(), (f"unless: {answer.because}",) if answer.because else ())]
+        return () if answer.in_place else (Change("+", self._label(), answer.details),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
         script = self._script(self._text())
-        with driver.session(self.address(), context, create=True) as session, advised(_MEND_SCRIPT):
+        with driver.session(self.address(), context, create=True) as session, advised(_FIX_SCRIPT):
             session.run(script, self.unless)
 
     def _script(self, text: str) -> Script:

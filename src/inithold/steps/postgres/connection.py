@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import select
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from threading import Event, Timer
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet
+from inithold.net.bounded_socket import CANCEL_WITHIN, BoundedSocket
 from inithold.net.bounds import Bounds
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
@@ -24,8 +22,6 @@ from inithold.steps.postgres.verdicts import connect_error, statement_error
 if TYPE_CHECKING:
     import psycopg
 
-CANCEL_WITHIN = 0.4
-"""Seconds a server gets to end a statement that is cancelled, before the connection is shut down under it."""
 Row = tuple[Any, ...]
 # Zero is where it is off; elsewhere it is as somebody wanted it. Not every system of the server can tell.
 _END_WITH_CLIENT = """
@@ -116,9 +112,7 @@ class Connection:
         self.where = where
         self.completed = 0
         """How many statements of the last `run` were run."""
-        self._bounds = bounds
-        # psycopg's own may be closed, and its number another's, while a timer shuts the connection down.
-        self._socket = socket.socket(fileno=os.dup(raw.fileno()))
+        self._socket = BoundedSocket(raw.fileno(), bounds, where)
 
     @property
     def in_transaction(self) -> bool:
@@ -146,9 +140,9 @@ class Connection:
             NotYet: there is no answer in time.
             Interrupted: the step was told to stop.
         """
-        with self._bounded(seconds), self.raw.cursor() as cursor:
+        with self._socket.bounded(seconds, self._cancel), self.raw.cursor() as cursor:
             cursor.execute(query.encode(), parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall()
 
     def run(self, statements: str) -> None:
         """Run statements, in one message; `completed` then says how many.
@@ -162,7 +156,7 @@ class Connection:
         copying = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
         self.completed = 0
         # A cursor would not tell which of the statements is refused.
-        with self._bounded(None):
+        with self._socket.bounded(None, self._cancel):
             self.raw.pgconn.send_query(statements.encode())
             refused: psycopg.Error | None = None
             for result in self._results():
@@ -196,52 +190,17 @@ class Connection:
                 return
             yield result
 
-    @contextmanager
-    def _bounded(self, seconds: float | None) -> Iterator[None]:
-        """Cancel what runs where the step is told to stop; shut the connection down after `seconds`."""
+    def _cancel(self) -> None:
+        """End the statement on the server."""
         import psycopg  # noqa: PLC0415 - heavy
 
-        ended, late = Event(), Event()
-
-        def expire() -> None:
-            late.set()
-            self._shut_down()
-
-        timer = Timer(self._bounds.remaining(seconds or 0.0), expire)
-        timer.daemon = True
-        self._bounds.check_cancelled()
-        if seconds is not None:
-            timer.start()
-        try:
-            with self._bounds.on_cancel(lambda: self._cancel(ended)):
-                yield
-        except psycopg.Error as error:
-            self._bounds.check_cancelled()
-            if late.is_set():
-                raise NotYet(f"{self.where}: does not answer") from error
-            raise
-        finally:
-            ended.set()
-            timer.cancel()
-
-    def _cancel(self, ended: Event) -> None:
-        """End the statement on the server, or the connection where that does not end it."""
-        import psycopg  # noqa: PLC0415 - heavy
-
-        with suppress(psycopg.Error):  # the server may be silent, or the connection gone
-            if psycopg.capabilities.has_cancel_safe():
-                self.raw.cancel_safe(timeout=CANCEL_WITHIN)
-            else:
-                # The older way keeps every thread from running until the server answers.
-                own = self.raw.info
-                with psycopg.connect(own.dsn, password=own.password, connect_timeout=2) as other:
-                    other.execute("SELECT pg_catalog.pg_cancel_backend(%s)", [own.backend_pid])
-        if not ended.wait(CANCEL_WITHIN):
-            self._shut_down()
-
-    def _shut_down(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if psycopg.capabilities.has_cancel_safe():
+            self.raw.cancel_safe(timeout=CANCEL_WITHIN)
+            return
+        # The older way keeps every thread from running until the server answers.
+        own = self.raw.info
+        with psycopg.connect(own.dsn, password=own.password, connect_timeout=2) as other:
+            other.execute("SELECT pg_catalog.pg_cancel_backend(%s)", [own.backend_pid])
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
-from inithold.steps.database.driver import ANSWER_WITHIN, Answer, CatalogRow
-from inithold.steps.database.guard import not_established
+from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
+from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
 from inithold.steps.postgres.connection import Connection, connect, explained, preload
 from inithold.steps.postgres.verdicts import statement_error, verdict
@@ -50,16 +50,10 @@ class _Session:
         return [CatalogRow(*row) for row in rows]
 
     def ask(self, query: str) -> Answer:
-        import psycopg  # noqa: PLC0415 - heavy
-
         with explained("unless"):
             self._connection.run("BEGIN READ ONLY")
             try:
-                return Answer(bool(self._connection.rows(query)))
-            except psycopg.Error as error:
-                if error.sqlstate in _UNDEFINED:
-                    return Answer(False, error.diag.message_primary or "")
-                raise
+                return self._guard(query)
             finally:
                 with suppress(Exception):  # where the connection is gone, so is the transaction
                     self._connection.run("ROLLBACK")
@@ -78,7 +72,8 @@ class _Session:
                 raise statement_error(self._place(bare, error), error) from error
             if not self._connection.in_transaction:
                 self._log(f"{script.name} ends the transaction itself: what it committed cannot be rolled back")
-            self._verify(unless)
+            if unless is not None:
+                require(self._guard(unless))
             self._connection.run("COMMIT")
 
     def _place(self, script: Script, error: psycopg.Error) -> str:
@@ -88,18 +83,17 @@ class _Session:
             return script.place(int(position) - 1)
         return script.nth(self._connection.completed + 1)
 
-    def _verify(self, unless: str | None) -> None:
+    def _guard(self, query: str) -> Answer:
         import psycopg  # noqa: PLC0415 - heavy
 
-        if unless is None:
-            return
         try:
-            if self._connection.rows(unless):
-                return
-            message = "returns no row"
-        except psycopg.Error as error:
-            message = f"cannot be asked: {error.diag.message_primary or error}"
-        raise not_established(message)
+            return judged(self._connection.rows(query))
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is None:
+                raise no_query() from error
+            if error.sqlstate in _UNDEFINED:
+                return Answer(False, error=error.diag.message_primary or "")
+            raise
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,114 @@
+"""What MySQL and MariaDB say: "not yet" or "never".
+
+One table of numbers for whoever meets them: those of
+https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
+https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html and
+https://mariadb.com/docs/server/reference/error-codes
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Literal
+
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.net.tls import handshake_error
+from inithold.steps.mysql.tls import TLS_HINT
+
+if TYPE_CHECKING:
+    import pymysql
+
+Verdict = Literal["lost", "not yet", "rejected", "never"]
+# Gone away, lost while it worked.
+_LOST = {2006, 2013, 2055}
+_NOT_YET = {
+    *(1021, 1037, 1041, 1114),  # no disk, no memory, a table that cannot grow
+    *(1040, 1203, 1226),  # too many connections: of the server, of the user; too much in this hour
+    *(1053, 1077, 1079, 1152, 1184, 1927, 4031),  # shutting down; the connection is ended from there
+    *(1158, 1159, 1160, 1161),  # the network, as the server sees it
+    *(1020, 1205, 1213, 3101, 3572),  # a conflict with another transaction, a lock that is not free
+    *(2002, 2003),  # nobody there
+    3032,  # the server is offline for maintenance
+}
+_GALERA = 1047
+"""Unknown command; or, of a Galera node that is not ready, a text that begins with WSREP."""
+_CHECK_LOGIN = (
+    "check user and password; where the server creates its user late, a database.ready with retry_auth: true waits"
+)
+_REJECTED = {
+    1044: "grant the user a privilege on the database",
+    1045: _CHECK_LOGIN,
+    1049: "check the name of the database, or have a mysql.database step create it first",
+    1129: "the server blocks this host after many failed connections: FLUSH HOSTS there lets it in again",
+    1130: "let the user connect from this host",
+    1698: _CHECK_LOGIN,
+    1820: "the user's password has expired: set a new one",
+    1862: "the user's password has expired: set a new one",
+    3118: "the user's account is locked: ALTER USER ... ACCOUNT UNLOCK",
+    4151: "the user's account is locked: ALTER USER ... ACCOUNT UNLOCK",
+}
+_TLS = {2026, 3159}
+_FOREIGN = {0, 2027}
+_HINTS = {
+    1115: "SHOW CHARACTER SET lists those that the server knows",
+    1253: "SHOW COLLATION lists which belongs to which",
+    1273: "SHOW COLLATION lists those that the server knows",
+    1290: "this server only reads: give the address of the primary",
+    1836: "this server only reads: give the address of the primary",
+}
+
+
+def verdict(number: int, message: str = "") -> Verdict:
+    """What an error's number means.
+
+    Args:
+        number: of the server's error, or of the client's.
+        message: its words, where there are any.
+    """
+    if number in _REJECTED:
+        return "rejected"
+    if number in _LOST:
+        return "lost"
+    return "not yet" if number in _NOT_YET or (number == _GALERA and message.startswith("WSREP")) else "never"
+
+
+def number_of(error: Exception) -> int:
+    """The number of an error of PyMySQL; 0 where it has none."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def message_of(error: Exception) -> str:
+    """The words of an error of PyMySQL."""
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
+
+
+def step_error(where: str, error: pymysql.MySQLError) -> StepError:
+    """What an error means for a step.
+
+    Args:
+        where: what begins the message: a server, a place in a script.
+        error: of PyMySQL.
+    """
+    number, message = number_of(error), message_of(error)
+    cause = getattr(error, "original_exception", None)
+    if number in _TLS or isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError):
+            judged = handshake_error(where, cause, trust="ssl_ca")
+            if isinstance(judged, NotYet):
+                return judged
+            message = getattr(cause, "verify_message", "") or cause.reason or message
+        return StepFailed(f"{where}: TLS: {message}", hint=TLS_HINT)
+    found = verdict(number, message)
+    if found == "rejected":
+        return Rejected(f"{where}: {message}", hint=_REJECTED[number])
+    if found != "never":
+        return NotYet(f"{where}: {'connection lost' if found == 'lost' else message}")
+    if number in _FOREIGN:
+        return not_mysql(where, message)
+    return StepFailed(f"{where}: {message}", hint=_HINTS.get(number))
+
+
+def not_mysql(where: str, message: str = "") -> StepFailed:
+    """Something else answers there."""
+    about = f": {message}" if message else ""
+    return StepFailed(f"{where}: what answers there is not MySQL{about}", hint="check host and port")
