@@ -97,7 +97,7 @@ def _is_at(head: str, asked: Session, *, every_schema: bool) -> bool:
         return False
     only = f"SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}"  # noqa: S608 - a constant
     try:
-        return asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE number = 1 AND revision = '{head}'").holds  # noqa: S608 - word characters
+        return asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE number = 1 AND revision = '{head}'").in_place  # noqa: S608 - word characters
     except (NotYet, StepFailed):
         return False  # Alembic will meet it too, and say what it is about
 
