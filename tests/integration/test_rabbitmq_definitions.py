@@ -299,25 +299,6 @@ def test_users_need_an_administrator(stage: Stage) -> None:
     assert_golden("rabbitmq/api-no-administrator", driven.reason, driven.finished.hint, varying=varying)
 
 
-def test_policies_and_parameters_need_a_policymaker(stage: Stage) -> None:
-    document = {name: stage.document[name] for name in ("parameters", "policies", "queues")}
-    document["queues"] = document["queues"][:1]
-    document["parameters"] = []
-    stage.path.write_text(json.dumps(document))
-    name = f"user-{uuid4().hex[:8]}"
-    stage.server.create_user(name, "pw-of-a-manager", tags="management")
-    stage.server.allow(name, stage.vhost)
-    api = stage.server.management_url(user=name, password="pw-of-a-manager")
-    step = Topology(url=stage.server.url(stage.vhost), management_url=api, definitions=str(stage.path))
-    driven = drive(step)
-    assert driven.outcome == "failed"
-    varying = {**stage.names(), name: "MANAGER", str(stage.server.management_port): "API"}
-    assert_golden("rabbitmq/api-no-policymaker", driven.reason, driven.finished.hint, varying=varying)
-    stage.server.create_user(name, "pw-of-a-manager", tags="policymaker")
-    assert drive(step).outcome == "changed"
-    assert drive(step).outcome == "unchanged"
-
-
 def test_what_the_api_refuses(stage: Stage) -> None:
     stage.document["policies"][0]["definition"] = {"max-lenght": 10}
     driven = stage.drive()

@@ -224,15 +224,14 @@ def test_topology_needs_a_tag_for_what_it_looks_at(vhost: Vhost, tmp_path: Path)
         check(topology_by(vhost, "", **LISTS))
     assert not check(topology_by(vhost, "management", **LISTS))
 
-    policies = made(policies=[{**POLICY, "vhost": vhost.name}])
-    with pytest.raises(Rejected):
-        check(topology_by(vhost, "management", **policies))
-    assert not check(topology_by(vhost, "policymaker", **policies))
-
-    users = made(users=[{"name": f"{vhost.name}-user", "password": PASSWORD, "tags": "monitoring"}])
-    with pytest.raises(Rejected):
-        check(topology_by(vhost, "policymaker", **users))
-    assert not check(topology_by(vhost, "administrator", **users))
+    for document in (
+        {"policies": [{**POLICY, "vhost": vhost.name}]},
+        {"users": [{"name": f"{vhost.name}-user", "password": PASSWORD, "tags": "monitoring"}]},
+    ):
+        fields = made(**document)
+        with pytest.raises(Rejected):
+            check(topology_by(vhost, "policymaker", **fields))
+        assert not check(topology_by(vhost, "administrator", **fields))
 
 
 # -- Redis

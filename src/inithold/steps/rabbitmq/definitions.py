@@ -7,29 +7,17 @@ those of RabbitMQ's "Schema Definition Export and Import" guide.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, QueueType
-from inithold.steps.rabbitmq.policies import GlobalParameter, Parameter, Policy
-from inithold.steps.rabbitmq.resource import Resource
-from inithold.steps.rabbitmq.users import Permissions, TopicPermissions, User, VirtualHost
-from inithold.steps.rabbitmq.wanted import Unreadable
+from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter, Resource
+from inithold.steps.rabbitmq.validation import Unreadable
 from inithold.text.suggest import did_you_mean
 
-KINDS: Sequence[type[Resource]] = (
-    VirtualHost,
-    User,
-    Permissions,
-    TopicPermissions,
-    Parameter,
-    GlobalParameter,
-    Policy,
-)
-"""In the order in which they are made, which is RabbitMQ's own when it imports definitions."""
 _SECTIONS = ("exchanges", "queues", "bindings", *(shape.section for shape in KINDS))
 _OWN = ("internal_cluster_id",)
 """Global parameters that name the broker a file came from."""
@@ -42,7 +30,7 @@ class Definitions(NamedTuple):
 
     Attributes:
         objects: exchanges, queues and bindings.
-        resources: what only the management API can make, in the order in which it is made.
+        resources: what only the management API can make.
         faults: entries that are not what their section is for.
     """
 
@@ -108,7 +96,7 @@ def read(path: str, virtual_host: str) -> Definitions:
         ),
     )
     resources = tuple(
-        resource.place(virtual_host)
+        resource.placed(virtual_host)
         for shape in KINDS
         for resource in entries.typed(shape.section, shape)
         if not (isinstance(resource, GlobalParameter) and resource.name in _OWN)

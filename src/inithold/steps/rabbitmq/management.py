@@ -145,12 +145,10 @@ class Management:
 
 _PORTS = "usually 15672, with TLS 15671"
 _CHECK = "check user and password of management_url"
-_POLICYMAKER = "policies and parameters need a user with the tag policymaker"
 _RIGHTS = {
     "Not management user": "give the user the tag management: rabbitmqctl set_user_tags USER management",
-    "Not administrator user": "users, permissions and virtual hosts need a user with the tag administrator",
-    "Not policymaker user": _POLICYMAKER,
-    "User not authorised to access object": _POLICYMAKER,
+    "Not administrator user": "virtual hosts, users, permissions, policies and parameters need a user with the "
+    "tag administrator: rabbitmqctl set_user_tags USER administrator",
     "User not authorised to access virtual host": "give the user permissions in it; empty ones will do",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,16 +12,16 @@ from inithold.redaction.redact import SECRETS
 from inithold.steps.address import parse
 from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
-from inithold.steps.rabbitmq import faults
+from inithold.steps.rabbitmq import validation
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.arguments import has_fraction
+from inithold.steps.rabbitmq.desired import Desired, desired_state
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
-from inithold.steps.rabbitmq.wanted import Unreadable, Wanted, wanted_of
+from inithold.steps.rabbitmq.validation import Unreadable
 
 if TYPE_CHECKING:
+    from inithold.steps.rabbitmq.compare import Comparison
     from inithold.steps.rabbitmq.management import Management
-    from inithold.steps.rabbitmq.resource import Resource
-    from inithold.steps.rabbitmq.survey import Survey
 
 _LISTS: dict[str, Any] = {"exchanges": list[Exchange], "queues": list[Queue], "bindings": list[Binding]}
 
@@ -42,9 +42,10 @@ class Topology(Addressed, frozen=True, kw_only=True):
 
     `definitions` takes a file in RabbitMQ's own format, as `rabbitmqctl export_definitions` writes it; what it
     holds is added to the lists of the plan. Its virtual hosts, users, permissions, topic permissions, policies and
-    parameters need `management_url`. Permissions, policies and parameters that differ are replaced. The password
-    of a user that exists is never changed: another one is a failure; missing tags are added, others stay. Virtual
-    hosts that exist stay as they are.
+    parameters need `management_url` and a user with the tag `administrator`: they are compared with the broker's
+    own definitions, and imported by it. Permissions, policies and parameters that differ are replaced. The
+    password of a user that exists is never changed: another one is a failure; missing tags are added, others
+    stay. Virtual hosts that exist stay as they are.
 
     To make things, the user needs configure on exchanges and queues, and for bindings write on where messages go
     and read on the exchange they come from. Nothing is ever deleted, so it is safe beside running consumers and
@@ -88,8 +89,8 @@ class Topology(Addressed, frozen=True, kw_only=True):
     kind = "rabbitmq.topology"
     rights = (
         "without management_url: to open the virtual host, no permissions on anything in it; with it: the tag "
-        "management and any permissions in the virtual host, for policies and parameters the tag policymaker, for "
-        "virtual hosts, users and permissions the tag administrator"
+        "management and any permissions in the virtual host; for what a definitions file has beside exchanges, "
+        "queues and bindings the tag administrator"
     )
 
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
@@ -135,7 +136,7 @@ class Topology(Addressed, frozen=True, kw_only=True):
         yield from self._management_faults()
         for field in _LISTS:
             for index, item in enumerate(self._typed(field)):
-                for part, message in faults.of(item):
+                for part, message in validation.faults(item):
                     yield f"{field}[{index}]{f'.{part}' if part else ''}", message
                 if has_fraction(item.arguments) and not self.management_url:
                     yield f"{field}[{index}].arguments", _FRACTION
@@ -153,62 +154,57 @@ class Topology(Addressed, frozen=True, kw_only=True):
 
     def _definition_faults(self) -> Iterator[tuple[str, str]]:
         try:
-            wanted = self._wanted()
+            desired = self._desired()
         except Unreadable as error:
             yield "definitions", str(error)
             return
-        for message in wanted.faults:
+        for message in desired.faults:
             yield "definitions", message
         own = len(self.exchanges) + len(self.queues) + len(self.bindings)
-        for placed in () if self.management_url else wanted.objects[own:]:
+        for placed in () if self.management_url else desired.objects[own:]:
             if has_fraction(placed.item.arguments):
                 yield "definitions", f"{placed.label}: arguments: {_FRACTION}"
-        for index, message in faults.contradictions(wanted.objects):
+        for index, message in validation.contradictions(desired.objects):
             field = "definitions"
             if index < len(self.exchanges):
                 field = f"exchanges[{index}]"
             elif index < len(self.exchanges) + len(self.queues):
                 field = f"queues[{index - len(self.exchanges)}]"
             yield field, message
-        if wanted.sections and not self.management_url:
+        if desired.sections and not self.management_url:
             yield (
                 "definitions",
-                f"{self.definitions} has {_and(wanted.sections)}, which AMQP cannot make: give management_url "
+                f"{self.definitions} has {_and(desired.sections)}, which AMQP cannot make: give management_url "
                 "(http://user:password@rabbitmq:15672), or take them out",
             )
 
     # -- the work
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        found = self._look(context)
-        return (*(change for _, change in found.resources), *found.survey.changes())
+        return tuple(self._compare(context).changes())
 
-    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked for anew
-        from inithold.steps.rabbitmq.declaring import declare  # noqa: PLC0415 - heavy
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - compared again
+        comparison = self._compare(context)
+        from inithold.steps.rabbitmq.declare import declare  # noqa: PLC0415 - heavy
 
-        found = self._look(context)
-        if found.resources:
-            api = self._management(context)
-            for resource, _ in found.resources:
-                resource.make(api)
-        declare(self.address(), context, found.survey, self._management(context) if self.management_url else None)
+        api = self._management(context) if self.management_url else None
+        if api and comparison.definitions:
+            api.send(("definitions",), comparison.definitions, method="POST")
+        declare(self.address(), context, comparison, api)
 
-    def _look(self, context: StepContext) -> _Found:
+    def _compare(self, context: StepContext) -> Comparison:
         """Find out what is there; nothing is done where something contradicts the plan."""
         self.load()
-        from inithold.steps.rabbitmq import survey  # noqa: PLC0415 - heavy
+        from inithold.steps.rabbitmq import compare  # noqa: PLC0415 - heavy
 
-        wanted = self._readable()
-        if not self.management_url:
-            found = _Found((), survey.through_amqp(self.address(), context, wanted.distinct))
+        desired = self._readable()
+        if self.management_url:
+            comparison = compare.through_management(self._management(context), desired)
         else:
-            api = self._management(context)
-            resources, conflicts = survey.of_resources(api, wanted.resources)
-            objects = survey.through_management(api, wanted.distinct)
-            found = _Found(resources, objects._replace(conflicts=(*conflicts, *objects.conflicts)))
-        if found.survey.conflicts:
-            raise survey.conflict(found.survey.conflicts)
-        return found
+            comparison = compare.through_amqp(self.address(), context, desired.distinct)
+        if comparison.conflicts:
+            raise compare.conflict(comparison.conflicts)
+        return comparison
 
     def _management(self, context: StepContext) -> Management:
         from inithold.steps.rabbitmq.management import Management  # noqa: PLC0415 - heavy
@@ -216,23 +212,23 @@ class Topology(Addressed, frozen=True, kw_only=True):
         address = parse(self.management_url or "", ["http", "https"])
         return Management(address, login(address if address.user is not None else self.address()), context)
 
-    def _readable(self) -> Wanted:
-        """What is wanted; the definitions file is read anew, since it may change beside a long hold."""
+    def _readable(self) -> Desired:
+        """What is asked for; the definitions file is read again, since it may change beside a long hold."""
         try:
-            wanted = self._wanted()
+            desired = self._desired()
         except Unreadable as error:
             raise StepFailed(
-                str(error), hint="export it anew (rabbitmqctl export_definitions), or mend it"
+                str(error), hint="export it again (rabbitmqctl export_definitions), or fix it"
             ) from error
-        if wanted.faults:
+        if desired.faults:
             raise StepFailed(
-                f"{self.definitions}: " + "; ".join(wanted.faults), hint="mend the file where it says so"
+                f"{self.definitions}: " + "; ".join(desired.faults), hint="fix the file where it says so"
             )
-        return wanted
+        return desired
 
-    def _wanted(self) -> Wanted:
+    def _desired(self) -> Desired:
         items = [item for name in _LISTS for item in self._typed(name)]
-        return wanted_of(items, self.definitions or None, virtual_host(self.address()))
+        return desired_state(items, self.definitions or None, virtual_host(self.address()))
 
     def _typed(self, name: str) -> list[Exchange | Queue | Binding]:
         """A list of the plan; in one written in Python it may hold plain dictionaries."""
@@ -241,18 +237,6 @@ class Topology(Addressed, frozen=True, kw_only=True):
             return value
         typed: list[Exchange | Queue | Binding] = msgspec.convert(value, _LISTS[name], strict=False)
         return typed
-
-
-class _Found(NamedTuple):
-    """What is to be done.
-
-    Attributes:
-        resources: what the management API has to make, with the change each is.
-        survey: of exchanges, queues and bindings.
-    """
-
-    resources: tuple[tuple[Resource, Change], ...]
-    survey: Survey
 
 
 def _and(names: Sequence[str]) -> str:

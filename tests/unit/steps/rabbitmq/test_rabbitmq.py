@@ -21,8 +21,8 @@ from inithold.steps.rabbitmq.access import Login, login, virtual_host
 from inithold.steps.rabbitmq.arguments import same, sent
 from inithold.steps.rabbitmq.definitions import read
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue, difference
+from inithold.steps.rabbitmq.validation import Unreadable
 from inithold.steps.rabbitmq.verdicts import passes
-from inithold.steps.rabbitmq.wanted import Unreadable
 from inithold.testing import check
 
 URL = "amqp://app@127.0.0.1:1/"

@@ -1,27 +1,23 @@
-"""Everything a topology step wants: the lists of the plan and the definitions file, together."""
+"""Everything a topology step asks for: the lists of the plan and the definitions file, together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from inithold.steps.rabbitmq import faults
+from inithold.steps.rabbitmq import validation
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue
 
 if TYPE_CHECKING:
-    from inithold.steps.rabbitmq.resource import Resource
+    from inithold.steps.rabbitmq.resources import Resource
 
 
-class Unreadable(Exception):
-    """The definitions file cannot be read or is not definitions; the message says why."""
-
-
-class Wanted(NamedTuple):
+class Desired(NamedTuple):
     """What a broker must have.
 
     Attributes:
         objects: exchanges, queues and bindings, as often as they are named; the plan's own first.
-        resources: what only the management API can make, in the order in which it is made.
+        resources: what only the management API can make.
         faults: what is wrong with the definitions file's entries.
     """
 
@@ -40,8 +36,10 @@ class Wanted(NamedTuple):
         return list(dict.fromkeys(resource.section for resource in self.resources))
 
 
-def wanted_of(items: Iterable[Exchange | Queue | Binding], definitions: str | None, virtual_host: str) -> Wanted:
-    """Put together what a step wants.
+def desired_state(
+    items: Iterable[Exchange | Queue | Binding], definitions: str | None, virtual_host: str
+) -> Desired:
+    """Put together what a step asks for.
 
     Args:
         items: of the plan.
@@ -53,20 +51,13 @@ def wanted_of(items: Iterable[Exchange | Queue | Binding], definitions: str | No
     """
     own = tuple(Placed(virtual_host, item) for item in items)
     if definitions is None:
-        return Wanted(own)
+        return Desired(own)
     from inithold.steps.rabbitmq.definitions import read  # noqa: PLC0415 - most plans have none
 
     defined = read(definitions, virtual_host)
-    wrong = [*defined.faults, *_faults(defined.objects), *_resource_faults(defined.resources)]
-    return Wanted((*own, *defined.objects), defined.resources, tuple(wrong))
-
-
-def _faults(objects: Sequence[Placed]) -> Iterator[str]:
-    for placed in objects:
-        for field, message in faults.of(placed.item):
-            yield f"{placed.label}: {field}: {message}" if field else f"{placed.label}: {message}"
-
-
-def _resource_faults(resources: Sequence[Resource]) -> Iterator[str]:
-    for resource in resources:
-        yield from resource.faults()
+    faults = list(defined.faults)
+    for placed in defined.objects:
+        for field, message in validation.faults(placed.item):
+            faults.append(f"{placed.label}: {field}: {message}" if field else f"{placed.label}: {message}")
+    faults += [message for resource in defined.resources for message in resource.faults()]
+    return Desired((*own, *defined.objects), defined.resources, tuple(faults))

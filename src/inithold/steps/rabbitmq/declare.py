@@ -11,33 +11,33 @@ from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.arguments import has_fraction, listed
 from inithold.steps.rabbitmq.broker import Broker, Refused
+from inithold.steps.rabbitmq.compare import Comparison, by_virtual_host, conflict
 from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed
-from inithold.steps.rabbitmq.survey import Survey, by_virtual_host, conflict
 from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED
 
 
-def declare(address: Address, context: StepContext, survey: Survey, api: Management | None) -> None:
+def declare(address: Address, context: StepContext, comparison: Comparison, api: Management | None) -> None:
     """Declare what is missing, and what could not be verified, which does nothing where it is equal.
 
     Args:
         address: of the broker.
         context: of the run.
-        survey: what is there and what is not.
+        comparison: what is there and what is not.
         api: for what pika cannot send.
 
     Raises:
         NotYet: the broker was lost; declaring may begin again from the start.
         StepFailed: something exists with other properties, and nothing was made; or the broker does not want it.
     """
-    bindings = [placed for placed in survey.unverified if isinstance(placed.item, Binding)]
+    bindings = [placed for placed in comparison.unverified if isinstance(placed.item, Binding)]
     through_api = (
-        [] if api is None else [placed for placed in survey.missing if has_fraction(placed.item.arguments)]
+        [] if api is None else [placed for placed in comparison.missing if has_fraction(placed.item.arguments)]
     )
     for placed in through_api:
         if api and not isinstance(placed.item, Binding):
             api.send(*_as_resource(placed))
-    missing = [placed for placed in survey.missing if placed not in through_api]
+    missing = [placed for placed in comparison.missing if placed not in through_api]
     with ExitStack() as open_resources:
         brokers: dict[str, Broker] = {}
 
@@ -47,7 +47,7 @@ def declare(address: Address, context: StepContext, survey: Survey, api: Managem
             return brokers[virtual_host]
 
         # The broker compares what exists first: where something contradicts the plan, nothing is made.
-        _compare(survey.unverified, broker_of)
+        _compare(comparison.unverified, broker_of)
         for virtual_host, group in by_virtual_host([*missing, *bindings]):
             for placed in group:
                 _make(broker_of(virtual_host), placed)

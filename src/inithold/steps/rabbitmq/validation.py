@@ -18,7 +18,11 @@ Fault = tuple[str, str]
 """The field, or nothing for the object itself, and what is wrong with it."""
 
 
-def of(item: Exchange | Queue | Binding) -> Iterator[Fault]:
+class Unreadable(Exception):
+    """The definitions file cannot be read or is not definitions; the message says why."""
+
+
+def faults(item: Exchange | Queue | Binding) -> Iterator[Fault]:
     """Yield what is wrong with an object by itself."""
     match item:
         case Exchange():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from inithold.errors import Rejected, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.rabbitmq.arguments import listed, same
+from inithold.steps.rabbitmq.desired import Desired
 from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import Binding, Declared, Exchange, Placed, difference, queue_properties
-from inithold.steps.rabbitmq.resource import Conflict, Resource
 
 _COLUMNS = "name,durable,auto_delete,exclusive,arguments,type"
 _CLASSIC = "classic"
@@ -19,21 +19,26 @@ _DELETE_YOURSELF = "inithold never deletes: make the plan agree, use another nam
 _SET_YOURSELF = "change it by hand (rabbitmqctl change_password), or take the user out of the definitions"
 
 
-class Survey(NamedTuple):
-    """What was found out about the objects of a plan.
+class Comparison(NamedTuple):
+    """How what a step asks for compares with what a broker has.
 
     Attributes:
-        missing: those that are not there.
+        missing: exchanges, queues and bindings that are not there.
         unverified: those of which no more could be found out: exchanges and queues are there, bindings may be.
-        conflicts: those that are there with other properties, each a line that names both sides.
+        conflicts: what is there with other properties, each a line that names both sides.
+        resources: what the management API has to make.
+        definitions: the same as the API takes it.
     """
 
     missing: tuple[Placed, ...] = ()
     unverified: tuple[Placed, ...] = ()
     conflicts: tuple[str, ...] = ()
+    resources: tuple[Change, ...] = ()
+    definitions: Mapping[str, Any] = {}
 
     def changes(self) -> Iterator[Change]:
-        """The survey as the answer of `check`."""
+        """The answer of `check`."""
+        yield from self.resources
         for placed in self.missing:
             yield Change("+", placed.label, _details(placed))
         for placed in self.unverified:
@@ -41,52 +46,37 @@ class Survey(NamedTuple):
             yield Change("?", what)
 
 
-def through_management(api: Management, objects: Sequence[Placed]) -> Survey:
-    """Compare every object with what the broker has, properties, arguments and bindings included."""
+def through_management(api: Management, desired: Desired) -> Comparison:
+    """Compare everything with what the broker has, properties, arguments and bindings included."""
     default = _DefaultType(api)
     missing: list[Placed] = []
+    resources: list[Change] = []
+    definitions: dict[str, list[dict[str, Any]]] = {}
     conflicts: list[str] = []
-    for placed in objects:
+    if desired.resources:
+        from inithold.steps.rabbitmq.resources import compare  # noqa: PLC0415 - most plans have none
+
+        resources, definitions, conflicts = compare(desired.resources, api.get("definitions") or {})
+    for placed in desired.distinct:
         item = placed.item
         if isinstance(item, Binding):
             if not _is_bound(api, placed.virtual_host, item):
                 missing.append(placed)
             continue
-        seen = _seen(api, placed.virtual_host, item)
-        if seen is None:
+        present = _present(api, placed.virtual_host, item)
+        if present is None:
             missing.append(placed)
             continue
-        wanted = item.properties()
-        if "type" not in wanted:
-            wanted = {"type": default.standing_for(seen["type"], placed.virtual_host), **wanted}
-        sides = difference(seen, wanted)
+        properties = item.properties()
+        if "type" not in properties:
+            properties = {"type": default.standing_for(present["type"], placed.virtual_host), **properties}
+        sides = difference(present, properties)
         if sides:
             conflicts.append(f"{placed.label} exists with {sides[0]}; the plan wants {sides[1]}")
-    return Survey(tuple(missing), (), tuple(conflicts))
+    return Comparison(tuple(missing), (), tuple(conflicts), tuple(resources), definitions)
 
 
-def of_resources(
-    api: Management, resources: Iterable[Resource]
-) -> tuple[tuple[tuple[Resource, Change], ...], tuple[str, ...]]:
-    """Compare what only the management API can make.
-
-    Returns:
-        what is missing or differs, each with its change; and the conflicts.
-    """
-    found: list[tuple[Resource, Change]] = []
-    conflicts: list[str] = []
-    for resource in resources:
-        try:
-            change = resource.survey(api)
-        except Conflict as error:
-            conflicts.append(str(error))
-            continue
-        if change is not None:
-            found.append((resource, change))
-    return tuple(found), tuple(conflicts)
-
-
-def through_amqp(address: Address, context: StepContext, objects: Sequence[Placed]) -> Survey:
+def through_amqp(address: Address, context: StepContext, objects: Sequence[Placed]) -> Comparison:
     """Find out what exists. Properties and bindings cannot be asked for over AMQP: they stay unverified."""
     from inithold.steps.rabbitmq.broker import Broker  # noqa: PLC0415 - heavy
 
@@ -108,7 +98,7 @@ def through_amqp(address: Address, context: StepContext, objects: Sequence[Place
                 if not there:
                     absent.add(item.label)
                 (unverified if there else missing).append(placed)
-    return Survey(tuple(missing), tuple(unverified), tuple(conflicts))
+    return Comparison(tuple(missing), tuple(unverified), tuple(conflicts))
 
 
 def by_virtual_host(objects: Iterable[Placed]) -> Iterator[tuple[str, list[Placed]]]:
@@ -153,7 +143,7 @@ class _DefaultType:
         return _CLASSIC if found == "undefined" else found
 
 
-def _seen(api: Management, virtual_host: str, item: Declared) -> dict[str, Any] | None:
+def _present(api: Management, virtual_host: str, item: Declared) -> dict[str, Any] | None:
     """The properties of what is there under the name of an object; None where nothing is."""
     if isinstance(item, Exchange):
         found = api.get("exchanges", virtual_host, item.name)

@@ -1,0 +1,357 @@
+"""What of RabbitMQ's definitions only the management API can make: compared with what `GET /api/definitions` has.
+
+Nothing is deleted, and nobody is let in who was not: the password of a user that exists is never changed. Tags are
+added, not taken away. Virtual hosts that exist stay as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import msgspec
+
+from inithold.redaction.redact import SECRETS
+from inithold.steps.base import Change
+from inithold.steps.rabbitmq.arguments import listed
+from inithold.steps.rabbitmq.objects import difference
+
+_HASHES = {
+    "rabbit_password_hashing_sha256": "sha256",
+    "rabbit_password_hashing_sha512": "sha512",
+    "rabbit_password_hashing_md5": "md5",
+}
+_SALT = 4
+"""Bytes of salt that stand before the digest in a password hash of RabbitMQ."""
+
+
+class Conflict(Exception):
+    """Something exists and is not what the plan wants; it is not changed. The message names both sides."""
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """An entry of a section of a definitions file."""
+
+    section: ClassVar[str] = ""
+    """The key it stands under in the file."""
+    key: ClassVar[tuple[str, ...]] = ("name",)
+    """The fields that identify it."""
+    shown: ClassVar[bool] = True
+    """Whether its properties may be shown."""
+
+    def placed(self, virtual_host: str) -> Self:
+        """The same, in this virtual host unless it names one, or is of the whole broker."""
+        return msgspec.structs.replace(self, vhost=virtual_host) if getattr(self, "vhost", None) == "" else self
+
+    @property
+    def label(self) -> str:
+        """What it is called in changes: `policy ha in /`."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Its section, and the values of its key."""
+        return self.section, *(str(getattr(self, name)) for name in self.key)
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with it beyond its types."""
+        yield from ()
+
+    def learn_secrets(self) -> None:
+        """Let nothing of it that is secret be shown."""
+
+    def properties(self) -> dict[str, Any]:
+        """What is compared."""
+        return {name: value for name, value in self.entry(None).items() if name not in (*self.key, "vhost")}
+
+    def change(self, present: Self | None) -> Change | None:
+        """What has to be done about it; None where it is as it should be.
+
+        Args:
+            present: what the broker has under its name.
+
+        Raises:
+            Conflict: it is something else and is not to be changed.
+        """
+        if present is None:
+            return Change("+", self.label, (listed(self.properties()),) if self.shown else ())
+        sides = difference(present.properties(), self.properties())
+        if sides is None:
+            return None
+        return Change("~", f"{self.label}: {f'{sides[0]} -> {sides[1]}' if self.shown else 'another value'}")
+
+    def entry(self, present: Self | None) -> dict[str, Any]:  # noqa: ARG002 - for those that keep something
+        """As `POST /api/definitions` takes it.
+
+        Args:
+            present: what the broker has under its name.
+        """
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class VirtualHost(Resource, frozen=True):
+    """A virtual host; one that exists is left as it is."""
+
+    section = "vhosts"
+    shown = False
+
+    name: str
+    description: str | None = None
+    tags: list[str] | str | None = None
+    default_queue_type: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def label(self) -> str:
+        return f"virtual host {self.name}"
+
+    def properties(self) -> dict[str, Any]:
+        return {}
+
+    def entry(self, present: Self | None) -> dict[str, Any]:
+        entry = super().entry(present)
+        if self.tags is not None:
+            entry["tags"] = _tags(self.tags)
+        kind = self.default_queue_type
+        if kind and kind != "undefined":
+            # Where RabbitMQ before 3.13 looks for it.
+            entry["metadata"] = {"default_queue_type": kind, **(self.metadata or {})}
+        return entry
+
+
+class User(Resource, frozen=True):
+    """A user, with a password or the salted hash of one."""
+
+    section = "users"
+
+    name: str
+    password_hash: str | None = None
+    hashing_algorithm: str = "rabbit_password_hashing_sha256"
+    password: str | None = None
+    tags: list[str] | str = ""
+    limits: dict[str, int] | list[Any] | None = None
+
+    @property
+    def label(self) -> str:
+        return f"user {self.name}"
+
+    def faults(self) -> Iterator[str]:
+        if self.password is None and self.password_hash is None:
+            yield f"user {self.name} has neither password nor password_hash"
+        if self.password is None and self.hashing_algorithm not in _HASHES:
+            yield f"user {self.name} has an unknown hashing_algorithm: {self.hashing_algorithm}"
+        if self.password_hash and _decoded(self.password_hash) is None:
+            yield f"user {self.name} has a password_hash that is not in base64"
+
+    def learn_secrets(self) -> None:
+        for secret in (self.password, self.password_hash):
+            if secret:
+                SECRETS.add(secret, public=[self.name])
+
+    def change(self, present: Self | None) -> Change | None:
+        tags = _tags(self.tags)
+        if present is None:
+            return Change("+", self.label, (f"tags {', '.join(tags)}",) if tags else ())
+        if not self._has_password(present):
+            raise Conflict(
+                f"{self.label} exists with another password hash than the plan's; "
+                "the password of a user that exists is never changed"
+            )
+        has, limits = _tags(present.tags), _limits(present.limits)
+        added = [f"tag {tag}" for tag in tags if tag not in has]
+        added += [f"{name}={value}" for name, value in _limits(self.limits).items() if limits.get(name) != value]
+        return Change("~", f"{self.label}: with {', '.join(added)}") if added else None
+
+    def entry(self, present: Self | None) -> dict[str, Any]:
+        entry = super().entry(present) | {"tags": _tags(self.tags), "limits": _limits(self.limits)}
+        if present is not None:
+            entry["password_hash"] = present.password_hash
+            entry["hashing_algorithm"] = present.hashing_algorithm
+            entry["tags"] = list(dict.fromkeys([*_tags(present.tags), *_tags(self.tags)]))
+            entry["limits"] = _limits(present.limits) | _limits(self.limits)
+            entry.pop("password", None)
+        elif self.password is not None:
+            del entry["hashing_algorithm"]
+            entry.pop("password_hash", None)
+        return entry
+
+    def _has_password(self, present: User) -> bool:
+        known = present.password_hash or ""
+        if self.password is None:
+            return hmac.compare_digest(known.encode(), (self.password_hash or "").encode())
+        name, raw = _HASHES.get(present.hashing_algorithm), _decoded(known)
+        if name is None or raw is None or len(raw) <= _SALT:
+            return False
+        return hmac.compare_digest(raw[_SALT:], hashlib.new(name, raw[:_SALT] + self.password.encode()).digest())
+
+
+class Permissions(Resource, frozen=True):
+    """What a user may do in a virtual host."""
+
+    section = "permissions"
+    key = ("vhost", "user")
+
+    user: str
+    configure: str
+    write: str
+    read: str
+    vhost: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"permissions of {self.user} in {self.vhost}"
+
+
+class TopicPermissions(Resource, frozen=True):
+    """Which routing keys a user may use with a topic exchange."""
+
+    section = "topic_permissions"
+    key = ("vhost", "user", "exchange")
+
+    user: str
+    exchange: str
+    write: str
+    read: str
+    vhost: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"topic permissions of {self.user} on {self.exchange} in {self.vhost}"
+
+
+class Policy(Resource, frozen=True):
+    """A policy, which sets optional arguments of all queues or exchanges that its pattern matches."""
+
+    section = "policies"
+    key = ("vhost", "name")
+
+    name: str
+    pattern: str
+    definition: dict[str, Any]
+    apply_to: str = msgspec.field(default="all", name="apply-to")
+    priority: int = 0
+    vhost: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"policy {self.name} in {self.vhost}"
+
+    def properties(self) -> dict[str, Any]:
+        return {"pattern": self.pattern, "apply-to": self.apply_to, "priority": self.priority, **self.definition}
+
+
+class Parameter(Resource, frozen=True):
+    """A runtime parameter of a component, such as a shovel. Its value may hold passwords and is never shown."""
+
+    section = "parameters"
+    key = ("component", "vhost", "name")
+    shown = False
+
+    component: str
+    name: str
+    value: Any
+    vhost: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"parameter {self.component} {self.name} in {self.vhost}"
+
+    def learn_secrets(self) -> None:
+        _learn(self.value)
+
+
+class GlobalParameter(Resource, frozen=True):
+    """A runtime parameter of the whole broker. Its value is never shown."""
+
+    section = "global_parameters"
+    shown = False
+
+    name: str
+    value: Any
+
+    @property
+    def label(self) -> str:
+        return f"global parameter {self.name}"
+
+    def learn_secrets(self) -> None:
+        _learn(self.value)
+
+
+KINDS: Sequence[type[Resource]] = (
+    VirtualHost,
+    User,
+    Permissions,
+    TopicPermissions,
+    Parameter,
+    GlobalParameter,
+    Policy,
+)
+"""In the order in which RabbitMQ imports them."""
+
+
+def compare(
+    resources: Iterable[Resource], document: Mapping[str, Any]
+) -> tuple[list[Change], dict[str, list[dict[str, Any]]], list[str]]:
+    """Compare resources with what a broker has.
+
+    Args:
+        resources: what it must have.
+        document: what `GET /api/definitions` answers.
+
+    Returns:
+        the changes; the definitions that make them; and the conflicts.
+    """
+    present: dict[tuple[str, ...], Resource] = {}
+    for shape in KINDS:
+        for entry in document.get(shape.section) or []:
+            known = msgspec.convert(entry, shape)
+            present[known.identity] = known
+    changes: list[Change] = []
+    definitions: dict[str, list[dict[str, Any]]] = {}
+    conflicts: list[str] = []
+    for resource in resources:
+        there: Any = present.get(resource.identity)
+        try:
+            change = resource.change(there)
+        except Conflict as error:
+            conflicts.append(str(error))
+            continue
+        if change is not None:
+            changes.append(change)
+            definitions.setdefault(resource.section, []).append(resource.entry(there))
+    return changes, definitions, conflicts
+
+
+def _learn(value: Any) -> None:
+    """Learn the secrets of the URLs and passwords in a value."""
+    if isinstance(value, str):
+        SECRETS.add_url(value)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, str) and any(word in name.lower() for word in ("password", "secret", "token")):
+                SECRETS.add(item)
+            _learn(item)
+    elif isinstance(value, list):
+        for item in value:
+            _learn(item)
+
+
+def _tags(tags: Sequence[str] | str) -> list[str]:
+    """Tags as a list: brokers before 3.9 write them with commas."""
+    return [tag.strip() for tag in (tags.split(",") if isinstance(tags, str) else tags) if tag.strip()]
+
+
+def _limits(limits: dict[str, int] | list[Any] | None) -> dict[str, int]:
+    """Limits as a mapping: where there are none, some brokers write a list."""
+    return limits if isinstance(limits, dict) else {}
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
