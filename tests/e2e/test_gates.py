@@ -125,4 +125,4 @@ def test_alone_it_is_an_init_container(file: str, code: int, engine: Engine, ima
     wait = ["wait", f"file://{file}", "--timeout", "2s"]
     done = engine.run("docker", "run", "--rm", *restricted, images.inithold, *wait, check=False)
     assert done.returncode == code, done.stderr
-    assert ("does not hold" in done.stderr) == (code == 1)
+    assert ("not everything is in place" in done.stderr) == (code == 1)

@@ -110,6 +110,12 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit code.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] in (["run"], ["wait"], ["plan"]):
+        # What may be a container's own command.
+        from inithold.lifecycle.termination_log import reported as with_last_words  # noqa: PLC0415
+
+        return with_last_words(lambda: _invoke(arguments))
     return reported(lambda: _invoke(arguments))
 
 

@@ -43,6 +43,7 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     import msgspec  # noqa: PLC0415 - the help does not need it
 
     from inithold.lifecycle.preview import preview  # noqa: PLC0415
+    from inithold.lifecycle.termination_log import leave  # noqa: PLC0415
     from inithold.plan import source  # noqa: PLC0415
     from inithold.process.streams import coloured  # noqa: PLC0415
     from inithold.redaction.redact import SECRETS  # noqa: PLC0415
@@ -53,8 +54,18 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     text = msgspec.json.format(msgspec.json.encode(result)).decode() if json else _text(result)
     click.echo(text, color=coloured(sys.stdout))
     if not result.certain:
+        leave(click.unstyle("\n".join(_last_words(result))))
         return 1
     return PENDING_EXIT if exit_code and result.pending else 0
+
+
+def _last_words(preview: Preview) -> Iterator[str]:
+    yield from _problems(preview)
+    for step in preview.steps:
+        if step.status in ("unmet", "unknown"):
+            yield "\n".join(
+                [f"step {step.id} ({step.kind}{f' on {step.target}' if step.target else ''})", *_step(step)]
+            )
 
 
 def _text(preview: Preview) -> str:

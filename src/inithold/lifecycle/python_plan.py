@@ -177,7 +177,7 @@ class Plan(PlanObject):
         """
         from inithold.lifecycle.run import run  # noqa: PLC0415 - as above
         from inithold.lifecycle.settings import Settings  # noqa: PLC0415 - as above
-        from inithold.process.exits import reported  # noqa: PLC0415 - a plan is also made to be looked at
+        from inithold.lifecycle.termination_log import reported  # noqa: PLC0415 - a plan is also only looked at
 
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         load = partial(self.checked, files=(main,) if main else ())

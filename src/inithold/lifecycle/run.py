@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from inithold.errors import Cancelled, StepError
 from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
 from inithold.hold.reaper import REAPER
@@ -17,12 +19,14 @@ from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
 from inithold.lifecycle import watchers as watching
 from inithold.lifecycle.marker import Claim, content
 from inithold.lifecycle.settings import Settings
+from inithold.lifecycle.termination_log import leave
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
 from inithold.record.account import Account
+from inithold.record.table import failure
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Stop
 from inithold.runner.events import (
@@ -154,6 +158,8 @@ class _Life:
                 self._stream.emit(MarkerPublished(path=self._marker))
             if self._account.record is not None and self._settings.log_format != "json":
                 print_summary(self._account.record)
+            if self._account.record is not None and result.outcome == "failed":
+                leave(failure(msgspec.to_builtins(self._account.record)))
             holding = result.outcome == "ready" and not (self._settings.once or self._repair)
             self._flush(before_hold=holding)
             if holding:

@@ -11,6 +11,7 @@ import msgspec
 from inithold.errors import UsageError
 from inithold.plan.model import CheckedPlan
 from inithold.plan.order import without_others
+from inithold.process.exits import say
 from inithold.process.signals import EndingSignals
 from inithold.redaction.redact import SECRETS
 from inithold.runner.attempt import wait_for
@@ -88,13 +89,12 @@ class Gate:
         return msgspec.structs.replace(plan, steps=steps, timeout=timeout, lock=None)
 
     def _say_what_does_not_hold(self, steps: Sequence[StepFinished]) -> None:
-        print("inithold wait: the environment does not hold", file=sys.stderr)
+        lines = ["inithold wait: not everything is in place"]
         for step in steps:
             if step.outcome not in ("unchanged", "changed"):
-                print(f"  {step.step}: {step.reason}", file=sys.stderr)
-                if step.hint:
-                    print(f"    next: {step.hint}", file=sys.stderr)
-        sys.stderr.flush()
+                lines.append(f"  {step.step}: {step.reason}")
+                lines += [f"    next: {step.hint}"] if step.hint else []
+        say("\n".join(lines))
 
 
 def become(command: Sequence[str]) -> int:
@@ -111,5 +111,5 @@ def become(command: Sequence[str]) -> int:
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - that is the point
     except OSError as error:
-        print(f"inithold wait: cannot run {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        say(f"inithold wait: cannot run {command[0]}: {error.strerror}")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

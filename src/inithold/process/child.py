@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Timer
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from inithold.errors import Interrupted
 from inithold.net.bounds import Bounds
@@ -93,17 +93,34 @@ def run(
 def run_passed_through(
     command: Sequence[str], context: Bounds, *, cwd: str | None, env: Mapping[str, str]
 ) -> Ended:
-    """Run a command to its end on this process's own standard input and outputs.
+    """Run a command to its end on this process's own standard input and outputs, byte for byte.
 
-    At a terminal it stays in this process's group, since only that may read from the terminal; see `run`.
+    What is no terminal goes through this process, which remembers the last lines. At a terminal it stays in this
+    process's group, since only that may read from the terminal; see `run`.
     """
     context.check_cancelled()
     own = not os.isatty(0)
-    process = _started(command, cwd=cwd, env=env, process_group=0 if own else None)
+    one = os.path.sameopenfile(1, 2)
+    process = _started(
+        command,
+        cwd=cwd,
+        env=env,
+        process_group=0 if own else None,
+        stdout=None if os.isatty(1) else subprocess.PIPE,
+        stderr=None if os.isatty(2) else subprocess.STDOUT if one else subprocess.PIPE,
+    )
+    copies = [
+        (stream, target) for stream, target in ((process.stdout, 1), (process.stderr, 2)) if stream is not None
+    ]
+    output = _Output(lambda _: None)
     with process, _Group(process, context, own=own) as group:
+        output.copy(process, copies, group)
         code = group.wait()
-    context.check_cancelled()
-    return Ended(code, None)
+    if not copies:
+        context.check_cancelled()
+        return Ended(code, None)
+    _raise_if_stopped(context, output.tail)
+    return Ended(code, tuple(output.tail))
 
 
 def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -174,6 +191,35 @@ class _Output:
         for line in self._lines.end():
             self._line(line)
 
+    def copy(
+        self, process: subprocess.Popen[bytes], copies: Sequence[tuple[IO[bytes], int]], group: _Group
+    ) -> None:
+        """Write what comes in at each stream to a descriptor; see `follow` for the end of it."""
+        open_ = {stream.fileno(): (stream, target) for stream, target in copies}
+        poll = select.poll()
+        for source in open_:
+            poll.register(source, select.POLLIN)
+        last_at: float | None = None
+        while open_:
+            ready = poll.poll(int(_QUIET * 1000))
+            for source, _ in ready:
+                data = os.read(source, 65536)
+                stream, target = open_[source]
+                if not data or not _write(target, data, group):
+                    # Where nobody reads any more, the command's next write fails, as if nobody stood between.
+                    poll.unregister(source)
+                    del open_[source]
+                    stream.close()
+                self._take(data)
+            if last_at is None and process.poll() is not None:
+                last_at = time.monotonic() + _LINGERING
+            elif last_at is not None and (not ready or time.monotonic() > last_at):
+                break
+        for stream, _ in open_.values():
+            stream.close()
+        for line in self._lines.end():
+            self._line(line)
+
     def _take(self, data: bytes) -> None:
         for line in self._lines.feed(data):
             self._line(line)
@@ -186,6 +232,22 @@ class _Output:
         self._say(line)
         if line:
             self.tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
+
+
+def _write(target: int, data: bytes, group: _Group) -> bool:
+    """Write to a descriptor whose reader may be slow, or never read; whether there is one who may."""
+    poll = select.poll()
+    poll.register(target, select.POLLOUT)
+    while data:
+        if not poll.poll(int(_QUIET * 1000)):
+            if group.ending:
+                return True
+            continue
+        try:
+            data = data[os.write(target, data[: select.PIPE_BUF]) :]
+        except OSError:
+            return False
+    return True
 
 
 class _Group:
@@ -218,6 +280,11 @@ class _Group:
         if self._process.poll() is None:
             self._kill()
         RUNNING.discard(self._process.pid)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it has been told to end."""
+        return self._asked.is_set()
 
     def wait(self) -> int:
         """Wait for the process and, where it is being ended, for its group."""

@@ -11,6 +11,7 @@ from inithold.errors import InitholdError, PlanError
 from inithold.process.streams import let_go, lost
 from inithold.redaction.redact import SECRETS, scrub
 
+_SAID: list[str] = []
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
@@ -54,11 +55,18 @@ def _fault(error: Exception) -> int:
     return 1
 
 
+def said() -> str:
+    """All that `say` has said in this process."""
+    return "\n".join(_SAID)
+
+
 def say(text: str) -> None:
     """Say something on standard error, without the secrets of this process's variables and arguments."""
     SECRETS.add_environment(os.environ)
     SECRETS.add_arguments(sys.argv[1:])
+    text = scrub(text.rstrip("\n"))
+    _SAID.append(text)
     try:
-        print(scrub(text.rstrip("\n")), file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
     except OSError:
         let_go(sys.stderr)
