@@ -36,24 +36,31 @@ def new(files: tuple[str, ...], service: str | None, output: str) -> int:
     import sys  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
-    from inithold.compose.new import output as written  # noqa: PLC0415
-    from inithold.compose.new.drafting import draft  # noqa: PLC0415
-    from inithold.compose.new.telling import tell  # noqa: PLC0415
-    from inithold.compose.new.writing import text  # noqa: PLC0415
+    from inithold.compose.new.choose import choose  # noqa: PLC0415
+    from inithold.compose.new.draft import draft  # noqa: PLC0415
+    from inithold.compose.new.render import (  # noqa: PLC0415
+        STANDARD_OUTPUT,
+        plan_text,
+        refuse_existing,
+        summary,
+        write_new,
+    )
     from inithold.compose.read.discover import find_files  # noqa: PLC0415
     from inithold.compose.read.project import load_project  # noqa: PLC0415
+    from inithold.compose.stack.image import ImageReader  # noqa: PLC0415
     from inithold.compose.stack.roles import read_stack  # noqa: PLC0415
 
-    written.refuse_existing(output)
+    refuse_existing(output)
     folder = Path.cwd()
     listed = find_files(files, os.environ, folder)
-    stack = read_stack(load_project(listed, folder=folder))
-    found = draft(stack, listed, service)
-    found.notes.unknown += stack.project.notes
-    if output == written.STANDARD_OUTPUT:
-        click.echo(text(found), nl=False)
+    project = load_project(listed, folder=folder)
+    stack = read_stack(project, images=ImageReader(project, engine=True))
+    result = draft(stack, choose(stack, service, listed), listed)
+    result.unknown += project.notes
+    if output == STANDARD_OUTPUT:
+        click.echo(plan_text(result), nl=False)
         sys.stdout.flush()
     else:
-        written.write_new(output, text(found))
-    click.echo(tell(found, output, files), err=True)
+        write_new(output, plan_text(result))
+    click.echo(summary(result, output, files), err=True)
     return 0

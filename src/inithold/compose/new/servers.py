@@ -1,5 +1,7 @@
-"""The servers that an init service needs: what it depends on, what its variables and commands name, and what the
-services behind it use.
+"""The servers that an init service reaches, and how it reaches each: the ready steps of its plan.
+
+A ready step must come true on the first start of an empty stack. So it logs in only as somebody whom the server
+makes by itself, by its image's variables; else, and where init has no password, it waits for an open port.
 """
 
 from __future__ import annotations
@@ -7,283 +9,286 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from inithold.compose.new.environment import Environment
-from inithold.compose.new.images import TELEMETRY, Known, image_name, known
-from inithold.compose.new.model import Notes, Wait
-from inithold.compose.new.text import filled
-from inithold.compose.read.tree import Mapping, Scalar, Sequence
-from inithold.compose.stack.roles import named_for_init
+from inithold.compose.new.environment import Environment, Variable
+from inithold.compose.new.text import encoded, from_compose
+from inithold.compose.read.tree import Mapping, Sequence
+from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
-_PROBED = re.compile(
-    r"(https?)://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\$\$?\{?HOSTNAME\}?)(?::(\d+))?(/[^\s'\"|;)]*)?"
+# By the image's name without registry, folder and tag: technology and port; 0 where that is the stack's to say.
+_IMAGES = (
+    (r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb", "postgresql", 5432),
+    (r"mysql|mariadb|mysql-server|percona(?:-server)?", "mysql", 3306),
+    (r"rabbitmq", "amqp", 5672),
+    (r"redis|redis-stack(?:-server)?|valkey(?:-bundle)?|keydb|dragonfly", "redis", 6379),
+    (r"pgbouncer|pgpool|pgcat", "tcp", 5432),
+    (r"cockroach", "tcp", 26257),
+    (r"minio", "tcp", 9000),
+    (r"clickhouse(?:-server)?", "tcp", 8123),
+    (r"elasticsearch|opensearch", "tcp", 9200),
+    (r"mongo|mongodb|mongodb-community-server", "tcp", 27017),
+    (r"kafka|cp-kafka|redpanda", "tcp", 0),
+    (r"memcached", "tcp", 11211),
+    (r"nats", "tcp", 4222),
+    (r"cassandra|scylla", "tcp", 9042),
+    (r"mssql-server|azure-sql-edge", "tcp", 1433),
+    (r"localstack(?:-pro)?", "tcp", 4566),
+    (r"meilisearch", "tcp", 7700),
+    (r"qdrant", "tcp", 6333),
 )
-_PROBED_PORT = re.compile(
-    r"\b(?:nc|ncat)\s+(?:-\S+\s+)*(?:localhost|127\.0\.0\.1)\s+(\d+)|/dev/tcp/(?:localhost|127\.0\.0\.1)/(\d+)"
-)
-_PLACE = re.compile(r"([\w.-]+):(\d{3,5})(?=[,/\s]|\Z)")
-_COCKROACH = 26257
-_USUAL = ("5432", "3306", "6379")
-_SHOWN = {"http": "http", "https": "http"}
+_READY = {
+    "postgresql": ("database", "database.ready"),
+    "mysql": ("database", "database.ready"),
+    "amqp": ("broker", "rabbitmq.ready"),
+    "redis": ("cache", "redis.ready"),
+}
+# What a server makes on its first start, after the pages of the official images and Bitnami's: variables of the
+# user, the user where there is none, variables of the database.
+_MADE = {
+    "postgresql": (("POSTGRES_USER", "POSTGRESQL_USERNAME"), "postgres", ("POSTGRES_DB", "POSTGRESQL_DATABASE")),
+    "mysql": (("MYSQL_USER", "MARIADB_USER"), "root", ("MYSQL_DATABASE", "MARIADB_DATABASE")),
+    "amqp": (
+        ("RABBITMQ_DEFAULT_USER", "RABBITMQ_USERNAME"),
+        "guest",
+        ("RABBITMQ_DEFAULT_VHOST", "RABBITMQ_VHOST"),
+    ),
+}
+# The parts of an address in variables: PGHOST, DB_USER, MYSQL_DATABASE, ...
+_PARTS = {
+    "host": ("HOST", "SERVER", "HOSTNAME", "ADDR", "ADDRESS"),
+    "port": ("PORT",),
+    "user": ("USER", "USERNAME", "DEFAULT_USER"),
+    "password": ("PASSWORD_FILE", "PASS_FILE", "PASSWORD", "PASS", "PASSWD", "PWD", "DEFAULT_PASS"),
+    "database": ("DB", "DATABASE", "DBNAME", "DB_NAME", "DATABASE_NAME", "NAME", "VHOST", "DEFAULT_VHOST"),
+}
+_PREFIXES = {
+    "postgresql": ("POSTGRES_", "POSTGRESQL_", "PG", "DB_", "DATABASE_", "SQL_"),
+    "mysql": ("MYSQL_", "MARIADB_", "DB_", "DATABASE_"),
+    "amqp": ("RABBITMQ_", "AMQP_", "BROKER_"),
+}
+_SPECIAL = re.compile(r"ADMIN|MIGRAT|OWNER|SUPERUSER|DIRECT|ASYNC", re.I)
 
 
 @dataclass(slots=True)
 class Server:
-    """A server.
+    """A server of the stack.
 
     Args:
-        name: of its host.
-        technology: `postgresql`, `mysql`, `amqp`, `redis`, `sqlite`, `http` or `tcp`.
-        port: its port, None for the usual one.
-        path: for `http`, what to ask for.
-        environment: its own variables, None where it is not of this stack.
-        why: what speaks for it.
+        name: of its service.
+        technology: `postgresql`, `mysql`, `amqp`, `redis` or `tcp`.
+        port: its usual one.
+        why: what says that init uses it.
+        environment: the variables of its service.
     """
 
     name: str
     technology: str
-    port: str | None = None
-    path: str = ""
-    environment: Environment | None = None
-    why: list[str] = field(default_factory=list)
-    usual: int | None = None
-    """The port it has where the stack says nothing, if a step would not know it."""
+    port: int
+    why: str
+    environment: Environment
 
 
-class Search:
-    """Looks for the servers of an init service.
+@dataclass(slots=True)
+class Login:
+    """How init logs in.
+
+    Args:
+        fields: of the step: `url`, or the parts.
+        why: the variables that it was taken from.
+        proven: the server makes this user and database by itself.
+        several: init has others, too.
+    """
+
+    fields: dict[str, Any]
+    why: str
+    proven: bool
+    several: bool = False
+
+    def url(self, technology: str) -> str:
+        """As one URL."""
+        if "url" in self.fields:
+            return str(self.fields["url"])
+        fields = {key: encoded(str(value)) for key, value in self.fields.items() if key not in ("host", "port")}
+        port = f":{self.fields['port']}" if "port" in self.fields else ""
+        database = f"/{fields['database']}" if "database" in fields else ""
+        return f"{technology}://{fields['user']}:{fields['password']}@{self.fields['host']}{port}{database}"
+
+
+@dataclass(slots=True)
+class Servers:
+    """The servers that an init service reaches.
 
     Args:
         stack: the stack.
         service: the init service.
         own: its variables.
-        notes: where it says what it left out.
     """
 
-    def __init__(self, stack: Stack, service: Service, own: Environment, notes: Notes) -> None:
-        self._stack = stack
-        self._service = service
-        self._own = own
-        self._notes = notes
-        self._services = stack.project.services
-        self.found: dict[str, Server] = {}
-        self._strange: list[tuple[Service, str]] = []
-        self.passed: set[str] = set()
-        """Hosts of the stack that were looked at and left out."""
+    stack: Stack
+    service: Service
+    own: Environment
+    unknown: list[str] = field(default_factory=list)
 
-    def everything(self, waits: list[Wait], shown: str) -> list[Server]:
-        """The servers in the order of a plan.
+    def waiting_for_init(self) -> set[str]:
+        """The services that start after init, by whatever path: to wait for one of them is a deadlock."""
+        needs = {name: {tie.target for tie in listed} for name, listed in ties(self.stack).items()}
+        found = {self.service.name}
+        while more := {name for name, targets in needs.items() if targets & found} - found:
+            found |= more
+        return found
+
+    def servers(self) -> Iterator[Server]:
+        """Those that init depends on, then those that its variables point to."""
+        name, excluded = self.service.name, self.waiting_for_init()
+        why = {each.target: f"{name} depends on {each.target}" for each in self.stack.dependencies.get(name, ())}
+        for variable in self.own:
+            address = variable.address
+            if address is not None and self._reachable(address.host):
+                why.setdefault(address.host, f"{variable.name} points to {address.host}")
+        for target, reason in why.items():
+            service = self.stack.project.services.get(target)
+            known = self._known(service) if service is not None and target not in self.stack.inits else None
+            if target in excluded:
+                self.unknown.append(f"{target}: {reason}, but it starts only after {name}: not waited for")
+            elif service is not None and known is not None:
+                shown = f"{reason} (image {_image_name(service)})"
+                yield Server(target, *known, shown, Environment(service, self.stack.project))
+
+    def _reachable(self, name: str) -> bool:
+        """Is it a service of this stack that starts with it, in a network that init shares?"""
+        other = self.stack.project.services.get(name)
+        if other is None:
+            return False
+        shared = (_names(other, "networks") or {"default"}) & (_names(self.service, "networks") or {"default"})
+        return bool(shared) and _names(other, "profiles") <= _names(self.service, "profiles")
+
+    def _known(self, service: Service) -> tuple[str, int] | None:
+        name = _image_name(service)
+        found = next(((kind, port) for names, kind, port in _IMAGES if re.fullmatch(names, name, re.I)), None)
+        if found is None or found[0] != "tcp":
+            return found
+        # Where init itself names a port, that is the one it uses.
+        named = re.search(
+            rf"(?<![\w.-]){re.escape(service.name)}:(\d+)\b", " ".join(each.value for each in self.own)
+        )
+        port = int(named[1]) if named else found[1]
+        return ("tcp", port) if port else None
+
+    def login(self, server: Server, *, presupposed: bool) -> Login | None:
+        """How init logs in to a server; None where it has no way, or one that may not work on the first start.
 
         Args:
-            waits: what the commands wait for.
-            shown: the commands.
+            server: the server.
+            presupposed: the first thing init does is a migration that wants user and database to be there.
         """
-        self._dependencies()
-        self._variables()
-        self._waits(waits)
-        for target, said in self._strange:
-            if target.name not in self.found:
-                self._unknown(target, said)
-        self._behind()
-        for server in self.found.values():
-            if server.technology in ("http", "tcp"):
-                server.port = server.port or self._port(server, shown)
-            if server.port is None and server.usual is not None:
-                server.port = str(server.usual)
-        order = ("postgresql", "mysql", "sqlite", "amqp", "redis")
-        ranks = {technology: rank for rank, technology in enumerate(order)}
-        return sorted(self.found.values(), key=lambda each: ranks.get(each.technology, len(order)))
+        login = self._by_url(server) or self._by_parts(server) if server.technology in _READY else None
+        return login if login is not None and (login.proven or presupposed) else None
 
-    def _dependencies(self) -> None:
-        name = self._service.name
-        for dependency in self._stack.dependencies.get(name, ()):
-            target = self._services.get(dependency.target)
-            if target is None:
-                self._notes.unknown.append(
-                    f"{dependency.target}: {name} depends on it, and it is not in these files"
-                )
+    def _by_url(self, server: Server) -> Login | None:
+        found: dict[tuple[str | None, str | None], Login] = {}
+        for variable in sorted(self.own, key=_rank):
+            address = variable.address
+            if address is None or variable.jdbc or address.host != server.name:
                 continue
-            said = f"{name} depends on {target.name}"
-            if not self._add(target, said):
-                self._strange.append((target, said))
+            if {"rediss": "redis", "amqps": "amqp"}.get(
+                address.technology, address.technology
+            ) == server.technology:
+                proven = server.technology == "redis" or _makes(server, address.user, address.database)
+                each = Login({"url": f"${{{variable.name}}}"}, f"{variable.name} points to it", proven)
+                found.setdefault((address.user, address.database), each)
+        login = next((each for each in found.values() if each.proven), next(iter(found.values()), None))
+        if login is not None:
+            login.several = len(found) > 1
+        return login
 
-    def _add(self, target: Service, said: str) -> bool:
-        if target.name in self.found:
-            return True
-        image = filled(target.text("image") or "", self._stack.project.variables)
-        what = known(image)
-        if what is None:
-            return False
-        environment = Environment(target, self._stack.project)
-        path, port = what.path, None
-        if what.technology in ("http", "tcp") and (probed := _probed(target)) is not None:
-            what, port, path = probed[0], probed[1], probed[2]
-        why = f"{said} (image {image_name(image)})"
-        usual = what.port if what.technology in ("http", "tcp") or what.port == _COCKROACH else None
-        self.found[target.name] = Server(target.name, what.technology, port, path, environment, [why], usual)
-        return True
-
-    def _unknown(self, target: Service, said: str) -> None:
-        self.passed.add(target.name)
-        image = filled(target.text("image") or "", self._stack.project.variables)
-        if target.name in self._stack.inits or (named_for_init(target.name) and not target.value("ports")):
-            self._notes.unknown.append(
-                f"{target.name}: {said}, and it is an init service itself; what it does may become steps of this "
-                f"plan: inithold new --service {target.name} -o -"
-            )
-            return
-        if TELEMETRY.match(image_name(image)) or self._is_telemetry(target.name):
-            self._notes.unknown.append(f"{target.name}: left out, nothing waits for telemetry")
-            return
-        probed = _probed(target)
-        if probed is not None:
-            why = f"{said}; asked as its own healthcheck does"
-            self.found[target.name] = Server(target.name, probed[0].technology, probed[1], probed[2], None, [why])
-            return
-        port = self._pointed(target.name) or _exposed(target)
-        if port is not None:
-            why = f"{said}; what it speaks is not known"
-            self.found[target.name] = Server(target.name, "tcp", port, "", None, [why])
-            return
-        self._notes.unknown.append(
-            f"{target.name}: {said}; how to see that it is ready is not known; `depends_on` may wait for it"
-        )
-
-    def _is_telemetry(self, host: str) -> bool:
-        pointing = [each for each in self._own if (url := each.url) is not None and url.host == host]
-        return bool(pointing) and all(each.aside for each in pointing)
-
-    def _pointed(self, host: str) -> str | None:
-        ports = [url.port for each in self._own if (url := each.url) is not None and url.host == host and url.port]
-        return ports[0] if ports else None
-
-    def _variables(self) -> None:
-        for variable in self._own:
-            url = variable.url
-            if url is None or variable.aside or "<" in url.host:
+    def _by_parts(self, server: Server) -> Login | None:
+        for prefix, base in self._prefixes(server):
+            names = {key: [f"{prefix}{ending}" for ending in endings] for key, endings in _PARTS.items()}
+            found = {key: each for key in _PARTS if (each := self.own.first(*names[key])) is not None}
+            if not {"user", "password"} <= found.keys():
                 continue
-            target = self._services.get(url.host)
-            said = f"{variable.name} of {self._service.name} points to it"
-            if target is not None:
-                self._add(target, said)
-            elif url.technology == "sqlite" and url.usable:
-                self.found.setdefault(
-                    variable.name, Server(variable.name, "sqlite", why=[f"{variable.name} names it"])
-                )
-            elif url.usable and url.host and url.technology in ("postgresql", "mysql", "amqp", "redis"):
-                self.found.setdefault(
-                    url.host, Server(url.host, url.technology, url.port, why=[f"{said}; it is not in this stack"])
-                )
-
-    def _waits(self, waits: list[Wait]) -> None:
-        for wait in waits:
-            host = self._host(wait.host)
-            if host in self._services and self._add(self._services[host], f"{wait.how} waits for {host}"):
-                server = self.found[host]
-                if wait.technology in ("http", "https") and server.technology == "tcp":
-                    server.technology, server.path = "http", wait.path
-                    server.port = wait.port or server.port
-                elif server.technology in ("postgresql", "mysql", "redis") and (wait.port or "").isdigit():
-                    server.port = wait.port if wait.port not in _USUAL else None
-                continue
-            if not host or host in self.found or wait.technology == "file":
-                continue
-            if host in self._services and _probed(self._services[host]) is not None:
-                self._strange.append((self._services[host], f"{wait.how} waits for {host}"))
-                continue
-            technology = _SHOWN.get(wait.technology, wait.technology)
-            if technology not in ("http", "tcp", "postgresql", "mysql", "amqp", "redis"):
-                technology = "tcp"
-            if technology == "tcp" and wait.port is None:
-                continue
-            self.passed.discard(host)
-            scheme = "https://" if wait.technology == "https" else ""
-            self.found[host] = Server(
-                f"{scheme}{host}", technology, wait.port, wait.path, None, [f"{wait.how} waits for it"]
-            )
-
-    def _host(self, text: str) -> str:
-        name = re.fullmatch(r"\$\$?\{?(\w+)[^}]*\}?", text)
-        return self._own.value(name[1]) or text.replace("$$", "$") if name else text
-
-    def _behind(self) -> None:
-        """Servers that only the services behind init use: the environment is not ready without them."""
-        for other in self._dependents():
-            if other.name in self._stack.inits:
-                continue
-            for dependency in self._stack.dependencies.get(other.name, ()):
-                target = self._services.get(dependency.target)
-                if target is None or target.name in self.found or target.name in self.passed:
-                    continue
-                if target is self._service or target.name in self._stack.inits:
-                    continue
-                image = filled(target.text("image") or "", self._stack.project.variables)
-                if known(image) is None:
-                    continue
-                if not _networks(self._service) & _networks(target):
-                    self.passed.add(target.name)
-                    self._notes.unknown.append(
-                        f"{target.name}: {other.name} depends on it; init shares no network with it"
-                    )
-                    continue
-                self._add(target, f"{other.name}, which starts after init, depends on {target.name}")
-
-    def _dependents(self) -> Iterator[Service]:
-        name = self._service.name
-        for other in self._services.values():
-            if name in self._stack.reaches(other.name):
-                yield other
-
-    def _port(self, server: Server, shown: str) -> str | None:
-        texts = [variable.value for variable in self._own] + [shown]
-        for text in texts:
-            if server.technology == "tcp" and text.startswith(("http://", "https://")):
-                continue
-            for found in _PLACE.finditer(text):
-                if found[1] == server.name:
-                    return found[2]
+            fields = {
+                key: base.get(key) or _reference(found[key]) for key in _PARTS if key in base or key in found
+            }
+            fields = {"host": server.name, **fields}
+            database = found["database"].value if "database" in found else fields.get("database")
+            proven = _makes(server, found["user"].value, None if database is None else str(database))
+            login = Login(fields, f"by {', '.join(each.name for each in found.values())}", proven)
+            if server.technology == "mysql":
+                # Parts alone would mean PostgreSQL.
+                login.fields = {"url": login.url("mysql")}
+            return login
         return None
 
+    def _prefixes(self, server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Beginnings of names, and what is known of the address beside them."""
+        hosts = [each for each in self.own if each.name.endswith(_PARTS["host"])]
+        for variable in hosts:
+            if variable.value == server.name:
+                ending = next(each for each in _PARTS["host"] if variable.name.endswith(each))
+                yield variable.name.removesuffix(ending), {}
+        for variable in self.own:
+            address = variable.address
+            if address is None or not variable.jdbc or not variable.name.endswith("URL") or address.query:
+                continue
+            if (address.technology, address.host) == (server.technology, server.name):
+                path = re.match(
+                    r"(?:\$\{[^{}]*\}|[^?;])*", (variable.text or "").rpartition("://")[2].partition("/")[2]
+                )
+                base: dict[str, Any] = {"host": server.name, "port": address.port}
+                yield (
+                    variable.name.removesuffix("URL"),
+                    {**base, "database": from_compose(path[0] if path else "")},
+                )
+        if not {each.value for each in hosts} & self.stack.project.services.keys():
+            yield from ((prefix, {}) for prefix in _PREFIXES.get(server.technology, ()))
 
-def _probed(target: Service) -> tuple[Known, str, str] | None:
-    """Port and path that a service's own healthcheck asks for."""
-    test = target.value("healthcheck", "test")
-    text = (
-        " ".join(item.text for item in test.items if isinstance(item, Scalar))
-        if isinstance(test, Sequence)
-        else ""
+
+def ready_step(server: Server, login: Login | None) -> tuple[str, str, dict[str, Any]]:
+    """Id, kind and fields of the step that waits for a server."""
+    if login is None:
+        return re.sub(r"\W+", "-", server.name), "tcp.ready", {"address": f"{server.name}:{server.port}"}
+    return *_READY[server.technology], login.fields
+
+
+def _makes(server: Server, user: str | None, database: str | None) -> bool:
+    """Does the server make this user and this database on its first start?"""
+    users, default, databases = _MADE[server.technology]
+    own_user, own_database = (
+        server.environment.first(*names, *(f"{name}_FILE" for name in names)) for names in (users, databases)
     )
-    text = text or (test.text if isinstance(test, Scalar) else "")
-    if found := _PROBED.search(text):
-        if found[1] == "https":
-            return None
-        port = found[2] or "80"
-        return Known("http", int(port)), port, found[3] or "/"
-    if found := _PROBED_PORT.search(text):
-        port = found[1] or found[2]
-        return Known("tcp", int(port)), port, ""
-    return None
+    its_user = own_user.value if own_user else default
+    made = {own_database.value if own_database else its_user if server.technology == "postgresql" else "/"}
+    made |= {"postgres"} if server.technology == "postgresql" else set()
+    known = user in (its_user, default) if server.technology == "mysql" else user == its_user
+    return known and (database or "/" if server.technology == "amqp" else database) in made
 
 
-def _exposed(target: Service) -> str | None:
-    for key in ("expose", "ports"):
-        listed = target.value(key)
-        for item in listed.items if isinstance(listed, Sequence) else ():
-            if isinstance(item, Mapping):
-                inner = item.get("target")
-                text = inner.text if isinstance(inner, Scalar) else ""
-            else:
-                text = item.text.partition("/")[0].rpartition(":")[2] if isinstance(item, Scalar) else ""
-            if text.isdigit():
-                return text
-    return None
+def _image_name(service: Service) -> str:
+    """The name of its image without registry, folder, tag and digest."""
+    return (service.text("image") or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
-def _networks(service: Service) -> set[str]:
-    value = service.value("networks")
-    return set(value.entries) if isinstance(value, Mapping) and value.entries else {"default"}
+def _rank(variable: Variable) -> tuple[bool, bool, bool, int]:
+    best = variable.name in ("DATABASE_URL", "RABBITMQ_URL", "AMQP_URL", "REDIS_URL")
+    special = _SPECIAL.search(variable.name) is not None
+    return not best, special, not variable.name.endswith("URL"), len(variable.name)
+
+
+def _reference(variable: Variable) -> str:
+    if variable.name.endswith("_FILE"):
+        return f"${{secret:{PurePosixPath(variable.value).name}}}"
+    return f"${{{variable.name}}}"
+
+
+def _names(service: Service, key: str) -> set[str]:
+    value = service.value(key)
+    if isinstance(value, Mapping):
+        return set(value.entries)
+    return {getattr(item, "filled", "") for item in value.items} if isinstance(value, Sequence) else set()

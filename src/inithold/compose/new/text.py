@@ -1,63 +1,74 @@
 """Texts of a Compose file as a plan has them.
 
-Compose and plans fill in values alike, at different times: Compose on the host when it makes the container, a
-plan inside the container. `$$` and `${VAR}` mean the same in both; `$VAR` is filled in by Compose and left alone
-by a plan.
+Compose fills values in on the host when it makes the container, a plan fills them in inside the container. `$$`
+is a dollar sign in both. What is not set is blank to Compose and an error to a plan, so it gets an empty default.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from urllib.parse import quote
 
-_BARE = re.compile(r"(\$\$|\$\{)|\$([A-Za-z_]\w*)")
-_FORM = re.compile(r"(\$\$)|\$\{([A-Za-z_]\w*)(?:(:?[-?+])((?:[^{}]|\$\{[^{}]*\})*))?\}")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?")
 _SECRET = re.compile(r"\$\{secret:([\w.-]+)")
 
 
 def from_compose(text: str) -> str:
     """A text of a Compose file as a plan has it."""
-    return _BARE.sub(lambda found: found[1] or f"${{{found[2]}}}", text)
+    parts, at = [], 0
+    while (start := text.find("$", at)) >= 0:
+        parts.append(text[at:start])
+        at = start + 1
+        name = _NAME.match(text, at)
+        if text.startswith("$", at):
+            parts.append("$$")
+            at += 1
+        elif name is not None:
+            parts.append(f"${{{name[0]}:-}}")
+            at = name.end()
+        elif text.startswith("{", at) and (braced := _NAME.match(text, at + 1)) is not None:
+            end = closing_brace(text, at)
+            behind = text[braced.end() : end]
+            operator = re.match(r":?[-+?]", behind)
+            argument = from_compose(behind[operator.end() :]) if operator else ""
+            parts.append(f"${{{braced[0]}{operator[0] if operator else ':-'}{argument}}}")
+            at = end + 1
+        else:
+            parts.append("$$")
+    return "".join([*parts, text[at:]])
 
 
 def from_shell(text: str) -> str:
-    """A text that Compose never saw, such as a script's, as a plan has it."""
+    """A text that Compose never reads, such as a script's, as a plan has it."""
     return text.replace("$", "$$")
 
 
-def filled(text: str, variables: Mapping[str, str]) -> str:
-    """The text as Compose would fill it in here; what is not set here stands as `<NAME>`."""
-
-    def fill(found: re.Match[str]) -> str:
-        if found[1]:
-            return "$"
-        name, operator, argument = found[2], found[3] or "", found[4] or ""
-        value = variables.get(name)
-        if operator.endswith("+"):
-            return filled(argument, variables) if value else ""
-        if value or (value is not None and not operator.startswith(":")):
-            return value
-        return filled(argument, variables) if operator.endswith("-") else f"<{name}>"
-
-    return _FORM.sub(fill, from_compose(text))
+def closing_brace(text: str, start: int) -> int:
+    """The offset of the brace that closes the one at `start`; the text's last where there is none."""
+    depth = 0
+    for index in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return len(text) - 1
 
 
 def encoded(text: str) -> str:
-    """A user, password or database, to stand inside a URL."""
+    """A user, password or database of a plan, to stand inside a URL."""
     if "${" not in text:
         return quote(text.replace("$$", "$"), safe="")
     return re.sub(r"\$\{((?:secret:)?[\w.-]+?)(?=\}|:?[-?+])", r"${\1|url", text)
 
 
 def references(text: str) -> Iterator[tuple[str, bool]]:
-    """The variables a text of a plan refers to, and whether each may be absent."""
-    for found in _REFERENCE.finditer(text):
-        if found[1]:
-            yield found[1], bool(found[2])
+    """The variables that a text of a plan refers to, and whether each may be absent."""
+    for match in _REFERENCE.finditer(text):
+        if match[1]:
+            yield match[1], bool(match[2])
 
 
 def secrets(text: str) -> list[str]:
-    """The secret files a text of a plan refers to."""
+    """The secret files that a text of a plan refers to."""
     return _SECRET.findall(text)

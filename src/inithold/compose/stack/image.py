@@ -68,14 +68,15 @@ class ImageReader:
     def __init__(self, project: Project, *, engine: bool) -> None:
         self._project = project
         self._remaining = ENGINE_LIMIT if engine else 0.0
-        self._known: dict[str, ImageConfig | None] = {}
+        self._known: dict[tuple[str, str | None], ImageConfig | None] = {}
         self._lacking: dict[str, bool] = {}
 
     def __call__(self, service: Service) -> ImageConfig | None:
         """What the image of `service` runs; None where nothing could be told."""
-        if service.name not in self._known:
-            self._known[service.name] = self._inspect(service) or self.dockerfile(service)
-        return self._known[service.name]
+        key = service.name, service.text("image")
+        if key not in self._known:
+            self._known[key] = self._inspect(service) or self.dockerfile(service)
+        return self._known[key]
 
     def _inspect(self, service: Service) -> ImageConfig | None:
         name = self.name(service)
@@ -133,10 +134,12 @@ class ImageReader:
         return f"{project}-{service.name}"
 
     def dockerfile(self, service: Service) -> ImageConfig | None:
-        """What its Dockerfile says, without asking an engine; None where there is none here."""
-        build = self._build(service)
+        """What its Dockerfile says, or its name where that is an official image's; no engine is asked."""
+        build, name = self._build(service), self.name(service)
         if not isinstance(build, Mapping):
-            return None
+            base = read_dockerfile(f"FROM {name}") if name else None
+            official = base is not None and base.entrypoint is not None
+            return ImageConfig(base.entrypoint, base.command, source="its name") if base and official else None
         text, shown = self._dockerfile(service, build)
         if text is None:
             return None

@@ -35,7 +35,7 @@ def taken(done: str) -> list[str]:
                 "init": f"{{image: a, command: y, depends_on: {{first: {DONE}}}}}",
                 "app": f"{{image: b, depends_on: {{init: {DONE}}}}}",
             },
-            "service init: its dependents wait until it is done; of 2 such services the one of that name",
+            "service init: its dependents wait until it is done",
         ),
         (
             {
@@ -58,7 +58,7 @@ def taken(done: str) -> list[str]:
         ),
         (
             {"app": "{image: b}", "db_setup": "{image: a, command: x}"},
-            "service db-setup: by its name; it does not hold, and nothing waits for its end",
+            "service db-setup: by its name; nothing waits for its end",
         ),
         (
             {"app": "{image: b, command: flask db upgrade}"},
@@ -128,5 +128,5 @@ def test_nothing_tells_what_it_does(tmp_path: Path) -> None:
     assert done.code == 2
     first, *said = done.errors.splitlines()
     assert first == "nothing in compose.yaml tells what init does"
-    assert "  what it runs: its image decides; look at ENTRYPOINT and CMD of the image" in said
+    assert any("a decides what init runs" in line and "ENTRYPOINT and CMD" in line for line in said)
     assert not (tmp_path / "inithold.yaml").exists()

@@ -1,0 +1,149 @@
+"""Which services of a stack are its init: one, a chain of them, or the `pre_start` hooks of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from inithold.compose.new.guards import migrates
+from inithold.compose.new.shell import take_apart
+from inithold.compose.new.text import from_compose
+from inithold.compose.read.merge import merge
+from inithold.compose.read.tree import Mapping
+from inithold.compose.read.tree import Sequence as Listed
+from inithold.compose.stack.command import words
+from inithold.errors import UsageError
+
+if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a plan is drafted from.
+
+    Args:
+        services: what runs, in order; the last one is the init service.
+        why: why it was taken, for people.
+        hooks_of: the service whose `pre_start` hooks these are; None for services.
+    """
+
+    services: list[Service]
+    why: list[str]
+    hooks_of: Service | None = None
+
+
+def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
+    """The init service of a stack, and those that run before it.
+
+    Args:
+        stack: the stack.
+        name: the service that was asked for, None where the stack shall tell.
+        files: the stack's files, for messages.
+
+    Raises:
+        UsageError: there is no such service, or none that looks like an init service.
+    """
+    services = stack.project.services
+    shown = ", ".join(files)
+    if not services:
+        raise UsageError(f"there is no service in {shown}", hint="name the files of the stack with -f")
+    if name is not None:
+        if name not in services:
+            near = get_close_matches(name, list(services), 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(services)}"
+            raise UsageError(f"there is no service {name!r} in {shown}", hint=hint)
+        why = [f"service {name}, as --service says"]
+        return _hooks(services[name], why) or Chosen([services[name]], why)
+    if stack.inits:
+        return _among(stack, list(stack.inits), "its dependents wait until it is done")
+    if hooked := [service for service in services.values() if _hooks(service, []) is not None]:
+        first, *others = hooked
+        why = [f"the pre_start hooks of {first.name}"]
+        if others:
+            why.append(f"not taken: those of {', '.join(each.name for each in others)}; draft them with --service")
+        return _hooks(first, why) or Chosen([first], why)
+    if stack.probable:
+        return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
+    if migrating := [each for each, service in services.items() if _migrates(service)]:
+        return _among(stack, migrating, "it migrates before it starts; there is no init service yet")
+    raise UsageError(
+        f"no service in {shown} looks like an init service: none is waited for until it is done",
+        hint=f"name one with --service; there are: {', '.join(services)}",
+    )
+
+
+def _among(stack: Stack, names: list[str], why: str) -> Chosen:
+    def waiting(name: str) -> int:
+        return sum(name in stack.reaches(each) for each in stack.project.services)
+
+    def rank(name: str) -> tuple[bool, bool, bool, int, int]:
+        # The end of a chain comes before its links: they become steps of the same plan.
+        link = any(name in stack.reaches(each) for each in names)
+        return link, name != "init", not _migrates(stack.project.services[name]), -waiting(name), names.index(name)
+
+    first, *others = sorted(names, key=rank)
+    before = _before(stack, first)
+    reasons = [f"service {first}: {why}"]
+    others = [each for each in others if each not in before]
+    if before:
+        reasons.append(f"before it: {', '.join(before)}, which it waits for")
+    if others:
+        more = "the one of that name" if first == "init" else f"the one that most depend on ({waiting(first)})"
+        if first != "init" and _migrates(stack.project.services[first]):
+            more = "the one that migrates"
+        reasons[0] += f"; of {len(others) + 1} such services {more}"
+        reasons.append(
+            f"not taken: {', '.join(others)}; draft {'it' if len(others) == 1 else 'one'} with --service"
+        )
+    return Chosen([stack.project.services[each] for each in (*before, first)], reasons)
+
+
+def _before(stack: Stack, name: str) -> list[str]:
+    """The one-shots that `name` waits for, in their order, but for those that its servers wait for, too."""
+    found: list[str] = []
+    servers = [each for each in stack.reaches(name) if each not in stack.inits]
+
+    def visit(each: str, above: tuple[str, ...]) -> None:
+        for target in (dependency.target for dependency in stack.dependencies.get(each, ())):
+            init = stack.inits.get(target)
+            if init is None or init.held or target in (*found, *above):
+                continue
+            if not any(target in stack.reaches(server) for server in servers):
+                visit(target, (*above, each))
+                found.append(target)
+
+    visit(name, (name,))
+    return found
+
+
+def _hooks(service: Service, why: list[str]) -> Chosen | None:
+    """The `pre_start` hooks of a service, each as the service that it runs as."""
+    listed = service.value("pre_start")
+    hooks = [item for item in listed.items if isinstance(item, Mapping)] if isinstance(listed, Listed) else []
+    runs = []
+    for hook in hooks:
+        entries = {
+            key: value for key, value in service.view.entries.items() if key not in ("command", "entrypoint")
+        }
+        if "image" in hook.entries:
+            entries.pop("build", None)
+        # What a hook does not say is the service's, but for its command and, with another image, its build.
+        for key, value in hook.entries.items():
+            entries[key] = merge(entries.get(key), value) if key == "environment" else value
+        runs.append(replace(service, view=Mapping(service.view.places, None, entries)))
+    return Chosen(runs, why, service) if runs else None
+
+
+def _migrates(service: Service) -> bool:
+    argv = [*words(service.value("entrypoint"))[0], *words(service.value("command"))[0]]
+    if migrates(argv):
+        return True
+    for word in argv:
+        script = take_apart(from_compose(word), errexit=True) if " " in word else None
+        if script is not None and any(migrates(part.words) for part in script.parts):
+            return True
+    return False

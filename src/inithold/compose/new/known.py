@@ -1,0 +1,118 @@
+"""Commands that a plan has a step of its own for: `alembic upgrade`, and waits for servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from getopt import GetoptError, getopt, gnu_getopt
+from posixpath import basename
+from typing import Any
+
+_RUNNERS = re.compile(r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run(?: --\S+)* |\S*python3? -m )*")
+_TARGET = re.compile(r"(?:heads?|[0-9a-f]{3,40}|\w+@head)\Z|\$\{")
+_WAITERS = re.compile(r"wait[-_]?for(?:[-_]?it)?(?:\.(?:sh|bash|py))?\Z")
+_VARIABLE = r"\$\$?\{[^}]*\}|\$\$\w+"
+_ADDRESS = re.compile(rf"([\w.-]+|{_VARIABLE}):(\d+|{_VARIABLE})\Z")
+_URL = re.compile(rf"(https?)://([\w.-]+|{_VARIABLE})(?::(\d+|{_VARIABLE}))?(?:/\S*)?\Z")
+# Options that do not change what is waited for; one before a colon or an equals sign has an argument.
+_OPTIONS: dict[str, tuple[str, list[str]]] = {
+    "wait-for": ("h:p:sqt:", ["host=", "port=", "strict", "quiet", "timeout="]),
+    "pg_isready": ("qh:p:U:d:t:", ["quiet", "host=", "port=", "username=", "dbname=", "timeout="]),
+    "nc": ("zvnw:", []),
+    "curl": ("sSfvIo:m:", ["silent", "show-error", "fail", "head", "output=", "max-time=", "connect-timeout="]),
+    "wget": ("qO:T:t:", ["quiet", "spider", "no-verbose", "output-document=", "timeout=", "tries="]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that a command waits for.
+
+    Args:
+        host: name of the server as the script has it; may be a variable.
+        port: its port; may be a variable.
+        tool: what waits.
+        url: what is asked for, where an answer without an error is waited for; else None.
+    """
+
+    host: str
+    port: str
+    tool: str
+    url: str | None = None
+
+
+def without_runner(words: Sequence[str]) -> list[str]:
+    """The command behind `poetry run`, `uv run --no-dev`, `python -m` and the like."""
+    found = _RUNNERS.match(" ".join(words))
+    return list(words[found[0].count(" ") :]) if found else list(words)
+
+
+def alembic(words: Sequence[str]) -> dict[str, Any] | None:
+    """The fields of `alembic.upgrade` for this command; None where it is another one, or has no such fields."""
+    own = without_runner(words)
+    if not own or basename(own[0]) != "alembic" or "$$" in " ".join(own):
+        return None
+    try:
+        options, rest = getopt(own[1:], "c:n:x:", ["config=", "name="])
+    except GetoptError:
+        return None
+    if len(rest) != 2 or rest[0] != "upgrade" or not _TARGET.match(rest[1]):
+        return None
+    named = {name.lstrip("-")[0]: value for name, value in options}
+    fields: dict[str, Any] = {"config": named.get("c", "alembic.ini")}
+    fields |= {"target": rest[1]} if rest[1] != "head" else {}
+    fields |= {"name": named["n"]} if "n" in named else {}
+    extra = [value for name, value in options if name == "-x"]
+    return {**fields, "x": extra} if extra else fields
+
+
+def wait(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
+    """What `wait-for-it` waits for, and the command it runs then; None for another command."""
+    name = basename(words[0])
+    own, behind = list(words[1:]), list[str]()
+    if "--" in own:
+        own, behind = own[: own.index("--")], own[own.index("--") + 1 :]
+    parsed = _parsed("wait-for", own) if _WAITERS.match(name) else None
+    if parsed is None:
+        return None
+    options, targets = parsed
+    host, port = options.get("h") or options.get("host"), options.get("p") or options.get("port")
+    found = [_ADDRESS.match(each) for each in [*targets, *([f"{host}:{port}"] if host and port else [])]]
+    waits = [Wait(each[1], each[2], name) for each in found if each is not None]
+    return (waits, behind) if waits and len(waits) == len(found) else None
+
+
+def loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
+    """What a loop waits for whose condition is this command; None where that is more than a server's answer.
+
+    Args:
+        words: the condition.
+        environment_host: `PGHOST`, which `pg_isready` goes by.
+    """
+    name = basename(words[0])
+    parsed = _parsed("nc" if name in ("ncat", "netcat") else name, words[1:])
+    if parsed is None or name == "wait-for":
+        return None
+    options, rest = parsed
+    if name == "pg_isready":
+        host = options.get("h") or options.get("host") or environment_host
+        return Wait(host, options.get("p") or options.get("port") or "5432", name) if host and not rest else None
+    if name not in ("curl", "wget"):
+        return Wait(rest[0], rest[1], name) if "z" in options and len(rest) == 2 else None
+    url = _URL.match(rest[0]) if len(rest) == 1 else None
+    if url is None:
+        return None
+    # Without `-f` curl takes any answer, also one that says no: then an open port is what it waits for.
+    strict = name == "wget" or options.keys() & {"f", "fail"}
+    port = url[3] or ("80" if url[1] == "http" else "443")
+    return None if strict and "$$" in rest[0] else Wait(url[2], port, name, rest[0] if strict else None)
+
+
+def _parsed(tool: str, words: Sequence[str]) -> tuple[dict[str, str], list[str]] | None:
+    """Options without their hyphens, and the other arguments; None where an option is not one of those known."""
+    try:
+        options, rest = gnu_getopt(list(words), *_OPTIONS[tool])
+    except (GetoptError, KeyError):
+        return None
+    return {name.lstrip("-"): value for name, value in options}, rest

@@ -1,0 +1,401 @@
+"""What an init service runs, as steps of a plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from posixpath import basename, splitext
+from typing import TYPE_CHECKING, Any
+
+from inithold.compose.new import known
+from inithold.compose.new.environment import Environment
+from inithold.compose.new.guards import TODO, guard
+from inithold.compose.new.servers import Servers
+from inithold.compose.new.shell import Part, Script, take_apart
+from inithold.compose.new.text import from_compose, from_shell
+from inithold.compose.stack.command import words as split_words
+from inithold.compose.stack.image import argv as argv_of
+from inithold.compose.stack.roles import host_path, mounts
+from inithold.text.url import WEB, parse
+
+if TYPE_CHECKING:
+    from inithold.compose.new.conceal import Concealer
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
+
+_SHELL = re.compile(r"(?:ba|a|da|z|k)?sh\Z")
+_REAPERS = ("tini", "dumb-init", "catatonit", "docker-init")
+_LARGEST = 256 * 1024
+# What official images of tools run by themselves. `migrate` as the last part of a name says nothing.
+_TOOL_IMAGES = re.compile(
+    r"(?:docker\.io/)?(?:library/)?(?:(?:flyway|redgate)/(?P<a>flyway)|(?:liquibase/)?(?P<b>liquibase)|migrate/(?P<c>migrate)"
+    r"|(?:ghcr\.io/)?amacneil/(?P<d>dbmate)|arigaio/(?P<e>atlas)|(?:quay\.io/)?minio/(?P<f>mc))(?:[:@].*)?\Z"
+)
+_PROGRAM = re.compile(
+    r"(?:^|[;&|(\n])\s*(?:(?:then|do|else|elif|if|while|until|exec|!|\{)\s+|\w+=\S*\s+)*([^\s;&|()<>]+)"
+)
+# A command of these alone needs no server.
+_FILE_TOOL = re.compile(
+    r"(?:ch(?:own|mod|grp)|mkdir|cp|mv|rm|rmdir|ln|touch|cat|echo|printf|true|false|:|test|\[\[?|install|tar|g?unzip|gzip"
+    r"|sed|awk|grep|find|sleep|cd|set|exit|umask|then|else|fi|for|do|done|case|esac|envsubst|openssl"
+    r"|tee|head|tail|sort|ls|id|date|export|[{}!]|dirname|basename|#.*|\w+=.*)\Z",
+    re.S,
+)
+_ENDLESS = re.compile(
+    r"""(?:^|[\s/])(?:uvicorn|gunicorn|hypercorn|daphne|waitress-serve|puma|unicorn|sidekiq|nginx|php-fpm|supervisord
+        |apache2-foreground|pm2-runtime|catalina\.sh)(?:\ |\Z)
+    | \b(?:runserver|rails\ s(?:erver)?|fastapi\ (?:run|dev)|flask\ run|celery\ .*\b(?:worker|beat)|java\ .*-jar
+        |artisan\ serve)(?:\ |\Z)
+    | \b(?:npm|yarn|pnpm|bun)\ (?:run\ )?(?:start|serve|dev)(?::\w+)?\Z
+    | \bnode\ \S*(?:server|main|index|app)\.[cm]?js\Z
+    | (?:^|\s)(?:sleep\ (?:infinity|inf|\d{5,}|\d+d)|tail\ -f\ /dev/null)\Z""",
+    re.X,
+)
+# The last command of a script, and a marker that is touched before it.
+_LAST = re.compile(
+    r"(?:\s*&&\s*touch\s+/(?:tmp|run|var/run|dev/shm)/[\w./-]+)?\s*(?:&&|;|\n)\s*(?:exec\s+)?"
+    r"(?P<command>[^;&|<>()'\"\n]+?|while (?:true|:)\s*[;\n]\s*do (?P<sleep>sleep) \w+\s*[;\n]\s*done)[\s;]*\Z"
+)
+_BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
+_DULL = re.compile(
+    r"-.*|run|manage\.py|artisan|console|rails|exec|main|__main__|index|app|src|mc|\w*sh|busybox|python[\d.]*|node|ruby|php"
+    r"|java|npm|npx|yarn|pnpm|deno|bunx?|bundle|make|go|poetry|uv|.*(?:[$=\s]|://).*",
+    re.S,
+)
+
+
+@dataclass(slots=True)
+class Step:
+    """A step of the draft.
+
+    Args:
+        id: its id; made unique when it is added.
+        uses: its kind.
+        fields: what goes into `with`, in order.
+        why: what it was taken from; the comment above it.
+        todo: what a person has to add; comments at its end.
+        needs: ids of the steps before it; None for the step above.
+    """
+
+    id: str
+    uses: str
+    fields: dict[str, Any]
+    why: list[str]
+    todo: list[str] = field(default_factory=list)
+    needs: list[str] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Does it wait for a server?"""
+        return self.uses.endswith(".ready")
+
+
+@dataclass(slots=True)
+class Work:
+    """What one service runs, as steps.
+
+    Args:
+        stack: the stack.
+        service: the service.
+        concealer: hides its passwords.
+    """
+
+    stack: Stack
+    service: Service
+    concealer: Concealer
+    steps: list[Step] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    only_files: bool = False
+    nothing: bool = False
+    """Nothing tells what it runs."""
+    own: Environment = field(init=False)
+    excluded: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.own = Environment(self.service, self.stack.project)
+        self.excluded = Servers(self.stack, self.service, self.own).waiting_for_init()
+
+    def read(self) -> None:
+        """Read what the service runs, and note what could not be told."""
+        words = self.concealer.words([from_compose(word) for word in self._argv()])
+        while words and basename(words[0]) in _REAPERS:
+            # inithold reaps.
+            words = words[words.index("--") + 1 :] if "--" in words else words[1:]
+        if [basename(word) for word in words[:1]] == ["inithold"] and words[1:2] == ["run"]:
+            words = self._inithold(words[2:])
+        if words and words != [""]:
+            self.only_files = self._changes_only_files(words)
+            self._command(words)
+
+    def _argv(self) -> Sequence[str]:
+        image, name = (
+            self.stack.images(self.service),
+            self.service.text("image") or f"the image of {self.service.name}",
+        )
+        entrypoint, command = self.service.value("entrypoint"), self.service.value("command")
+        for value in (entrypoint, command):
+            if lost := split_words(value)[1].strip():
+                shown = self.concealer.text(from_compose(lost))
+                self.unknown.append(
+                    f"Compose runs no shell here and drops `{shown}` from the command: it never ran"
+                )
+        argv, own = argv_of(self.service, image), split_words(command)[0]
+        if argv.words is not None:
+            if image is not None and ((entrypoint is None and image.entrypoint) or not own):
+                self.chosen.append(f"what the image of {self.service.name} runs: from {image.source}")
+            return argv.words
+        tool = _TOOL_IMAGES.match(name)
+        if tool is not None and own:
+            return [next(each for each in tool.groups() if each), *own]
+        if own[:1] == ["inithold"]:
+            return own
+        if own:
+            self.unknown.append(f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`")
+            return own
+        self.nothing = True
+        why = f"{name} decides what {self.service.name} runs"
+        self.unknown.append(f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD")
+        # Without it the plan would be ready with nothing done.
+        fails = f"echo 'what {self.service.name} ran is still to be written into the plan' >&2; exit 1"
+        self.steps.append(
+            Step("init", "command.run", {"run": fails}, [why], ["run: the image's ENTRYPOINT and CMD"])
+        )
+        return []
+
+    def _inithold(self, words: list[str]) -> list[str]:
+        own = words[: words.index("--")] if "--" in words else words
+        for at, word in enumerate(own):
+            if word.startswith("--wait"):
+                target = own[at + 1] if word == "--wait" and at + 1 < len(own) else word.removeprefix("--wait=")
+                with suppress(ValueError):
+                    address = parse(target)
+                    url = target if address.technology in WEB else None
+                    self._wait(known.Wait(address.host, str(address.port), "inithold run --wait", url))
+        if "--" in words:
+            return words[words.index("--") + 1 :]
+        plan = next((word for word in own if not word.startswith("-")), "inithold.yaml")
+        self.chosen.append(f"it runs inithold already, with {plan}: the draft shows what the stack alone tells")
+        return []
+
+    def _command(self, words: list[str]) -> None:
+        """One command with its arguments: a shell with a script, or a program."""
+        at = _script_at(words)
+        letters = _letters(words[1:at]) if at is not None else ""
+        if at is None or "c" not in letters:
+            if not self._single(words) and not self._file(words, at):
+                self._run(words, f"runs `{_line(words)}`")
+            return
+        text = words[at]
+        last = _LAST.search(text)
+        if (
+            last is not None
+            and (last["sleep"] or _ENDLESS.search(last["command"]))
+            and not _BACKGROUND.search(text)
+        ):
+            text = text[: last.start()]
+            self.dropped.append(
+                f"`{last['command'].strip()}`: it goes on for ever; inithold holds, a server is a service"
+            )
+        # A login shell, or one with arguments, does more than its script says.
+        cut = len(words) == at + 1 and not set(letters) & {"l", "i"}
+        script = take_apart(text, errexit="e" in letters or "errexit" in words[:at]) if cut else None
+        if script is None or not self._parts(script, words[:at]):
+            self._run([*words[:at], text, *words[at + 1 :]], "the whole script, as it stands")
+
+    def _file(self, words: list[str], at: int | None) -> bool:
+        """A script that lies in a mount, in the build context or in the Dockerfile, taken apart."""
+        name = words[at or 0]
+        text = self._text_of(name) if len(words) == (at or 0) + 1 else None
+        first = (text or "").partition("\n")[0]
+        shell = words[:at] if at is not None else first[2:].split() if first.startswith("#!") else []
+        program = next((each for each in shell if basename(each) != "env"), "")
+        if text is None or not _SHELL.match(basename(program)):
+            return False
+        script = take_apart(self.concealer.text(from_shell(text)), errexit="e" in _letters(shell[1:]))
+        return script is not None and self._parts(script, [*shell, "-c"], f" of {basename(name)}")
+
+    def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
+        """A script of plain commands as steps; False where a plan has a step of its own for none of them."""
+        steps, rest, known_ones = self.steps, list[Part](), False
+        made: list[Step] = []
+        for part in [*script.parts, None]:
+            self.steps = []
+            own = part is not None and (
+                self._loop(part) if part.loop else self._single(part.words, literal=part.literal)
+            )
+            new = self.steps
+            if part is not None and not own:
+                rest.append(part)
+                continue
+            self.steps = made
+            if rest:
+                self._rest(rest, script, shell, where)
+                rest = []
+            made += new
+            known_ones = known_ones or own
+        self.steps = [*steps, *made] if known_ones else steps
+        return known_ones
+
+    def _rest(self, parts: list[Part], script: Script, shell: list[str], where: str) -> None:
+        words = list(parts[0].words)
+        if len(parts) == 1 and parts[0].literal and not parts[0].loop:
+            self._run(words, f"runs `{_line(words)}`{where}")
+        else:
+            why = f"runs `{_line(words)}`" if len(parts) == 1 else "a part of the script, as it stands"
+            self._run([*shell, script.piece(parts)], f"{why}{where}", words)
+
+    def _loop(self, part: Part) -> bool:
+        variable = self.own.get("PGHOST")
+        found = known.loop(part.words, variable.value if variable else "")
+        return found is not None and self._wait(found)
+
+    def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
+        """One command for which a plan has a step of its own, or a guard."""
+        fields = known.alembic(words) if literal else None
+        if fields is not None:
+            self.steps.append(Step("migrate", "alembic.upgrade", fields, [f"runs `{_line(words)}`"]))
+            return True
+        waits = known.wait(words)
+        if waits is not None and (literal or not waits[1]):
+            before = len(self.steps)
+            if not all(self._wait(each) for each in waits[0]):
+                del self.steps[before:]
+                return False
+            if waits[1]:
+                self._command(waits[1])
+            return True
+        guarded, note = guard(words)
+        if guarded is None or not literal:
+            return False
+        why = [
+            f"runs `{_line(words)}`",
+            f"`unless` asks it whether anything is pending{f' ({note})' if note else ''}",
+        ]
+        self.steps.append(Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why))
+        return True
+
+    def _wait(self, wait: known.Wait) -> bool:
+        """A step that waits as the script does; False where a plan cannot, or must not."""
+        host, port = self._value(wait.host), self._value(wait.port)
+        if host in self.excluded:
+            self.unknown.append(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
+            return False
+        address = re.fullmatch(r"[\w.-]+|\$\{\w+\}", host)
+        if address is None or host in ("localhost", "127.0.0.1") or not (port or wait.url):
+            return False
+        fields: dict[str, Any] = {"address": f"{host}:{port}"}
+        if wait.url is not None:
+            # curl and wget take a redirection for an answer.
+            fields = {"url": wait.url, "status": [200, 201, 204, 301, 302, 307, 308]}
+        kind = "tcp.ready" if wait.url is None else "http.ready"
+        self.steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
+        return True
+
+    def _value(self, text: str) -> str:
+        """A host or port of the script; empty where it is a shell's variable that init does not have."""
+        variable = re.fullmatch(r"\$\$\{?(\w+)\}?", text)
+        found = self.own.get(variable[1]) if variable is not None else None
+        if found is not None:
+            return f"${{{found.name}}}" if "${" in found.value or not found.value else found.value
+        return "" if "$$" in text else text
+
+    def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
+        if _ENDLESS.search(" ".join(words)):
+            self.unknown.append(f"`{_line(words)}` seems to go on for ever: a plan is ready when its commands end")
+        todo = guard(words)[1] or TODO
+        self.steps.append(Step(_step_id(shown or words), "command.run", {"run": words}, [why], [todo]))
+
+    def _changes_only_files(self, words: list[str]) -> bool:
+        """Does it do nothing but change files? Its words at the places of programs tell."""
+        at = _script_at(words)
+        text: str | None = " ".join(words)
+        if at is not None:
+            text = words[at] if "c" in _letters(words[1:at]) else self._text_of(words[at])
+        programs = _PROGRAM.findall(text or "")
+        return bool(programs) and all(_FILE_TOOL.match(basename(program)) for program in programs)
+
+    def _text_of(self, name: str) -> str | None:
+        """The text of a script of the container; None where it is not here."""
+        image, context = self.stack.images.dockerfile(self.service), self.stack.images.build_context(self.service)
+        folder = self.service.text("working_dir") or (image.folder if image is not None else "")
+        inside = name if name.startswith("/") else f"{folder.rstrip('/')}/{name.removeprefix('./')}"
+        if image is not None and inside in (written := dict(image.files)):
+            return written[inside]
+        mounted = host_path(self.service, inside)
+        places = [mounted] if mounted is not None else []
+        if mounted is None and context is not None and ("/" in name or name.endswith("sh")) and "$" not in name:
+            parts = PurePosixPath(name).parts
+            # What a Dockerfile copies to /app or /usr/src/app lies in the context without that.
+            places = [
+                context.joinpath(*parts[at:]) for at in (range(1, min(len(parts), 5)) if name[0] == "/" else [0])
+            ]
+        return next((text for path in places if (text := _read(path)) is not None), None)
+
+    def moved_to(self, service: str, *, hook: bool) -> list[str]:
+        """Make the steps fit for another service's plan; what that service needs for them."""
+        name = f"the hook of {service}" if hook else self.service.name
+        steps = [step for step in self.steps if not step.waits]
+        texts = {each.name: each.text for each in self.own if each.text is not None}
+        for step in steps:
+            step.why.append(f"from {name}")
+            if step.uses == "command.run" and (folder := self.service.text("working_dir")):
+                step.fields["cwd"] = folder
+            if step.uses == "command.run" and texts and not hook:
+                step.fields["env"] = {key: self.concealer.text(from_compose(text)) for key, text in texts.items()}
+        image, user = self.service.text("image"), self.service.text("user")
+        targets = [mount.target for mount in mounts(self.service)]
+        facts = [f"image {image}" if image else "its image", f"user {user}" if user else ""]
+        facts += [f"mounts {', '.join(targets)}" if targets else ""]
+        return [f"what {name} runs with: {'; '.join(filter(None, facts))}"] if steps else []
+
+
+def _script_at(words: Sequence[str]) -> int | None:
+    """Where the script, or the file of one, stands among a shell's arguments; None for another program."""
+    at = 2 if [basename(word) for word in words[:2]] in (["busybox", "sh"], ["busybox", "ash"]) else 1
+    if at == 1 and not _SHELL.match(basename(words[0])):
+        return None
+    while at < len(words) and words[at].startswith(("-", "+")):
+        # `-o pipefail`, alone or behind other letters.
+        at += 2 if words[at].endswith("o") and not words[at].startswith("--") else 1
+    return at if at < len(words) else None
+
+
+def _letters(options: Sequence[str]) -> str:
+    return "".join(each[1:] for each in options if each.startswith("-") and not each.startswith("--"))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return None
+        return path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _line(words: Sequence[str]) -> str:
+    quoted = (word if re.fullmatch(r"[\w@%+=:,./${}|-]+", word) else f"'{word}'" for word in words)
+    line = " ".join(" ".join(quoted).split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
+
+
+def _step_id(words: Sequence[str]) -> str:
+    """An id for a command: its most telling word."""
+    for word in words:
+        if _DULL.fullmatch(basename(word)) or _DULL.fullmatch(word):
+            continue
+        name = splitext(basename(word))[0] if re.search(r"/|\.(?:py|[cm]?js|sh|ts|rb|php)\Z", word) else word
+        parts = [part for part in name.split(".") if not _DULL.fullmatch(part)]
+        if slug(parts[-1] if parts else name):
+            return slug(parts[-1] if parts else name)
+    return "init"
+
+
+def slug(text: str) -> str:
+    """A text as an id may have it: letters, digits, underscores and hyphens."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower()[:40].strip("-")

@@ -1,0 +1,83 @@
+"""Finds secrets that stand literally in a command or a script: `--password x`, `TOKEN=x`, `-u user:x`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_NAME = r"[\w.-]*(?:password|passwd|passphrase|secret|token|credentials|api[-_]?key)[\w-]*"
+_NO_SECRET = re.compile(r"[_-](?:FILE|DIR|PATH|ID|NAME|TTL|ALGORITHM|STDIN)\Z", re.I)
+# A value in quotes, or up to the next character that ends a word; one with a variable in it is none.
+_VALUE = (
+    r"(?P<quote>['\"]?)(?P<value>(?<=')[^'$]+|(?<=\")[^\"$]+|[^\s'\"$;&|)\x1f-][^\s'\"$;&|)\x1f]*)(?P=quote)(?!\$)"
+)
+_NAMED = (
+    re.compile(rf"(?<![\w-])--?(?P<name>{_NAME})(?:=|[\s\x1f]+){_VALUE}", re.I),
+    re.compile(
+        r"(?<![\w$.-])(?P<name>\w*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS)\w*|(?:\w+_)?(?:PASS|PWD|PW|AUTH|JWT)"
+        rf"|\w*(?:API|ACCESS|PRIVATE|ENCRYPTION|MASTER)_?KEY)={_VALUE}",
+        re.I,
+    ),
+)
+# In a list of words a value may hold blanks.
+_LISTED = re.compile(rf"(?:\A|(?<=\x1f))--?(?P<name>{_NAME})(?:=|\x1f)(?P<value>[^\x1f$-][^\x1f$]*)", re.I)
+_TO_END = r"[^;&|\n]*?[\s\x1f]"
+_POSITIONED = (
+    ("", re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:\+[\w.-]+)?://[^:/@\s'\"\x1f]*:(?P<value>[^@/\s'\"$\x1f]+)@")),
+    ("MYSQL", re.compile(rf"\b(?:mysql|mariadb)[\w-]*\b{_TO_END}-p(?P<value>[^\s'\"$\x1f]+)")),
+    (
+        "REDIS",
+        re.compile(rf"\b(?:redis|valkey)-cli\b{_TO_END}(?:-a|--pass)[\s\x1f]+['\"]?(?P<value>[^\s'\"$\x1f]+)"),
+    ),
+    ("RABBITMQ", re.compile(rf"\brabbitmqadmin\b{_TO_END}-p[\s\x1f]+['\"]?(?P<value>[^\s'\"$\x1f]+)")),
+    (
+        "HTTP",
+        re.compile(rf"\bcurl\b{_TO_END}(?:-u|--user)[\s\x1f]+['\"]?[^\s:'\"\x1f]+:(?P<value>[^\s'\"$\x1f]+)"),
+    ),
+    (
+        "MINIO_ROOT",
+        re.compile(
+            r"\bmc[\s\x1f]+(?:--?[\w-]+[\s\x1f]+)*(?:alias[\s\x1f]+set|config[\s\x1f]+host[\s\x1f]+add)[\s\x1f]+"
+            r"(?:--?[\w-]+[\s\x1f]+)*(?:[^\s\x1f]+[\s\x1f]+){3}['\"]?(?P<value>[^\s'\"$;&|\x1f]+)"
+        ),
+    ),
+    ("NEW_USER", re.compile(r"\b(?:IDENTIFIED\s+BY|PASSWORD)\s+'(?P<value>[^'$]+)'", re.I)),
+    ("AUTHORIZATION", re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w+/=.~-]{6,})")),
+)
+
+
+class Literal(NamedTuple):
+    """A secret in a text.
+
+    Attributes:
+        start: offset of its first character.
+        end: offset behind its last one.
+        name: a variable's name that fits, such as `MYSQL_PASSWORD`.
+        in_url: it is the password of a URL, percent-encoded.
+    """
+
+    start: int
+    end: int
+    name: str
+    in_url: bool = False
+
+
+def find_literals(text: str) -> Iterator[Literal]:
+    """The secrets that stand in a command line or script, in no order; they may overlap.
+
+    Args:
+        text: words may be separated by the unit separator (`\\x1f`) where a blank would be ambiguous.
+    """
+    for pattern in (*_NAMED, *([_LISTED] if "\x1f" in text else [])):
+        for found in pattern.finditer(text):
+            name = re.sub(r"\W", "_", found["name"].strip("-.")).upper()
+            if not _NO_SECRET.search(name):
+                yield Literal(*found.span("value"), name)
+    for prefix, pattern in _POSITIONED:
+        for found in pattern.finditer(text):
+            in_url = not prefix
+            name = (
+                f"{re.sub(r'[^A-Z0-9]', '_', found['name'].upper())}_PASSWORD" if in_url else f"{prefix}_PASSWORD"
+            )
+            yield Literal(*found.span("value"), prefix if prefix == "AUTHORIZATION" else name, in_url)

@@ -1,0 +1,225 @@
+"""What a draft runs is what the script ran: exit code, files, output and number of runs are the same, twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from inithold.plan.load import load_text
+from inithold.plan.model import CheckedPlan
+from process.new_scripts import SCRIPTS, WITH_OPTIONS
+from servers.inithold import Inithold
+from unit.compose.new.case import run
+
+_TOOLS = {
+    "work": '#!/bin/sh\necho "ran $*" >> "$FOLDER/runs"\necho "work $*"\n',
+    "fails": "#!/bin/sh\necho failing >&2\nexit 3\n",
+    "nc": '#!/bin/bash\nexec 2> /dev/null\n[ "$1" = -z ] && exec 3<> "/dev/tcp/$2/$3"\n',
+    "pg_isready": '#!/bin/bash\nexec 2> /dev/null\nexec 3<> "/dev/tcp/$2/$4"\n',
+    "wait-for-it": """#!/bin/bash
+target=$1; shift
+if [ "$1" = -t ]; then shift 2; fi
+if [ "$1" = -- ]; then shift; fi
+until { exec 3<> "/dev/tcp/${target%:*}/${target#*:}"; } 2> /dev/null; do
+  [ "${target#*:}" = 1 ] && exit 124
+  sleep 0.1
+done
+[ $# = 0 ] || exec "$@"
+""",
+}
+_CHUNKS = 6
+_CASES = [*(([*shell.split(), "-c"], script) for shell, script in SCRIPTS), *WITH_OPTIONS]
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def _listening() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.2", 0), _Page)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class _Case:
+    """A script, and the draft of the service that runs it.
+
+    Args:
+        argv: what the container runs.
+        original: where it runs as itself.
+        drafted: where its draft runs.
+        text: the draft.
+        plan: the same, loaded.
+    """
+
+    argv: list[str]
+    original: Path
+    drafted: Path
+    text: str
+    plan: CheckedPlan
+
+    @property
+    def whole(self) -> bool:
+        """It is one step, the script as it stands, so that many can run in one plan."""
+        return [step.step.kind for step in self.plan.steps] == ["command.run"]
+
+    def result(
+        self, folder: Path, *, succeeded: bool, lines: Iterable[str]
+    ) -> tuple[bool, list[str], dict[str, str]]:
+        """What has to be the same: success, output, and every file with its mode and content."""
+        files = {
+            str(path.relative_to(folder)): f"{path.stat().st_mode:o} {path.read_text() if path.is_file() else ''}"
+            for path in sorted(folder.rglob("*"))
+        }
+        files = {name: text.replace(str(folder), "FOLDER") for name, text in files.items()}
+        return succeeded, [line.replace(str(folder), "FOLDER") for line in lines], files
+
+
+@dataclass
+class _Ground:
+    """Where scripts and drafts run.
+
+    Args:
+        folder: for everything.
+        tools: what the scripts call.
+        port: one that answers.
+    """
+
+    folder: Path
+    tools: Path
+    port: int
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """The variables of a container."""
+        path = f"{self.tools}:{os.environ['PATH']}"
+        return {"SEED": "true", "HOME_OF": "x y", "PATH": path, "LC_ALL": "C.UTF-8", "FOLDER": str(folder)}
+
+    def case(self, number: int, argv: list[str], script: str) -> _Case:
+        """Draft the plan of a service that runs this script."""
+        script = script.replace("$PORT", str(self.port))
+        stack, original, drafted = (self.folder / f"{number}-{name}" for name in ("stack", "original", "drafted"))
+        for folder in (stack, original, drafted):
+            folder.mkdir()
+        words = [word.replace("$", "$$") for word in [*argv, script]]
+        init = {"image": "x", "entrypoint": words[:1], "command": words[1:], "environment": {"SEED": "true"}}
+        app = {"image": "x", "depends_on": {"init": {"condition": "service_completed_successfully"}}}
+        (stack / "compose.yaml").write_text(json.dumps({"services": {"init": init, "app": app}}))
+        done = run(stack, "-o", "-")
+        assert done.code == 0, (script, done.errors)
+        plan = load_text(done.output, "plan.yaml", self.environment(drafted))
+        return _Case([*argv, script], original, drafted, done.output, plan)
+
+    def original(self, case: _Case) -> tuple[bool, list[str], dict[str, str]]:
+        """Run the script as itself."""
+        ended = subprocess.run(
+            case.argv,
+            cwd=case.original,
+            env=self.environment(case.original),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return case.result(case.original, succeeded=ended.returncode == 0, lines=ended.stdout.splitlines())
+
+    def drafted(self, cases: list[_Case], run_inithold: Inithold) -> list[tuple[bool, list[str], dict[str, str]]]:
+        """Run drafts of one step each in one plan."""
+        steps = []
+        for number, case in enumerate(cases):
+            command = [word.replace("$", "$$") for word in getattr(case.plan.steps[0].step, "run")]  # noqa: B009
+            fields = {"run": command, "cwd": str(case.drafted), "env": {"FOLDER": str(case.drafted)}}
+            steps.append({"id": f"s{number}", "uses": "command.run", "needs": [], "with": fields})
+            steps[-1]["on_failure"] = "continue"
+        (run_inithold.folder / "plan.yaml").write_text(json.dumps({"steps": steps}))
+        lines, ended = self._events(run_inithold, run_inithold.folder / "plan.yaml", run_inithold.folder)
+        assert ended is not None
+        return [
+            case.result(case.drafted, succeeded=ended[f"s{number}"], lines=lines.get(f"s{number}", []))
+            for number, case in enumerate(cases)
+        ]
+
+    def taken_apart(self, case: _Case, run_inithold: Inithold) -> tuple[bool, list[str], dict[str, str]]:
+        """Run a draft of several steps."""
+        file = self.folder / f"{case.drafted.name}.yaml"
+        file.write_text(case.text)
+        lines, ended = self._events(run_inithold, file, case.drafted)
+        shown = [line for step in case.plan.steps for line in lines.get(step.id, [])]
+        return case.result(case.drafted, succeeded=all(ended.values()), lines=shown)
+
+    def _events(
+        self, run_inithold: Inithold, plan: Path, folder: Path
+    ) -> tuple[dict[str, list[str]], dict[str, bool]]:
+        """The output of each step, and whether it succeeded."""
+        marker = self.folder / f"{plan.stem}.marker"
+        arguments = ("run", str(plan), "--once", "--log-format", "json", "--marker", str(marker))
+        done = run_inithold(*arguments, env=self.environment(folder), cwd=folder)
+        lines: dict[str, list[str]] = {}
+        ended: dict[str, bool] = {}
+        for line in done.stderr.splitlines():
+            event = json.loads(line)
+            if event["event"] == "log_line" and "step" in event:
+                lines.setdefault(event["step"], []).append(event["text"])
+            elif event["event"] == "step_finished":
+                ended[event["step"]] = event["outcome"] in ("changed", "unchanged")
+        assert ended, done.stderr
+        return lines, ended
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Ground]:
+    folder = tmp_path_factory.mktemp("ground")
+    (folder / "tools").mkdir()
+    for name, text in _TOOLS.items():
+        (folder / "tools" / name).write_text(text)
+        (folder / "tools" / name).chmod(0o755)
+    with _listening() as port:
+        yield _Ground(folder, folder / "tools", port)
+
+
+@pytest.mark.parametrize("chunk", range(_CHUNKS))
+def test_a_draft_does_what_the_script_did(chunk: int, ground: _Ground, run_inithold: Inithold) -> None:
+    cases = [
+        ground.case(number, argv, script)
+        for number, (argv, script) in enumerate(_CASES)
+        if number % _CHUNKS == chunk
+    ]
+    whole, cut = [case for case in cases if case.whole], [case for case in cases if not case.whole]
+    assert cut, "nothing here is taken apart"
+    for time in ("first", "second"):
+        results = [*zip(whole, ground.drafted(whole, run_inithold), strict=True)]
+        results += [(case, ground.taken_apart(case, run_inithold)) for case in cut]
+        different = []
+        for case, result in results:
+            expected = ground.original(case)
+            if result != expected:
+                different.append(f"{case.argv}\n  was {expected}\n  is  {result}\n{case.text}")
+        assert not different, f"the {time} time:\n" + "\n".join(different)
+
+
+def test_there_are_enough_scripts() -> None:
+    assert len(_CASES) >= 120
+    assert {argv[0] for argv, _ in _CASES} == {"sh", "dash", "bash", "busybox"}
