@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from alembic_project import OWN_URL_ENV, AlembicProject, tables_in
 from conftest import Vhost
@@ -73,11 +73,11 @@ def test_the_readme_s_one_line(
     run_inithold: Inithold, tmp_path: Path, postgresql: PostgreSQL, database: str
 ) -> None:
     AlembicProject(tmp_path, env=OWN_URL_ENV).tables("users")
-    ((command, _),) = [
-        each for block in README for each in block.commands if each[0].startswith("inithold run --wait")
-    ]
-    assert "postgresql://app@db/games" in command
-    words = shlex.split(command.replace("postgresql://app@db/games", database))[1:]
+    stack = yaml.safe_load(example("yaml", "services:"))
+    url = "postgresql://postgres:example@db/postgres"
+    command = stack["services"]["init"]["command"]
+    assert url in command
+    words = [word.replace(url, database) for word in command[1:]]
     own = database.replace("postgresql://", "postgresql+psycopg://")
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     done = run_inithold(words[0], "--once", *words[1:], env={"TEST_OWN_URL": own, "PATH": path})
