@@ -89,6 +89,10 @@ def _quick(command: str, arguments: list[str]) -> int | None:
         from inithold.record.status import main as status  # noqa: PLC0415
 
         return status(arguments)
+    if command == "wait":
+        from inithold.lifecycle.quick_wait import answer as wait  # noqa: PLC0415
+
+        return wait(arguments)
     return None
 
 

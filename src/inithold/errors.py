@@ -16,7 +16,6 @@ InitholdError                 1
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 
 
@@ -151,6 +150,8 @@ class Cancelled(InitholdError):
     """
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(signal.Signals(signal_number).name)
+        from signal import Signals  # noqa: PLC0415 - the quick commands use this module without it
+
+        super().__init__(Signals(signal_number).name)
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number

@@ -45,7 +45,8 @@ def wait(
       inithold wait inithold.yaml --step schema -- uvicorn app:main
     """
     options.warn_about_variables(settings["log_format"], settings["log_level"])
-    from inithold.lifecycle.wait import Gate, become  # noqa: PLC0415 - the help does not need it
+    from inithold.lifecycle.wait import Gate  # noqa: PLC0415 - the help does not need it
+    from inithold.process.become import become  # noqa: PLC0415 - as above
 
     code = Gate(_plan(what), timeout=timeout, only=step, **settings).wait()
     command = options.command_after_dashes(ctx)
@@ -56,12 +57,13 @@ def wait(
 
 def _plan(what: tuple[str, ...]) -> Any:
     from inithold.plan import command, source  # noqa: PLC0415 - the help does not need it
+    from inithold.steps import registry  # noqa: PLC0415 - as above
 
     urls = [word for word in what if "://" in word]
     if urls and len(urls) == len(what):
         return command.of_waits(urls)
     if len(what) > 1:
         raise UsageError("give one plan, or URLs, not both")
-    if what and command.HOST_AND_PORT.fullmatch(what[0]) and not Path(what[0]).exists():
+    if what and registry.HOST_AND_PORT.fullmatch(what[0]) and not Path(what[0]).exists():
         raise UsageError(f"{what[0]} is neither a plan nor a URL; did you mean tcp://{what[0]}?")
     return source.load(what[0] if what else source.default())

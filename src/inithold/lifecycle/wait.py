@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -20,8 +19,6 @@ from inithold.runner.run import Runner, new_span_id
 from inithold.runner.stream import Stream
 from inithold.text.suggest import nearest
 from inithold.watchers.console import console
-
-NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
 class Gate:
@@ -95,21 +92,3 @@ class Gate:
                 lines.append(f"  {step.step}: {step.reason}")
                 lines += [f"    next: {step.hint}"] if step.hint else []
         say("\n".join(lines))
-
-
-def become(command: Sequence[str]) -> int:
-    """Replace this process by a command; same PID, environment and standard streams.
-
-    Args:
-        command: program, found on PATH, and arguments.
-
-    Returns:
-        126 where it cannot be executed, 127 where it is not there; otherwise it does not return.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        os.execvp(command[0], list(command))  # noqa: S606 - that is the point
-    except OSError as error:
-        say(f"inithold wait: cannot run {command[0]}: {error.strerror}")
-        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

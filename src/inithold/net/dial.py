@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from threading import Event, Lock, Thread
-from typing import Any
 
 from inithold.errors import NotYet, StepFailed
 from inithold.text import platform
+
+TYPE_CHECKING = False
+"""As in `typing`, which is slow to import."""
+if TYPE_CHECKING:
+    from inithold.net.resolve import AddressInfo
 
 _UNRESOLVED = {
     "EAI_NONAME": "the name does not resolve",
@@ -29,7 +32,6 @@ _SEEN = {
     errno.ENETUNREACH: "network unreachable",
     errno.EHOSTDOWN: "host is down",
 }
-_AddressInfo = tuple[Any, Any, int, str, Any]
 
 
 def dial(host: str, port: int, timeout: float) -> str:
@@ -54,10 +56,6 @@ def dial(host: str, port: int, timeout: float) -> str:
     except socket.gaierror as error:
         text = _BY_CODE.get(error.errno or 0, error.strerror or "the name does not resolve")
         raise NotYet(f"{place}: {text}", probe=(host, port), hint=platform.unresolved()) from error
-    except _NoAnswer as error:
-        raise NotYet(
-            f"{place}: the resolver does not answer", probe=(host, port), hint=platform.unresolved()
-        ) from error
     except TimeoutError as error:
         raise NotYet(f"{place}: no answer", probe=(host, port)) from error
     except PermissionError as error:
@@ -70,6 +68,11 @@ def dial(host: str, port: int, timeout: float) -> str:
             f"{place}: not a host name", hint="check the host: labels of 1 to 63 characters between dots"
         ) from error
     except OSError as error:
+        from inithold.net.resolve import NoAnswer  # noqa: PLC0415 - an address needs no threads
+
+        if isinstance(error, NoAnswer):
+            unresolved = f"{place}: the resolver does not answer"
+            raise NotYet(unresolved, probe=(host, port), hint=platform.unresolved()) from error
         raise NotYet(f"{place}: {seen(error)}", probe=(host, port)) from error
 
 
@@ -80,7 +83,7 @@ def seen(error: OSError) -> str:
     return _SEEN.get(error.errno or 0, error.strerror or str(error))
 
 
-def _connect(addresses: list[_AddressInfo], ends_at: float) -> str:
+def _connect(addresses: list[AddressInfo], ends_at: float) -> str:
     """Try each address in turn, the last failure counts; one that swallows packets leaves time for the others."""
     failure: OSError = TimeoutError("no address")
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -95,53 +98,32 @@ def _connect(addresses: list[_AddressInfo], ends_at: float) -> str:
     raise failure
 
 
-class _NoAnswer(OSError):
-    """The resolver takes longer than there is time."""
-
-
-class _Lookup(Thread):
-    """Asks the resolver. The C library waits for as long as resolv.conf says, 10 s and more; nobody else need."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(daemon=True, name=f"inithold-lookup-{host}")
-        self.key = host, port
-        self.ended = Event()
-        self.found: list[_AddressInfo] = []
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self.found = socket.getaddrinfo(*self.key, type=socket.SOCK_STREAM)
-        except (OSError, ValueError) as error:
-            self.error = error
-        with _lock:
-            del _under_way[self.key]
-        self.ended.set()
-
-
-_lock = Lock()
-_under_way: dict[tuple[str, int], _Lookup] = {}
-
-
-def _resolve(host: str, port: int, ends_at: float) -> list[_AddressInfo]:
-    if _is_numeric(host):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    with _lock:
-        # A resolver that does not answer is not asked again by every probe meanwhile.
-        lookup = _under_way.get((host, port))
-        if lookup is None:
-            lookup = _under_way[host, port] = _Lookup(host, port)
-            lookup.start()
-    if not lookup.ended.wait(max(ends_at - time.monotonic(), 0.01)):
-        raise _NoAnswer
-    if lookup.error is not None:
-        raise lookup.error
-    return lookup.found
-
-
-def _is_numeric(host: str) -> bool:
+def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
+    # For a text Python would import what encodes international names. It gets what is odd, to tell a label that is
+    # too long from a name that is unknown.
+    plain = host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    name = host.encode() if plain else host
     try:
-        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, ValueError):
-        return False
-    return True
+        from inithold.net.resolve import resolve  # noqa: PLC0415 - an address needs no threads
+
+        return resolve(name, port, ends_at)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take `host:port` apart.
+
+    Raises:
+        ValueError: it is not of that form; the message does not quote it.
+    """
+    host, _, port = address.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    if "://" in address or any(character in host for character in "/@ []"):
+        raise ValueError("expected host:port alone, for example db:5432")
+    if ":" in host and not bracketed:
+        raise ValueError("expected host:port; an IPv6 address goes in brackets, for example [::1]:5432")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("expected host:port, for example db:5432")
+    return host, int(port)

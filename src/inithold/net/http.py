@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 from inithold.net.bounds import Bounds, TooSlow, within
 from inithold.text.url import parse, split
+from inithold.version import __version__
 
+OWN_HEADERS = {"User-Agent": f"inithold/{__version__}", "Accept": "*/*", "Connection": "close"}
 _CHUNK = 65536
 _AS_IT_IS = "/%:@!$&'()*+,;=~-._?"
 """What a path or query may hold besides letters and digits (RFC 3986, 3.3 and 3.4), and `%` itself."""

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from inithold.errors import UsageError
 from inithold.plan.model import CheckedPlan, PlanFile, StepEntry
 from inithold.plan.validate import Faults, check_plan
-from inithold.steps.address import TECHNOLOGIES, parse
+from inithold.steps import registry
 
-KINDS = {
-    "tcp": "tcp.ready",
-    "postgresql": "database.ready",
-    "mysql": "database.ready",
-    "sqlite": "database.ready",
-    "amqp": "rabbitmq.ready",
-    "amqps": "rabbitmq.ready",
-    "redis": "redis.ready",
-    "rediss": "redis.ready",
-    "http": "http.ready",
-    "https": "http.ready",
-    "file": "file.ready",
-}
 COMMAND = "command"
-HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
-"""What people write where a URL is expected."""
 
 
 def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, creates: str | None) -> CheckedPlan:
@@ -85,23 +68,7 @@ def _ids(urls: Sequence[str]) -> list[str]:
 
 def _entries(urls: Sequence[str]) -> list[StepEntry]:
     ids = _ids(urls)
-    return [StepEntry(step_id, *_kind(url), needs=[]) for step_id, url in zip(ids, urls, strict=True)]
-
-
-def _kind(url: str) -> tuple[str, dict[str, Any]]:
-    scheme, separator, rest = url.partition("://")
-    technology = TECHNOLOGIES.get(scheme.lower().partition("+")[0])
-    if not separator or technology not in KINDS:
-        known = ", ".join(f"{name}://" for name in KINDS)
-        hint = f"for a port, write tcp://{url}" if HOST_AND_PORT.fullmatch(url) else None
-        raise UsageError(
-            f"cannot wait for {scheme + '://...' if separator else 'that'}: expected {known}", hint=hint
-        )
-    if technology == "tcp":
-        return KINDS[technology], {"address": rest.rstrip("/")}
-    if technology == "file":
-        return KINDS[technology], {"path": parse(url).database}
-    return KINDS[technology], {"url": url}
+    return [StepEntry(step_id, *registry.of_url(url), needs=[]) for step_id, url in zip(ids, urls, strict=True)]
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

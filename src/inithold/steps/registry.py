@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from urllib.parse import unquote
 
+from inithold.errors import UsageError
 from inithold.steps.base import Step
+from inithold.text.url import TECHNOLOGIES
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "alembic.upgrade": ("inithold.steps.alembic", "Upgrade"),
@@ -28,6 +32,22 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "tcp.ready": ("inithold.steps.tcp", "Ready"),
 }
 GROUP = "inithold.steps"
+WAITS: Mapping[str, str] = {
+    "tcp": "tcp.ready",
+    "postgresql": "database.ready",
+    "mysql": "database.ready",
+    "sqlite": "database.ready",
+    "amqp": "rabbitmq.ready",
+    "amqps": "rabbitmq.ready",
+    "redis": "redis.ready",
+    "rediss": "redis.ready",
+    "http": "http.ready",
+    "https": "http.ready",
+    "file": "file.ready",
+}
+"""What waits for a URL, by its technology."""
+HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
+"""What people write where a URL is expected."""
 
 
 class UnknownKind(LookupError):
@@ -54,6 +74,27 @@ def load(kind: str) -> type[Step]:
     if not (isinstance(found, type) and issubclass(found, Step)):
         raise BrokenKind(f"kind {kind!r} cannot be loaded: its entry point is not a subclass of inithold.Step")
     return found
+
+
+def of_url(url: str) -> tuple[str, dict[str, str]]:
+    """The kind that waits for a URL, and the fields to give it.
+
+    Raises:
+        UsageError: it is not a URL that can be waited for.
+    """
+    scheme, separator, rest = url.partition("://")
+    technology = TECHNOLOGIES.get(scheme.lower().partition("+")[0], "")
+    if not separator or technology not in WAITS:
+        known = ", ".join(f"{name}://" for name in WAITS)
+        hint = f"for a port, write tcp://{url}" if HOST_AND_PORT.fullmatch(url) else None
+        raise UsageError(
+            f"cannot wait for {scheme + '://...' if separator else 'that'}: expected {known}", hint=hint
+        )
+    if technology == "tcp":
+        return WAITS[technology], {"address": rest.rstrip("/")}
+    if technology == "file":
+        return WAITS[technology], {"path": unquote(rest)}
+    return WAITS[technology], {"url": url}
 
 
 def loadable() -> dict[str, type[Step]]:

@@ -13,6 +13,7 @@ import pytest
 from golden import assert_golden
 from inithold.errors import NotYet, StepFailed
 from inithold.net import dial as dialling
+from inithold.net import resolve
 from inithold.net.dial import dial
 from servers.ports import closed_port
 
@@ -108,7 +109,7 @@ def test_a_resolver_that_does_not_answer_is_waited_for_within_the_time_and_asked
     answer, asked = threading.Event(), []
     real = socket.getaddrinfo
 
-    def getaddrinfo(host: str, port: int, flags: int = 0, **others: object) -> object:
+    def getaddrinfo(host: bytes, port: int, flags: int = 0, **others: object) -> object:
         if flags:
             raise socket.gaierror(socket.EAI_NONAME, "no number")
         asked.append(host)
@@ -121,10 +122,10 @@ def test_a_resolver_that_does_not_answer_is_waited_for_within_the_time_and_asked
         with pytest.raises(NotYet, match="the resolver does not answer"):
             dial("slow", listener.getsockname()[1], 0.1)
     assert time.monotonic() - began < 5
-    assert asked == ["slow"]
+    assert asked == [b"slow"]
     answer.set()
     assert dial("slow", listener.getsockname()[1], 5) == "127.0.0.1"
-    assert not dialling._under_way
+    assert not resolve._pending
 
 
 def test_connecting_that_is_not_permitted_never_heals(monkeypatch: pytest.MonkeyPatch) -> None:

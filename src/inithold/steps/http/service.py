@@ -18,7 +18,6 @@ from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
 from inithold.steps.base import Step, StepContext
 from inithold.text.duration import Duration, default, short
-from inithold.version import __version__
 
 if TYPE_CHECKING:
     from inithold.net.http import Answer
@@ -112,13 +111,13 @@ class Service(Step, frozen=True, kw_only=True):
         """
         import http.client  # noqa: PLC0415 - heavy, and the first connection is made without
 
-        from inithold.net.http import Request, exchange  # noqa: PLC0415 - as above
+        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415 - as above
         from inithold.net.tls import client_context  # noqa: PLC0415 - as above
 
         address, origin = parse(url, WEB), parse(self.url, WEB)
         secure = address.technology == "https"
         tls = client_context(verify=self.verify, ca_file=self.ca_file) if secure else None
-        headers = self._headers(origin) if _same(address, origin) else _own_headers()
+        headers = self._headers(origin) if _same(address, origin) else dict(OWN_HEADERS)
         if json is not None:
             headers = {"Content-Type": "application/json"} | headers
         request = Request(method, url, headers, tls, most, enough, json)
@@ -133,7 +132,9 @@ class Service(Step, frozen=True, kw_only=True):
             raise _meaning(address, error, own) from error
 
     def _headers(self, address: Address) -> dict[str, str]:
-        headers = _own_headers()
+        from inithold.net.http import OWN_HEADERS  # noqa: PLC0415 - loaded by now
+
+        headers = dict(OWN_HEADERS)
         if address.user is not None and not any(name.lower() == "authorization" for name in self.headers):
             pair = f"{address.user}:{address.password or ''}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
@@ -148,10 +149,6 @@ def answered(address: Address, answer: Answer) -> str:
 
 def _same(one: Address, other: Address) -> bool:
     return (one.technology, one.host.lower(), one.port) == (other.technology, other.host.lower(), other.port)
-
-
-def _own_headers() -> dict[str, str]:
-    return {"User-Agent": f"inithold/{__version__}", "Accept": "*/*", "Connection": "close"}
 
 
 def _silent(address: Address) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from inithold.runner.events import (
@@ -22,6 +21,7 @@ from inithold.runner.events import (
 )
 from inithold.steps.base import Change
 from inithold.text.duration import spoken
+from inithold.text.log_line import log_line
 
 LF = "\n"
 LEVELS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -64,9 +64,8 @@ class PlainLog:
     def _say(self, at: float, step: str | None, text: str, level: Level = "info") -> None:
         if LEVELS[level] < self._least:
             return
-        time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         mark = "" if level in ("debug", "info") else f"{level}: "
-        self._stream.write(f"{time}  {step or 'init':<{self._width}}  {mark}{text}\n")
+        self._stream.write(log_line(at, step, f"{mark}{text}", self._width))
         self._stream.flush()
 
     def _run_started(self, event: RunStarted) -> None:

@@ -1,0 +1,164 @@
+"""`inithold wait URL...` where everything is ready at once: answered without the command-line framework.
+
+Each URL is checked once, as a gate checks it first. Where one is not ready, or anything is asked for that is not
+known here, the gate itself starts: what is waited for and what is said stays in one place.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from inithold.process.become import become
+from inithold.process.streams import let_go
+from inithold.text.duration import Duration, spoken
+from inithold.text.log_line import log_line
+
+TYPE_CHECKING = False
+"""As in `typing`, which is slow to import."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Literal
+
+LONGEST = 0.5
+"""Seconds that one check may take here: the gate that starts afterwards knows nothing of them."""
+_OF_OTHERS = ("KEEP", "MARKER", "ONCE", "PLAN", "RECORD", "SECRETS_DIR", "VERIFY", "WAIT")
+"""`INITHOLD_...` of other commands in the same container. What any other one means is the gate's to say."""
+
+
+def answer(arguments: Sequence[str]) -> int | None:
+    """Answer `inithold wait ARGUMENTS`.
+
+    Returns:
+        the exit code, where no command follows; None where the gate is to answer.
+    """
+    if any(name.startswith("INITHOLD_") and name[9:] not in _OF_OTHERS for name in os.environ):
+        return None
+    own, command = list(arguments), []
+    if "--" in own:
+        position = own.index("--")
+        own, command = own[:position], own[position + 1 :]
+        if not command:
+            return None
+    try:
+        urls, timeout = _urls(own)
+    except (ValueError, IndexError):
+        return None
+    if os.getpid() == 1:
+        _end_by_signals()
+    try:
+        lines = _all_ready(urls, min(LONGEST, timeout / 2))
+    except KeyboardInterrupt:
+        return 130
+    if lines is None:
+        return None
+    try:
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
+    except OSError:
+        let_go(sys.stderr)
+    return become(command) if command else 0
+
+
+def _urls(arguments: list[str]) -> tuple[list[str], float]:
+    """The URLs and the timeout; a `ValueError` or `IndexError` for anything else."""
+    urls: list[str] = []
+    timeout = 300.0
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if name == "--timeout":
+            timeout = Duration.parse(value if equals else rest.pop(0))
+        elif word.startswith("-") or "://" not in word:
+            raise ValueError
+        else:
+            urls.append(word)
+    if not urls:
+        raise ValueError
+    return urls, timeout
+
+
+def _end_by_signals() -> None:
+    """As PID 1, a process is not ended by a signal that it does not handle."""
+    import signal  # noqa: PLC0415 - as slow to import as a connection is to make
+
+    def end(number: int, _: object) -> None:
+        os._exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _all_ready(urls: list[str], seconds: float) -> list[str] | None:
+    """The log lines of a gate that finds all of them ready; None where one is not."""
+    width = len(f"wait-{len(urls)}")
+    lines: list[str] = []
+    for number, url in enumerate(urls, 1):
+        began = time.monotonic()
+        try:
+            ready = _is_ready(url, seconds)
+        except Exception:  # noqa: BLE001 - whatever it is, the gate meets it again and says it
+            return None
+        if not ready:
+            return None
+        text = f"unchanged in {spoken(time.monotonic() - began)}"
+        lines.append(log_line(time.time(), f"wait-{number}", text, width))
+    return lines
+
+
+def _is_ready(url: str, seconds: float) -> bool:
+    scheme, _, rest = url.partition("://")
+    if scheme == "tcp":
+        from inithold.net.dial import dial, host_and_port  # noqa: PLC0415 - a file needs none of it
+
+        dial(*host_and_port(rest.rstrip("/")), timeout=seconds)
+        return True
+    if scheme == "file" and "%" not in rest:
+        os.stat(rest)  # noqa: PTH116 - pathlib is slow to import
+        return True
+    if scheme == "http" and not any(character in rest for character in "@#"):
+        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415 - as above
+
+        request = Request("GET", url, OWN_HEADERS, None, 0)
+        return 200 <= exchange(request, _Once(seconds), seconds).status <= 299
+    from inithold.steps import registry  # noqa: PLC0415 - for those above it is too slow
+
+    kind, fields = registry.of_url(url)
+    step = registry.load(kind)(**fields)
+    step.load()
+    context = _Once(seconds)
+    return not any(step.validate()) and not step.check(context) and not context.logged
+
+
+class _Once:
+    """What a step's first and only check sees; see `inithold.StepContext`."""
+
+    step_id = "wait"
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self.logged = False
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return os.environ
+
+    def log(self, text: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:  # noqa: ARG002
+        self.logged = True
+
+    def remaining(self, most: float) -> float:
+        return max(0.01, min(most, self._until - time.monotonic()))
+
+    def check_cancelled(self) -> None:
+        """A signal ends the process."""
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:  # noqa: ARG002
+        from contextlib import nullcontext  # noqa: PLC0415 - loaded by now
+
+        return nullcontext()
+
+    def user_code(self) -> AbstractContextManager[object]:
+        return self.on_cancel(bool)
