@@ -5,8 +5,10 @@ Each of these would run on for minutes; a run must end within 6 s of the limit, 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,3 +201,81 @@ def test_a_function_that_sleeps_gets_an_exception(run_inithold: Inithold) -> Non
     assert time.monotonic() - began < 4
     assert "rolled back" in init.output
     assert "Traceback" not in init.output
+
+
+# -- code in the run's own process
+
+PYTHON_PLAN = f"""
+import re, sys
+from pathlib import Path
+from inithold import Plan, Settings
+
+plan = Plan("hog", timeout=PLAN_TIMEOUT)
+
+@plan.step(timeout=STEP_TIMEOUT)
+def hog():
+    Path("begun").touch()
+    {REGEX}
+
+@plan.step()
+def after(): ...
+
+if __name__ == "__main__":
+    sys.exit(plan.run(Settings(once=True)))
+"""
+
+
+@pytest.mark.parametrize("prefix", [[], pytest.param(UNSHARE, marks=needs_leave)], ids=["not PID 1", "PID 1"])
+@pytest.mark.parametrize("limit", ["step", "plan", "SIGTERM"])
+@pytest.mark.parametrize("program", [False, True], ids=["inithold run", "a script"])
+def test_a_function_of_a_plan_that_never_ends(
+    program: bool, limit: str, prefix: list[str], run_inithold: Inithold
+) -> None:
+    source = PYTHON_PLAN.replace("PLAN_TIMEOUT", "3" if limit == "plan" else "None")
+    source = source.replace("STEP_TIMEOUT", "3" if limit == "step" else "None")
+    (run_inithold.folder / "hogs.py").write_text(source)
+    outcome = "cancelled" if limit == "SIGTERM" else "failed"
+    record = run_inithold.folder / "record.json"
+    variables = {"INITHOLD_RECORD": str(record)}
+    if program:
+        start = [*prefix, sys.executable, "hogs.py"]
+        init = run_inithold.start(program=start, env=variables)
+    else:
+        variables["PYTHONPATH"] = "."
+        init = run_inithold.start("run", "--once", "hogs:plan", prefix=prefix, env=variables)
+    init.wait_until((run_inithold.folder / "begun").exists, "the function")
+    limit_at = time.monotonic() + 3
+    if limit == "SIGTERM":
+        limit_at = time.monotonic()
+        os.kill(pid_one(init) if prefix else init.pid, signal.SIGTERM)
+    code = init.wait(30)
+    assert time.monotonic() - limit_at < 8, init.output
+    if prefix:
+        assert code == (128 + signal.SIGTERM if limit == "SIGTERM" else 1)
+    else:
+        assert code == -signal.SIGKILL
+    assert not init.marker.exists()
+    words = "SIGTERM" if limit == "SIGTERM" else f"{'the' if limit == 'plan' else 'its'} time (3s) is up"
+    # Beside PID 1 they are said by a process that has just seen the run end.
+    until(lambda: f"{words}, and its code did not stop within 5.5 s: the run was killed" in init.output, 10)
+    until(lambda: json.loads(record.read_text())["outcome"] == outcome, 10)
+    steps = {step["id"]: step for step in json.loads(record.read_text())["steps"]}
+    assert steps["hog"]["state"] == outcome
+    assert steps["after"]["state"] == "cancelled"
+
+
+def test_the_watchdog_leaves_a_run_alone_that_ends(run_inithold: Inithold) -> None:
+    """Also one whose function takes its time to stop, and one that holds."""
+    (run_inithold.folder / "slow.py").write_text(
+        "import time\nfrom inithold import Plan\nplan = Plan('slow')\n"
+        "@plan.step(timeout='1s')\ndef slow():\n    time.sleep(600)\n"
+        "quick = Plan('quick')\n@quick.step()\ndef nothing(): ...\n"
+    )
+    done = run_inithold("run", "--once", "slow:plan", env={"PYTHONPATH": "."})
+    assert done.returncode == 1
+    assert "its code did not stop within 5 s: the run ends without it" in done.stdout + done.stderr
+    init = run_inithold.start("run", "slow:quick", env={"PYTHONPATH": "."})
+    init.wait_for_hold()
+    until(lambda: not init.descendants(), 5)
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 0

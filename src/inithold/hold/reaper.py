@@ -12,6 +12,8 @@ import signal
 import sys
 import threading
 
+from inithold.hold.limits import Limits
+
 TYPE_CHECKING = False
 """As in `typing`, which takes as long to import as the rest."""
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ class Reaper:
         """In the child: tell PID 1 how it will have to hold, so that a SIGHUP from now on waits until it does."""
         if self._line is not None:
             os.write(self._line, orders.encode())
+
+    def limit(self, line: bytes) -> None:
+        """In the child: tell PID 1 what it has to know of limits (`inithold.hold.limits`)."""
+        if self._line is not None:
+            os.write(self._line, line)
+            # It sleeps until a signal comes.
+            os.kill(os.getppid(), signal.SIGCHLD)
 
     def hand_over(self, *, asked: bool) -> None:
         """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1.
@@ -83,7 +92,7 @@ REAPER = Reaper()
 
 
 class _Line:
-    """What the child says: at most one line of orders, then that it is time to hold.
+    """What the child says: lines about limits, at most one line of orders, then that it is time to hold.
 
     Args:
         descriptor: of the pipe.
@@ -93,18 +102,19 @@ class _Line:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._said = b""
+        self._orders = b""
+        self.limits = Limits()
 
     @property
     def orders(self) -> bytes:
         """The line of orders; empty where there is none (yet)."""
-        self._listen()
-        line, end, _ = self._said.partition(b"\n")
-        return line if end else b""
+        self.listen()
+        return self._orders
 
     @property
     def hold(self) -> bool:
         """Whether it is time to hold."""
-        self._listen()
+        self.listen()
         return self._said.endswith((_HOLD, _AGAIN))
 
     @property
@@ -112,12 +122,19 @@ class _Line:
         """Whether the plan is to be run again at once."""
         return self._said.endswith(_AGAIN)
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
+        """Take what has come."""
         try:
             while data := os.read(self._descriptor, 65536):
                 self._said += data
         except BlockingIOError:
-            return
+            pass
+        *lines, self._said = self._said.split(b"\n")
+        for line in lines:
+            if line.startswith(b"["):
+                self._orders = line
+            else:
+                self.limits.feed(line + b"\n")
 
 
 def _reap_until(child: int, listening: int) -> None:
@@ -125,8 +142,11 @@ def _reap_until(child: int, listening: int) -> None:
     line = _Line(listening)
     told_to_end = asked = False
     while True:
-        caught = signal.sigwaitinfo(waited)
-        if caught.si_signo == signal.SIGCHLD:
+        line.listen()
+        caught = _wait(waited, line.limits.seconds)
+        if caught is None:
+            _kill(child, line.limits)
+        elif caught.si_signo == signal.SIGCHLD:
             status = _reap(child)
             if status is not None:
                 _after(status, line, told_to_end, asked)
@@ -134,8 +154,27 @@ def _reap_until(child: int, listening: int) -> None:
             asked = True
         else:
             told_to_end = told_to_end or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
+            if caught.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                line.limits.tell(signal.Signals(caught.si_signo).name)
             if not (caught.si_signo == signal.SIGINT and caught.si_code == _FROM_KERNEL):
                 os.kill(child, caught.si_signo)
+
+
+def _wait(waited: set[signal.Signals], seconds: float | None) -> signal.struct_siginfo | None:
+    return signal.sigwaitinfo(waited) if seconds is None else signal.sigtimedwait(waited, seconds)
+
+
+def _kill(child: int, limits: Limits) -> None:
+    """End a run whose code does not stop; say its last words and end."""
+    from inithold.process.satellite import launch  # noqa: PLC0415 - hardly ever needed
+
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    speaker = launch("watchdog")
+    os.write(speaker.input, b"dead %s %s\n" % (limits.told.encode() or b"-", limits.facts))
+    os.close(speaker.input)
+    os.waitpid(speaker.pid, 0)
+    os._exit(128 + signal.Signals[limits.told] if limits.told else 1)
 
 
 def _reap(child: int) -> int | None:

@@ -169,6 +169,10 @@ class Plan(PlanObject):
     def run(self, settings: Settings | None = None) -> int:
         """Run the plan: its whole life, the hold included, which replaces this process.
 
+        A function of the plan that does not stop when its time is up, or the process is told to end, has the
+        process killed 5.5 s later. Not so with `Settings(once=True)` inside another program, such as a test runner
+        or a web service: there nothing ends a function that keeps the interpreter lock.
+
         Args:
             settings: `inithold.Settings`; what is absent comes from the `INITHOLD_*` variables.
 
@@ -181,7 +185,10 @@ class Plan(PlanObject):
 
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         load = partial(self.checked, files=(main,) if main else ())
-        return reported(lambda: run(load, settings or Settings.from_environment()))
+        given = settings or Settings.from_environment()
+        # A run that holds takes the process over anyway; one that ends may be a part of another program.
+        is_program = sys._getframe(1).f_globals.get("__name__") == "__main__"
+        return reported(lambda: run(load, given, owned=is_program or not given.once))
 
     def _typed(self, faults: Faults) -> list[PlannedStep]:
         """The steps with every field of its type: a mapping may stand for an exchange, a text for a duration."""

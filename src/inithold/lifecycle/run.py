@@ -46,6 +46,7 @@ from inithold.watchers.console.summary import print_summary
 
 if TYPE_CHECKING:
     from inithold.hold.orders import Orders
+    from inithold.lifecycle.watchdog import Watchdog
     from inithold.runner.user_telemetry import UserTelemetry
 
 EXIT_FLUSH = 3.0
@@ -56,13 +57,14 @@ LAST_MOMENT = 1.0
 """Seconds that whoever asked for this run gets to read its outcome: they end with the container."""
 
 
-def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "") -> int:
+def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "", owned: bool = True) -> int:
     """Run a plan through its whole life.
 
     Args:
         load: gives the plan; called once the stale marker is gone.
         settings: how.
         repair: of a part of a plan, what it is, for people; marker and hold are left alone.
+        owned: whether this process is the run's alone, and may be killed where its code does not stop.
 
     Returns:
         the exit code, where the run does not end in a hold: a hold replaces the process.
@@ -82,7 +84,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
     claim = None if repair else Claim(marker)
     try:
         why = os.environ.pop(RERUN_VARIABLE, "")
-        return _Life(load(), marker, settings, claim=claim, repair=repair, why=why).run()
+        return _Life(load(), marker, settings, claim=claim, repair=repair, why=why, owned=owned).run()
     finally:
         if claim is not None:
             claim.release()
@@ -98,8 +100,11 @@ class _Life:
         claim: Claim | None,
         repair: str,
         why: str,
+        owned: bool,
     ) -> None:
         self._plan = plan
+        self._owned = owned
+        self._watchdog: Watchdog | None = None
         self._claim = claim
         self._marker = marker
         self._settings = settings
@@ -206,7 +211,12 @@ class _Life:
 
     def _run_steps(self) -> RunResult:
         self._runner = Runner(
-            self._plan, self._stream, self._span, tracing=self._user_telemetry, abandoned=self._abandoned
+            self._plan,
+            self._stream,
+            self._span,
+            tracing=self._user_telemetry,
+            abandoned=self._abandoned,
+            watchdog=self._watched(),
         )
         # What came before there was a runner to tell.
         self._stop_if_told()
@@ -216,6 +226,15 @@ class _Life:
             return self._runner.run()
         finally:
             self._runner = None
+
+    def _watched(self) -> Watchdog | None:
+        """Who keeps the limits of the user's code in this process; nobody where there is none."""
+        has_code = any(planned.enabled and planned.step.in_run for planned in self._plan.steps)
+        if self._watchdog is None and has_code and self._owned and self._signals.catches:
+            from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
+
+            self._watchdog = Watchdog(self._record_path, self._settings.log_format)
+        return self._watchdog
 
     # -- the lock
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 PROGRAMS = {
     "worker": "inithold.runner.worker_process",
     "sender": "inithold.watchers.telemetry.sender",
+    "watchdog": "inithold.lifecycle.watchdog",
 }
 _INPUT, _OUTPUT = 3, 4
 """Descriptors of the protocol as the new process finds them; it moves them out of the way at once."""
@@ -324,7 +325,7 @@ class Channel:
     def __init__(self, input: int, output: int) -> None:  # noqa: A002 - its word
         from threading import Lock  # noqa: PLC0415 - the starting side does not need it
 
-        self._input = input
+        self.input = input
         self._output = output
         self._splitter = _Splitter()
         self._received: list[Message] = []
@@ -336,7 +337,7 @@ class Channel:
     def receive(self) -> Message | None:
         """Wait for the next message; None when the other end is closed."""
         while not self._received:
-            data = os.read(self._input, 65536)
+            data = os.read(self.input, 65536)
             if not data:
                 return None
             self._received += self._splitter.feed(data)
@@ -357,7 +358,7 @@ class Channel:
 
     def _close(self) -> None:
         self.open = False
-        for descriptor in (self._input, self._output):
+        for descriptor in (self.input, self._output):
             try:
                 os.close(descriptor)
             except OSError:

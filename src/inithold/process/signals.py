@@ -74,6 +74,11 @@ class EndingSignals:
         return {number for number in (self.caught, signal.SIGHUP if self.spared else None) if number is not None}
 
     @property
+    def catches(self) -> bool:
+        """Whether signals are caught: not outside the main thread."""
+        return bool(self._before)
+
+    @property
     def exit_code(self) -> int:
         """128 plus the number of the signal, as shells have it; 0 where none came."""
         return 0 if self.caught is None else 128 + self.caught

@@ -60,6 +60,11 @@ class Account:
         if taker is not None:
             taker(event)
 
+    def resume(self, record: Record) -> None:
+        """Go on with the record of another process."""
+        self.record = record
+        self._steps = {step.id: step for step in record.steps}
+
     def close(self) -> None:
         """Nothing is held open."""
 

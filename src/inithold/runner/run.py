@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
@@ -36,6 +36,22 @@ class CancelRun(NamedTuple):
     """
 
     reason: str
+
+
+class Watchdog(Protocol):
+    """Keeps the limits of steps whose code runs in this process, from outside."""
+
+    def begin(self, step_id: str, until: float | None, reason: str) -> None:
+        """A step begins.
+
+        Args:
+            step_id: of the step.
+            until: when its time is up, on the monotonic clock.
+            reason: what is said then.
+        """
+
+    def over(self, step_id: str) -> None:
+        """It has ended, or is not waited for any more."""
 
 
 class RunResult(NamedTuple):
@@ -73,6 +89,7 @@ class Runner:
         tracing: who makes user code's spans children of the steps'.
         abandoned: ids of the steps whose abandoned check is still alive; one set for all runs of a plan in this
             process, so that none of them is run beside itself.
+        watchdog: who keeps the limits of code in this process.
     """
 
     def __init__(
@@ -84,12 +101,14 @@ class Runner:
         work: Work = bring_about,
         tracing: Tracing | None = None,
         abandoned: set[str] | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._plan = plan
         self._stream = stream
         self._span = span
         self._work = work
         self._tracing = tracing
+        self._watchdog = watchdog
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
         self._threads = Threads()
@@ -162,7 +181,8 @@ class Runner:
         while queue:
             # The result is told by others than the stream, too.
             finished = queue.popleft().scrubbed()
-            self._running.pop(finished.step, None)
+            if self._running.pop(finished.step, None) and self._watchdog is not None:
+                self._watchdog.over(finished.step)
             self._finished[finished.step] = finished
             self._stream.emit(finished)
             for dependent in self._dependents.get(finished.step, ()):
@@ -203,6 +223,10 @@ class Runner:
         if deadline is not None:
             heapq.heappush(self._deadlines, (deadline, planned.id))
         self._stream.emit(StepStarted(step=planned.id, span=span))
+        if self._watchdog is not None and planned.step.in_run:
+            self._watchdog.begin(
+                planned.id, deadline, self._limit(planned, deadline is not None and deadline == self._ends_at)
+            )
         self._threads.start(lambda: self._inbox.put(self._accounted(attempts)))
 
     def _accounted(self, attempts: Attempts) -> StepFinished:
@@ -228,9 +252,11 @@ class Runner:
             self._give_up(running)
             return
         of_run = self._ends_at is not None and time.monotonic() >= self._ends_at
-        limit = self._plan.timeout if of_run else running.planned.timeout
-        whose = "the time" if of_run else "its time"
-        self._tell_to_stop(running, f"{whose} ({short(limit or 0.0)}) is up", failed=True, of_run=of_run)
+        self._tell_to_stop(running, self._limit(running.planned, of_run), failed=True, of_run=of_run)
+
+    def _limit(self, planned: PlannedStep, of_run: bool) -> str:
+        limit = self._plan.timeout if of_run else planned.timeout
+        return f"{'the' if of_run else 'its'} time ({short(limit or 0.0)}) is up"
 
     def _cancel_all(self, message: CancelRun) -> None:
         if self._cancelled is not None:

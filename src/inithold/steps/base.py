@@ -96,6 +96,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     in_worker: ClassVar[bool] = False
     """Whether `check` and `apply` run in a process of their own, in its main thread: for the user's code, and for
     libraries that cannot be interrupted. The context is a `WorkerContext` there. `before_worker` runs here."""
+    in_run: ClassVar[bool] = False
+    """Whether it runs the user's code in the run's own process, whose limits a process beside it then keeps."""
     quiet_check: ClassVar[bool] = False
     """In a worker: whether what its check prints and logs is shown only for debugging, warnings excepted."""
     rights: ClassVar[str] = ""

@@ -110,6 +110,8 @@ class Function(_Calling, frozen=True, kw_only=True):
         guard: as `Call`'s `check`.
     """
 
+    in_run = True
+
     function: Any
     guard: Any = None
 

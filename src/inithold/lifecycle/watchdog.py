@@ -1,0 +1,137 @@
+"""Keeps the limits of user code in the run's own process from outside it; see `inithold.hold.limits`.
+
+As PID 1 the reaper does. Elsewhere a process beside the run does, which ends with the run, and is started only for
+plans with such code. Whoever kills a run has its last words said here: its record is ended and shown as usual.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from inithold.hold.limits import GRACE, Limits
+from inithold.hold.reaper import REAPER
+
+if TYPE_CHECKING:
+    from inithold.process.satellite import Channel
+
+_HINT = "bound the function's own operations in time, or make it a python.call, which has a process of its own"
+
+
+class Watchdog:
+    """The run's side (`inithold.runner.run.Watchdog`). To be made in the main thread.
+
+    Args:
+        record: path of the run's record.
+        log_format: as `console` takes it.
+    """
+
+    def __init__(self, record: str, log_format: str) -> None:
+        from inithold.process.satellite import launch  # noqa: PLC0415 - few plans need it
+
+        self._facts = {"record": os.path.abspath(record), "format": log_format, "pid": os.getpid()}  # noqa: PTH100
+        self._pipe: int | None = None
+        if REAPER.holding_pid == os.getpid():
+            # It kills this process, and must not die with it.
+            launched = launch("watchdog", lasting=True)
+            os.close(launched.output)
+            os.set_blocking(launched.input, False)
+            self._pipe = launched.input
+            # Signals reach it where no handler of Python's can run.
+            signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
+
+    def begin(self, step_id: str, until: float | None, reason: str) -> None:
+        facts = json.dumps({"step": step_id, "reason": reason, **self._facts}, separators=(",", ":"))
+        self._write(f"until {'inf' if until is None else until} {facts}\n")
+
+    def over(self, step_id: str) -> None:
+        self._write(f"over {step_id}\n")
+
+    def _write(self, line: str) -> None:
+        if self._pipe is None:
+            REAPER.limit(line.encode())
+        else:
+            # Gone or stuck, it keeps no limit, and must not stop the run.
+            with suppress(OSError):
+                os.write(self._pipe, line.encode())
+
+
+def main(channel: Channel) -> int:
+    """The process beside the run, a program of `inithold.process.satellite`."""
+    limits = Limits()
+    poll = select.poll()
+    poll.register(channel.input, select.POLLIN)
+    while True:
+        seconds = limits.seconds
+        if not poll.poll(None if seconds is None else seconds * 1000):
+            facts = json.loads(limits.facts)
+            with suppress(ProcessLookupError):
+                os.kill(facts["pid"], signal.SIGKILL)
+            _say_last_words(facts, limits.told)
+            return 0
+        data = os.read(channel.input, 65536)
+        if data.startswith(b"dead "):
+            _, told, of_step = data.split(b" ", 2)
+            _say_last_words(json.loads(of_step), told.decode().strip("-"))
+            return 0
+        if not data:
+            return 0
+        limits.feed(data)
+
+
+def _say_last_words(facts: dict[str, Any], told: str) -> None:
+    """End the record of a run that was killed, and say how it ended.
+
+    Args:
+        facts: of the step whose code did not stop.
+        told: the signal that had told the run to end; empty where the step's time was up.
+    """
+    import time  # noqa: PLC0415 - nothing of this is needed before a run is killed
+
+    import msgspec  # noqa: PLC0415
+
+    from inithold.marker.file import write_whole  # noqa: PLC0415
+    from inithold.process.exits import say  # noqa: PLC0415
+    from inithold.record.account import Account  # noqa: PLC0415
+    from inithold.record.model import Record  # noqa: PLC0415
+    from inithold.redaction.redact import SECRETS  # noqa: PLC0415
+    from inithold.runner.events import RunFinished, StepFinished  # noqa: PLC0415
+    from inithold.runner.stream import Stream  # noqa: PLC0415
+    from inithold.watchers.console import console  # noqa: PLC0415
+    from inithold.watchers.console.summary import print_summary  # noqa: PLC0415
+
+    SECRETS.add_environment(os.environ)
+    reason = f"{told or facts['reason']}, and its code did not stop within {GRACE:g} s: the run was killed"
+    outcome: Literal["cancelled", "failed"] = "cancelled" if told else "failed"
+    account = Account()
+    try:
+        with open(facts["record"], "rb") as file:  # noqa: PTH123 - as its other readers
+            account.resume(msgspec.json.decode(file.read(), type=Record))
+    except (OSError, msgspec.DecodeError):
+        # A run warns where it cannot be written.
+        say(f"inithold: {facts['step']}: {reason}\nnext: {_HINT}")
+        return
+    record = account.record
+    assert record is not None  # noqa: S101 - resumed above
+    stream = Stream([account, console(facts["format"], "info", width=max(len(step.id) for step in record.steps))])
+    for step in record.steps:
+        if step.id == facts["step"]:
+            stream.emit(
+                StepFinished(
+                    step=step.id, outcome=outcome, attempts=max(1, step.attempts), reason=reason, hint=_HINT
+                )
+            )
+        elif step.state in ("pending", "waiting", "checking", "applying"):
+            before = "cancelled" if step.started else "cancelled before it began"
+            stream.emit(StepFinished(step=step.id, outcome="cancelled", attempts=step.attempts, reason=before))
+    ended = f"{facts['step']}: {reason}"
+    stream.emit(RunFinished(outcome=outcome, duration=time.time() - record.started, reason=told or ended))
+    stream.close()
+    with suppress(OSError):
+        write_whole(facts["record"], msgspec.json.encode(record) + b"\n")
+    if facts["format"] != "json":
+        print_summary(record)
