@@ -113,11 +113,21 @@ class NotYet(StepError):
         message: what was seen.
         probe: host and port that refused or did not resolve. Where given, a bare TCP connection to it is
             tried every few hundredths of a second and the whole check is made again once one succeeds.
+        hint: what to do where it does not heal.
+        within: seconds after which to try again at the latest, where the plan sets no `retry`.
     """
 
-    def __init__(self, message: str, *, probe: tuple[str, int] | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        probe: tuple[str, int] | None = None,
+        hint: str | None = None,
+        within: float | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.probe = probe
+        self.within = within
 
 
 class StepFailed(StepError):

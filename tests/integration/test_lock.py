@@ -146,7 +146,7 @@ def test_a_server_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(StepFailed) as error:
             lock.acquire(Stop(), say=Said())
         lock.release()
-    assert error.value.message == f"127.0.0.1:{port}: connection refused (waited 400ms)"
+    assert error.value.message == f"its time (400ms) is up: 127.0.0.1:{port}: connection refused"
 
 
 def test_a_killed_holder_frees_it(database: str) -> None:
@@ -179,8 +179,7 @@ def test_a_lock_that_somebody_took_away_is_noticed(database: str, postgresql: Po
     with held(database) as lock:
         lost = threading.Event()
         lock.watch(on_lost=lost.set)
-        assert lock._held is not None
-        lock._held.verify = lambda: (_ for _ in ()).throw(RuntimeError("odd"))  # type: ignore[method-assign]
+        lock._session.verify = lambda: (_ for _ in ()).throw(RuntimeError("odd"))  # type: ignore[method-assign]
         assert lost.wait(20)
         assert lock.lost == "RuntimeError: odd"
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from inithold.errors import NotYet, StepFailed
+from inithold.lifecycle.one_pass import one_pass
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.redaction.redact import scrub
 from inithold.runner.attempt import Attempts
-from inithold.runner.events import Span, clean
-from inithold.runner.run import Runner, new_span_id
+from inithold.runner.events import clean
 from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change
 
@@ -92,10 +91,7 @@ def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
         msgspec.structs.replace(planned, timeout=min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT), retry=None)
         for planned in plan.steps
     )
-    span = Span(os.urandom(16).hex(), new_span_id())
-    result = Runner(
-        msgspec.structs.replace(plan, steps=steps, timeout=None), Stream(watchers), span, work=looked.look
-    ).run()
+    result = one_pass(plan, steps, looked.look, Stream(watchers)).run()
     for planned, finished in zip(plan.steps, result.steps, strict=True):
         if planned.id not in looked.found:
             looked.found[planned.id] = _unlooked(planned, finished.outcome == "skipped", finished.reason)

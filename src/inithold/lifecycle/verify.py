@@ -20,6 +20,7 @@ from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed,
 from inithold.hold.orders import Orders
 from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
 from inithold.lifecycle import watchers as watching
+from inithold.lifecycle.one_pass import one_pass
 from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.fingerprint import fingerprint
@@ -32,8 +33,7 @@ from inithold.record import files as record_file
 from inithold.record.model import Record, Verification
 from inithold.redaction.redact import SECRETS, scrub
 from inithold.runner.attempt import Attempts, listed
-from inithold.runner.events import Level, LogLine, Span, StepFinished, Verified
-from inithold.runner.run import Runner, new_span_id
+from inithold.runner.events import Level, LogLine, StepFinished, Verified
 from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change
 from inithold.text.duration import short, spoken
@@ -191,14 +191,14 @@ class _Looks:
             msgspec.structs.replace(planned, timeout=_check_timeout(plan, planned), retry=None)
             for planned in without_others(_verifiable(plan))
         ]
-        self._plan = msgspec.structs.replace(plan, steps=tuple(steps), timeout=None, lock=None)
+        self._plan = msgspec.structs.replace(plan, steps=tuple(steps))
         self._ahead: dict[str, str] = {}
         self._away: dict[str, tuple[float, str, Timer]] = {}
         self._came_back: list[str] = []
 
     def found(self, signals: EndingSignals) -> Found:
         """Look."""
-        runner = Runner(self._plan, self._stream, Span(os.urandom(16).hex(), new_span_id()), work=self._look)
+        runner = one_pass(self._plan, self._plan.steps, self._look, self._stream)
         signals.tell(runner.cancel)
         result = runner.run()
         failed = [step for step in result.steps if step.outcome == "failed"]

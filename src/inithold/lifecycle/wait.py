@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import msgspec
 
 from inithold.errors import UsageError
-from inithold.plan.model import CheckedPlan
+from inithold.lifecycle.one_pass import one_pass
+from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.plan.order import without_others
 from inithold.process.exits import say
 from inithold.process.signals import EndingSignals
 from inithold.redaction.redact import SECRETS
 from inithold.runner.attempt import wait_for
-from inithold.runner.events import Level, LogLine, Span, StepFinished
-from inithold.runner.run import Runner, new_span_id
+from inithold.runner.events import Level, LogLine, StepFinished
 from inithold.runner.stream import Stream
 from inithold.text.suggest import nearest
 from inithold.watchers.console import console
@@ -46,7 +46,8 @@ class Gate:
     ) -> None:
         SECRETS.add_environment(os.environ)
         self._stream = Stream([console(log_format, log_level, width=max(len(step.id) for step in plan.steps))])
-        self._plan = self._gate_of(plan, timeout, only)
+        self._timeout = timeout
+        self._plan = msgspec.structs.replace(plan, steps=self._chosen(plan, only))
 
     def wait(self) -> int:
         """Wait.
@@ -54,7 +55,7 @@ class Gate:
         Returns:
             0 when everything holds, 1 when the time is up or something can never hold, 128+N for a signal.
         """
-        runner = Runner(self._plan, self._stream, Span(os.urandom(16).hex(), new_span_id()), work=wait_for)
+        runner = one_pass(self._plan, self._plan.steps, wait_for, self._stream, timeout=self._timeout)
         with EndingSignals(runner.cancel) as signals:
             result = runner.run()
         self._stream.close()
@@ -65,7 +66,7 @@ class Gate:
         self._say_what_does_not_hold(result.steps)
         return 1
 
-    def _gate_of(self, plan: CheckedPlan, timeout: float, only: Sequence[str]) -> CheckedPlan:
+    def _chosen(self, plan: CheckedPlan, only: Sequence[str]) -> tuple[PlannedStep, ...]:
         ids = {planned.id for planned in plan.steps}
         for step_id in only:
             if step_id not in ids:
@@ -79,11 +80,10 @@ class Gate:
             )
         if left_out := [planned.id for planned in chosen if not planned.step.verifiable]:
             self._stream.emit(LogLine(text=f"left out, since they cannot be checked: {', '.join(left_out)}"))
-        steps = tuple(
+        return tuple(
             msgspec.structs.replace(planned, timeout=None, retry=None, on_failure="fail")
             for planned in without_others(checked)
         )
-        return msgspec.structs.replace(plan, steps=steps, timeout=timeout, lock=None)
 
     def _say_what_does_not_hold(self, steps: Sequence[StepFinished]) -> None:
         lines = ["inithold wait: not everything is in place"]

@@ -2,28 +2,34 @@
 
 It is a session-level advisory lock of PostgreSQL, held by a connection that does nothing else. It needs no table,
 it goes with the process that holds it, however that ends, and it is per database, as PostgreSQL has it.
+
+It is taken as steps are run, by a plan of two steps that nobody sees: the server answers, and the lock is ours.
 """
 
 from __future__ import annotations
 
-import random
+import os
 import select
 import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from threading import Event, Thread, Timer
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock as Mutex
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
+from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.runner.advisory import Held, key_of, refuse_pooling, state, try_lock
-from inithold.runner.context import Stop
-from inithold.runner.retry import Waiting, pause
+from inithold.runner.context import Context, Stop
+from inithold.runner.events import Event, Span, StepWaiting
+from inithold.runner.run import Runner, new_span_id
+from inithold.runner.stream import Stream
 from inithold.steps.address import Address, parse
-from inithold.text.duration import short
+from inithold.steps.base import Change, Step, StepContext
 
 if TYPE_CHECKING:
+    from inithold.net.bounds import Bounds
     from inithold.steps.postgres.connection import Connection
 
 Say = Callable[[str, float], object]
@@ -32,11 +38,11 @@ OnLost = Callable[[], object]
 
 SERVER_TIMEOUT = 600.0
 """Seconds without the server before waiting for it is given up, as for `database.ready`."""
-POLL = (0.1, 0.5)
-"""Seconds between two tries, at first and at most.
+POLL = 0.5
+"""Seconds between two tries at most.
 
 It is polled: a `pg_advisory_lock` that blocks holds a snapshot, and a migration with CREATE INDEX CONCURRENTLY
-under the lock would wait for that snapshot for ever.
+under the lock would wait for that snapshot forever.
 """
 LOOK = 2.0
 """Seconds between two looks at who holds the lock."""
@@ -60,11 +66,9 @@ class Lock:
     def __init__(self, url: str, plan_name: str) -> None:
         self.lost = ""
         """Why the lock was lost, for people; empty while it is held."""
-        self._address = parse(url, ["postgresql"])
-        self._name = plan_name
-        self._released = Stop()
+        self._session = _Session(parse(url, ["postgresql"]), plan_name)
+        self._released = Context("lock", _span(), Stream(()), None)
         self._wake, self._woken = socket.socketpair()
-        self._held: _Holding | None = None
         self._watcher: Thread | None = None
 
     def acquire(self, stop: Stop, *, say: Say) -> None:
@@ -79,10 +83,20 @@ class Lock:
             StepFailed: the server says no, is not there for 10 minutes, or stands behind a proxy through which no
                 lock holds.
         """
-        # Nothing that blocks, such as a resolver without an answer, is done in the thread that must end at once.
-        attempt = _Attempt(self._address, self._name, stop, say)
-        Thread(target=attempt.run, daemon=True, name="inithold-lock").start()
-        self._held = attempt.result()
+        steps = (
+            PlannedStep("server", _Server(session=self._session), timeout=SERVER_TIMEOUT),
+            PlannedStep("lock", _Taken(session=self._session), needs=("server",)),
+        )
+        runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), _span())
+        with stop.calling(lambda: runner.cancel(stop.reason)):
+            result = runner.run()
+        if result.outcome == "cancelled":
+            raise Interrupted(result.reason)
+        for step in result.steps:
+            if step.outcome == "failed":
+                late = step.exception == "TimeoutError"
+                hint = "see why the server of lock does not come, or fix its address" if late else step.hint
+                raise StepFailed(step.reason, hint=hint)
 
     def watch(self, *, on_lost: OnLost) -> None:
         """Watch the lock from another thread; call `on_lost` from there, once, when it is gone.
@@ -90,69 +104,138 @@ class Lock:
         Args:
             on_lost: must not raise; `lost` says why.
         """
-        if self._held is None:
-            return
-        self._watcher = Thread(target=self._watch, args=(self._held, on_lost), daemon=True, name="inithold-lock")
-        self._watcher.start()
+        if (connection := self._session.connection) is not None:
+            self._watcher = Thread(
+                target=self._watch, args=(connection, on_lost), daemon=True, name="inithold-lock"
+            )
+            self._watcher.start()
 
     def release(self) -> None:
         """Give the lock up; safe to call in any state, also twice."""
-        if self._released.is_set():
+        if self._released.stop.is_set():
             return
-        self._released.set("released")
+        self._released.stop.set("released")
         self._wake.close()
         if self._watcher is not None:
-            # It closes the connection itself: libpq's are not for two threads.
+            # It closes the connection itself: a connection is not for two threads.
             self._watcher.join(timeout=1.0)
             return
         self._woken.close()
-        if self._held is not None:
-            self._held.connection.close()
+        self._session.close()
 
-    def _watch(self, held: _Holding, on_lost: OnLost) -> None:
-        held.bounds.stop = self._released
+    def _watch(self, connection: Connection, on_lost: OnLost) -> None:
+        self._session.bounds.current = self._released
         poller = select.poll()
-        poller.register(held.connection.raw.fileno(), select.POLLIN)
+        poller.register(connection.raw.fileno(), select.POLLIN)
         poller.register(self._woken.fileno(), select.POLLIN)
         try:
-            while not self._released.is_set():
+            while not self._released.stop.is_set():
                 poller.poll(LOOK * 1000)
-                if not self._released.is_set():
-                    held.verify()
+                if not self._released.stop.is_set():
+                    self._session.verify()
         except Interrupted:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can vouch for the lock any more
             self.lost = error.message if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
             on_lost()
         finally:
-            held.connection.close()
+            self._session.close()
             self._woken.close()
 
 
 class _Bounds:
-    """Ends the waits of a connection with whatever stop applies at the time."""
+    """The bounds of a connection that outlives the step which made it.
 
-    def __init__(self, stop: Stop) -> None:
-        self.stop = stop
+    Args:
+        current: those that apply now.
+    """
+
+    def __init__(self, current: Bounds) -> None:
+        self.current = current
 
     def remaining(self, most: float) -> float:
-        return most
+        return self.current.remaining(most)
 
     def check_cancelled(self) -> None:
-        if self.stop.is_set():
-            raise Interrupted(self.stop.reason)
+        self.current.check_cancelled()
 
-    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        return self.stop.calling(action)
+    def on_cancel(self, action: Callable[[], object]) -> Any:
+        return self.current.on_cancel(action)
 
 
-class _Holding:
-    """A connection that holds a lock."""
+class _Session:
+    """The connection that holds the lock, or is to.
 
-    def __init__(self, connection: Connection, bounds: _Bounds, key: int) -> None:
-        self.connection = connection
-        self.bounds = bounds
-        self.key = key
+    Args:
+        address: of the database.
+        name: of the plan.
+    """
+
+    def __init__(self, address: Address, name: str) -> None:
+        self.connection: Connection | None = None
+        self.bounds: _Bounds
+        self._address = address
+        self._name = name
+        self._key = 0
+        self._closed = False
+        self._busy = Mutex()
+        self._holder: Held | None = None
+        self._looked_at = 0.0
+
+    def connect(self, context: StepContext) -> None:
+        """Connect where there is no connection.
+
+        Raises:
+            NotYet: the server cannot be reached yet.
+            StepFailed: it says no, or a proxy before it pools transactions.
+        """
+        from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
+
+        with self._used():
+            if self.connection is not None:
+                self.bounds.current = context
+                return
+            bounds = _Bounds(context)
+            name = f"inithold {self._name} on {socket.gethostname()}"
+            try:
+                connection = connect(self._address, bounds, application_name=name, silence=SILENCE)
+            except Rejected as error:
+                error.hint = "check user, password and database of lock: it is taken before any step runs"
+                raise
+            self.connection, self.bounds = connection, bounds
+            with self._lost_if_it_fails(), explained(connection.where):
+                refuse_pooling(connection, lambda: connect(self._address, bounds, application_name=name))
+                self._key = key_of(self._name, connection)
+
+    def holder(self) -> Held | None:
+        """Who holds the lock; None for nobody.
+
+        Raises:
+            NotYet, StepFailed: the connection is lost; the next `connect` makes another.
+        """
+        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
+
+        with self._used(), self._lost_if_it_fails():
+            connection = self._connected()
+            with explained(connection.where):
+                return state(connection, self._key, seconds=UNANSWERED)
+
+    def take(self) -> None:
+        """Take the lock.
+
+        Raises:
+            NotYet: another one has it, or the connection is lost.
+        """
+        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
+
+        with self._used(), self._lost_if_it_fails():
+            connection = self._connected()
+            with explained(connection.where):
+                if try_lock(connection, self._key):
+                    return
+                if time.monotonic() - self._looked_at >= LOOK:
+                    self._holder, self._looked_at = state(connection, self._key), time.monotonic()
+        raise NotYet(str(self._holder) if self._holder else "held by another process", within=POLL)
 
     def verify(self) -> None:
         """Make sure that the lock is still held.
@@ -160,134 +243,107 @@ class _Holding:
         Raises:
             StepError: it is not, or it cannot be told any more.
         """
-        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - only where there is a lock
-
-        with explained(self.connection.where):
-            holder = state(self.connection, self.key, seconds=UNANSWERED)
+        holder = self.holder()
         if holder is None or not holder.ours:
             raise StepFailed(
-                f"{self.connection.where}: the server no longer has the lock",
+                f"{self._connected().where}: the server no longer has the lock",
                 hint="look for who ends connections there: a proxy, a failover, pg_terminate_backend",
             )
 
-
-class _Attempt:
-    """Taking the lock, in a thread of its own."""
-
-    def __init__(self, address: Address, name: str, stop: Stop, say: Say) -> None:
-        self._address = address
-        self._name = name
-        self._stop = stop
-        self._say = say
-        self._waiting = Waiting(self._say_waiting)
-        self._done = Event()
-        self._handover = Mutex()
-        self._abandoned = False
-        self._held: _Holding | None = None
-        self._error: BaseException | None = None
-
-    def result(self) -> _Holding:
-        """Wait for the outcome, or for the stop."""
-        while not self._done.wait(0.05):
-            if self._stop.is_set() and self._abandon():
-                raise Interrupted(self._stop.reason)
-        if self._error is not None:
-            raise self._error
-        assert self._held is not None  # noqa: S101 - done without an error
-        return self._held
-
-    def run(self) -> None:
-        """Take the lock; never raises."""
-        try:
-            self._held = self._take()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is waited for
-            self._error = error
-        with self._handover:
-            if self._abandoned and self._held is not None:
-                self._held.connection.close()
-            self._done.set()
-
-    def _abandon(self) -> bool:
-        with self._handover:
-            self._abandoned = not self._done.is_set()
-            return self._abandoned
-
-    def _say_waiting(self, seen: NotYet, elapsed: float) -> None:
-        self._say(f"{seen.message} ({seen.hint})" if seen.hint and elapsed >= 5 else seen.message, elapsed)
-
-    def _take(self) -> _Holding:
-        while True:
-            held = self._connect()
+    def close(self) -> None:
+        """Hang up for good; where another thread is using the connection, it does so when it is done."""
+        self._closed = True
+        if self._busy.acquire(blocking=False):
             try:
-                self._poll(held)
-                held.verify()
-            except NotYet as lost:
-                held.connection.close()
-                pause(lost, None, 1, self._stop, self._waiting)
-            except BaseException:
-                held.connection.close()
-                raise
-            else:
-                return held
+                self._drop()
+            finally:
+                self._busy.release()
 
-    def _connect(self) -> _Holding:
-        """Wait for the server, as `database.ready` does."""
-        patience = Stop()
-        timer = Timer(SERVER_TIMEOUT, lambda: patience.set(f"waited {short(SERVER_TIMEOUT)}", failed=True))
-        timer.daemon = True
-        timer.start()
-        try:
-            with self._stop.calling(lambda: patience.set(self._stop.reason)):
-                return self._connected(patience)
-        except Interrupted:
-            if not patience.failed:
-                raise
-            seen = self._waiting.last
-            raise StepFailed(
-                f"{seen.message if seen else 'no answer'} ({patience.reason})",
-                hint=(seen and seen.hint) or "see why the server of lock does not come, or mend its address",
-            ) from None
-        finally:
-            timer.cancel()
-
-    def _connected(self, patience: Stop) -> _Holding:
-        attempt = 0
-        while True:
-            attempt += 1
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._busy:
+            if self._closed:
+                raise Interrupted("released")
             try:
-                return self._once(patience)
-            except NotYet as seen:
-                pause(seen, None, attempt, patience, self._waiting)
-            except Rejected as error:
-                error.hint = "check user, password and database of lock: it is taken before any step runs"
-                raise
+                yield
+            finally:
+                if self._closed:
+                    self._drop()
 
-    def _once(self, patience: Stop) -> _Holding:
-        from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
-
-        bounds = _Bounds(patience)
-        name = f"inithold {self._name} on {socket.gethostname()}"
-        connection = connect(self._address, bounds, application_name=name, silence=SILENCE)
+    @contextmanager
+    def _lost_if_it_fails(self) -> Iterator[None]:
         try:
-            with explained(connection.where):
-                refuse_pooling(connection, lambda: connect(self._address, bounds, application_name=name))
-                key = key_of(self._name, connection)
+            yield
         except BaseException:
-            connection.close()
+            self._drop()
             raise
-        bounds.stop = self._stop
-        return _Holding(connection, bounds, key)
 
-    def _poll(self, held: _Holding) -> None:
-        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
+    def _connected(self) -> Connection:
+        if self.connection is None:
+            raise NotYet("the connection to the server of lock is lost")
+        return self.connection
 
-        delay, looked = POLL[0], 0.0
-        holder: Held | None = None
-        with explained(held.connection.where):
-            while not try_lock(held.connection, held.key):
-                if time.monotonic() - looked >= LOOK:
-                    holder, looked = state(held.connection, held.key), time.monotonic()
-                self._waiting.note(NotYet(str(holder) if holder else "held by another process"))
-                if self._stop.wait(delay * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter is no secret
-                    raise Interrupted(self._stop.reason)
-                delay = min(delay * 1.2, POLL[1])
+    def _drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+
+class _Server(Step, frozen=True, kw_only=True):
+    """The server of the lock answers."""
+
+    kind = "lock.server"
+    waits = True
+
+    session: Any
+
+    def preload(self) -> None:
+        from inithold.steps.postgres.connection import preload  # noqa: PLC0415 - heavy
+
+        preload()
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        self.session.connect(context)
+        return ()
+
+
+class _Taken(Step, frozen=True, kw_only=True):
+    """This run's own session holds the lock."""
+
+    kind = "lock.taken"
+
+    session: Any
+
+    def check(self, context: StepContext) -> Sequence[Change]:
+        try:
+            self.session.connect(context)
+        except NotYet as error:
+            # Without a probe: whoever has taken the port is not waited for forever.
+            raise NotYet(error.message, hint=error.hint) from error
+        holder = self.session.holder()
+        return () if holder is not None and holder.ours else (Change("+", "lock"),)
+
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
+        self.session.take()
+
+
+class _Waiting:
+    """Tells why the lock is not ours yet; nothing else of these steps is told.
+
+    Args:
+        say: whom.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, StepWaiting):
+            self._say(f"{event.reason} ({event.hint})" if event.hint else event.reason, event.elapsed)
+
+    def close(self) -> None:
+        return
+
+
+def _span() -> Span:
+    return Span(os.urandom(16).hex(), new_span_id())

@@ -86,6 +86,8 @@ def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: 
         return
     waiting.handshakes += 1
     delay = backoff(HANDSHAKES, waiting.handshakes) if retry is None else backoff(retry, attempt)
+    if retry is None and seen.within is not None:
+        delay = min(delay, seen.within)
     if stop.wait(delay):
         raise Interrupted(stop.reason)
 
