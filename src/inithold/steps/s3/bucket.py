@@ -70,6 +70,7 @@ class Bucket(Step, frozen=True, kw_only=True):
     """
 
     kind = "s3.bucket"
+    in_worker = True
     rights = (
         "`s3:ListBucket`, and the `Get` permission of each setting that the plan names: `s3:GetBucketVersioning`, "
         "`s3:GetBucketPolicy`, `s3:GetBucketCORS`, `s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, ..."
@@ -144,6 +145,12 @@ class Bucket(Step, frozen=True, kw_only=True):
         except ValueError:
             return self.bucket
 
+    def before_worker(self, context: StepContext) -> None:
+        # A server that is not there yet costs a connection each time, not a process.
+        if self.endpoint is not None:
+            address = parse(self.endpoint, WEB)
+            dial(address.host, address.port, timeout=context.remaining(_CONNECT_SECONDS))
+
     def check(self, context: StepContext) -> Sequence[Change]:
         client = self._client(context)
         if not self._exists(client):
@@ -158,10 +165,6 @@ class Bucket(Step, frozen=True, kw_only=True):
             client.ask(setting.put, **setting.parameters(difference.value))
 
     def _client(self, context: StepContext) -> Client:
-        if self.endpoint is not None:
-            address = parse(self.endpoint, WEB)
-            dial(address.host, address.port, timeout=context.remaining(_CONNECT_SECONDS))
-        self.load()
         from inithold.steps.s3.client import Client  # noqa: PLC0415 - heavy
 
         return Client(
