@@ -253,7 +253,7 @@ def test_cache_ready_needs_ping_and_select_for_another_database(redis_server: Re
             step = Cache(url=redis_server.url(3, user=user, password=PASSWORD))
             with pytest.raises(Rejected, match="'select'") as refused:
                 check(step)
-            assert refused.value.hint == "let the user run SELECT: ACL SETUSER name +select"
+            assert refused.value.hint == "grant it: ACL SETUSER name +select"
             allow("+select")
             assert not check(step)
         finally:

@@ -194,11 +194,13 @@ NETWORKED = {name: load(name) for name in KINDS if "url" in inspect.signature(lo
 
 
 def _kinds() -> dict[str, Any]:
-    return {name: kind for name, kind in NETWORKED.items() if issubclass(kind, Addressed) or name == "http.ready"}
+    return {
+        name: kind for name, kind in NETWORKED.items() if issubclass(kind, Addressed) or name.startswith("http.")
+    }
 
 
 def _technologies(step: Any) -> tuple[str, ...]:
-    return ("http", "https") if step.kind == "http.ready" else tuple(step.technologies())
+    return ("http", "https") if step.kind.startswith("http.") else tuple(step.technologies())
 
 
 def _step(kind: str, url: str) -> Any:
