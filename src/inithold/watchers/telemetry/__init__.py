@@ -10,10 +10,11 @@ and the plan's name is the `service.namespace`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
+"""As in `typing`, which is slow to import: the sender imports this, too."""
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from inithold.runner.events import Level
     from inithold.watchers.telemetry.watcher import Telemetry as Telemetry  # for annotations elsewhere
 

@@ -12,15 +12,19 @@ import signal
 import sys
 import time
 from collections import deque
-from threading import Condition, Timer
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from inithold.process.satellite import Channel
 
+TYPE_CHECKING = False
+"""As in `typing`, which is slow to import."""
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from inithold.watchers.telemetry.export import Export
     from inithold.watchers.telemetry.settings import Exporter
     from inithold.watchers.telemetry.watcher import Begin, End
+
+    Message = dict[str, Any]
 
 MOST_LINES = 10_000
 """How many log lines are kept until they are sent, the newest: what matters is the end of a failing command."""
@@ -29,8 +33,6 @@ BATCH = 512
 DIED_SECONDS = 3.0
 """How long is tried where the run died without a last message."""
 _CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-Message = dict[str, Any]
 
 
 def main(channel: Channel) -> int:
@@ -67,7 +69,9 @@ class _Sending:
     """
 
     def __init__(self, channel: Channel, messages: list[Message], lines_left_out: int) -> None:
-        import msgspec  # noqa: PLC0415 - not while the run goes on
+        from threading import Condition  # noqa: PLC0415 - not while the run goes on
+
+        import msgspec  # noqa: PLC0415
 
         from inithold.watchers.telemetry.watcher import Begin, End  # noqa: PLC0415
 
@@ -87,6 +91,11 @@ class _Sending:
 
     def run(self) -> NoReturn:
         """Send, until everything arrived or the time is up."""
+        from threading import Timer  # noqa: PLC0415 - as above
+
+        from inithold.process.garbage import calm_collector  # noqa: PLC0415
+
+        calm_collector()
         # Whatever a library does, also where it keeps the interpreter to itself.
         left = max(0.0, self._end.until - time.monotonic())
         signal.setitimer(signal.ITIMER_REAL, left + 1)
