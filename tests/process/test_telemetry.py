@@ -255,27 +255,33 @@ def test_log_records_of_user_code_belong_to_its_step(
     assert by_hand.span_id == otlp.span("init.work").span_id
 
 
+OWN_PROVIDER = (
+    "from opentelemetry import trace\n"
+    "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter\n"
+    "from opentelemetry.sdk.resources import Resource\n"
+    "from opentelemetry.sdk.trace import TracerProvider\n"
+    "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
+    "provider = TracerProvider(resource=Resource.create({'service.name': 'app'}))\n"
+    "provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))\n"
+    "trace.set_tracer_provider(provider)\n"
+    "def work():\n"
+    "    with trace.get_tracer('app').start_as_current_span('app.work'):\n"
+    "        pass\n"
+    "work_async = work\n"
+)
+
+
+@pytest.mark.parametrize("where", ["plan", "worker"])
 def test_providers_of_user_code_are_left_alone_and_flushed(
-    folder: Path, run_inithold: Inithold, otlp: Collector
+    where: str, folder: Path, run_inithold: Inithold, otlp: Collector
 ) -> None:
-    (folder / "app.py").write_text(
-        "from opentelemetry import trace\n"
-        "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter\n"
-        "from opentelemetry.sdk.resources import Resource\n"
-        "from opentelemetry.sdk.trace import TracerProvider\n"
-        "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
-        "provider = TracerProvider(resource=Resource.create({'service.name': 'app'}))\n"
-        "provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))\n"
-        "trace.set_tracer_provider(provider)\n"
-        "def work():\n"
-        "    with trace.get_tracer('app').start_as_current_span('app.work'):\n"
-        "        pass\n"
-        "work_async = work\n"
-    )
+    (folder / "app.py").write_text(OWN_PROVIDER)
+    (folder / "user.yaml").write_text(USER_PLAN.partition("  - {id: later")[0])
     (folder / "user.py").write_text(
         "import app\nfrom inithold import Plan\nplan = Plan('demo')\n@plan.step()\ndef work():\n    app.work()\n"
     )
-    done = run_inithold("run", "--once", "user:plan", env=otlp.env() | {"PYTHONPATH": str(folder)})
+    plan = "user:plan" if where == "plan" else "user.yaml"
+    done = run_inithold("run", "--once", plan, env=otlp.env() | {"PYTHONPATH": str(folder)})
     assert done.returncode == 0, done.stderr
     assert otlp.span("app.work").parent_span_id == otlp.span("init.work").span_id
     assert otlp.span("app.work").resource["service.name"] == "app"

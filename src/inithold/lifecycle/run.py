@@ -126,14 +126,7 @@ class _Life:
         if self._telemetry is not None:
             from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - many environments have none
 
-            self._user_telemetry = UserTelemetry(
-                self._telemetry.signals,
-                self._stream.emit,
-                self._warn,
-                at_once=any(
-                    planned.kind == "python.call" and not planned.step.in_worker for planned in plan.steps
-                ),
-            )
+            self._user_telemetry = UserTelemetry(self._telemetry.signals, self._stream.emit, self._warn)
         self._span = run_span(os.environ)
         # Asked again while it runs again, it does so once more afterwards.
         self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())

@@ -1,8 +1,9 @@
 """OpenTelemetry of the user's code: made children of the step's span, and handed to the sender when finished.
 
-Nothing here talks to a collector, and the SDK is loaded only in a process whose user code imports OpenTelemetry:
-the API's modules that hold the providers are watched for. A provider that the user's code has set itself is left
-alone, and flushed at the end, since the process is replaced or ended without its exit handlers.
+Nothing here talks to a collector, and the SDK is loaded only in a process whose user code uses OpenTelemetry: the
+import of the API is watched for, and the API told by `OTEL_PYTHON_*_PROVIDER` where to find a provider if the code
+sets none before it asks for one. One that it sets is left alone, and flushed at the end, since the process is
+replaced or ended without its exit handlers.
 
 What is handed over is an event `FromUserCode`, whose body is a list in JSON: of spans (`span_fields`), of log
 records (`log_fields`) or of the SDK's `ScopeMetrics`, each object as its fields and its class's name (`packed`).
@@ -22,7 +23,8 @@ from contextvars import ContextVar
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from threading import Lock, Thread, get_ident
+from importlib.metadata import entry_points
+from threading import Lock, RLock, Thread, get_ident
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +35,16 @@ if TYPE_CHECKING:
 
 MOST_ITEMS = 10_000
 """How many spans and log records a process hands over; what follows is only counted."""
-_HOLDERS = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
-"""Whoever makes spans, metrics or log records imports one of these first."""
+_API = "opentelemetry.{}"
+_NAMES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "_logs"}
+"""The modules of the API and the SDK that hold the providers: who makes spans imports one of these first."""
+_ENTRY_POINTS: Mapping[TelemetrySignal, str] = {
+    "traces": "tracer_provider",
+    "metrics": "meter_provider",
+    "logs": "logger_provider",
+}
+_NAME = "inithold"
+"""Of our entry points, by which the API finds a provider where the program has set none."""
 _ATTACHED: ContextVar[Any] = ContextVar("_ATTACHED", default=None)
 """What gives a step's span back where one was attached: OpenTelemetry's token."""
 
@@ -42,43 +52,36 @@ Emit = Callable[[FromUserCode], object]
 
 
 class UserTelemetry:
-    """Hands over what user code in this process makes.
+    """Hands over what user code in this process makes. There is one in a process.
 
     Args:
-        signals: those that are exported; of the others no provider is installed.
+        signals: those that are exported; of the others no provider is offered.
         emit: takes each event; called from any thread.
         on_warning: told, once, that the SDK cannot be used.
-        at_once: whether to load the SDK with the first user code, since several threads of it may come to import
-            OpenTelemetry: one cannot give another its span.
     """
 
     def __init__(
-        self,
-        signals: Collection[TelemetrySignal],
-        emit: Emit,
-        on_warning: Callable[[str], object],
-        *,
-        at_once: bool = False,
+        self, signals: Collection[TelemetrySignal], emit: Emit, on_warning: Callable[[str], object]
     ) -> None:
-        self._at_once = at_once
         self.signals = signals
         self._emit = emit
         self._on_warning = on_warning
         self._lock = Lock()
-        self._providers: _Providers | None = None
-        self._broken = False
+        self._offered = False
+        self._making = RLock()
+        self._providers = _Providers(self.hand_over)
         self._items = 0
 
     @contextmanager
     def scope(self, span: Span) -> Iterator[None]:
         """While open, spans and log records that this thread makes belong to `span`.
 
-        Where OpenTelemetry has not been imported yet, that begins in the thread that imports it.
+        Where OpenTelemetry has not been imported yet, that begins when this thread imports it.
         """
         outer = _ATTACHED.set(None)
-        finder = _Finder(lambda: self._attach(span))
-        if self._at_once or any(name in sys.modules for name in _HOLDERS):
-            self._attach(span)
+        finder = _Finder(lambda: self._attach(span, early=True))
+        if any(_API.format(name) in sys.modules for name in _NAMES.values()):
+            self._attach(span, early=False)
         else:
             sys.meta_path.insert(0, finder)
         try:
@@ -106,11 +109,14 @@ class UserTelemetry:
             self._on_warning(
                 f"{left_out} spans and log records of user code were left out: more than telemetry takes of a run"
             )
-        if self._providers is None:
-            return lambda: None
         if metrics := self._providers.metrics():
             self._hand_over("metrics", metrics)
-        return _flushing(self._providers.foreign, seconds)
+        return _flushing(self._foreign(), seconds) if self._offered else lambda: None
+
+    def provider(self, signal: TelemetrySignal) -> Any:
+        """The SDK's provider for user code that has set none."""
+        with self._making:
+            return self._providers[signal]
 
     def hand_over(self, signal: TelemetrySignal, item: Any) -> None:
         """Hand over one finished span or log record."""
@@ -123,41 +129,142 @@ class UserTelemetry:
     def _hand_over(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
         self._emit(FromUserCode(signal=signal, body=json.dumps(items, default=_plain)))
 
-    def _attach(self, span: Span) -> None:
+    def _attach(self, span: Span, *, early: bool) -> None:
         try:
-            # Without the lock: another thread may hold that of a module which this imports.
-            import_sdk()
-            with self._lock:
-                if self._providers is None and not self._broken:
-                    self._providers = _Providers(self.signals, self.hand_over)
+            if not self._offered:
+                self._offer(early=early)
         except Exception as error:  # noqa: BLE001 - telemetry must not stop the user's code
-            self._broken = True
-            self._on_warning(f"OpenTelemetry cannot be loaded: {type(error).__name__}: {error}")
-        if self._broken:
-            return
+            self._on_warning(f"OpenTelemetry cannot be used: {type(error).__name__}: {error}")
+        self._offered = True
         from opentelemetry.context import attach  # noqa: PLC0415 - loaded by then
 
         _ATTACHED.set(attach(context_of(span)))
+
+    def _offer(self, *, early: bool) -> None:
+        """Have the API use our providers where the user's code sets none.
+
+        Args:
+            early: whether no code had the API before; else there may be tracers already that wait for a provider.
+        """
+        OFFERING.append(self)
+        if early and entry_points(group=f"opentelemetry_{_ENTRY_POINTS['traces']}", name=_NAME):
+            # The API asks for them when somebody wants a tracer and has set no provider.
+            for signal in self.signals:
+                os.environ.setdefault(_variable(signal), _NAME)
+            return
+        # Without the lock: another thread may hold that of a module which this imports.
+        for signal, name in _NAMES.items():
+            import_module(f"opentelemetry.sdk.{name}")
+            kind = _ENTRY_POINTS[signal]
+            api = import_module(_API.format(name))
+            # The API answers with a proxy as long as nobody has set a provider.
+            if signal in self.signals and _is_proxy(getattr(api, f"get_{kind}")()):
+                getattr(api, f"set_{kind}")(self.provider(signal))
+
+    def _foreign(self) -> list[Any]:
+        """The providers that the user's code has set."""
+        present = []
+        for signal, name in _NAMES.items():
+            if os.environ.get(_variable(signal)) == _NAME:
+                del os.environ[_variable(signal)]
+            if (api := sys.modules.get(_API.format(name))) is not None:
+                present.append(getattr(api, f"get_{_ENTRY_POINTS[signal]}")())
+        return [each for each in present if each not in self._providers and hasattr(each, "force_flush")]
+
+
+OFFERING: list[UserTelemetry] = []
+"""Whose providers the entry points give out."""
+
+
+def tracer_provider() -> Any:
+    """Entry point `inithold` of `opentelemetry_tracer_provider`."""
+    return _offered("traces")
+
+
+def meter_provider() -> Any:
+    """Entry point `inithold` of `opentelemetry_meter_provider`."""
+    return _offered("metrics")
+
+
+def logger_provider() -> Any:
+    """Entry point `inithold` of `opentelemetry_logger_provider`."""
+    return _offered("logs")
+
+
+def _offered(signal: TelemetrySignal) -> Any:
+    # What the user's code executes must not be offered it.
+    os.environ.pop(_variable(signal), None)
+    return OFFERING[-1].provider(signal)
+
+
+def _variable(signal: TelemetrySignal) -> str:
+    """The variable by which the API finds a provider where none is set."""
+    return f"OTEL_PYTHON_{_ENTRY_POINTS[signal].upper()}"
+
+
+def _is_proxy(provider: Any) -> bool:
+    return type(provider).__name__.lstrip("_").startswith("Proxy")
 
 
 # -- the SDK's providers
 
 
 class _Providers:
-    """The SDK's providers, installed where user code has brought none of its own."""
+    """The SDK's providers, which hand over what is finished; each is made when it is asked for.
 
-    def __init__(
-        self, signals: Collection[TelemetrySignal], hand_over: Callable[[TelemetrySignal, Any], None]
-    ) -> None:
-        from opentelemetry import _logs, metrics, trace  # noqa: PLC0415 - only where user code does so
-        from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor  # noqa: PLC0415
-        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider  # noqa: PLC0415
+    Args:
+        hand_over: takes each span and log record.
+    """
+
+    def __init__(self, hand_over: Callable[[TelemetrySignal, Any], None]) -> None:
+        self._hand_over = hand_over
+        self._made: dict[TelemetrySignal, Any] = {}
+        self._reader: Any = None
+
+    def __contains__(self, provider: object) -> bool:
+        return any(provider is each for each in self._made.values())
+
+    def __getitem__(self, signal: TelemetrySignal) -> Any:
+        if signal not in self._made:
+            make = {
+                "traces": self._tracer_provider,
+                "metrics": self._meter_provider,
+                "logs": self._logger_provider,
+            }
+            # The SDK may ask for another one meanwhile, to measure itself.
+            self._made[signal] = make[signal]()
+        return self._made[signal]
+
+    def metrics(self) -> list[Any]:
+        """All that was measured."""
+        data: Any = self._reader.get_metrics_data() if self._reader is not None else None
+        resources = data.resource_metrics if data else ()
+        return [packed(scope) for resource in resources for scope in resource.scope_metrics]
+
+    def _tracer_provider(self) -> Any:
+        from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider  # noqa: PLC0415 - seldom
+
+        hand_over = self._hand_over
 
         class Spans(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
                 if span.context is not None and span.context.trace_flags.sampled:
                     hand_over("traces", span_fields(span))
+
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(Spans())
+        return provider
+
+    def _meter_provider(self) -> Any:
+        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - seldom needed
+
+        self._reader = metric_reader()
+        return MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
+
+    def _logger_provider(self) -> Any:
+        from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor  # noqa: PLC0415 - seldom needed
+
+        hand_over = self._hand_over
 
         class Logs(LogRecordProcessor):
             def on_emit(self, log_record: Any) -> None:
@@ -171,41 +278,9 @@ class _Providers:
             def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
                 return True
 
-        self._reader = metric_reader()
-        self.foreign: list[Any] = []
-        tracer_provider = TracerProvider(shutdown_on_exit=False)
-        tracer_provider.add_span_processor(Spans())
-        logger_provider = LoggerProvider(shutdown_on_exit=False)
-        logger_provider.add_log_record_processor(Logs())
-        meter_provider = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
-        ours: tuple[tuple[TelemetrySignal, Any, Callable[[Any], None], Any], ...] = (
-            ("traces", trace.get_tracer_provider(), trace.set_tracer_provider, tracer_provider),
-            ("metrics", metrics.get_meter_provider(), metrics.set_meter_provider, meter_provider),
-            ("logs", _logs.get_logger_provider(), _logs.set_logger_provider, logger_provider),
-        )
-        for signal, present, install, own in ours:
-            # The API answers with a proxy as long as nobody has set a provider.
-            if not type(present).__name__.lstrip("_").startswith("Proxy"):
-                if hasattr(present, "force_flush"):
-                    self.foreign.append(present)
-            elif signal in signals:
-                install(own)
-
-    def metrics(self) -> list[Any]:
-        """All that was measured."""
-        data: Any = self._reader.get_metrics_data()
-        return (
-            [packed(scope) for resource in data.resource_metrics for scope in resource.scope_metrics]
-            if data
-            else []
-        )
-
-
-def import_sdk() -> None:
-    """Import what `_Providers` needs."""
-    for name in ("trace", "metrics", "_logs"):
-        import_module(f"opentelemetry.{name}")
-        import_module(f"opentelemetry.sdk.{name}")
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(Logs())
+        return provider
 
 
 def metric_reader() -> Any:
@@ -398,7 +473,8 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _HOLDERS or get_ident() != self._thread:
+        package, _, name = fullname.partition(".")
+        if package != "opentelemetry" or name not in _NAMES.values() or get_ident() != self._thread:
             return None
         for finder in list(sys.meta_path):
             if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
