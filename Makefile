@@ -12,7 +12,7 @@ ROUNDS ?= 30
 .PHONY: help demo test lint format docs images bench soak lowest release-check clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Run a small plan on SQLite: first run, second run, hold
 	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/show
@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev ## Check style, types and which room imports which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.installed-dev ## Put the code into its format and mend what ruff can
+format: $(VENV)/.installed-dev ## Put the code into its format and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -53,7 +53,7 @@ release-check: $(VENV)/.installed-dev ## Check and build all that a release publ
 
 lowest: $(VENV)/.installed-dev ## Test with the lowest versions of what pyproject.toml allows
 	@tests/install-servers
-	WORKERS=$(WORKERS) scripts/lowest
+	WORKERS=$(WORKERS) scripts/lowest $(PYTEST_ARGS)
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .venv-lowest build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
