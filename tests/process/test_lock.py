@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -147,3 +149,48 @@ def test_who_holds_it_is_in_the_log_and_in_the_status(
     assert first.wait() == 128 + signal.SIGTERM
     assert second.wait() == 0, second.output
     assert "waiting for the lock" not in run_inithold("status", *marker).stdout
+
+
+COMMANDS = """
+version: 1
+name: commands
+lock: ${DATABASE_URL}
+steps:
+  - id: work
+    uses: command.run
+    with: {run: "flock -n working sh -c 'echo >> worked; exec sleep 0.2' || { echo >> overlaps; exit 1; }"}
+"""
+"""Only one may work at a time: what works holds a lock of its own, which ends with it."""
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="needs flock of util-linux")
+def test_no_command_works_beside_another_s_whatever_ends_the_runs(
+    run_inithold: Inithold, tmp_path: Path, database: str
+) -> None:
+    chance = random.Random(7)
+    running = [start(run_inithold, tmp_path, database, COMMANDS, number) for number in range(6)]
+    deadline = time.monotonic() + 60
+    number, stopped = len(running), None
+    while number < 18:
+        assert time.monotonic() < deadline
+        time.sleep(chance.uniform(0.05, 0.3))
+        if stopped is not None:
+            stopped.signal(signal.SIGCONT)
+            stopped = None
+        chosen = chance.choice(running)
+        if chosen.process.poll() is not None:
+            running.remove(chosen)
+            running.append(start(run_inithold, tmp_path, database, COMMANDS, number))
+            number += 1
+            continue
+        how = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+        chosen.signal(how)
+        if how == signal.SIGSTOP:
+            stopped = chosen
+    if stopped is not None:
+        stopped.signal(signal.SIGCONT)
+    for each in running:
+        each.wait(60)
+    assert not (tmp_path / "overlaps").exists()
+    last = start(run_inithold, tmp_path, database, COMMANDS, number)
+    assert last.wait(30) == 0, last.output

@@ -54,6 +54,7 @@ def test_of_a_thousand_steps_only_those_with_something_to_do_are_shown(
     shown = run_inithold("plan").stdout.splitlines()
     assert shown[2:] == [
         f"  make  + {tmp_path / 'new'}",
+        f"            run touch {tmp_path / 'new'}",
         "  1000 more, in place or skipped",
         "",
         "Plan: 1 to create.",
