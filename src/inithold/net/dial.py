@@ -23,7 +23,7 @@ _UNRESOLVED = {
 }
 # Not every C library has every code.
 _BY_CODE = {getattr(socket, name): text for name, text in _UNRESOLVED.items() if hasattr(socket, name)}
-_SEEN = {
+_WORDS = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset",
     errno.ENOTCONN: "connection reset",
@@ -73,14 +73,14 @@ def dial(host: str, port: int, timeout: float) -> str:
         if isinstance(error, NoAnswer):
             unresolved = f"{place}: the resolver does not answer"
             raise NotYet(unresolved, probe=(host, port), hint=platform.unresolved()) from error
-        raise NotYet(f"{place}: {seen(error)}", probe=(host, port)) from error
+        raise NotYet(f"{place}: {describe(error)}", probe=(host, port)) from error
 
 
-def seen(error: OSError) -> str:
+def describe(error: OSError) -> str:
     """What the operating system says of a connection, in few words."""
     if isinstance(error, TimeoutError):
         return "no answer"
-    return _SEEN.get(error.errno or 0, error.strerror or str(error))
+    return _WORDS.get(error.errno or 0, error.strerror or str(error))
 
 
 def _connect(addresses: list[AddressInfo], ends_at: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.net.dial import dial, seen
+from inithold.net.dial import describe, dial
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
@@ -197,7 +197,7 @@ def _lost(address: Address, cause: OSError) -> StepError:
             f"{address.place}: a file that the URL's query names: {cause.strerror}",
             hint="ssl_ca_certs, ssl_certfile and ssl_keyfile must be mounted and readable",
         )
-    return _silent(address) if isinstance(cause, TimeoutError) else NotYet(f"{address.place}: {seen(cause)}")
+    return _silent(address) if isinstance(cause, TimeoutError) else NotYet(f"{address.place}: {describe(cause)}")
 
 
 def _refused(address: Address, error: Exception, words: str) -> StepError:

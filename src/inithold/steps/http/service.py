@@ -12,7 +12,7 @@ import msgspec
 
 from inithold.errors import Interrupted, NotYet, StepError, StepFailed
 from inithold.net.bounds import TooSlow
-from inithold.net.dial import dial, seen
+from inithold.net.dial import describe, dial
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
@@ -171,7 +171,7 @@ def _meaning(address: Address, error: Exception, seconds: float | None) -> StepE
     if isinstance(error, client.RemoteDisconnected | client.IncompleteRead):
         return NotYet(f"{address.shown}: the connection was closed before the answer was complete")
     if isinstance(error, OSError):
-        return NotYet(f"{address.shown}: {seen(error)}")
+        return NotYet(f"{address.shown}: {describe(error)}")
     hint = (
         "check the port" if address.technology == "https" else "check the port; one that speaks TLS needs https://"
     )

@@ -90,7 +90,7 @@ class Broker:
         """Whether an exchange or queue of this name is there; asks with a passive declare, which changes nothing.
 
         Raises:
-            Refused: it cannot be told: the queue is exclusive to another connection, for one.
+            Refused: nobody can say: the queue is exclusive to another connection, for one.
         """
         try:
             self._declare(item, passive=True)

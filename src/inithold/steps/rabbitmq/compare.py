@@ -132,43 +132,43 @@ class _DefaultType:
         self._api = api
         self._known: dict[str, str] | None = None
 
-    def standing_for(self, seen: str, virtual_host: str) -> str:
-        """The type that a queue without one is to be compared with, where a queue of the type `seen` is there."""
-        if seen == _CLASSIC:
+    def standing_for(self, present: str, virtual_host: str) -> str:
+        """The type to compare a queue that names none with, where one of the type `present` is there."""
+        if present == _CLASSIC:
             return _CLASSIC
         if self._known is None:
             hosts = self._api.get("vhosts", query={"columns": "name,default_queue_type"}) or []
             self._known = {host["name"]: host.get("default_queue_type") or _CLASSIC for host in hosts}
-        found = self._known.get(virtual_host, _CLASSIC)
-        return _CLASSIC if found == "undefined" else found
+        kind = self._known.get(virtual_host, _CLASSIC)
+        return _CLASSIC if kind == "undefined" else kind
 
 
 def _present(api: Management, virtual_host: str, item: Declared) -> dict[str, Any] | None:
     """The properties of what is there under the name of an object; None where nothing is."""
     if isinstance(item, Exchange):
-        found = api.get("exchanges", virtual_host, item.name)
-        if found is None:
+        answer = api.get("exchanges", virtual_host, item.name)
+        if answer is None:
             return None
-        named = {name: found.get(name) for name in ("type", "durable", "auto_delete", "internal")}
-        return {**named, **(found.get("arguments") or {})}
-    found = api.get("queues", virtual_host, item.name, query={"columns": _COLUMNS, "disable_stats": "true"})
-    if found is None:
+        named = {name: answer.get(name) for name in ("type", "durable", "auto_delete", "internal")}
+        return {**named, **(answer.get("arguments") or {})}
+    answer = api.get("queues", virtual_host, item.name, query={"columns": _COLUMNS, "disable_stats": "true"})
+    if answer is None:
         return None
     return queue_properties(
-        bool(found.get("durable")),
-        bool(found.get("auto_delete")),
-        bool(found.get("exclusive")),
-        found.get("arguments") or {},
-        found.get("type") or _CLASSIC,
+        bool(answer.get("durable")),
+        bool(answer.get("auto_delete")),
+        bool(answer.get("exclusive")),
+        answer.get("arguments") or {},
+        answer.get("type") or _CLASSIC,
     )
 
 
 def _is_bound(api: Management, virtual_host: str, binding: Binding) -> bool:
     kind = "e" if binding.queue is None else "q"
-    found = api.get("bindings", virtual_host, "e", binding.exchange, kind, binding.destination) or []
+    answer = api.get("bindings", virtual_host, "e", binding.exchange, kind, binding.destination) or []
     return any(
         entry.get("routing_key") == binding.routing_key and same(entry.get("arguments") or {}, binding.sent())
-        for entry in found
+        for entry in answer
     )
 
 

@@ -105,9 +105,9 @@ def _contradiction(placed: Placed, refused: Refused) -> str:
     """The line that names both sides: ours whole, the broker's in its words, which name the first difference."""
     if isinstance(placed.item, Binding) or not _is_contradiction(refused):
         raise _refused(placed, refused) from refused
-    wanted = listed(placed.item.properties())
+    desired = listed(placed.item.properties())
     return (
-        f"{placed.label} exists with other properties; the plan wants {wanted}; the broker says: {refused.words}"
+        f"{placed.label} exists with other properties; the plan wants {desired}; the broker says: {refused.words}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, QueueType
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue
 from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter, Resource
 from inithold.steps.rabbitmq.validation import Unreadable
 from inithold.text.suggest import did_you_mean
@@ -39,32 +39,12 @@ class Definitions(NamedTuple):
     faults: tuple[str, ...]
 
 
-class _Exchange(msgspec.Struct):
-    name: str
-    type: str = "direct"
-    durable: bool = True
-    auto_delete: bool = False
-    internal: bool = False
-    arguments: dict[str, Any] = {}
-    vhost: str = ""
-
-
-class _Queue(msgspec.Struct):
-    name: str
-    durable: bool = True
-    auto_delete: bool = False
-    arguments: dict[str, Any] = {}
-    type: QueueType | None = None
-    vhost: str = ""
-
-
 class _Binding(msgspec.Struct):
     source: str
     destination: str
     destination_type: str = "queue"
     routing_key: str = ""
     arguments: dict[str, Any] = {}
-    vhost: str = ""
 
 
 def read(path: str, virtual_host: str) -> Definitions:
@@ -85,25 +65,20 @@ def read(path: str, virtual_host: str) -> Definitions:
         if name not in _SECTIONS and isinstance(value, list) and value
     ]
     entries = _Entries(document, faults)
-    objects = (
-        *(_placed(entry.vhost, _exchange(entry), virtual_host) for entry in entries.typed("exchanges", _Exchange)),
-        *(_placed(entry.vhost, _queue(entry), virtual_host) for entry in entries.typed("queues", _Queue)),
-        *(
-            _placed(entry.vhost, _binding(entry), virtual_host)
-            for entry in entries.typed("bindings", _Binding)
-            # Every queue has one to the default exchange, which nobody can make.
-            if entry.source != ""
-        ),
-    )
+    objects: list[Placed] = []
+    for section, shape in (("exchanges", Exchange), ("queues", Queue), ("bindings", _Binding)):
+        for item, entry in entries.typed(section, shape):
+            placed = _placed(item, entry.get("vhost"), virtual_host)
+            objects += [] if placed is None else [placed]
     resources = tuple(
         resource.placed(virtual_host)
         for shape in KINDS
-        for resource in entries.typed(shape.section, shape)
+        for resource, _ in entries.typed(shape.section, shape)
         if not (isinstance(resource, GlobalParameter) and resource.name in _OWN)
     )
     for resource in resources:
         resource.learn_secrets()
-    return Definitions(objects, resources, tuple(faults))
+    return Definitions(tuple(objects), resources, tuple(faults))
 
 
 class _Entries:
@@ -113,16 +88,20 @@ class _Entries:
         self._document = document
         self._faults = faults
 
-    def typed(self, section: str, shape: type[Shape]) -> Iterator[Shape]:
-        found = self._document.get(section) or []
-        if not isinstance(found, list):
+    def typed(self, section: str, shape: type[Shape]) -> Iterator[tuple[Shape, dict[str, Any]]]:
+        entries = self._document.get(section) or []
+        if not isinstance(entries, list):
             self._faults.append(f"{section}: expected a list")
             return
-        for index, entry in enumerate(found):
+        known = {field.encode_name for field in msgspec.structs.fields(shape)}
+        for index, entry in enumerate(entries):
             try:
-                yield msgspec.convert(entry, shape)
+                fields = {name: value for name, value in entry.items() if name in known}
+                yield msgspec.convert(fields, shape), entry
+            except AttributeError:
+                self._faults.append(f"{section}[{index}]: expected an object")
             except msgspec.ValidationError as error:
-                name = entry.get("name") if isinstance(entry, dict) else None
+                name = entry.get("name")
                 which = f" ({name})" if isinstance(name, str) else ""
                 self._faults.append(f"{section}[{index}]{which}: {_lower(str(error).replace('`', ''))}")
 
@@ -145,43 +124,25 @@ def _document(path: str) -> dict[str, Any]:
     return document
 
 
-def _placed(virtual_host: str, item: Exchange | Queue | Binding, own: str) -> Placed:
-    where = virtual_host or own
+def _placed(entry: Any, virtual_host: object, own: str) -> Placed | None:
+    """The object in its virtual host; None for the binding to the default exchange, which every queue has."""
+    item: Exchange | Queue | Binding = entry
+    if isinstance(entry, _Binding):
+        if entry.source == "":
+            return None
+        to_queue = entry.destination_type == "queue"
+        item = Binding(
+            exchange=entry.source,
+            queue=entry.destination if to_queue else None,
+            destination_exchange=None if to_queue else entry.destination,
+            routing_key=entry.routing_key,
+            arguments=entry.arguments,
+        )
+    elif isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
+        # The export names the type of every queue, also where nobody asked for it: only the argument is a wish.
+        item = msgspec.structs.replace(entry, type=None)
+    where = virtual_host if isinstance(virtual_host, str) and virtual_host else own
     return Placed(where, item, "" if where == own else f" in {where}")
-
-
-def _exchange(found: _Exchange) -> Exchange:
-    return Exchange(
-        name=found.name,
-        type=found.type,
-        durable=found.durable,
-        auto_delete=found.auto_delete,
-        internal=found.internal,
-        arguments=found.arguments,
-    )
-
-
-def _queue(found: _Queue) -> Queue:
-    # The export names the type of every queue, also where nobody asked for it: only the argument is a wish.
-    asked = None if found.type == "classic" or "x-queue-type" in found.arguments else found.type
-    return Queue(
-        name=found.name,
-        durable=found.durable,
-        auto_delete=found.auto_delete,
-        type=asked,
-        arguments=found.arguments,
-    )
-
-
-def _binding(found: _Binding) -> Binding:
-    to_queue = found.destination_type == "queue"
-    return Binding(
-        exchange=found.source,
-        queue=found.destination if to_queue else None,
-        destination_exchange=None if to_queue else found.destination,
-        routing_key=found.routing_key,
-        arguments=found.arguments,
-    )
 
 
 def _lower(text: str) -> str:

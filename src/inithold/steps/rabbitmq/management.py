@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.net.bounds import TooSlow
-from inithold.net.dial import dial, seen
+from inithold.net.dial import describe, dial
 from inithold.net.http import Request, exchange
 from inithold.net.tls import handshake_error
 from inithold.redaction.redact import SECRETS
@@ -120,7 +120,7 @@ class Management:
         if isinstance(error, http.client.RemoteDisconnected | http.client.IncompleteRead | ssl.SSLError):
             return NotYet(f"management API {place}: the connection was closed", hint=hint)
         if isinstance(error, OSError):
-            return NotYet(f"management API {place}: {seen(error)}", hint=hint)
+            return NotYet(f"management API {place}: {describe(error)}", hint=hint)
         return StepFailed(
             f"management API {place}: what answers there does not speak HTTP",
             hint=f"check the port of management_url: {_PORTS}",

@@ -82,7 +82,7 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"queue {self.name}"
 
     @property
-    def wanted_type(self) -> str | None:
+    def explicit_type(self) -> str | None:
         """The type asked for, in either place; None for the virtual host's default."""
         return self.sent().get("x-queue-type")
 
@@ -181,12 +181,12 @@ def queue_properties(
         kind: the type where the arguments do not say; left out if None.
     """
     rest = {name: value for name, value in arguments.items() if name != "x-queue-type"}
-    found = arguments.get("x-queue-type") or kind
-    named = {"type": found} if found else {}
+    kind = arguments.get("x-queue-type") or kind
+    named = {"type": kind} if kind else {}
     return {**named, "durable": durable, "auto_delete": auto_delete, "exclusive": exclusive, **rest}
 
 
-def difference(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str] | None:
+def difference(present: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[str, str] | None:
     """What two sets of properties do not agree in, each side in its own words; None where they are equal.
 
     Returns:
@@ -194,12 +194,12 @@ def difference(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str,
     """
     names = [
         name
-        for name in dict.fromkeys([*wanted, *seen])
-        if name not in seen or name not in wanted or not same(seen[name], wanted[name])
+        for name in dict.fromkeys([*desired, *present])
+        if name not in present or name not in desired or not same(present[name], desired[name])
     ]
     if not names:
         return None
-    return _side(names, seen), _side(names, wanted)
+    return _side(names, present), _side(names, desired)
 
 
 def _side(names: list[str], properties: Mapping[str, Any]) -> str:

@@ -70,11 +70,11 @@ def _queue(queue: Queue) -> Iterator[Fault]:
         yield "type", f"type {queue.type} and x-queue-type {arguments.spelled(given)} contradict one another"
     elif given is not None and given not in QUEUE_TYPES:
         yield "arguments", f"x-queue-type: expected {' or '.join(QUEUE_TYPES)}, got {arguments.spelled(given)}"
-    if queue.wanted_type in ("quorum", "stream"):
+    if queue.explicit_type in ("quorum", "stream"):
         if not queue.durable:
-            yield "durable", f"a {queue.wanted_type} queue is always durable"
+            yield "durable", f"a {queue.explicit_type} queue is always durable"
         if queue.auto_delete:
-            yield "auto_delete", f"a {queue.wanted_type} queue cannot be auto-deleted"
+            yield "auto_delete", f"a {queue.explicit_type} queue cannot be auto-deleted"
 
 
 def _binding(binding: Binding) -> Iterator[Fault]:

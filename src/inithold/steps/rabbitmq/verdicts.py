@@ -20,7 +20,7 @@ from pika.exceptions import (
 )
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
-from inithold.net.dial import seen
+from inithold.net.dial import describe
 from inithold.net.tls import handshake_error
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
@@ -101,7 +101,7 @@ def _broken(address: Address, error: OSError) -> StepError:
         return not_answering(address, _CLOSED) if isinstance(failure, NotYet) else failure
     if isinstance(error, _HUNG_UP):
         return not_answering(address, _CLOSED)
-    return NotYet(f"{address.place}: {seen(error)}")
+    return NotYet(f"{address.place}: {describe(error)}")
 
 
 def closed_by_broker(address: Address, code: int, words: str) -> StepError:
