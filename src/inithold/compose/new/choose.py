@@ -11,7 +11,7 @@ from inithold.compose.new.guards import migrates
 from inithold.compose.new.shell import take_apart
 from inithold.compose.new.text import from_compose
 from inithold.compose.read.merge import merge
-from inithold.compose.read.tree import Mapping
+from inithold.compose.read.tree import Mapping, plain
 from inithold.compose.read.tree import Sequence as Listed
 from inithold.compose.stack.command import words
 from inithold.errors import UsageError
@@ -62,14 +62,16 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
         return _among(stack, list(stack.inits), "its dependents wait until it is done")
     if hooked := [service for service in services.values() if _hooks(service, []) is not None]:
         first, *others = hooked
-        why = [f"the pre_start hooks of {first.name}"]
-        if others:
-            why.append(f"not taken: those of {', '.join(each.name for each in others)}; draft them with --service")
+        same = [each.name for each in others if _hook_data(each) == _hook_data(first)]
+        why = [f"the pre_start hooks of {first.name}{', which are those of ' if same else ''}{', '.join(same)}"]
+        if rest := [each.name for each in others if each.name not in same]:
+            why.append(f"not taken: those of {', '.join(rest)}; draft them with --service")
         return _hooks(first, why) or Chosen([first], why)
     if stack.probable:
         return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
     if migrating := [each for each, service in services.items() if _migrates(service)]:
-        return _among(stack, migrating, "it migrates before it starts; there is no init service yet")
+        note = "it migrates before it starts; there is no init service yet: leave out what goes on for ever"
+        return _among(stack, migrating, note)
     raise UsageError(
         f"no service in {shown} looks like an init service: none is waited for until it is done",
         hint=f"name one with --service; there are: {', '.join(services)}",
@@ -121,21 +123,24 @@ def _before(stack: Stack, name: str) -> list[str]:
 
 
 def _hooks(service: Service, why: list[str]) -> Chosen | None:
-    """The `pre_start` hooks of a service, each as the service that it runs as."""
+    """The `pre_start` hooks of a service, each as the service that it runs as.
+
+    A hook has what its service has, also the entrypoint, whatever its image (measured on Compose 5.6.1).
+    """
     listed = service.value("pre_start")
-    hooks = [item for item in listed.items if isinstance(item, Mapping)] if isinstance(listed, Listed) else []
     runs = []
-    for hook in hooks:
-        entries = {
-            key: value for key, value in service.view.entries.items() if key not in ("command", "entrypoint")
-        }
-        if "image" in hook.entries:
-            entries.pop("build", None)
-        # What a hook does not say is the service's, but for its command and, with another image, its build.
-        for key, value in hook.entries.items():
-            entries[key] = merge(entries.get(key), value) if key == "environment" else value
-        runs.append(replace(service, view=Mapping(service.view.places, None, entries)))
+    for hook in listed.items if isinstance(listed, Listed) else ():
+        if isinstance(hook, Mapping):
+            left = ("command", "build") if "image" in hook.entries else ("command",)
+            entries = {key: value for key, value in service.view.entries.items() if key not in left}
+            for key, value in hook.entries.items():
+                entries[key] = merge(entries.get(key), value) if key == "environment" else value
+            runs.append(replace(service, view=Mapping(service.view.places, None, entries)))
     return Chosen(runs, why, service) if runs else None
+
+
+def _hook_data(service: Service) -> object:
+    return plain(service.value("pre_start"))
 
 
 def _migrates(service: Service) -> bool:

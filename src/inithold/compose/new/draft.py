@@ -11,7 +11,7 @@ from inithold.compose.new.environment import Environment
 from inithold.compose.new.guards import TODO
 from inithold.compose.new.servers import Login, Server, Servers, ready_step
 from inithold.compose.new.text import references, secrets
-from inithold.compose.new.work import Step, Work, slug
+from inithold.compose.new.work import RENAMED, Step, Work, slug
 from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.read.tree import Sequence as Listed
 from inithold.compose.stack.command import has_no_words
@@ -81,7 +81,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     name = slug(stack.project.name) or "environment"
     result = Draft(name, service.name, list(files), before, hooks, list(chosen.why))
     others = [each for each in stack.project.services.values() if each is not service]
-    environments = [Environment(each, stack.project) for each in (service, *others)]
+    environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
     concealer = Concealer(environments)
     work = [Work(stack, each, concealer) for each in chosen.services]
     for each in work:
@@ -90,7 +90,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         result.unknown += each.unknown
         result.dropped += each.dropped
         if each is not work[-1] or hooks:
-            result.needed += each.moved_to(service.name, hook=hooks)
+            result.needed += each.moved_to(environments[0], hook=hooks)
     _servers(stack, result, work)
     if len(result.steps) == sum(each.nothing for each in work):
         raise UsageError(
@@ -112,15 +112,20 @@ def _servers(stack: Stack, result: Draft, work: Sequence[Work]) -> None:
     steps = [step for each in work for step in each.steps]
     first = next((step for step in steps if not step.waits), None)
     migration = next((step for step in steps if step.uses == "alembic.upgrade"), None)
-    found = [] if all(each.only_files for each in work) else list(servers.servers())
+    found: dict[str, Server] = {}
+    for each in work:
+        reached = Servers(stack, each.service, each.own)
+        for server in reached.servers() if not each.only_files else ():
+            found.setdefault(server.name, server)
+        result.unknown += reached.unknown
     main: tuple[Server, Login] | None = None
-    for server in found:
+    for server in found.values():
         login = servers.login(server, presupposed=migration is not None and migration is first)
         name, kind, fields = ready_step(server, login)
         result.add(Step(name, kind, fields, [f"{server.why}; {login.why}" if login else server.why], needs=[]))
         if login is not None and kind == "database.ready" and main is None:
             main = server, login
-    awaited = {f"{server.name}:{server.port}" for server in found}
+    awaited = {f"{server.name}:{server.port}" for server in found.values()}
     position = steps.index(first) if first is not None else len(steps)
     for step in steps[:position]:
         if step.fields.get("address") not in awaited:
@@ -142,7 +147,6 @@ def _servers(stack: Stack, result: Draft, work: Sequence[Work]) -> None:
         ):
             migration.fields |= login.fields
         result.lock = login.url("postgresql") if server.technology == "postgresql" else None
-    result.unknown += servers.unknown
 
 
 def _missing(result: Draft, environments: Sequence[Environment], concealer: Concealer) -> list[str]:
@@ -161,6 +165,8 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
         if holder is not None and variable is not None:
             plain = variable.text is not None and "$" not in variable.text and "://" not in variable.text
             where = f"{holder.service.name} has it{' as plain text' if plain else ''}"
+        elif name.startswith(RENAMED):
+            where = f"what ${{{name.removeprefix(RENAMED)}}} is to Compose; the container's own is another"
         elif name in concealer.replaced:
             where = "new; in the command the password stands as plain text"
         lines.append(f"variable {name}{' (blank where it is not set)' if optional[name] else ''}: {where}")

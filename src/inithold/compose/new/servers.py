@@ -208,7 +208,7 @@ class Servers:
         return login
 
     def _by_parts(self, server: Server) -> Login | None:
-        for prefix, base in self._prefixes(server):
+        for prefix, base, path in self._prefixes(server):
             names = {key: [f"{prefix}{ending}" for ending in endings] for key, endings in _PARTS.items()}
             found = {key: each for key in _PARTS if (each := self.own.first(*names[key])) is not None}
             if not {"user", "password"} <= found.keys():
@@ -217,8 +217,7 @@ class Servers:
                 key: base.get(key) or _reference(found[key]) for key in _PARTS if key in base or key in found
             }
             fields = {"host": server.name, **fields}
-            database = found["database"].value if "database" in found else fields.get("database")
-            proven = _makes(server, found["user"].value, None if database is None else str(database))
+            proven = _makes(server, found["user"].value, found["database"].value if "database" in found else path)
             login = Login(fields, f"by {', '.join(each.name for each in found.values())}", proven)
             if server.technology == "mysql":
                 # Parts alone would mean PostgreSQL.
@@ -226,13 +225,13 @@ class Servers:
             return login
         return None
 
-    def _prefixes(self, server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Beginnings of names, and what is known of the address beside them."""
+    def _prefixes(self, server: Server) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+        """Beginnings of names; the fields and the database that a URL beside them gives."""
         hosts = [each for each in self.own if each.name.endswith(_PARTS["host"])]
         for variable in hosts:
             if variable.value == server.name:
                 ending = next(each for each in _PARTS["host"] if variable.name.endswith(each))
-                yield variable.name.removesuffix(ending), {}
+                yield variable.name.removesuffix(ending), {}, None
         for variable in self.own:
             address = variable.address
             if address is None or not variable.jdbc or not variable.name.endswith("URL") or address.query:
@@ -241,13 +240,11 @@ class Servers:
                 path = re.match(
                     r"(?:\$\{[^{}]*\}|[^?;])*", (variable.text or "").rpartition("://")[2].partition("/")[2]
                 )
-                base: dict[str, Any] = {"host": server.name, "port": address.port}
-                yield (
-                    variable.name.removesuffix("URL"),
-                    {**base, "database": from_compose(path[0] if path else "")},
-                )
+                written = from_compose(path[0] if path else "")
+                base = {"host": server.name, "port": address.port, "database": written}
+                yield variable.name.removesuffix("URL"), base, address.database
         if not {each.value for each in hosts} & self.stack.project.services.keys():
-            yield from ((prefix, {}) for prefix in _PREFIXES.get(server.technology, ()))
+            yield from ((prefix, {}, None) for prefix in _PREFIXES.get(server.technology, ()))
 
 
 def ready_step(server: Server, login: Login | None) -> tuple[str, str, dict[str, Any]]:

@@ -7,7 +7,7 @@ is a dollar sign in both. What is not set is blank to Compose and an error to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -15,28 +15,28 @@ _REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?"
 _SECRET = re.compile(r"\$\{secret:([\w.-]+)")
 
 
-def from_compose(text: str) -> str:
-    """A text of a Compose file as a plan has it."""
+def from_compose(text: str, rename: Callable[[str], str] = str) -> str:
+    """A text of a Compose file as a plan has it.
+
+    Args:
+        text: as written.
+        rename: gives a variable of Compose the name that it has in the plan.
+    """
     parts, at = [], 0
     while (start := text.find("$", at)) >= 0:
         parts.append(text[at:start])
         at = start + 1
-        name = _NAME.match(text, at)
-        if text.startswith("$", at):
+        braced = text.startswith("{", at)
+        name = _NAME.match(text, at + braced)
+        if name is None:
             parts.append("$$")
-            at += 1
-        elif name is not None:
-            parts.append(f"${{{name[0]}:-}}")
-            at = name.end()
-        elif text.startswith("{", at) and (braced := _NAME.match(text, at + 1)) is not None:
-            end = closing_brace(text, at)
-            behind = text[braced.end() : end]
-            operator = re.match(r":?[-+?]", behind)
-            argument = from_compose(behind[operator.end() :]) if operator else ""
-            parts.append(f"${{{braced[0]}{operator[0] if operator else ':-'}{argument}}}")
-            at = end + 1
-        else:
-            parts.append("$$")
+            at += text.startswith("$", at)
+            continue
+        end = closing_brace(text, at) if braced else name.end()
+        operator = re.match(r":?[-+?]", text[name.end() : end])
+        argument = from_compose(text[name.end() + operator.end() : end], rename) if operator else ""
+        parts.append(f"${{{rename(name[0])}{operator[0] if operator else ':-'}{argument}}}")
+        at = end + braced
     return "".join([*parts, text[at:]])
 
 

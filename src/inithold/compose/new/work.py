@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
+RENAMED = "COMPOSE_"
+"""Begins the name of a variable of Compose whose own name means something else in the container."""
 _SHELL = re.compile(r"(?:ba|a|da|z|k)?sh\Z")
 _REAPERS = ("tini", "dumb-init", "catatonit", "docker-init")
 _LARGEST = 256 * 1024
@@ -122,7 +124,7 @@ class Work:
 
     def read(self) -> None:
         """Read what the service runs, and note what could not be told."""
-        words = self.concealer.words([from_compose(word) for word in self._argv()])
+        words = self.concealer.words([from_compose(word, self._renamed) for word in self._argv()])
         while words and basename(words[0]) in _REAPERS:
             # inithold reaps.
             words = words[words.index("--") + 1 :] if "--" in words else words[1:]
@@ -131,6 +133,13 @@ class Work:
         if words and words != [""]:
             self.only_files = self._changes_only_files(words)
             self._command(words)
+
+    def _renamed(self, name: str) -> str:
+        """Compose's variable of this name in the container, where one of the same name may hold something else."""
+        own = self.own.get(name)
+        if own is None or own.text is None or re.match(rf"\$\{{?{name}\b", own.text):
+            return name
+        return f"{RENAMED}{name}"
 
     def _argv(self) -> Sequence[str]:
         image, name = (
@@ -336,17 +345,20 @@ class Work:
             ]
         return next((text for path in places if (text := _read(path)) is not None), None)
 
-    def moved_to(self, service: str, *, hook: bool) -> list[str]:
-        """Make the steps fit for another service's plan; what that service needs for them."""
-        name = f"the hook of {service}" if hook else self.service.name
+    def moved_to(self, target: Environment, *, hook: bool) -> list[str]:
+        """Make the steps fit for the service of other variables; what that service needs for them."""
+        name = f"the hook of {target.service.name}" if hook else self.service.name
         steps = [step for step in self.steps if not step.waits]
-        texts = {each.name: each.text for each in self.own if each.text is not None}
+        here = {each.name: each.text for each in target}
+        texts = {each.name: each.text for each in self.own if each.text not in (None, here.get(each.name))}
         for step in steps:
             step.why.append(f"from {name}")
             if step.uses == "command.run" and (folder := self.service.text("working_dir")):
                 step.fields["cwd"] = folder
-            if step.uses == "command.run" and texts and not hook:
-                step.fields["env"] = {key: self.concealer.text(from_compose(text)) for key, text in texts.items()}
+            if step.uses == "command.run" and texts:
+                step.fields["env"] = {
+                    key: self.concealer.text(from_compose(text or "")) for key, text in texts.items()
+                }
         image, user = self.service.text("image"), self.service.text("user")
         targets = [mount.target for mount in mounts(self.service)]
         facts = [f"image {image}" if image else "its image", f"user {user}" if user else ""]

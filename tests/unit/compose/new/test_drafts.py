@@ -1,0 +1,271 @@
+"""What a draft waits for, what it logs in with, and which services' work it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from unit.compose.new.case import Outcome, drafted, load
+
+DONE = "{condition: service_completed_successfully}"
+
+
+def stack(**services: str) -> str:
+    return "name: s\nservices:\n" + "".join(
+        f"  {name.replace('_', '-')}: {text}\n" for name, text in services.items()
+    )
+
+
+def plan_of(done: Outcome, folder: Path) -> dict[str, Any]:
+    """The draft, which loads where its variables are set."""
+    assert done.code == 0, done.errors
+    load(done.output, folder)
+    return dict(yaml.safe_load(done.output))
+
+
+def steps(plan: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(step["uses"], step["with"]) for step in plan["steps"]]
+
+
+POSTGRES = '"postgres:17", environment: {POSTGRES_USER: app, POSTGRES_PASSWORD: pw-hunter2, POSTGRES_DB: shop}'
+INIT = "{image: alpine, command: x, environment: {URL: 'postgresql://app:pw-hunter2@db/shop'}"
+
+
+@pytest.mark.parametrize(
+    "db",
+    [
+        f"depends_on: {{init: {DONE}}}",
+        "depends_on: [init]",
+        "depends_on: {init: {condition: service_healthy}}",
+        "depends_on: [between]",
+        'links: ["init:i"]',
+        "network_mode: 'service:between'",
+        "volumes_from: [between]",
+    ],
+)
+def test_a_server_that_waits_for_init_is_not_waited_for(db: str, tmp_path: Path) -> None:
+    text = stack(
+        init=INIT + "}",
+        between="{image: x, depends_on: [init]}",
+        db=f"{{image: {POSTGRES}, {db}}}",
+        app=f"{{image: x, depends_on: {{init: {DONE}}}}}",
+    )
+    done = drafted(tmp_path, text)
+    plan = plan_of(done, tmp_path)
+    assert steps(plan) == [("command.run", {"run": ["x"]})]
+    assert "lock" not in plan
+    assert "db: URL points to db, but it starts only after init: not waited for" in done.errors
+
+
+URLS = {
+    # The server makes user and database by itself.
+    "postgresql://app:pw-hunter2@db/shop": True,
+    "postgresql+asyncpg://app:pw-hunter2@db:5432/shop?sslmode=disable": True,
+    "postgresql://app:pw-hunter2@db/postgres": True,
+    # Init may make them, so that a login fails before.
+    "postgresql://app:pw-hunter2@db/other": False,
+    "postgresql://web:pw-hunter2@db/shop": False,
+    "postgresql://${DB_USER}:${DB_PASSWORD:?}@db/shop": False,
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_login_must_work_on_the_first_start(url: str, tmp_path: Path) -> None:
+    init = f"{{image: alpine, command: x, environment: {{URL: '{url}'}}, depends_on: [db]}}"
+    text = stack(init=init, db=f"{{image: {POSTGRES}}}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}")
+    plan = plan_of(drafted(tmp_path, text), tmp_path)
+    expected = ("database.ready", {"url": "${URL}"}) if URLS[url] else ("tcp.ready", {"address": "db:5432"})
+    assert steps(plan)[0] == expected
+    assert ("lock" in plan) is URLS[url]
+
+
+def test_a_migration_presupposes_its_database(tmp_path: Path) -> None:
+    init = "{image: alpine, command: alembic upgrade head, environment: {URL: 'postgresql://${U}:${P}@db/shop'}}"
+    text = stack(init=init, db=f"{{image: {POSTGRES}}}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}")
+    plan = plan_of(drafted(tmp_path, text), tmp_path)
+    assert steps(plan) == [
+        ("database.ready", {"url": "${URL}"}),
+        ("alembic.upgrade", {"config": "alembic.ini", "url": "${URL}"}),
+    ]
+    assert plan["lock"] == "${URL}"
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("jdbc:postgresql://db:5432/shop", "shop"),
+        ("jdbc:postgresql://db:5432/${DB_NAME:-shop}", "${DB_NAME:-shop}"),
+        ("jdbc:postgresql://${DB_HOST:-db}:${DB_PORT:-5432}/${DB_NAME:-shop}", "${DB_NAME:-shop}"),
+        ("jdbc:postgresql://db:${DB_PORT}/shop", "shop"),
+    ],
+)
+def test_a_jdbc_url_with_variables(url: str, database: str, tmp_path: Path) -> None:
+    variables = f"FLYWAY_URL: '{url}', FLYWAY_USER: app, FLYWAY_PASSWORD: '${{DB_PASSWORD:?}}'"
+    init = f"{{image: 'flyway/flyway:10', command: migrate, environment: {{{variables}}}, depends_on: [db]}}"
+    text = stack(init=init, db=f"{{image: {POSTGRES}}}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}")
+    done = drafted(tmp_path, text)
+    plan = plan_of(done, tmp_path)
+    login = {"user": "${FLYWAY_USER}", "password": "${FLYWAY_PASSWORD}"}
+    assert steps(plan)[0] == ("database.ready", {"host": "db", "port": 5432, **login, "database": database})
+    assert "<" not in done.output
+    assert steps(plan)[-1][1]["unless"] == ["flyway", "validate"]
+
+
+@pytest.mark.parametrize("url", ["jdbc:postgresql://${DB_HOST}:5432/shop", "jdbc:postgresql://db:5432/${DB_NAME}"])
+def test_a_jdbc_url_that_is_not_known_here(url: str, tmp_path: Path) -> None:
+    variables = f"FLYWAY_URL: '{url}', FLYWAY_USER: app, FLYWAY_PASSWORD: x"
+    init = f"{{image: 'flyway/flyway:10', command: migrate, environment: {{{variables}}}, depends_on: [db]}}"
+    text = stack(init=init, db=f"{{image: {POSTGRES}}}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}")
+    plan = plan_of(drafted(tmp_path, text), tmp_path)
+    assert steps(plan)[0] == ("tcp.ready", {"address": "db:5432"})
+    assert "lock" not in plan
+
+
+def test_a_server_that_may_not_start_is_not_waited_for(tmp_path: Path) -> None:
+    text = stack(
+        init="{image: alpine, command: x, environment: {A: 'redis://cache', B: 'redis://far', C: 'redis://gone'}}",
+        cache="{image: redis, profiles: [more]}",
+        far="{image: redis, networks: [other]}",
+        app=f"{{image: x, depends_on: {{init: {DONE}}}}}",
+    )
+    assert steps(plan_of(drafted(tmp_path, f"{text}networks: {{other: {{}}}}\n"), tmp_path)) == [
+        ("command.run", {"run": ["x"]})
+    ]
+
+
+CHAIN = {
+    "chown": "{image: busybox, user: root, command: chown -R 1000 /data, volumes: ['data:/data']}",
+    "createdb": f"{{image: {POSTGRES}, command: createdb x, working_dir: /w, depends_on: [db]}}",
+    "migrate": f"{{image: a, command: alembic upgrade head, depends_on: {{chown: {DONE}, createdb: {DONE}}}}}",
+    "db": f"{{image: {POSTGRES}}}",
+    "app": f"{{image: x, depends_on: {{migrate: {DONE}}}}}",
+}
+
+
+def test_a_chain_of_one_shots_becomes_one_plan_in_its_order(tmp_path: Path) -> None:
+    done = drafted(tmp_path, stack(**CHAIN).replace("\n  chown", "\n  chown") + "volumes: {data: {}}\n")
+    plan = plan_of(done, tmp_path)
+    assert [step["id"] for step in plan["steps"]] == ["db", "createdb", "chown", "migrate"]
+    createdb = plan["steps"][1]["with"]
+    assert (createdb["run"], createdb["cwd"]) == (["createdb", "x"], "/w")
+    assert createdb["env"]["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD}"
+    for line in (
+        "before it: createdb, chown, which it waits for",
+        "what chown runs with: image busybox; user root; mounts /data",
+        "variable POSTGRES_PASSWORD: createdb has it as plain text",
+    ):
+        assert line in done.errors
+    assert "hunter2" not in done.output + done.errors
+
+
+def test_what_a_server_waits_for_stays_before_it(tmp_path: Path) -> None:
+    services = {**CHAIN, "db": f"{{image: {POSTGRES}, depends_on: {{chown: {DONE}}}}}"}
+    done = drafted(tmp_path, stack(**services) + "volumes: {data: {}}\n")
+    plan = plan_of(done, tmp_path)
+    assert [step["id"] for step in plan["steps"]] == ["db", "createdb", "migrate"]
+    assert "chown" in done.errors.split("not taken:")[1].splitlines()[0]
+
+
+HOOKS = """
+    pre_start:
+      - {image: busybox, user: root, command: chown -R 1000 /data}
+      - {command: alembic upgrade head}
+      - {command: [sh, -c, 'x $$A ${B} || true'], environment: {A: '1'}}
+"""
+
+
+def test_hooks_become_a_plan(tmp_path: Path) -> None:
+    text = f"""
+name: s
+services:
+  db: {{image: {POSTGRES}}}
+  web: &web
+    image: python
+    environment: {{DATABASE_URL: "postgresql://app:pw-hunter2@db/shop"}}
+    depends_on: [db]
+{HOOKS}
+  worker: *web
+  other: {{image: x, pre_start: [{{command: y}}]}}
+"""
+    done = drafted(tmp_path, text)
+    plan = plan_of(done, tmp_path)
+    assert steps(plan) == [
+        ("database.ready", {"url": "${DATABASE_URL}"}),
+        ("command.run", {"run": ["chown", "-R", "1000", "/data"]}),
+        ("alembic.upgrade", {"config": "alembic.ini", "url": "${DATABASE_URL}"}),
+        ("command.run", {"run": ["sh", "-c", "x $$A ${B:-} || true"], "env": {"A": "1"}}),
+    ]
+    for line in (
+        "the pre_start hooks of web, which are those of worker",
+        "not taken: those of other; draft them with --service",
+        "what the hook of web runs with: image busybox; user root",
+        "make a service init of its image",
+        "give init entrypoint: [inithold, run] and no command",
+    ):
+        assert line in done.errors
+
+
+def test_a_hook_has_its_services_entrypoint(tmp_path: Path) -> None:
+    text = stack(web="{image: python, entrypoint: [tool, run], pre_start: [{image: busybox, command: one}]}")
+    assert steps(plan_of(drafted(tmp_path, text), tmp_path)) == [("command.run", {"run": ["tool", "run", "one"]})]
+
+
+def test_a_variable_of_compose_that_the_container_has_otherwise(tmp_path: Path) -> None:
+    init = "{image: alpine, command: 'x ${MODE} ${SAME}', environment: {MODE: fast, SAME: '${SAME:-}'}}"
+    done = drafted(tmp_path, stack(init=init, app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    plan = plan_of(done, tmp_path)
+    assert steps(plan) == [("command.run", {"run": ["x", "${COMPOSE_MODE:-}", "${SAME:-}"]})]
+    assert "variable COMPOSE_MODE (blank where it is not set): what ${MODE} is to Compose" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("service", "advice"),
+    [
+        ("image: alpine, command: x", "give init the command: inithold run"),
+        ("image: x, entrypoint: [], command: x", "give init the command: inithold run"),
+        ("image: x, command: x", "give init entrypoint: [inithold, run] and no command"),
+        ("image: x, entrypoint: x", "give init entrypoint: [inithold, run] and no command"),
+        ("build: ., command: x", "give init entrypoint: [inithold, run] and no command"),
+    ],
+)
+def test_the_advice_minds_the_entrypoint(service: str, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM alpine\nENTRYPOINT ["/start"]\n')
+    done = drafted(tmp_path, stack(init=f"{{{service}}}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    assert advice in done.errors
+
+
+def test_an_engine_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text('#!/bin/sh\necho \'{"Entrypoint": ["/built"], "Cmd": ["one"]}\'\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    (tmp_path / "Dockerfile").write_text('FROM alpine\nENTRYPOINT ["/start"]\n')
+    done = drafted(tmp_path, stack(init="{build: .}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    assert steps(plan_of(done, tmp_path)) == [("command.run", {"run": ["/built", "one"]})]
+    assert "what the image of init runs: from the engine" in done.errors
+
+
+def test_a_script_that_the_dockerfile_writes_is_taken_apart(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM alpine\nCOPY --chmod=755 <<'EOF' /start\n#!/bin/sh -e\n"
+        "until nc -z mq 5672; do sleep 1; done\nx\ny $A\nEOF\n"
+        'ENTRYPOINT ["/start"]\n'
+    )
+    done = drafted(tmp_path, stack(init="{build: .}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    assert steps(plan_of(done, tmp_path)) == [
+        ("tcp.ready", {"address": "mq:5672"}),
+        ("command.run", {"run": ["/bin/sh", "-e", "-c", "x\ny $$A"]}),
+    ]
+
+
+def test_it_begins_with_the_schema_for_editors(tmp_path: Path) -> None:
+    done = drafted(
+        tmp_path, stack(init="{image: a, command: x}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}")
+    )
+    first = done.output.splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=https://")
+    assert first.endswith("/plan.schema.json")
