@@ -35,9 +35,9 @@ def _answered(arguments: list[str]) -> int:
     code = _quick(command, arguments[1:])
     if code is not None:
         return code
-    from inithold.process.garbage import calm_collector  # noqa: PLC0415 - not for what was answered above
+    from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for what was answered above
 
-    calm_collector()
+    collect_less_often()
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow
 
     return command_line()

@@ -19,6 +19,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, AlembicProject, name_of, table,
 from pid_namespace import UNSHARE, needs_leave, pid_one
 from relay import relay
 from servers.inithold import Inithold, Running
+from servers.mariadb import MariaDB
 from servers.postgresql import PostgreSQL
 from stopping import until
 
@@ -279,3 +280,22 @@ def test_the_watchdog_leaves_a_run_alone_that_ends(run_inithold: Inithold) -> No
     until(lambda: not init.descendants(), 5)
     init.signal(signal.SIGTERM)
     assert init.wait() == 0
+
+
+def test_a_killed_worker_leaves_nothing_running_on_mariadb(
+    tmp_path: Path, mysql_database: str, mariadb: MariaDB, run_inithold: Inithold
+) -> None:
+    project = AlembicProject(tmp_path / "project")
+    threads = "import threading, re; threading.Thread("
+    threads += f"target=lambda: (__import__('time').sleep(1), {REGEX}), daemon=True).start()"
+    project.revision("0001", "slow", threads, 'op.execute("SELECT SLEEP(60)")')
+    write_plan(run_inithold.folder, migrate(project))
+    sleeping = f"SELECT 1 FROM information_schema.processlist WHERE db = '{name_of(mysql_database)}'"
+    sleeping += " AND info LIKE 'SELECT SLEEP(60)%'"
+    init = run_inithold.start("run", "--once", env={"DATABASE_URL": mysql_database})
+    init.wait_until(lambda: bool(mariadb.execute(sleeping)), "the migration")
+    time.sleep(2)  # the thread keeps the interpreter lock by now
+    began = time.monotonic()
+    init.signal(signal.SIGTERM)
+    ended(init, began, 128 + signal.SIGTERM)
+    assert not mariadb.execute(sleeping)

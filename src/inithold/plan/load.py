@@ -14,7 +14,6 @@ from inithold.plan.convert import INVALID, Path, convert
 from inithold.plan.interpolate import Interpolation
 from inithold.plan.model import CheckedPlan, PlanFile, PlannedStep, StepEntry
 from inithold.plan.validate import REPORTED, Faults, Place, check_plan
-from inithold.process.garbage import PAUSED
 from inithold.steps.base import Step
 from inithold.text.yaml12 import compose, read_text
 
@@ -42,9 +41,7 @@ def load_file(path: str, environment: Mapping[str, str] | None = None) -> Checke
         DocumentError: it cannot be read as YAML.
         PlanError: it is not a plan; every fault that was found.
     """
-    text = read_text(path, limit=LARGEST)
-    with PAUSED:
-        return load_text(text, path, environment)
+    return load_text(read_text(path, limit=LARGEST), path, environment)
 
 
 def step_ids(path: str) -> list[str]:

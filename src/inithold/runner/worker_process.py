@@ -20,6 +20,7 @@ import msgspec
 
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.process.capture import capturing
+from inithold.process.imports import collect_less_often
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
 from inithold.runner.events import Event, FromUserCode, Level, LogLine, Span
@@ -48,6 +49,7 @@ def main(channel: Channel) -> int:
     first = channel.receive()
     if first is None:
         return 0
+    collect_less_often()
     SECRETS.add_environment(os.environ)
     sys.path[:] = first["path"]
     _WorkerProcess(channel, first).run()

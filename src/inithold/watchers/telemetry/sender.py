@@ -93,9 +93,9 @@ class _Sending:
         """Send, until everything arrived or the time is up."""
         from threading import Timer  # noqa: PLC0415 - as above
 
-        from inithold.process.garbage import calm_collector  # noqa: PLC0415
+        from inithold.process.imports import collect_less_often  # noqa: PLC0415
 
-        calm_collector()
+        collect_less_often()
         # Whatever a library does, also where it keeps the interpreter to itself.
         left = max(0.0, self._end.until - time.monotonic())
         signal.setitimer(signal.ITIMER_REAL, left + 1)
