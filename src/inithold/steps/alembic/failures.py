@@ -10,41 +10,18 @@ import socket
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.redaction.redact import scrub
 from inithold.text import platform
 
+if TYPE_CHECKING:
+    import psycopg
+
 Verdict = Literal["not yet", "rejected", "failed"]
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PG_NOT_YET = {
-    "40001",  # serialization failure
-    "40P01",  # deadlock
-    "53300",  # too many connections
-    "55P03",  # a lock is not free
-    "57P01",  # shut down by an administrator
-    "57P02",  # crashed
-    "57P03",  # starting up, shutting down
-    "57P05",  # idle for too long
-}
-_PG_REJECTED = {"28000", "28P01", "3D000"}
-# https://mariadb.com/docs/server/reference/error-codes
-_MY_NOT_YET = {
-    1040,  # too many connections
-    1053,  # shutdown in progress
-    1203,  # too many connections of this user
-    1205,  # a lock is not free
-    1213,  # deadlock
-    2002,  # the socket is not there
-    2003,  # cannot connect
-    2006,  # gone away
-    2013,  # lost while it worked
-    2055,  # the same, newer
-}
-_MY_REJECTED = {1044, 1045, 1049, 1698}
-# libpq gives a connection that fails no code; these are its words and the server's.
+# psycopg2 gives a connection that fails no code; these are its words and the server's.
 _SAYS_NOT_YET = re.compile(
     r"connection refused|could not connect|connection reset|server closed the connection|terminating connection"
     r"|starting up|shutting down|too many (?:clients|connections)|remaining connection slots|broken pipe"
@@ -187,18 +164,28 @@ def _of_driver(error: BaseException) -> bool:
 
 
 def _verdict(error: BaseException, words: str) -> Verdict:
+    # Imported where something has failed, and not before.
+    from inithold.steps.mysql import verdicts as mysql  # noqa: PLC0415
+    from inithold.steps.postgres import verdicts as postgres  # noqa: PLC0415
+
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if isinstance(code, str):
-        if code in _PG_REJECTED:
-            return "rejected"
-        return "not yet" if code in _PG_NOT_YET or code.startswith("08") else "failed"
+        return _judged(postgres.verdict(code, words))
     if error.args and isinstance(error.args[0], int):
-        number = error.args[0]
-        return "rejected" if number in _MY_REJECTED else "not yet" if number in _MY_NOT_YET else "failed"
+        return _judged(mysql.verdict(error.args[0], words))
+    if getattr(error, "pgconn", None) is not None:  # psycopg could not connect
+        refused = postgres.connect_error("", cast("psycopg.Error", error))
+        return (
+            "not yet" if isinstance(refused, NotYet) else "rejected" if isinstance(refused, Rejected) else "failed"
+        )
     text = f"{error}"
     if _SAYS_REJECTED.search(text) or _SAYS_REJECTED.search(words):
         return "rejected"
     return "not yet" if _SAYS_NOT_YET.search(text) else "failed"
+
+
+def _judged(verdict: Literal["lost", "not yet", "rejected", "never"]) -> Verdict:
+    return "not yet" if verdict == "lost" else "failed" if verdict == "never" else verdict
 
 
 def _words(error: BaseException) -> str:
