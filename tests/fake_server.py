@@ -65,13 +65,13 @@ def be_silent(connection: socket.socket) -> None:
 def send_zeros(connection: socket.socket) -> None:
     """Nothing but zeros."""
     connection.sendall(bytes(4096))
-    connection.recv(1024)
+    be_silent(connection)
 
 
-def send_garbage(connection: socket.socket) -> None:
-    """What no protocol begins with."""
-    connection.sendall(bytes(range(256)) * 16)
-    connection.recv(1024)
+def speak_smtp(connection: socket.socket) -> None:
+    """What a server of another protocol says."""
+    connection.sendall(b"220 mail.example.org ESMTP\r\n" * 50)
+    be_silent(connection)
 
 
 def speak_http(connection: socket.socket) -> None:
@@ -101,5 +101,43 @@ def refuse_as_mysql(number: int, words: str) -> Behaviour:
 
     def behaviour(connection: socket.socket) -> None:
         connection.sendall(struct.pack("<I", len(body))[:3] + b"\0" + body)
+
+    return behaviour
+
+
+def refuse_as_redis(error: str) -> Behaviour:
+    """Answer whatever is asked with an error of Redis."""
+
+    def behaviour(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            connection.sendall(f"-{error}\r\n".encode())
+
+    return behaviour
+
+
+def refuse_as_amqp(code: int, words: str) -> Behaviour:
+    """Let a client of AMQP 0-9-1 introduce itself, then close the connection with a reply code."""
+    from pika import frame, spec
+
+    start = spec.Connection.Start(server_properties={}, mechanisms="PLAIN AMQPLAIN", locales="en_US")
+    close = spec.Connection.Close(code, words, 0, 0)
+
+    def behaviour(connection: socket.socket) -> None:
+        for answer in (start, close):
+            if not connection.recv(4096):
+                return
+            connection.sendall(frame.Method(0, answer).marshal())
+        connection.recv(4096)
+
+    return behaviour
+
+
+def answer_as_web(status: int, body: bytes = b"", headers: str = "") -> Behaviour:
+    """Answer every request with one status."""
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.recv(65536)
+        head = f"HTTP/1.1 {status} Status\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
+        connection.sendall(head.encode() + body)
 
     return behaviour

@@ -16,7 +16,7 @@ from inithold.process.imports import IMPORTING
 from inithold.steps.address import DEFAULT_PORTS, Address
 from inithold.steps.base import StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
-from inithold.steps.database.guard import Answer, judged, no_query, require
+from inithold.steps.database.guard import Answer, advised, judged, no_query, require
 from inithold.steps.database.script import Script
 from inithold.steps.mysql.tls import TLS_HINT, arguments, wanted
 from inithold.steps.mysql.verdicts import message_of, not_mysql, number_of, step_error
@@ -117,7 +117,11 @@ class MysqlSession:
         import pymysql  # noqa: PLC0415 - heavy
 
         late = "accepts connections but does not answer"
-        with _explained(self._where), self._bounded.bounded(most, lambda: None, late=late):
+        with (
+            advised("see the server's log, and this error in MySQL's manual"),
+            _explained(self._where),
+            self._bounded.bounded(most, lambda: None, late=late),
+        ):
             try:
                 self._connection.connect(connected)
             except (pymysql.MySQLError, RuntimeError):

@@ -5,6 +5,8 @@ Importing this module imports botocore.
 
 from __future__ import annotations
 
+import http.client
+import ssl
 from typing import Any
 
 import botocore.session
@@ -131,32 +133,32 @@ class Client:
         except (BotoCoreError, ValueError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: Exception) -> StepError:
+    def _failed(self, error: Exception) -> StepError:  # noqa: PLR0911 - one for each kind of error
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
             return StepFailed(
                 f"{self._place}: no credentials",
                 hint="give access_key and secret_key, or what botocore reads: variables, a profile, a role",
             )
         if isinstance(error, ParamValidationError | NoRegionError | ValueError):
-            return StepFailed(f"{self._place}: {error}")
+            return StepFailed(f"{self._place}: {error}", hint="correct the field that it names")
+        if isinstance(cause := _cause(error, ssl.SSLError), ssl.SSLError):
+            return handshake_error(self._place, cause, trust="ca_file")
         if isinstance(error, SSLError):
-            cause = _cause_of_tls(error)
-            if cause is not None:
-                return handshake_error(self._place, cause, trust="ca_file")
             return StepFailed(f"{self._place}: TLS failed", hint="check the port, and that TLS is meant")
+        if isinstance(_cause(error, http.client.BadStatusLine), http.client.BadStatusLine):
+            return StepFailed(f"{self._place}: what answers does not speak HTTP", hint="check host and port")
         if isinstance(error, ConnectionError | HTTPClientError):
             return NotYet(f"{self._place}: no answer ({type(error).__name__})")
-        return StepFailed(f"{self._place}: {error}")
+        return StepFailed(f"{self._place}: {error}", hint="compare the step's fields with what the server knows")
 
 
-def _cause_of_tls(error: BaseException) -> Any:
-    import ssl  # noqa: PLC0415 - loaded by now
-
+def _cause(error: BaseException, kind: type[Exception]) -> Exception | None:
+    """The error of a kind that is inside others; a connection that was closed is no answer of any kind."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, kind) and not isinstance(cause, http.client.RemoteDisconnected):
             return cause
         inner = next((item for item in cause.args if isinstance(item, BaseException)), None)
         cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__ or inner
