@@ -145,7 +145,7 @@ def test_every_command_has_two_examples(run_inithold: Inithold) -> None:
 
 COMPLETIONS = [
     ("inithold ki", "kinds"),
-    ("inithold kinds http", "http.ready"),
+    ("inithold kinds http", "http.ready http.resource"),
     ("inithold run --only ", "there root"),
     ("inithold wait --step ro", "root"),
     ("inithold wait some.yaml --step ", "other"),

@@ -126,7 +126,7 @@ def _invoke(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         text = StringIO()
         error.show(text)
-        say(text.getvalue())
+        say(text.getvalue().rstrip() + _variable(error, text.getvalue()))
         return error.exit_code
     except click.Abort:
         return 130
@@ -137,3 +137,18 @@ def _invoke(arguments: list[str] | None) -> int:
         sys.stdout = output
         return lost(BrokenPipeError())
     return returned if isinstance(returned, int) else 0
+
+
+def _variable(error: click.ClickException, text: str) -> str:
+    """The variable that a wrong value came from, which click 8.1 does not name."""
+    if (
+        not isinstance(error, click.BadParameter)
+        or error.ctx is None
+        or error.param is None
+        or not error.param.name
+    ):
+        return ""
+    name = error.param.envvar
+    source = error.ctx.get_parameter_source(error.param.name)
+    given = source is click.core.ParameterSource.ENVIRONMENT and isinstance(name, str) and name not in text
+    return f" (env var: '{name}')" if given else ""
