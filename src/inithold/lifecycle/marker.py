@@ -16,7 +16,7 @@ from inithold.marker import file as marker_file
 from inithold.marker.identity import identity
 from inithold.marker.owner import Owner, drop_stale, other_owner
 from inithold.plan.model import CheckedPlan, Pace
-from inithold.redaction.redact import scrub
+from inithold.redaction.sanitize import sanitize
 from inithold.runner.run import RunResult
 from inithold.text import platform
 
@@ -116,7 +116,7 @@ def content(plan: CheckedPlan, result: RunResult, duration: float, *, pace: Pace
     """
     fields = {
         "version": VERSION,
-        "name": scrub(plan.name),
+        "name": sanitize(plan.name),
         "digest": plan.digest,
         "ready_at": time.time(),
         "duration": round(duration, 6),

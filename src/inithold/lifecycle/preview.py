@@ -10,7 +10,7 @@ import msgspec
 from inithold.errors import NotYet, StepFailed
 from inithold.lifecycle.one_pass import one_pass
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.redaction.redact import scrub
+from inithold.redaction.sanitize import sanitize
 from inithold.runner.attempt import Attempts
 from inithold.runner.events import clean
 from inithold.runner.stream import Stream, Watcher
@@ -95,7 +95,7 @@ def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
     for planned, finished in zip(plan.steps, result.steps, strict=True):
         if planned.id not in looked.found:
             looked.found[planned.id] = _unlooked(planned, finished.outcome == "skipped", finished.reason)
-    return Preview(scrub(plan.name), plan.digest, tuple(looked.found[planned.id] for planned in plan.steps))
+    return Preview(sanitize(plan.name), plan.digest, tuple(looked.found[planned.id] for planned in plan.steps))
 
 
 class _Looks:
@@ -124,7 +124,7 @@ class _Looks:
             planned.id,
             planned.kind,
             status,
-            scrub(planned.step.subject()),
+            sanitize(planned.step.subject()),
             changes,
             after if status == "after" else (),
         )
@@ -167,13 +167,13 @@ def _missed(
         planned.id,
         planned.kind,
         status,
-        scrub(planned.step.subject()),
+        sanitize(planned.step.subject()),
         after=after if status == "after" else (),
-        reason=scrub(error.message),
-        hint=error.hint and scrub(error.hint),
+        reason=sanitize(error.message),
+        hint=error.hint and sanitize(error.hint),
     )
 
 
 def _unlooked(planned: PlannedStep, skipped: bool, reason: str) -> StepPreview:
     status: Status = "skipped" if skipped else "unknown"
-    return StepPreview(planned.id, planned.kind, status, scrub(planned.step.subject()), reason=scrub(reason))
+    return StepPreview(planned.id, planned.kind, status, sanitize(planned.step.subject()), reason=sanitize(reason))

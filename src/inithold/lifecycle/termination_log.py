@@ -12,8 +12,7 @@ from contextlib import suppress
 from inithold.marker.file import path_from
 from inithold.marker.owner import other_owner
 from inithold.process import exits
-from inithold.redaction.redact import scrub
-from inithold.redaction.sanitize import inert
+from inithold.redaction.sanitize import sanitize
 from inithold.text.files import refuse_irregular
 
 DEFAULT = "/dev/termination-log"
@@ -40,7 +39,7 @@ def leave(text: str) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             refuse_irregular(os.fstat(descriptor).st_mode, path)
             os.ftruncate(descriptor, 0)
-            stream.write(_fitting(inert(scrub(text)).strip("\n") + "\n"))
+            stream.write(_fitting(sanitize(text).strip("\n") + "\n"))
 
 
 def reported(action: Callable[[], int]) -> int:

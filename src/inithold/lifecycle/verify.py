@@ -31,7 +31,8 @@ from inithold.process.exits import reported
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
 from inithold.record.model import Record, Verification
-from inithold.redaction.redact import SECRETS, scrub
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import sanitize
 from inithold.runner.attempt import Attempts, listed
 from inithold.runner.events import Level, LogLine, StepFinished, Verified
 from inithold.runner.stream import Stream, Watcher
@@ -172,7 +173,7 @@ def _look(
     except (PlanError, DocumentError) as error:
         # A file that is just being edited is no reason to take down what holds.
         lines = ("the plan is refused, and what was run is left as it is", *error.message.splitlines())
-        return Found(None, tuple(map(scrub, lines))), ""
+        return Found(None, tuple(map(sanitize, lines))), ""
     if fingerprint(plan) != expected:
         return Found(False, (_CHANGED,)), plan.name
     watchers: list[Watcher] = []
@@ -204,7 +205,7 @@ class _Looks:
         failed = [step for step in result.steps if step.outcome == "failed"]
         holds = all(step.tolerated for step in failed)
         seen = [*map(_told, failed), *(f"{step}: {why}; left alone" for step, why in self._ahead.items())]
-        return Found(holds, tuple(map(scrub, seen)), tuple(map(scrub, self._came_back)))
+        return Found(holds, tuple(map(sanitize, seen)), tuple(map(sanitize, self._came_back)))
 
     def _look(self, attempts: Attempts) -> tuple[Change, ...]:
         try:

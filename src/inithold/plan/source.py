@@ -11,7 +11,8 @@ from pathlib import Path
 from inithold.errors import Fault, PlanError
 from inithold.plan.load import load_file
 from inithold.plan.model import CheckedPlan
-from inithold.redaction.redact import SECRETS, scrub
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import sanitize
 
 DEFAULT = "inithold.yaml"
 
@@ -47,7 +48,7 @@ def load(source: str) -> CheckedPlan:
     if "://" in source and not Path(source).exists():
         SECRETS.add_url(source)
         raise PlanError(
-            [Fault(f"{scrub(source)} is a URL, and a plan is wanted", file=None)],
+            [Fault(f"{sanitize(source)} is a URL, and a plan is wanted", file=None)],
             hint="wait for a URL with inithold wait URL, or before a command: inithold run --wait URL -- CMD",
         )
     return load_file(source)

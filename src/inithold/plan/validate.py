@@ -13,7 +13,7 @@ from inithold.plan.convert import INVALID, Path, convert
 from inithold.plan.model import CheckedPlan, PlanFile, PlannedStep, StepEntry
 from inithold.plan.order import cycle
 from inithold.process import extras
-from inithold.redaction.redact import scrub
+from inithold.redaction.sanitize import sanitize
 from inithold.steps.base import Step
 from inithold.steps.registry import BrokenKind, UnknownKind, load, names
 from inithold.text.suggest import nearest
@@ -68,12 +68,12 @@ class Faults:
             step = self._ids[path[1]]
         where = _field(path)
         text = f"{where}: {message}" if where and not of_key and not message.startswith(where) else message
-        self._add(Fault(scrub(text), file=self.source or None, step=_text(step), **_lines(place)))
+        self._add(Fault(sanitize(text), file=self.source or None, step=_text(step), **_lines(place)))
 
     def at(self, node: Node, message: str) -> None:
         """Add a fault at a YAML node."""
         mark = node.start_mark
-        self._add(Fault(scrub(message), file=self.source, line=mark.line + 1, column=mark.column + 1))
+        self._add(Fault(sanitize(message), file=self.source, line=mark.line + 1, column=mark.column + 1))
 
     def spoiled(self, node: Node, message: str) -> None:
         """Add a fault at a scalar that has no value now: what follows from that is not reported."""

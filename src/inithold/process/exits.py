@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from inithold.errors import InitholdError, PlanError
 from inithold.process.streams import let_go, lost
-from inithold.redaction.redact import SECRETS, scrub
+from inithold.redaction.redact import SECRETS
+from inithold.redaction.sanitize import sanitize
 
 _SAID: list[str] = []
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT)
@@ -30,10 +31,24 @@ def reported(action: Callable[[], int]) -> int:
         return _ended_by(error)
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        return lost(error) if error.errno in _UNWRITABLE else _fault(error)
-    except Exception as error:  # noqa: BLE001 - the last place where a fault of ours can be told
-        return _fault(error)
+    except Exception as error:  # noqa: BLE001 - the last place where it can be reported
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, OSError) and number in _UNWRITABLE:
+        return lost(error)
+    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "start new thread" in str(error)):
+        return _ended_by(_no_more_processes())
+    return _fault(error)
+
+
+def _no_more_processes() -> InitholdError:
+    return InitholdError(
+        "no further process or thread can be started: a limit is reached",
+        hint="raise it: ulimit -u, pids_limit of the service, or its memory",
+    )
 
 
 def _ended_by(error: InitholdError) -> int:
@@ -64,7 +79,7 @@ def say(text: str) -> None:
     """Say something on standard error, without the secrets of this process's variables and arguments."""
     SECRETS.add_environment(os.environ)
     SECRETS.add_arguments(sys.argv[1:])
-    text = scrub(text.rstrip("\n"))
+    text = sanitize(text.rstrip("\n"))
     _SAID.append(text)
     try:
         print(text, file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ _ESCAPE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HALVES = re.compile(r"[\ud800-\udfff]")
 _BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -26,9 +27,16 @@ def inert(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ESCAPE.sub("", text))
 
 
+def sanitize(text: str) -> str:
+    """The text as it may be shown and written anywhere: no secret, no terminal control, nothing but Unicode."""
+    text = inert(scrub(text).replace("\r\n", "\n"))
+    # Bytes that are no UTF-8 stay with Python as halves of surrogate pairs, which no encoder takes.
+    return text if text.isascii() else _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def one_line(text: str, most: int = LONGEST) -> str:
     """The text as one line without secrets, of at most so many characters and a word on what was left off."""
-    shown = inert(_BREAK.sub(" ", scrub(text)))
+    shown = sanitize(_BREAK.sub(" ", scrub(text)))
     return shown if len(shown) <= most else f"{shown[:most]}... ({len(shown) - most} more characters)"
 
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from inithold.redaction.redact import scrub
+from inithold.redaction.sanitize import sanitize
 from inithold.steps.base import Change
 from inithold.text.duration import short
 
@@ -76,8 +77,14 @@ class RunStarted(Event, frozen=True):
     repair: str = ""
 
     def scrubbed(self) -> RunStarted:
-        steps = tuple(msgspec.structs.replace(info, target=scrub(info.target)) for info in self.steps)
-        return msgspec.structs.replace(self, name=scrub(self.name), steps=steps, reason=scrub(self.reason))
+        steps = tuple(msgspec.structs.replace(info, target=sanitize(info.target)) for info in self.steps)
+        return msgspec.structs.replace(
+            self,
+            name=sanitize(self.name),
+            steps=steps,
+            reason=sanitize(self.reason),
+            repair=sanitize(self.repair),
+        )
 
 
 class LockWaiting(Event, frozen=True):
@@ -87,7 +94,7 @@ class LockWaiting(Event, frozen=True):
     elapsed: float
 
     def scrubbed(self) -> LockWaiting:
-        return msgspec.structs.replace(self, reason=scrub(self.reason))
+        return msgspec.structs.replace(self, reason=sanitize(self.reason))
 
 
 class LockAcquired(Event, frozen=True):
@@ -121,7 +128,7 @@ class StepWaiting(Event, frozen=True):
     hint: str | None = None
 
     def scrubbed(self) -> StepWaiting:
-        return msgspec.structs.replace(self, reason=scrub(self.reason), hint=self.hint and scrub(self.hint))
+        return msgspec.structs.replace(self, reason=sanitize(self.reason), hint=self.hint and sanitize(self.hint))
 
 
 class AttemptFailed(Event, frozen=True):
@@ -132,7 +139,7 @@ class AttemptFailed(Event, frozen=True):
     error: str
 
     def scrubbed(self) -> AttemptFailed:
-        return msgspec.structs.replace(self, error=scrub(self.error))
+        return msgspec.structs.replace(self, error=sanitize(self.error))
 
 
 class StepChecked(Event, frozen=True):
@@ -153,7 +160,7 @@ class LogLine(Event, frozen=True):
     level: Level = "info"
 
     def scrubbed(self) -> LogLine:
-        return msgspec.structs.replace(self, text=scrub(self.text))
+        return msgspec.structs.replace(self, text=sanitize(self.text))
 
 
 class FromUserCode(Event, frozen=True):
@@ -218,8 +225,8 @@ class StepFinished(Event, frozen=True):
     def scrubbed(self) -> StepFinished:
         return msgspec.structs.replace(
             self,
-            reason=scrub(self.reason),
-            hint=self.hint and scrub(self.hint),
+            reason=sanitize(self.reason),
+            hint=self.hint and sanitize(self.hint),
             changes=clean(self.changes),
         )
 
@@ -241,13 +248,16 @@ class RunFinished(Event, frozen=True):
     hint: str | None = None
 
     def scrubbed(self) -> RunFinished:
-        return msgspec.structs.replace(self, reason=scrub(self.reason), hint=self.hint and scrub(self.hint))
+        return msgspec.structs.replace(self, reason=sanitize(self.reason), hint=self.hint and sanitize(self.hint))
 
 
 class MarkerPublished(Event, frozen=True):
     """The environment is ready and everyone may know."""
 
     path: str
+
+    def scrubbed(self) -> MarkerPublished:
+        return msgspec.structs.replace(self, path=sanitize(self.path))
 
 
 class HoldStarted(Event, frozen=True):
@@ -280,11 +290,12 @@ class Verified(Event, frozen=True):
     holds: bool
 
     def scrubbed(self) -> Verified:
-        return msgspec.structs.replace(self, name=scrub(self.name))
+        return msgspec.structs.replace(self, name=sanitize(self.name))
 
 
 def clean(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The changes without secrets: names of things come from servers and plans alike."""
     return tuple(
-        Change(change.op, scrub(change.what), tuple(scrub(line) for line in change.details)) for change in changes
+        Change(change.op, sanitize(change.what), tuple(sanitize(line) for line in change.details))
+        for change in changes
     )
