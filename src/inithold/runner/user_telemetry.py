@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -334,29 +334,23 @@ def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Co
 
 def _flushing(providers: Sequence[Any], seconds: float) -> Callable[[], str | None]:
     """Flush providers, each in a thread of its own: a flush need not end."""
-    failed: dict[str, str] = {}
+    left = {type(provider).__name__ for provider in providers}
 
-    def flush(provider: Any, name: str) -> None:
-        try:
-            answer = provider.force_flush(round(seconds * 1000))
-        except Exception as error:  # noqa: BLE001 - the user's exporter may raise anything
-            failed[name] = f"{type(error).__name__}: {error}"
-        else:
-            failed.pop(name) if answer is not False else failed.update({name: "it failed"})
+    def flush(provider: Any) -> None:
+        with suppress(Exception):  # the user's exporter may raise anything
+            if provider.force_flush(round(seconds * 1000)) is not False:
+                left.discard(type(provider).__name__)
 
-    threads = []
-    for provider in providers:
-        name = type(provider).__name__
-        failed[name] = f"it did not end within {seconds:g} s"
-        threads.append(Thread(target=flush, args=(provider, name), daemon=True, name="inithold-flush"))
-        threads[-1].start()
+    threads = [Thread(target=flush, args=(each,), daemon=True, name="inithold-flush") for each in providers]
+    for thread in threads:
+        thread.start()
     until = time.monotonic() + seconds
 
     def outcome() -> str | None:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
-        parts = [f"{name}: {reason}" for name, reason in failed.copy().items()]
-        return f"the flush of the user code's own telemetry: {'; '.join(parts)}" if parts else None
+        names = ", ".join(sorted(left))
+        return f"the user code's own telemetry was not flushed within {seconds:g} s: {names}" if names else None
 
     return outcome
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from threading import Condition, Thread, get_ident
 from typing import Any, NamedTuple
@@ -42,41 +42,18 @@ _WRONG_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNKNOWN_CA",
 _PROTOBUF = "application/x-protobuf"
 
 
-class _Names(NamedTuple):
-    otlp_module: str
-    otlp_class: str
-    sdk_module: str
-    console_classes: tuple[str, ...]
-    response_module: str
-    response: str
-
-
-_NAMES: dict[TelemetrySignal, _Names] = {
-    "traces": _Names(
-        "trace_exporter",
-        "OTLPSpanExporter",
-        "trace",
-        ("ConsoleSpanExporter",),
-        "trace.v1.trace_service_pb2",
-        "ExportTraceServiceResponse",
-    ),
-    "metrics": _Names(
-        "metric_exporter",
-        "OTLPMetricExporter",
-        "metrics",
-        ("ConsoleMetricExporter",),
-        "metrics.v1.metrics_service_pb2",
-        "ExportMetricsServiceResponse",
-    ),
-    "logs": _Names(
-        "_log_exporter",
-        "OTLPLogExporter",
-        "_logs",
-        ("ConsoleLogRecordExporter", "ConsoleLogExporter"),  # renamed in SDK 1.39
-        "logs.v1.logs_service_pb2",
-        "ExportLogsServiceResponse",
-    ),
+_OTLP: Mapping[TelemetrySignal, tuple[str, str]] = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
 }
+"""Module and class of each signal's exporter, in the package of the protocol."""
+_CONSOLE: Mapping[TelemetrySignal, tuple[str, ...]] = {
+    "traces": ("trace", "ConsoleSpanExporter"),
+    "metrics": ("metrics", "ConsoleMetricExporter"),
+    "logs": ("_logs", "ConsoleLogRecordExporter", "ConsoleLogExporter"),  # renamed in SDK 1.39
+}
+_SERVICES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "logs"}
 
 
 class Failure(NamedTuple):
@@ -163,28 +140,25 @@ class _Target:
     def __init__(self, exporter: Exporter, told: Callable[[Failure], object]) -> None:
         LOG.follow(told)
         self._told = told
-        names = _NAMES[exporter.signal]
+        self._signal = exporter.signal
         self._response: Any = None
         if exporter.protocol is None:
-            module = import_module(f"opentelemetry.sdk.{names.sdk_module}.export")
-            self._exporter = next(
-                getattr(module, name) for name in names.console_classes if hasattr(module, name)
-            )()
+            package, *names = _CONSOLE[exporter.signal]
+            module = import_module(f"opentelemetry.sdk.{package}.export")
+            self._exporter = next(getattr(module, name) for name in names if hasattr(module, name))()
             return
-        kind = "grpc" if exporter.protocol == "grpc" else "http"
-        module = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.{names.otlp_module}")
         options = {}
-        if kind == "http" and not _brings_session(exporter.signal):
+        if exporter.protocol != "grpc" and not _brings_session(exporter.signal):
             import requests  # noqa: PLC0415 - slow to import, and not of gRPC
 
-            self._answer = getattr(
-                import_module(f"opentelemetry.proto.collector.{names.response_module}"), names.response
-            )
             options["session"] = session = requests.Session()
             # A redirected POST would become a GET: a success that delivered nothing.
             session.max_redirects = 0
             session.hooks["response"].append(self._note_response)
-        self._exporter = getattr(module, names.otlp_class)(**options)
+        kind = "grpc" if exporter.protocol == "grpc" else "http"
+        name, exporter_class = _OTLP[exporter.signal]
+        module = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.{name}")
+        self._exporter = getattr(module, exporter_class)(**options)
         for ancestor in type(self._exporter).__mro__:
             # Some keep to themselves what another exporter has logged just before.
             logger = logging.getLogger(ancestor.__module__)
@@ -235,11 +209,13 @@ class _Target:
         response = self._response
         if response is None or not response.headers.get("Content-Type", "").startswith(_PROTOBUF):
             return ""
+        service = _SERVICES[self._signal]
+        messages = import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
         try:
-            partial = self._answer.FromString(response.content).partial_success
+            answer = getattr(messages, f"Export{service.capitalize()}ServiceResponse").FromString(response.content)
         except ValueError:  # not the message that OTLP promises; the status said success
             return ""
-        values = [value for _, value in partial.ListFields()]
+        values = [value for _, value in answer.partial_success.ListFields()]
         counts = [f"{value} rejected" for value in values if isinstance(value, int)]
         return ": ".join(counts + [value for value in values if isinstance(value, str)])
 
