@@ -225,3 +225,37 @@ def test_a_draft_without_its_variables_says_which(run_inithold: Inithold) -> Non
     assert done.returncode == 2
     assert "${POSTGRES_PASSWORD}: the variable is not set" in done.stderr
     assert "WHERE" not in done.stderr
+
+
+STAND_IN = """#!/bin/sh
+# A stand-in for {name}: no engine of Prisma's, no Django and no Rails is needed to see what the guard decides.
+case "$*" in
+  *"migrate status"*|*--check*|*abort_if_pending*|*validate*|*--pending=1*) test -f applied ;;
+  *) echo x >> applied ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(f"{runner} prisma migrate deploy" for runner in ("npx", "pnpm", "pnpm exec", "yarn", "bunx")),
+        *("./manage.py migrate --noinput", "bin/rails db:prepare", "flyway migrate", "./artisan migrate --force"),
+    ],
+)
+def test_a_migration_runs_where_its_guard_says_that_it_is_needed(command: str, run_inithold: Inithold) -> None:
+    folder = run_inithold.folder
+    name = command.partition(" ")[0]
+    program = folder / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(STAND_IN.replace("{name}", name))
+    program.chmod(0o755)
+    stack = f"services: {{init: {{image: x, command: {command}}}, app: {{image: x, depends_on: {{init: DONE}}}}}}"
+    compose(folder, stack.replace("DONE", "{condition: service_completed_successfully}"))
+    assert run_inithold("new").returncode == 0
+    env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    for status in ("pending", "satisfied"):
+        steps = json.loads(run_inithold("plan", "--json", env=env).stdout)["steps"]
+        assert [step["status"] for step in steps] == [status]
+        assert run_inithold("run", "--once", env=env).returncode == 0
+    assert (folder / "applied").read_text() == "x\n", "it ran once"

@@ -8,133 +8,89 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from inithold.compose.new.known import without_runner
 
 TODO = "unless: a command that exits 0 where this is done already; without it, it runs in every run"
-
-
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    """A migration tool.
-
-    Args:
-        command: matches the whole command, words with a blank between.
-        guard: the words of the guard, after the groups of `command`; None where the tool has none.
-        why: why there is none, or what the guard needs.
-    """
-
-    command: str
-    guard: str | None
-    why: str = ""
-
-
-_JS = (
-    r"(?:(?:npx|bunx|pnpm(?: exec| dlx)?|yarn(?: run| dlx)?|bun x|npm exec(?: --)?)"
-    r"(?: --?(?:yes|y|no-install|bun))* |\S*node_modules/\.bin/)?"
+_NODE = (
+    r"(?:npx|bunx|pnpm(?: exec| dlx)?|yarn(?: run| dlx)?|bun x|npm exec(?: --)?)(?: --?(?:yes|y|no-install|bun))*"
 )
-_PHP = r"(?:\S*php )?"
-_PYTHON = r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run )?"
-_TOOLS = (
-    _Tool(
-        rf"(?P<run>{_JS}prisma) migrate deploy(?P<rest>(?: --(?:schema|config)[= ]\S+)*)",
-        "{run} migrate status{rest}",
-    ),
-    _Tool(
-        rf"(?P<run>{_PYTHON}(?:(?:\S*python[\d.]* )?\S*manage\.py|\S*django-admin)) migrate"
-        r"(?P<rest>(?: (?:--no-?input|--skip-checks|--database[= ]\S+|--settings=\S+|-v ?\d"
-        r"|--verbosity[= ]\d|[a-z_]\w*))*)",
-        "{run} migrate --check{rest}",
-    ),
-    _Tool(
-        r"(?P<run>(?:bundle exec )?\S*(?:rails|rake)) db:(?:migrate|prepare)",
-        "{run} db:abort_if_pending_migrations",
-    ),
-    _Tool(
-        r"(?P<run>\S*flyway(?: (?!-(?:target|cherryPick|ignore\w*|outOfOrder|validateOnMigrate))-\S+)*) migrate",
-        "{run} validate",
-    ),
-    _Tool(
-        rf"(?P<run>{_PHP}\S*artisan) migrate(?: (?:--force|--no-interaction|-n|--isolated))*",
-        "{run} migrate:status --pending=1",
-        "from Laravel 11.8 on",
-    ),
-    _Tool(r"(?P<run>\S*dbmate(?: --?(?!wait-timeout)\S+)*) (?:up|migrate)", "{run} status --exit-code --quiet"),
-    _Tool(
-        rf"(?P<run>{_PHP}\S*bin/console) doctrine:migrations:migrate(?: (?:-n|--no-interaction))*",
-        "{run} doctrine:migrations:up-to-date",
-    ),
-    _Tool(rf"(?P<run>{_PYTHON}\S*airflow) db migrate", "{run} db check-migrations -t 0"),
-    _Tool(r".*\bliquibase\b.*\bupdate\b.*", None, "`liquibase status` is none, it exits 0 whatever is pending"),
-    _Tool(r".*\batlas migrate apply\b.*", None, "`atlas migrate status` is none, it exits 0 whatever is pending"),
-    _Tool(r".*\bgoose\b.*\bup\b.*", None, "`goose status` is none, it exits 0 whatever is pending"),
-    _Tool(r"\S*migrate\b.* -(?:source|path|database)\b.*\bup\b.*", None, "golang-migrate has none"),
-    _Tool(
-        r".*\bsqlx (?:migrate run|database setup)\b.*",
-        None,
-        "`sqlx migrate info` is none, it exits 0 whatever is pending",
-    ),
-    _Tool(
-        r".*\bdiesel (?:migration run|setup|database setup)\b.*",
-        None,
-        "`diesel migration pending` is none, it exits 0 either way",
-    ),
-    _Tool(
-        r".*\bknex\b.* ?migrate:(?:latest|up)\b.*",
-        None,
-        "`knex migrate:status` is none, it exits 0 whatever is pending",
-    ),
-    _Tool(
-        r".*\bdrizzle-kit\b.*\b(?:migrate|push)\b.*",
-        None,
-        "`drizzle-kit check` is none, it looks at files alone",
-    ),
-    _Tool(r".*\becto\.migrate\b.*", None, "`mix ecto.migrations` is none, it exits 0 whatever is pending"),
-    _Tool(
-        r".*\bef database update\b.*", None, "`dotnet ef migrations list` is none, it exits 0 whatever is pending"
-    ),
-    _Tool(
-        r".*\bsequelize\b.*\bdb:migrate\b.*", None, "`db:migrate:status` is none, it exits 0 whatever is pending"
-    ),
-    _Tool(
-        r".*\bflask db upgrade\b.*",
-        None,
-        "`flask db check` is none, it compares models",
-    ),
-    _Tool(
-        r".*(?:\bprisma (?:db push|migrate)|\bmigrate\b|\bdb:(?:migrate|prepare|setup)).*",
-        None,
-        "none is known for this form of the command",
-    ),
+_PHP, _PYTHON = r"(?:\S*php )?", r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run )?"
+_DJANGO = r"--no-?input|--skip-checks|--database[= ]\S+|--settings=\S+|-v ?\d|--verbosity[= ]\d|[a-z_]\w*"
+_FLYWAY = r"-(?!target|cherryPick|ignore|outOfOrder|validateOnMigrate)\S+"
+# The whole command, words with a blank between, and its guard: `{run}` and `{rest}` are groups of the command.
+_GUARDS = [
+    (re.compile(command), guard)
+    for command, guard in (
+        (
+            rf"(?P<run>(?:{_NODE} |\S*\.bin/)?prisma) migrate deploy(?P<rest>(?: --\w+[= ]\S+)*)",
+            "{run} migrate status{rest}",
+        ),
+        (
+            rf"(?P<run>{_PYTHON}(?:\S*python[\d.]* )?\S*manage\.py) migrate(?P<rest>(?: (?:{_DJANGO}))*)",
+            "{run} migrate --check{rest}",
+        ),
+        (
+            rf"(?P<run>{_PYTHON}\S*django-admin) migrate(?P<rest>(?: (?:{_DJANGO}))*)",
+            "{run} migrate --check{rest}",
+        ),
+        (
+            r"(?P<run>(?:bundle exec )?\S*(?:rails|rake)) db:(?:migrate|prepare)",
+            "{run} db:abort_if_pending_migrations",
+        ),
+        (rf"(?P<run>\S*flyway(?: {_FLYWAY})*) migrate", "{run} validate"),
+        # The exit code is an argument from Laravel 11.8 on.
+        (
+            rf"(?P<run>{_PHP}\S*artisan) migrate(?: --force| --no-interaction| -n| --isolated)*",
+            "{run} migrate:status --pending=1",
+        ),
+        (r"(?P<run>\S*dbmate(?: --?(?!wait-timeout)\S+)*) (?:up|migrate)", "{run} status --exit-code --quiet"),
+        (
+            rf"(?P<run>{_PHP}\S*console) doctrine:migrations:migrate(?: -n| --no-interaction)*",
+            "{run} doctrine:migrations:up-to-date",
+        ),
+        (rf"(?P<run>{_PYTHON}\S*airflow) db migrate", "{run} db check-migrations -t 0"),
+    )
+]
+# Tools without one, and what might be taken for it: its exit code does not tell what is pending.
+_NONE = (
+    (r"\bliquibase\b.*\bupdate\b", "liquibase status"),
+    (r"\batlas migrate apply\b", "atlas migrate status"),
+    (r"\bgoose\b.*\bup\b", "goose status"),
+    (r"^\S*migrate\b.* -(?:source|path|database)\b.*\bup\b", "golang-migrate's migrate version"),
+    (r"\bsqlx (?:migrate run|database setup)\b", "sqlx migrate info"),
+    (r"\bdiesel (?:migration run|setup|database setup)\b", "diesel migration pending"),
+    (r"\bknex\b.* ?migrate:(?:latest|up)\b", "knex migrate:status"),
+    (r"\bdrizzle-kit\b.*\b(?:migrate|push)\b", "drizzle-kit check"),
+    (r"\becto\.migrate\b", "mix ecto.migrations"),
+    (r"\bef database update\b", "dotnet ef migrations list"),
+    (r"\bsequelize\b.*\bdb:migrate\b", "sequelize db:migrate:status"),
+    (r"\bflask db upgrade\b", "flask db check"),
 )
-_COMPILED = [(re.compile(tool.command), tool) for tool in _TOOLS]
+_OTHER_FORMS = re.compile(r"\bprisma (?:db push|migrate)|\bmigrate\b|\bdb:(?:migrate|prepare|setup)")
 
 
-def guard(words: Sequence[str]) -> tuple[list[str] | None, str | None]:
-    """The guard of a command, and what a person has to know or do.
+def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
+    """The guard of a command.
 
     Args:
         words: program and arguments.
 
     Returns:
-        The words of `unless`, None where there is none; and a note on it, or the text of a TODO; None for no word.
+        The words of `unless`, None where there is none; and then the text of a TODO.
     """
-    if any(re.search(r"\s", word) for word in words):
-        return None, TODO
     line = " ".join(words)
-    for pattern, tool in _COMPILED:
-        found = pattern.fullmatch(line)
-        if found is not None and tool.guard is not None:
-            return tool.guard.format(**found.groupdict()).split(" "), tool.why or None
-        if found is not None:
-            return None, f"{TODO}; {tool.why}"
-    return None, TODO
+    for pattern, text in _GUARDS if line.count(" ") == len(words) - 1 else ():
+        if found := pattern.fullmatch(line):
+            return text.format(**found.groupdict()).split(" "), ""
+    none = next((name for pattern, name in _NONE if re.search(pattern, line)), None)
+    return None, TODO if none is None else f"{TODO}; the exit code of `{none}` does not tell what is pending"
 
 
 def migrates(words: Sequence[str]) -> bool:
     """Does this command bring a schema up to date?"""
-    line = " ".join(words)
     if "alembic" in without_runner(words)[:1] and "upgrade" in words:
         return True
-    return any(pattern.fullmatch(line) for pattern, _ in _COMPILED)
+    line = " ".join(words)
+    patterns = [*(pattern for pattern, _ in _GUARDS), *(re.compile(pattern) for pattern, _ in _NONE), _OTHER_FORMS]
+    return any(pattern.search(line) for pattern in patterns)

@@ -6,7 +6,6 @@ import os
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -191,39 +190,32 @@ def write_new(target: str, text: str) -> None:
         UsageError: something of that name is there by now, or it cannot be written; nothing was.
     """
     path = Path(target)
+    mask = os.umask(0)
+    os.umask(mask)
     temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with tempfile.NamedTemporaryFile("wb", prefix=f".{path.name}.", dir=path.parent, delete=False) as stream:
+            temporary = Path(stream.name)
+            stream.write(text.encode())
             stream.flush()
             os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o644 & ~mask)
-        _give_name(temporary, path)
+            os.fchmod(stream.fileno(), 0o644 & ~mask)
+        try:
+            # Unlike a rename it never replaces what somebody else put there meanwhile.
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Not every file system has links.
+            refuse_existing(target)
+            temporary.rename(path)
     except FileExistsError:
         raise _exists(target) from None
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; nothing was written") from error
     finally:
         if temporary is not None:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-
-
-def _give_name(temporary: Path, path: Path) -> None:
-    try:
-        # Unlike a rename it never replaces what somebody else put there meanwhile.
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links.
-        if os.path.lexists(path):
-            raise FileExistsError from None
-        temporary.rename(path)
+            temporary.unlink(missing_ok=True)
 
 
 def _exists(target: str) -> UsageError:

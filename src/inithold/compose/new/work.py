@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from inithold.compose.new import known
 from inithold.compose.new.environment import Environment
-from inithold.compose.new.guards import TODO, guard
+from inithold.compose.new.guards import guard
 from inithold.compose.new.servers import Servers
 from inithold.compose.new.shell import Part, Script, take_apart
 from inithold.compose.new.text import from_compose, from_shell
@@ -278,13 +278,10 @@ class Work:
             if waits[1]:
                 self._command(waits[1])
             return True
-        guarded, note = guard(words)
+        guarded = guard(words)[0]
         if guarded is None or not literal:
             return False
-        why = [
-            f"runs `{_line(words)}`",
-            f"`unless` asks it whether anything is pending{f' ({note})' if note else ''}",
-        ]
+        why = [f"runs `{_line(words)}`", "`unless` asks it whether anything is pending"]
         self.steps.append(Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why))
         return True
 
@@ -316,7 +313,7 @@ class Work:
     def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
         if _ENDLESS.search(" ".join(words)):
             self.unknown.append(f"`{_line(words)}` seems to go on for ever: a plan is ready when its commands end")
-        todo = guard(words)[1] or TODO
+        todo = guard(words)[1]
         self.steps.append(Step(_step_id(shown or words), "command.run", {"run": words}, [why], [todo]))
 
     def _changes_only_files(self, words: list[str]) -> bool:

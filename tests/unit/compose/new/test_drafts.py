@@ -146,14 +146,14 @@ CHAIN = {
 
 
 def test_a_chain_of_one_shots_becomes_one_plan_in_its_order(tmp_path: Path) -> None:
-    done = drafted(tmp_path, stack(**CHAIN).replace("\n  chown", "\n  chown") + "volumes: {data: {}}\n")
+    done = drafted(tmp_path, stack(**CHAIN) + "volumes: {data: {}}\n")
     plan = plan_of(done, tmp_path)
-    assert [step["id"] for step in plan["steps"]] == ["db", "createdb", "chown", "migrate"]
-    createdb = plan["steps"][1]["with"]
+    assert [step["id"] for step in plan["steps"]] == ["db", "chown", "createdb", "migrate"]
+    createdb = plan["steps"][2]["with"]
     assert (createdb["run"], createdb["cwd"]) == (["createdb", "x"], "/w")
     assert createdb["env"]["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD}"
     for line in (
-        "before it: createdb, chown, which it waits for",
+        "before it: chown, createdb, which it waits for",
         "what chown runs with: image busybox; user root; mounts /data",
         "variable POSTGRES_PASSWORD: createdb has it as plain text",
     ):
