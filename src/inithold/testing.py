@@ -16,7 +16,7 @@ import msgspec
 
 from inithold.lifecycle.one_pass import one_pass
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
-from inithold.runner.attempt import Work, bring_about, wait_for
+from inithold.runner.attempt import Work, converge, wait_for
 from inithold.runner.context import Context
 from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting
 from inithold.runner.stream import Stream
@@ -86,7 +86,7 @@ def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = Non
     collected = Collected()
     planned = PlannedStep("step", step, timeout=timeout, retry=retry)
     plan = CheckedPlan("test", (planned,), "0" * 64)
-    work: Work = wait_for if wait else bring_about
+    work: Work = wait_for if wait else converge
     result = one_pass(plan, plan.steps, work, Stream([collected])).run()
     return Driven(result.steps[0], tuple(collected.events))
 

@@ -160,7 +160,7 @@ def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
     watched.runs_again("schema")
     log = stack.logs("init")
     # The marker goes with the first line. A probe may miss that on a busy machine.
-    assert log.rindex("no longer holds") < log.rindex("ready; marker")
+    assert log.rindex("no longer in place") < log.rindex("ready; marker")
     assert watched.healths()[-1:] in ([], ["healthy"])
     assert stack.sql("select version_num from alembic_version") == "0007"
     stack.wait_health(GATED, "healthy", 90)
@@ -250,7 +250,7 @@ def test_a_table_is_dropped_which_nothing_can_mend(stack: Stack) -> None:
         lambda: stack.inspect("init")["RestartCount"] > before, 60, "the run fails, and the engine starts it again"
     )
     logs = stack.logs("init")
-    assert "no longer holds: schema: table status_schedule is missing" in logs
+    assert "no longer in place: schema: table status_schedule is missing" in logs
     assert "schema    error: failed" in logs
     assert stack.marker() is None
     assert stack.health("init") != "healthy"

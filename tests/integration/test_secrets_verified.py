@@ -102,7 +102,7 @@ def test_of_all_that_drifts(
     init.wait_for_hold(60)
     let_drift(stage, postgres, mariadb)
     for step in IDS:
-        init.wait_for_output(f"no longer holds: {step}: ")
+        init.wait_for_output(f"no longer in place: {step}: ")
     if on_drift == "unhealthy":
         shown = [stage.run(*command) for command in (("status",), ("status", "--json"), ("health",))]
         assert all(step in shown[0].stdout for step in IDS)
@@ -113,7 +113,7 @@ def test_of_all_that_drifts(
         code = 1
     assert init.wait(60) == code
     assert "raised:" in init.output
-    otlp.wait_for(lambda collector: any("no longer holds" in record.body for record in collector.logs))
+    otlp.wait_for(lambda collector: any("no longer in place" in record.body for record in collector.logs))
     shown.append(Completed(code, init.stdout, init.stderr, 0))
     for done in shown:
         assert_nothing_of_them(everything(stage, done, otlp))

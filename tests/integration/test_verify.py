@@ -192,7 +192,7 @@ def test_a_dropped_table_fails_the_run_by_its_name(environment: Environment) -> 
     init = environment.start()
     environment.sql("DROP TABLE status_schedule")
     assert init.wait(60) == 1
-    assert "no longer holds: schema: table status_schedule is missing" in init.stderr
+    assert "no longer in place: schema: table status_schedule is missing" in init.stderr
     assert "schema    error: failed" in init.stderr
     assert "step schema (database.tables" in init.stderr
     assert not init.marker.exists()
@@ -246,7 +246,7 @@ class TestOwnServer:
         init.wait_for_output("was away for")
         assert environment.is_ready()
         assert environment.record()["run_id"] == run
-        assert "no longer holds" not in init.output
+        assert "no longer in place" not in init.output
 
     def test_a_server_that_accepts_and_says_nothing(
         self, environment: Environment, own_server: PostgreSQL
@@ -257,12 +257,12 @@ class TestOwnServer:
         own_server.thaw()
         time.sleep(2)
         assert environment.is_ready()
-        assert "no longer holds" not in init.output
+        assert "no longer in place" not in init.output
 
     def test_away_for_longer_than_the_grace(self, environment: Environment, own_server: PostgreSQL) -> None:
         init = environment.start(grace="1s")
         own_server.stop()
-        init.wait_for_output("no longer holds: database: away for 1s: ")
+        init.wait_for_output("no longer in place: database: away for 1s: ")
         assert not init.marker.exists()
         init.wait_for_output("waiting")
         own_server.start()
@@ -276,7 +276,7 @@ class TestOwnServer:
         init = environment.start(on_drift=on_drift)
         environment.sql("ALTER ROLE admin PASSWORD 'another-one-by-now'")
         try:
-            init.wait_for_output("no longer holds: database: ")
+            init.wait_for_output("no longer in place: database: ")
             if on_drift == "rerun":
                 assert init.wait(60) == 1
             else:

@@ -57,7 +57,7 @@ def test_a_lost_queue_takes_readiness_away_until_it_is_back(
     cut_off.wait_for_output("runs each time")
 
     servers.rabbit.api("DELETE", "/api/queues/%2F/bot_events")
-    init.wait_for_output("no longer holds: topology: + ")
+    init.wait_for_output("no longer in place: topology: + ")
     assert re.search(LOST, init.output)
     init.wait_for_output("waiting for the lock")
     assert not is_ready(sandbox, init, container)

@@ -73,7 +73,7 @@ def test_what_no_longer_holds_is_made_again_in_place(run_inithold: Inithold, wri
     assert json.loads(init.marker.read_text())["vouched_by"] == first["vouched_by"], "the same process"
     assert run_inithold("health").returncode == 0
     assert count(tmp_path / "runs") == 2
-    assert "warning: no longer holds: make: + made" in init.stderr
+    assert "warning: no longer in place: make: + made" in init.stderr
     assert "verified: 2 steps, again: make: + made" in init.stderr
     assert record(init)["reason"] == "make: + made"
     assert "ready (again: make: + made)" in run_inithold("status").stdout
@@ -121,10 +121,10 @@ def test_exit(run_inithold: Inithold, write: Write, tmp_path: Path) -> None:
     init.wait_for_hold()
     (tmp_path / "made").unlink()
     assert init.wait() == 1
-    assert "no longer holds: make: + made" in init.stderr
+    assert "no longer in place: make: + made" in init.stderr
     assert not init.marker.exists()
     assert not withdrawn(init).exists()
-    assert "no longer holds" in run_inithold("status").stdout
+    assert "no longer in place" in run_inithold("status").stdout
 
 
 def test_unhealthy_until_it_holds_again(run_inithold: Inithold, write: Write, tmp_path: Path) -> None:
@@ -137,18 +137,18 @@ def test_unhealthy_until_it_holds_again(run_inithold: Inithold, write: Write, tm
     health = run_inithold("health")
     assert (health.returncode, health.stdout) == (
         1,
-        "not ready: the environment no longer holds what init has made (inithold status)\n",
+        "not ready: the environment is no longer as init made it (inithold status)\n",
     )
     status = run_inithold("status").stdout
-    assert "it no longer holds:" in status
+    assert "it is no longer in place:" in status
     assert "  make: + made" in status
     (tmp_path / "made").touch()
     init.wait_until(init.marker.exists, "the marker to come back")
     assert init.marker.read_bytes() == promise
     assert run_inithold("health").returncode == 0
-    init.wait_for_output("the environment holds again")
+    init.wait_for_output("everything is in place again")
     assert record(init)["verification"] is None
-    assert init.stderr.count("no longer holds: make: + made") == 1, "news, not a refrain"
+    assert init.stderr.count("no longer in place: make: + made") == 1, "news, not a refrain"
     assert count(tmp_path / "runs") == 1
 
 
@@ -174,7 +174,7 @@ def test_away_for_longer_than_the_grace_is_drift(run_inithold: Inithold, write: 
     init = run_inithold.start("run")
     init.wait_for_hold()
     server.unlink()
-    init.wait_for_output("no longer holds: server: away for 1s: ")
+    init.wait_for_output("no longer in place: server: away for 1s: ")
     init.wait_for_output("again: server: away for 1s: ")
     assert not init.marker.exists()
     server.touch()
@@ -299,7 +299,7 @@ def test_checks_do_not_overlap(run_inithold: Inithold, write: Write, tmp_path: P
     init = run_inithold.start("run")
     init.wait_for_hold()
     init.wait_until(lambda: (tmp_path / "checked").exists() and count(tmp_path / "checked") >= 4, "checks")
-    assert "no longer holds" not in init.stderr
+    assert "no longer in place" not in init.stderr
 
 
 def test_each_check_sends_whether_it_is_ready(run_inithold: Inithold, write: Write, otlp: Collector) -> None:
@@ -315,7 +315,7 @@ def test_each_check_sends_whether_it_is_ready(run_inithold: Inithold, write: Wri
     (run_inithold.folder / "made").unlink()
     init.wait_until(lambda: ready() == {0, 1}, "one that does not")
     init.wait_until(
-        lambda: any("no longer holds: make: + made" in record.body for record in otlp.logs), "its log record"
+        lambda: any("no longer in place: make: + made" in record.body for record in otlp.logs), "its log record"
     )
 
 

@@ -234,7 +234,7 @@ class TestFiles:
         time.sleep(1.5)
         assert is_ready(run_inithold)
         (tmp_path / "made").unlink()
-        init.wait_for_output("no longer holds: make: + made")
+        init.wait_for_output("no longer in place: make: + made")
         init.wait_until((tmp_path / "made").exists, "the second run")
         init.wait_for_hold()
         assert is_ready(run_inithold)
@@ -305,7 +305,7 @@ class TestChecks:
         assert is_ready(run_inithold), init.output
         (tmp_path / "server").touch()
         init.wait_for_output("server: was away for")
-        assert "no longer holds" not in init.output
+        assert "no longer in place" not in init.output
 
     def test_unhealthy_with_a_changed_plan(self, run_inithold: Inithold, tmp_path: Path) -> None:
         write(tmp_path, PLAN % "1s, on_drift: unhealthy")

@@ -145,7 +145,7 @@ def main() -> int:
         if CHECKING:
             return 0 if all(step.check() for step in STEPS) else 3
         for step in STEPS:
-            bring_about(step)
+            converge(step)
     except (NotYet, Failed) as error:
         say(f"failed: {error}")
         return 1
@@ -161,7 +161,7 @@ def told_to_end(number: int, _: Any) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def bring_about(step: Step) -> None:
+def converge(step: Step) -> None:
     """Check, apply, check again; what may heal is tried until the time is up."""
     until = time.monotonic() + TIMEOUT
     said, said_at = "", 0.0

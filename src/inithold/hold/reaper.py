@@ -101,7 +101,7 @@ class _Line:
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
-        self._said = b""
+        self._received = b""
         self._orders = b""
         self.limits = Limits()
 
@@ -115,21 +115,21 @@ class _Line:
     def hold(self) -> bool:
         """Whether it is time to hold."""
         self.listen()
-        return self._said.endswith((_HOLD, _AGAIN))
+        return self._received.endswith((_HOLD, _AGAIN))
 
     @property
     def again(self) -> bool:
         """Whether the plan is to be run again at once."""
-        return self._said.endswith(_AGAIN)
+        return self._received.endswith(_AGAIN)
 
     def listen(self) -> None:
         """Take what has come."""
         try:
             while data := os.read(self._descriptor, 65536):
-                self._said += data
+                self._received += data
         except BlockingIOError:
             pass
-        *lines, self._said = self._said.split(b"\n")
+        *lines, self._received = self._received.split(b"\n")
         for line in lines:
             if line.startswith(b"["):
                 self._orders = line
@@ -140,7 +140,7 @@ class _Line:
 def _reap_until(child: int, listening: int) -> None:
     waited = {*_PASSED_ON, signal.SIGCHLD}
     line = _Line(listening)
-    told_to_end = asked = False
+    ending = asked = False
     while True:
         line.listen()
         caught = _wait(waited, line.limits.seconds)
@@ -149,11 +149,11 @@ def _reap_until(child: int, listening: int) -> None:
         elif caught.si_signo == signal.SIGCHLD:
             status = _reap(child)
             if status is not None:
-                _after(status, line, told_to_end, asked)
+                _after(status, line, ending, asked)
         elif caught.si_signo == signal.SIGHUP and line.orders:
             asked = True
         else:
-            told_to_end = told_to_end or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
+            ending = ending or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
             if caught.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 line.limits.tell(signal.Signals(caught.si_signo).name)
             if not (caught.si_signo == signal.SIGINT and caught.si_code == _FROM_KERNEL):
@@ -191,10 +191,10 @@ def _reap(child: int) -> int | None:
             found = status
 
 
-def _after(status: int, line: _Line, told_to_end: bool, asked: bool) -> None:
+def _after(status: int, line: _Line, ending: bool, asked: bool) -> None:
     code = os.waitstatus_to_exitcode(status)
     # A signal that met the child on its way out would be lost in a hold.
-    if code == 0 and line.hold and not told_to_end:
+    if code == 0 and line.hold and not ending:
         _hold(line.orders, asked or line.again)
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""

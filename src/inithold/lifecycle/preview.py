@@ -83,30 +83,30 @@ def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
     """Check every step of a plan once; nothing is changed.
 
     Args:
-        plan: to look at.
+        plan: whose steps are checked.
         watchers: who sees the events meanwhile.
     """
-    looked = _Looks(plan)
+    checks = _Checks(plan)
     steps = tuple(
         msgspec.structs.replace(planned, timeout=min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT), retry=None)
         for planned in plan.steps
     )
-    result = one_pass(plan, steps, looked.look, Stream(watchers)).run()
+    result = one_pass(plan, steps, checks.check_step, Stream(watchers)).run()
     for planned, finished in zip(plan.steps, result.steps, strict=True):
-        if planned.id not in looked.found:
-            looked.found[planned.id] = _unlooked(planned, finished.outcome == "skipped", finished.reason)
-    return Preview(sanitize(plan.name), plan.digest, tuple(looked.found[planned.id] for planned in plan.steps))
+        if planned.id not in checks.previews:
+            checks.previews[planned.id] = _never_checked(planned, finished.outcome == "skipped", finished.reason)
+    return Preview(sanitize(plan.name), plan.digest, tuple(checks.previews[planned.id] for planned in plan.steps))
 
 
-class _Looks:
+class _Checks:
     """Looks at each step after those it needs, and remembers what is pending."""
 
     def __init__(self, plan: CheckedPlan) -> None:
         self._needs = {planned.id: planned.needs for planned in plan.steps}
-        self.found: dict[str, StepPreview] = {}
+        self.previews: dict[str, StepPreview] = {}
         self._behind: dict[str, tuple[str, ...]] = {}
 
-    def look(self, attempts: Attempts) -> tuple[Change, ...]:
+    def check_step(self, attempts: Attempts) -> tuple[Change, ...]:
         planned = attempts.planned
         after = self._pending_before(planned.id)
         try:
@@ -114,13 +114,13 @@ class _Looks:
         except NotYet as error:
             # Behind a pending step a file or a table may be missing because of it; a silent server is not.
             status: Status = "unknown" if error.probe or not after else "after"
-            self.found[planned.id] = _missed(planned, status, after, error)
+            self.previews[planned.id] = _not_checked(planned, status, after, error)
             return ()
         except StepFailed as error:
-            self.found[planned.id] = _missed(planned, "after" if after else "unknown", after, error)
+            self.previews[planned.id] = _not_checked(planned, "after" if after else "unknown", after, error)
             return ()
         status = _status(changes, bool(after))
-        self.found[planned.id] = StepPreview(
+        self.previews[planned.id] = StepPreview(
             planned.id,
             planned.kind,
             status,
@@ -131,7 +131,7 @@ class _Looks:
         return ()
 
     def _pending_before(self, step_id: str) -> tuple[str, ...]:
-        """The nearest pending steps a step depends on; what it needs has been looked at, or left out."""
+        """The nearest pending steps a step depends on; what it needs has been checked, or left out."""
         # A plan may be a chain of thousands: no recursion, and each step is followed once.
         stack = [step_id]
         while stack:
@@ -145,8 +145,8 @@ class _Looks:
     def _nearest(self, needs: Sequence[str]) -> tuple[str, ...]:
         nearest: dict[str, None] = {}
         for need in needs:
-            found = self.found.get(need)
-            pending = found is not None and found.status in ("pending", "each_run")
+            other = self.previews.get(need)
+            pending = other is not None and other.status in ("pending", "each_run")
             nearest.update(dict.fromkeys([need] if pending else self._behind[need]))
         return tuple(nearest)
 
@@ -160,7 +160,7 @@ def _status(changes: Sequence[Change], behind: bool) -> Status:
     return "each_run" if ops == {"?"} else "pending"
 
 
-def _missed(
+def _not_checked(
     planned: PlannedStep, status: Status, after: tuple[str, ...], error: NotYet | StepFailed
 ) -> StepPreview:
     return StepPreview(
@@ -174,6 +174,6 @@ def _missed(
     )
 
 
-def _unlooked(planned: PlannedStep, skipped: bool, reason: str) -> StepPreview:
+def _never_checked(planned: PlannedStep, skipped: bool, reason: str) -> StepPreview:
     status: Status = "skipped" if skipped else "unknown"
     return StepPreview(planned.id, planned.kind, status, sanitize(planned.step.subject()), reason=sanitize(reason))

@@ -38,48 +38,48 @@ def rerun(marker: str, record: str) -> int:
     Raises:
         InitholdError: nothing holds here, the hold does not verify, or it may not be asked.
     """
-    promise, known = _promise(marker), _known(record)
+    content, newest = _marker_content(marker), _newest(record)
     ends_at = time.monotonic() + BEGINS
-    while promise is None and known.get("outcome") == "ready" and time.monotonic() < ends_at:
-        # Just between two runs, perhaps: somebody else has asked, or something no longer held.
+    while content is None and newest.get("outcome") == "ready" and time.monotonic() < ends_at:
+        # Just between two runs, perhaps: somebody else has asked, or something is no longer in place.
         time.sleep(POLL)
-        promise, known = _promise(marker), _known(record)
-    if promise is not None:
-        return _Hold(marker, _checked(promise)).run_again(record, known.get("run_id"))
-    if known.get("outcome", "none") is not None:
+        content, newest = _marker_content(marker), _newest(record)
+    if content is not None:
+        return _Hold(marker, _of_verifying_hold(content)).run_again(record, newest.get("run_id"))
+    if newest.get("outcome", "none") is not None:
         raise InitholdError(
             f"{_NOTHING_HOLDS}: there is no marker at {marker}", hint="inithold status shows the last run"
         )
     print("a run is going on; waiting for its end", flush=True)
-    while not _ended(known):
+    while not _ended(newest):
         time.sleep(POLL)
-        known = _read(record) or known
-    return _told(known)
+        newest = _read(record) or newest
+    return _report(newest)
 
 
-def _promise(marker: str) -> dict[str, Any] | None:
+def _marker_content(marker: str) -> dict[str, Any] | None:
     """What the marker says, also while it is withdrawn."""
     return _read(marker) or _read(withdrawn(marker))
 
 
-def _known(record: str) -> dict[str, Any]:
+def _newest(record: str) -> dict[str, Any]:
     """The newest account of a run; empty if there is none. A new run moves the earlier one away first."""
     return _read(record) or _read(earlier(record, 1)) or {}
 
 
-def _checked(promise: dict[str, Any]) -> dict[str, Any]:
+def _of_verifying_hold(content: dict[str, Any]) -> dict[str, Any]:
     """What a marker promises, where somebody stands behind it who can run again."""
-    vouching = promise.get("vouched_by")
+    vouching = content.get("vouched_by")
     if not isinstance(vouching, dict):
         raise InitholdError(f"{_NOTHING_HOLDS}: the marker is of a run that did not stay to hold (--once)")
     if stale := why_not(vouching):
         raise InitholdError(f"{_NOTHING_HOLDS}: {stale}")
-    if promise.get("verify") is None:
+    if content.get("verify") is None:
         raise InitholdError(
             "this hold does not verify: nothing of the run is left in it that could run again",
             hint=f"restart it ({platform.restart()}), or hold with --verify 1m, or --verify never for this",
         )
-    return promise
+    return content
 
 
 class _Hold:
@@ -87,13 +87,13 @@ class _Hold:
 
     Args:
         marker: path of its marker.
-        promise: what the marker said.
+        content: what the marker said.
     """
 
-    def __init__(self, marker: str, promise: dict[str, Any]) -> None:
+    def __init__(self, marker: str, content: dict[str, Any]) -> None:
         self._marker = marker
-        self._promise = promise
-        self._vouching: dict[str, Any] = promise["vouched_by"]
+        self._content = content
+        self._vouching: dict[str, Any] = content["vouched_by"]
 
     def run_again(self, record: str, before: str | None) -> int:
         """Ask it, and wait until a run other than `before` has ended."""
@@ -102,10 +102,10 @@ class _Hold:
             if self._holds_still() and time.monotonic() - asked_at >= ASK_AGAIN:
                 self._ask()
                 asked_at = time.monotonic()
-            found = _read(record)
-            if found is not None and found.get("run_id") != before and _ended(found):
-                return _told(found)
-            if found is None and self._is_ready_anew():
+            account = _read(record)
+            if account is not None and account.get("run_id") != before and _ended(account):
+                return _report(account)
+            if account is None and self._is_ready_again():
                 # No record can be written there; the marker says enough.
                 print("ready again")
                 return 0
@@ -115,11 +115,11 @@ class _Hold:
 
     def _holds_still(self) -> bool:
         """Whether what it promised then it does now: nothing has begun since."""
-        return self._promise in (_read(self._marker), _read(withdrawn(self._marker)))
+        return self._content in (_read(self._marker), _read(withdrawn(self._marker)))
 
-    def _is_ready_anew(self) -> bool:
+    def _is_ready_again(self) -> bool:
         marker = _read(self._marker)
-        return marker is not None and marker != self._promise
+        return marker is not None and marker != self._content
 
     def _ask(self) -> None:
         pid = self._vouching["pid"]
@@ -134,27 +134,27 @@ class _Hold:
             return
 
 
-def _ended(found: dict[str, Any]) -> bool:
+def _ended(account: dict[str, Any]) -> bool:
     # The marker follows the outcome: whoever asked may look for it at once.
-    outcome = found.get("outcome")
-    return outcome is not None and (outcome != "ready" or bool(found.get("marker")))
+    outcome = account.get("outcome")
+    return outcome is not None and (outcome != "ready" or bool(account.get("marker")))
 
 
-def _told(found: dict[str, Any]) -> int:
-    print(headline(found, now=time.time()), flush=True)
-    if failed := failure(found):
+def _report(account: dict[str, Any]) -> int:
+    print(headline(account, now=time.time()), flush=True)
+    if failed := failure(account):
         print(failed, file=sys.stderr, flush=True)
-    return 0 if found["outcome"] == "ready" else 1
+    return 0 if account["outcome"] == "ready" else 1
 
 
 def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - as the record's other readers
-            found = json.load(stream)
+            account = json.load(stream)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InitholdError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise InitholdError(f"{path} was not written by inithold: it is not JSON") from None
-    return found if isinstance(found, dict) else None
+    return account if isinstance(account, dict) else None

@@ -49,8 +49,8 @@ SEND_SECONDS = 3.0
 _CHANGED = "the plan has changed"
 
 
-class Found(NamedTuple):
-    """What a check found.
+class CheckResult(NamedTuple):
+    """What a check has found.
 
     Attributes:
         holds: whether the environment holds; None where that cannot be told.
@@ -108,7 +108,7 @@ def why_again(why: str, record_path: str) -> str:
         return "it was asked to (SIGHUP)"
     record = _read(record_path)
     seen = record.verification.seen if record and record.verification else ()
-    return "; ".join(seen) or "the environment no longer held"
+    return "; ".join(seen) or "the environment is no longer in place"
 
 
 def left_out(plan: CheckedPlan) -> str:
@@ -149,40 +149,40 @@ def verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -
     streams.expect_no_reader()
     marker = marker_file.path_from(settings.marker)
     with EndingSignals() as signals:
-        found, name = _look(load, settings, expected, signals)
+        result, name = _check_steps(load, settings, expected, signals)
         if signals.caught:
             return signals.exit_code
-        if found.holds and not marker_file.is_kept(marker):
-            found = Found(False, (f"the marker {marker} is gone", *found.seen), found.passing)
-        if found.holds is False:
+        if result.holds and not marker_file.is_kept(marker):
+            result = CheckResult(False, (f"the marker {marker} is gone", *result.seen), result.passing)
+        if result.holds is False:
             # Where it cannot be, the hold finds out, too, and ends.
             with suppress(OSError):
                 marker_file.withdraw(marker)
         # What goes wrong in telling does not change the answer.
-        reported(lambda: _tell(found, name, settings, record_file.path_from(settings.record, marker)))
-    if found.holds is None:
+        reported(lambda: _report(result, name, settings, record_file.path_from(settings.record, marker)))
+    if result.holds is None:
         return INCONCLUSIVE
-    return HOLDS if found.holds else DRIFT
+    return HOLDS if result.holds else DRIFT
 
 
-def _look(
+def _check_steps(
     load: Callable[[], CheckedPlan], settings: Settings, expected: str, signals: EndingSignals
-) -> tuple[Found, str]:
+) -> tuple[CheckResult, str]:
     try:
         plan = load()
     except (PlanError, DocumentError) as error:
         # A file that is just being edited is no reason to take down what holds.
         lines = ("the plan is refused, and what was run is left as it is", *error.message.splitlines())
-        return Found(None, tuple(map(sanitize, lines))), ""
+        return CheckResult(None, tuple(map(sanitize, lines))), ""
     if fingerprint(plan) != expected:
-        return Found(False, (_CHANGED,)), plan.name
+        return CheckResult(False, (_CHANGED,)), plan.name
     watchers: list[Watcher] = []
     if settings.log_level == "debug":
         watchers.append(console(settings.log_format, settings.log_level))
-    return _Looks(plan, Stream(watchers)).found(signals), plan.name
+    return _Check(plan, Stream(watchers)).run(signals), plan.name
 
 
-class _Looks:
+class _Check:
     """Looks at each step of a plan once; waits, for a grace, for servers that are away."""
 
     def __init__(self, plan: CheckedPlan, stream: Stream) -> None:
@@ -195,19 +195,19 @@ class _Looks:
         self._plan = msgspec.structs.replace(plan, steps=tuple(steps))
         self._ahead: dict[str, str] = {}
         self._away: dict[str, tuple[float, str, Timer]] = {}
-        self._came_back: list[str] = []
+        self._returned: list[str] = []
 
-    def found(self, signals: EndingSignals) -> Found:
-        """Look."""
-        runner = one_pass(self._plan, self._plan.steps, self._look, self._stream)
+    def run(self, signals: EndingSignals) -> CheckResult:
+        """Check every step once."""
+        runner = one_pass(self._plan, self._plan.steps, self._check_step, self._stream)
         signals.tell(runner.cancel)
         result = runner.run()
         failed = [step for step in result.steps if step.outcome == "failed"]
         holds = all(step.tolerated for step in failed)
-        seen = [*map(_told, failed), *(f"{step}: {why}; left alone" for step, why in self._ahead.items())]
-        return Found(holds, tuple(map(sanitize, seen)), tuple(map(sanitize, self._came_back)))
+        seen = [*map(_failure_line, failed), *(f"{step}: {why}; left alone" for step, why in self._ahead.items())]
+        return CheckResult(holds, tuple(map(sanitize, seen)), tuple(map(sanitize, self._returned)))
 
-    def _look(self, attempts: Attempts) -> tuple[Change, ...]:
+    def _check_step(self, attempts: Attempts) -> tuple[Change, ...]:
         try:
             wanted = [change for change in attempts.check() if change.op != "?"]
         except NotYet as seen:
@@ -216,7 +216,7 @@ class _Looks:
         except Ahead as error:
             self._ahead[attempts.planned.id] = error.message
             wanted = []
-        self._is_back(attempts.planned.id)
+        self._note_return(attempts.planned.id)
         if wanted:
             raise StepFailed(listed(wanted), hint=None)  # drift is no failure: the hold answers it
         return ()
@@ -230,31 +230,31 @@ class _Looks:
         timer.start()
         self._away[attempts.planned.id] = (time.monotonic(), seen.message, timer)
 
-    def _is_back(self, step: str) -> None:
+    def _note_return(self, step: str) -> None:
         if step in self._away:
             since, seen, timer = self._away.pop(step)
             timer.cancel()
-            self._came_back.append(f"{step}: was away for {spoken(time.monotonic() - since)}: {seen}")
+            self._returned.append(f"{step}: was away for {spoken(time.monotonic() - since)}: {seen}")
 
 
-def _told(step: StepFinished) -> str:
+def _failure_line(step: StepFinished) -> str:
     without = " (the plan goes on without it)" if step.tolerated else ""
     return f"{step.step}: {step.reason}{without}"
 
 
-def _tell(found: Found, name: str, settings: Settings, record_path: str) -> int:
+def _report(result: CheckResult, name: str, settings: Settings, record_path: str) -> int:
     watchers = [console(settings.log_format, settings.log_level)]
     # What is configured and cannot be used was said by the run.
     telemetry = watching.telemetry(settings, warn=lambda _: None, holder=os.getppid())
     stream = Stream([*watchers, telemetry] if telemetry else watchers)
     record = _read(record_path)
     before = _before(record)
-    for level, line in _lines(found, before):
+    for level, line in _lines(result, before):
         stream.emit(LogLine(text=line, level=level))
-    if record is not None and (found.holds, found.seen) != before:
-        _note(record, found, record_path, stream)
-    if telemetry is not None and found.holds is not None:
-        stream.emit(Verified(name=name, holds=found.holds))
+    if record is not None and (result.holds, result.seen) != before:
+        _note(record, result, record_path, stream)
+    if telemetry is not None and result.holds is not None:
+        stream.emit(Verified(name=name, holds=result.holds))
         if undelivered := telemetry.finish(SEND_SECONDS, retry=False, wait=True):
             # Said once by the run itself: the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
@@ -270,15 +270,15 @@ def _before(record: Record | None) -> tuple[bool | None, tuple[str, ...]] | None
     return (True, ()) if known is None else (known.holds, known.seen)
 
 
-def _lines(found: Found, before: tuple[bool | None, tuple[str, ...]] | None) -> list[tuple[Level, str]]:
+def _lines(result: CheckResult, before: tuple[bool | None, tuple[str, ...]] | None) -> list[tuple[Level, str]]:
     """What is worth a line: each thing when it is seen first, and that all is well again."""
     known = before[1] if before else ()
-    lines: list[tuple[Level, str]] = [("info", line) for line in found.passing]
-    level: Level = "warning" if found.holds is not True else "info"
-    words = "no longer holds: " if found.holds is False else ""
-    lines += [(level, f"{words}{line}") for line in found.seen if line not in known]
-    if found.holds and before is not None and before[0] is False:
-        lines.append(("info", "the environment holds again"))
+    lines: list[tuple[Level, str]] = [("info", line) for line in result.passing]
+    level: Level = "warning" if result.holds is not True else "info"
+    words = "no longer in place: " if result.holds is False else ""
+    lines += [(level, f"{words}{line}") for line in result.seen if line not in known]
+    if result.holds and before is not None and before[0] is False:
+        lines.append(("info", "everything is in place again"))
     return lines
 
 
@@ -291,9 +291,9 @@ def _read(path: str) -> Record | None:
         return None
 
 
-def _note(record: Record, found: Found, path: str, stream: Stream) -> None:
-    quiet = found.holds is True and not found.seen
-    record.verification = None if quiet else Verification(time.time(), found.holds, found.seen)
+def _note(record: Record, result: CheckResult, path: str, stream: Stream) -> None:
+    quiet = result.holds is True and not result.seen
+    record.verification = None if quiet else Verification(time.time(), result.holds, result.seen)
     try:
         marker_file.write_whole(path, msgspec.json.encode(record) + b"\n")
     except OSError as error:

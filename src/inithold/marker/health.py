@@ -29,7 +29,7 @@ def problem(path: str) -> str | None:
         data = read_regular(path, most=MOST_BYTES)
     except FileNotFoundError:
         if os.path.exists(withdrawn(path)):  # noqa: PTH110
-            return "the environment no longer holds what init has made (inithold status)"
+            return "the environment is no longer as init made it (inithold status)"
         return f"there is no marker at {path}: init is still running, or has failed (inithold status)"
     except OSError as error:
         return f"cannot read the marker {path}: {error.strerror}"

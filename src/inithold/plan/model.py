@@ -68,8 +68,8 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         verify: pace at which every step is checked again while holding; `never` for only on demand. Not at all
             if absent.
-        on_drift: what to do where something no longer holds: `rerun` takes the marker away and runs the plan
-            again in place, `exit` exits 1, `unhealthy` takes the marker away until it holds again.
+        on_drift: what to do where something is no longer in place: `rerun` takes the marker away and runs the plan
+            again in place, `exit` exits 1, `unhealthy` takes the marker away until it is in place again.
         grace: how long a server may be away before that counts.
     """
 

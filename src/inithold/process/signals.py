@@ -1,4 +1,4 @@
-"""Signals that end a run or a gate: told once, and at once."""
+"""Signals that end a run or a gate."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def kill_running() -> None:
 
 
 class EndingSignals:
-    """While open, the first signal that ends calls `told` with its name; a second one ends the process.
+    """While open, the first signal that ends calls `callback` with its name; a second one ends the process.
 
     The second takes running commands along.
 
     Outside the main thread, where Python can catch none, this does nothing.
 
     Args:
-        told: nobody if None; called in the main thread, between two of its instructions; must not block.
+        callback: nobody if None; called in the main thread, between two of its instructions; must not block.
         spare: signals that do not end, as with `spare`.
     """
 
     def __init__(
-        self, told: Callable[[str], None] | None = None, *, spare: Collection[signal.Signals] = ()
+        self, callback: Callable[[str], None] | None = None, *, spare: Collection[signal.Signals] = ()
     ) -> None:
-        self._told = told
+        self._callback = callback
         self._spare = spare
         self._before: dict[signal.Signals, Any] = {}
         self.caught: signal.Signals | None = None
@@ -58,11 +58,11 @@ class EndingSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def tell(self, told: Callable[[str], None]) -> None:
-        """Let `told` be called from now on; at once where a signal has come already."""
-        self._told = told
+    def tell(self, callback: Callable[[str], None]) -> None:
+        """Let `callback` be called from now on; at once where a signal has come already."""
+        self._callback = callback
         if self.caught is not None:
-            told(self.caught.name)
+            callback(self.caught.name)
 
     def spare(self, number: signal.Signals) -> None:
         """From now on this signal does not end; `spared` says whether it has come."""
@@ -94,5 +94,5 @@ class EndingSignals:
                 os.write(2, _SHOW_CURSOR)
             os._exit(128 + number)
         self.caught = signal.Signals(number)
-        if self._told is not None:
-            self._told(self.caught.name)
+        if self._callback is not None:
+            self._callback(self.caught.name)

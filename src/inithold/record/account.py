@@ -39,7 +39,7 @@ class Account:
     def __init__(self) -> None:
         self.record: Record | None = None
         self._steps: dict[str, StepRecord] = {}
-        self._takers: dict[type[Event], Callable[[Any], None]] = {
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
             RunStarted: self._run_started,
             LockWaiting: self._lock_waiting,
             LockAcquired: self._lock_acquired,
@@ -56,9 +56,9 @@ class Account:
 
     def see(self, event: Event) -> None:
         """Take note of an event."""
-        taker = self._takers.get(type(event))
-        if taker is not None:
-            taker(event)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
 
     def resume(self, record: Record) -> None:
         """Go on with the record of another process."""

@@ -202,7 +202,7 @@ def _verification(record: dict[str, Any]) -> list[str]:
     if found is None:
         return []
     since = datetime.fromtimestamp(found["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
-    words = {True: "holds, and", False: "no longer holds", None: "cannot be verified"}[found["holds"]]
+    words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}[found["holds"]]
     return [f"since {since} it {words}:", *(f"  {line}" for line in found["seen"])]
 
 

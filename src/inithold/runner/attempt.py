@@ -62,10 +62,10 @@ class Attempts:
                 changes = work(self)
             except Interrupted as stopped:
                 return self._stopped(stopped)
-            except NotYet as seen:
+            except NotYet as error:
                 if not may_try_again(self.planned.retry, self.number, failure=False):
-                    return self._failed(seen)
-                failure: NotYet = seen
+                    return self._failed(error)
+                failure: NotYet = error
             except StepFailed as error:
                 if not self._retries_failure():
                     return self._failed(error)
@@ -150,11 +150,12 @@ class Attempts:
             self._clock = None
             self._seconds[phase] += time.monotonic() - began
 
-    def _say_waiting(self, seen: NotYet, elapsed: float) -> None:
+    def _say_waiting(self, error: NotYet, elapsed: float) -> None:
         self.context.idle()
-        hint = seen.hint if elapsed >= 5.0 else None
+        hint = error.hint if elapsed >= 5.0 else None
+        step, number = self.planned.id, self.number
         self.context.stream.emit(
-            StepWaiting(step=self.planned.id, reason=seen.message, attempt=self.number, elapsed=elapsed, hint=hint)
+            StepWaiting(step=step, reason=error.message, attempt=number, elapsed=elapsed, hint=hint)
         )
 
     def _stopped(self, stopped: Interrupted) -> StepFinished:
@@ -164,12 +165,12 @@ class Attempts:
         last = self._waiting.last
         # What was interrupted may have something to say, such as the last output of a command.
         running = stopped.message != stop.reason
-        seen = stopped.message if running else last.message if last else ""
+        error = stopped.message if running else last.message if last else ""
         hint = last.hint if last and not running else None
         text = _LONGER if self.planned.step.waits else _STILL_RUNNING
         return self._end(
             "failed",
-            reason=f"{stop.reason}{f': {seen}' if seen else ''}",
+            reason=f"{stop.reason}{f': {error}' if error else ''}",
             hint=hint or text.format("the whole run" if stop.of_run else "the step"),
             exception="TimeoutError",
         )
@@ -215,23 +216,23 @@ class Attempts:
         )
 
 
-def bring_about(attempts: Attempts) -> tuple[Change, ...]:
+def converge(attempts: Attempts) -> tuple[Change, ...]:
     """What `run` does with a step: check, apply what is missing, and check again."""
     step = attempts.planned.step
-    wanted = attempts.check()
-    if not wanted:
+    needed = attempts.check()
+    if not needed:
         return tuple(attempts.made)
-    unmet = [change for change in wanted if change.op == "!"]
+    unmet = [change for change in needed if change.op == "!"]
     if unmet:
         _unmet(step, unmet)
-    attempts.apply(wanted)
-    if all(change.op == "?" for change in wanted):
+    attempts.apply(needed)
+    if all(change.op == "?" for change in needed):
         return tuple(attempts.made)
     left = [change for change in attempts.check() if change.op != "?"]
     if left:
         details = "".join(f"\n  {line}" for change in left for line in change.details)
         raise StepFailed(
-            f"applied, and still does not hold: {listed(left)}{details}",
+            f"applied, and still not in place: {listed(left)}{details}",
             hint="something undoes it, or it reached another server or database than the check asks",
         )
     return tuple(attempts.made)

@@ -53,24 +53,24 @@ class Waiting:
         self.handshakes = 0
         """How many have failed since the server last began to accept connections."""
 
-    def note(self, seen: NotYet) -> None:
+    def note(self, error: NotYet) -> None:
         """Take note of why it is not yet; say it if it is news or has not been said for a while."""
         now = time.monotonic()
         self._began = now if self._began is None else self._began
-        self.last = seen
+        self.last = error
         due = now - self._said_at >= REPORT_INTERVAL
         # Two reasons in turn (a restarting server) are not news each time.
-        changed = seen.message != self._reason and now - self._said_at >= 1.0
+        changed = error.message != self._reason and now - self._said_at >= 1.0
         if due or changed or not self._reason:
-            self._reason, self._said_at = seen.message, now
-            self._say(seen, now - self._began)
+            self._reason, self._said_at = error.message, now
+            self._say(error, now - self._began)
 
 
-def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: Waiting) -> None:
+def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: Waiting) -> None:
     """Wait until it makes sense to try again.
 
     Args:
-        seen: why it is not yet.
+        error: why it is not yet.
         retry: what the plan says, None for the built-in way.
         attempt: how many attempts have been made, from 1.
         stop: ends the wait early.
@@ -79,15 +79,15 @@ def pause(seen: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: 
     Raises:
         Interrupted: the step was told to stop.
     """
-    waiting.note(seen)
-    if seen.probe is not None and retry is None:
+    waiting.note(error)
+    if error.probe is not None and retry is None:
         waiting.handshakes = 0
-        _until_accepted(seen.probe, stop, waiting)
+        _until_accepted(error.probe, stop, waiting)
         return
     waiting.handshakes += 1
     delay = backoff(HANDSHAKES, waiting.handshakes) if retry is None else backoff(retry, attempt)
-    if retry is None and seen.within is not None:
-        delay = min(delay, seen.within)
+    if retry is None and error.within is not None:
+        delay = min(delay, error.within)
     if stop.wait(delay):
         raise Interrupted(stop.reason)
 
@@ -97,8 +97,8 @@ def _until_accepted(probe: tuple[str, int], stop: Stop, waiting: Waiting) -> Non
         waiting.probes += 1
         try:
             dial(*probe, timeout=PROBE_TIMEOUT)
-        except NotYet as seen:
-            waiting.note(seen)
+        except NotYet as error:
+            waiting.note(error)
         else:
             return
     raise Interrupted(stop.reason)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
-from inithold.runner.attempt import Attempts, Work, bring_about
+from inithold.runner.attempt import Attempts, Work, converge
 from inithold.runner.context import Context
 from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
 from inithold.runner.stream import Stream, Tracing
@@ -85,7 +85,7 @@ class Runner:
         plan: what to run.
         stream: where events go.
         span: the run's own span; the steps' are its children.
-        work: what is done with each step: `bring_about` for `run`, `wait_for` for `wait`.
+        work: what is done with each step: `converge` for `run`, `wait_for` for `wait`.
         tracing: who makes user code's spans children of the steps'.
         abandoned: ids of the steps whose abandoned check is still alive; one set for all runs of a plan in this
             process, so that none of them is run beside itself.
@@ -98,7 +98,7 @@ class Runner:
         stream: Stream,
         span: Span,
         *,
-        work: Work = bring_about,
+        work: Work = converge,
         tracing: Tracing | None = None,
         abandoned: set[str] | None = None,
         watchdog: Watchdog | None = None,

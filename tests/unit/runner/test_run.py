@@ -12,7 +12,7 @@ import pytest
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
-from inithold.runner.attempt import Work, bring_about, wait_for
+from inithold.runner.attempt import Work, converge, wait_for
 from inithold.runner.events import PASSED_OVER, Event, Span, StepFinished, StepStarted, StepWaiting
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.stream import Stream
@@ -67,9 +67,7 @@ def fails(message: str = "no") -> Scripted:
     return Scripted(checks=in_turn(StepFailed(message)))
 
 
-def run(
-    *steps: PlannedStep, timeout: float | None = None, work: Work = bring_about
-) -> tuple[RunResult, list[Event]]:
+def run(*steps: PlannedStep, timeout: float | None = None, work: Work = converge) -> tuple[RunResult, list[Event]]:
     collected = Collected()
     plan = CheckedPlan("test", steps, "0" * 64, timeout=timeout)
     result = Runner(plan, Stream([collected]), SPAN, work=work).run()
@@ -92,7 +90,7 @@ def test_a_step_that_is_applied_and_then_holds_is_changed() -> None:
 def test_a_step_that_says_it_worked_and_does_not_hold_has_failed() -> None:
     driven = drive(Scripted(checks=in_turn(missing())))
     assert driven.outcome == "failed"
-    assert driven.reason == "applied, and still does not hold: + thing"
+    assert driven.reason == "applied, and still not in place: + thing"
 
 
 def test_what_cannot_be_checked_is_done_and_not_checked_again() -> None:

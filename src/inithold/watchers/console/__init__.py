@@ -10,25 +10,25 @@ from inithold.runner.events import Event, Level
 from inithold.runner.stream import Watcher
 
 
-class Teller:
+class Forgiving:
     """A watcher that may fail to write: what it tells people never steers the run.
 
     Args:
-        teller: who writes on standard error.
+        writer: who writes on standard error.
     """
 
-    def __init__(self, teller: Watcher) -> None:
-        self._teller = teller
+    def __init__(self, writer: Watcher) -> None:
+        self._writer = writer
 
     def see(self, event: Event) -> None:
         try:
-            self._teller.see(event)
+            self._writer.see(event)
         except OSError:
             let_go(sys.stderr)
 
     def close(self) -> None:
         try:
-            self._teller.close()
+            self._writer.close()
         except OSError:
             let_go(sys.stderr)
 
@@ -42,10 +42,10 @@ def console(log_format: str, level: Level, *, account: Account | None = None, wi
         account: what a live table draws, which `auto` chooses at a terminal; None for no table.
         width: of the column of ids in plain lines, until a run tells its own.
     """
-    return Teller(_teller(log_format, level, account, width))
+    return Forgiving(_writer(log_format, level, account, width))
 
 
-def _teller(log_format: str, level: Level, account: Account | None, width: int) -> Watcher:
+def _writer(log_format: str, level: Level, account: Account | None, width: int) -> Watcher:
     if log_format == "json":
         from inithold.watchers.console.json_lines import JsonLines  # noqa: PLC0415
 

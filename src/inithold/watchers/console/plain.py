@@ -41,7 +41,7 @@ class PlainLog:
         self._least = LEVELS[level]
         self._width = width
         self._listed: dict[str, tuple[Change, ...]] = {}
-        self._sayers: dict[type[Event], Callable[[Any], None]] = {
+        self._writers: dict[type[Event], Callable[[Any], None]] = {
             RunStarted: self._run_started,
             LockWaiting: self._lock_waiting,
             LockAcquired: self._lock_acquired,
@@ -54,14 +54,14 @@ class PlainLog:
         }
 
     def see(self, event: Event) -> None:
-        sayer = self._sayers.get(type(event))
-        if sayer is not None:
-            sayer(event)
+        write = self._writers.get(type(event))
+        if write is not None:
+            write(event)
 
     def close(self) -> None:
         self._stream.flush()
 
-    def _say(self, at: float, step: str | None, text: str, level: Level = "info") -> None:
+    def _write(self, at: float, step: str | None, text: str, level: Level = "info") -> None:
         if LEVELS[level] < self._least:
             return
         mark = "" if level in ("debug", "info") else f"{level}: "
@@ -74,32 +74,32 @@ class PlainLog:
         count = len(event.steps)
         name = f"{event.name}, {event.repair}" if event.repair else event.name
         again = f", again: {event.reason}" if event.reason else ""
-        self._say(event.at, None, f"{name}: {count} step{'s' if count != 1 else ''}{again}")
+        self._write(event.at, None, f"{name}: {count} step{'s' if count != 1 else ''}{again}")
 
     def _lock_waiting(self, event: LockWaiting) -> None:
         since = f" for {spoken(event.elapsed)}" if event.elapsed >= 1 else ""
-        self._say(event.at, None, f"waiting for the lock{since}: {event.reason}")
+        self._write(event.at, None, f"waiting for the lock{since}: {event.reason}")
 
     def _lock_acquired(self, event: LockAcquired) -> None:
-        self._say(event.at, None, f"got the lock after {spoken(event.waited)}")
+        self._write(event.at, None, f"got the lock after {spoken(event.waited)}")
 
     def _step_waiting(self, event: StepWaiting) -> None:
         since = f" for {spoken(event.elapsed)}" if event.elapsed >= 1 else ""
         hint = f" ({event.hint})" if event.hint else ""
-        self._say(event.at, event.step, f"waiting{since}: {event.reason.split(LF)[0]}{hint}")
+        self._write(event.at, event.step, f"waiting{since}: {event.reason.split(LF)[0]}{hint}")
 
     def _step_checked(self, event: StepChecked) -> None:
-        # A step that is tried again, and the more a gate, is checked for as long as it does not hold.
+        # A step that is tried again, and the more a gate, is checked until it is in place.
         if self._listed.get(event.step) == event.changes:
             return
         self._listed[event.step] = event.changes
         for change in event.changes:
-            self._say(event.at, event.step, str(change))
+            self._write(event.at, event.step, str(change))
             for line in change.details:
-                self._say(event.at, event.step, f"    {line}")
+                self._write(event.at, event.step, f"    {line}")
 
     def _log_line(self, event: LogLine) -> None:
-        self._say(event.at, event.step, f"| {event.text}" if event.step else event.text, event.level)
+        self._write(event.at, event.step, f"| {event.text}" if event.step else event.text, event.level)
 
     def _step_finished(self, event: StepFinished) -> None:
         attempts = f", attempt {event.attempts}" if event.attempts > 1 else ""
@@ -107,10 +107,10 @@ class PlainLog:
         # In full, with what to do next, at the end of the run.
         why = f": {event.reason.split(LF)[0]}" if event.reason else ""
         level: Level = "warning" if event.tolerated else "error" if event.outcome == "failed" else "info"
-        self._say(event.at, event.step, f"{event.outcome}{took}{why}", level)
+        self._write(event.at, event.step, f"{event.outcome}{took}{why}", level)
 
     def _marker_published(self, event: MarkerPublished) -> None:
-        self._say(event.at, None, f"ready; marker {event.path}")
+        self._write(event.at, None, f"ready; marker {event.path}")
 
     def _hold_started(self, event: HoldStarted) -> None:
-        self._say(event.at, None, str(event))
+        self._write(event.at, None, str(event))
