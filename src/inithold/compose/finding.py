@@ -40,7 +40,7 @@ class Change:
 
     Args:
         service: name of the service.
-        path: where in the service, `("healthcheck", "start_period")`.
+        path: where in the service, `("healthcheck", "start_period")`; empty for a service that is added.
         value: plain data, or DELETE.
         everywhere: make it in each file that has the value, also where a later file has the last word: stacks are
             started with some of their files, too.

@@ -170,6 +170,9 @@ def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
     """The stack as it was, with the changes made."""
     view = _view(project)
     for change in changes:
+        if not change.path:
+            view["services"][change.service] = dict(change.value)
+            continue
         data = view["services"][change.service]
         for name in change.path[:-1]:
             if not isinstance(data.get(name), dict):

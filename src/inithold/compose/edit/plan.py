@@ -121,6 +121,9 @@ class _Batch:
         self._copies: dict[int, _Copy] = {}
 
     def add(self, change: Change) -> None:
+        if not change.path:
+            self._add_service(change)
+            return
         service = self._project.services[change.service]
         if change.value is DELETE:
             self._delete(service, change.path)
@@ -140,10 +143,26 @@ class _Batch:
             else:
                 self._insert(layer, service, change.path, change.value)
 
+    def _add_service(self, change: Change) -> None:
+        """Before the first service that is to wait for it, and before the comments above that one."""
+        waiting = [name for name, path in self._wants if path == ("depends_on", change.service)]
+        layer = self._project.services[waiting[0]].layers[0]
+        key, source = layer.written.place.key, layer.source
+        if key is None or source.foreign or getattr(layer.written.place.holder, "flow_style", True):
+            raise CannotEdit(f"there is no place for a service {change.service} before {waiting[0]}")
+        indent = layout.indent_of(source, key)
+        at = source.line_start(int(key.start_mark.index))
+        while at and source.text[source.line_start(at - 1) : at].lstrip().startswith("#"):
+            at = source.line_start(at - 1)
+        lines = render.block({change.service: change.value}, indent, _step(source))
+        self._edits.append(Edit(source, at, at, source.newline.join([*lines, ""])))
+
     def finish(self) -> list[Edit]:
         self._edits += [each.edit() for each in self._copies.values()]
         for holder in self._inserts.values():
-            self._edits += spans.insert(holder.source, holder.node, holder.entries, _step(holder.source))
+            removed = self._removals.get(id(holder.node))
+            gone = set(removed.entries) if removed is not None else set()
+            self._edits += spans.insert(holder.source, holder.node, holder.entries, _step(holder.source), gone)
         for holder in self._removals.values():
             if id(holder.node) in self._inserts and len(holder.entries) == len(holder.node.value):
                 raise CannotEdit("everything in a mapping is removed and something else added")
@@ -259,6 +278,9 @@ class _Batch:
         self._copies[id(key)] = _Copy(source, key, child, way.new)
 
     def _delete(self, service: Service, path: tuple[str, ...]) -> None:
+        if len(path) == 1 and any(_is_alias(layer, path[0]) for layer in service.layers):
+            self._delete_fields(service, path[0])
+            return
         for place, parent in _places(service, path):
             holder = place.holder
             if place.source.foreign or not self._agreed(place.node, path, path):
@@ -273,6 +295,19 @@ class _Batch:
                 self._edits.append(spans.remove_item(place.source, holder, place.node))
             else:
                 raise CannotEdit(f"{'.'.join(path)} cannot be removed")
+
+    def _delete_fields(self, service: Service, name: str) -> None:
+        """Take a field out of each layer that has it; what its alias stands for is left to others."""
+        for layer in service.layers:
+            node = layer.written.place.node
+            if isinstance(node, MappingNode) and layout.lookup(node, name) is not None:
+                group = self._removals.setdefault(id(node), _Group(layer.source, node, layer.written.place.key))
+                group.entries[name] = DELETE
+
+
+def _is_alias(layer: Layer, name: str) -> bool:
+    found = layout.lookup(layer.written.place.node, name)
+    return found is not None and layout.is_alias(*found)
 
 
 def _places(service: Service, path: tuple[str, ...]) -> Iterator[tuple[Any, ScalarNode | None]]:

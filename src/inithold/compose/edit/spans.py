@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -157,8 +158,10 @@ def remove_item(source: Source, holder: Node, item: Node) -> Edit:
     return Edit(source, start, layout.end_of(source, item), "")
 
 
-def insert(source: Source, holder: MappingNode, entries: dict[str, Any], step: str) -> list[Edit]:
-    """Add keys to a mapping, block or flow."""
+def insert(
+    source: Source, holder: MappingNode, entries: dict[str, Any], step: str, gone: AbstractSet[str] = frozenset()
+) -> list[Edit]:
+    """Add keys to a mapping, block or flow; `gone` are keys of it that are removed."""
     ordered = sorted(entries, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
     if holder.flow_style or not holder.value:
         text = ", ".join(f"{render.scalar(name)}: {render.flow(entries[name])}" for name in ordered)
@@ -170,7 +173,7 @@ def insert(source: Source, holder: MappingNode, entries: dict[str, Any], step: s
     indent = layout.indent_of(source, holder.value[0][0])
     edits = []
     for name in ordered:
-        key, value = _behind(holder, name)
+        key, value = _behind(holder, name, gone)
         lines = render.block({name: entries[name]}, indent, step)
         text = source.newline.join(lines)
         end = layout.entry_end(source, key, value)
@@ -182,9 +185,10 @@ def insert(source: Source, holder: MappingNode, entries: dict[str, Any], step: s
     return edits
 
 
-def _behind(holder: MappingNode, name: str) -> tuple[ScalarNode, Node]:
-    there = [entry for entry in holder.value if entry[0].value in _BEHIND.get(name, ())]
-    found: tuple[ScalarNode, Node] = (there or holder.value)[-1]
+def _behind(holder: MappingNode, name: str, gone: AbstractSet[str]) -> tuple[ScalarNode, Node]:
+    kept = [entry for entry in holder.value if entry[0].value not in gone]
+    there = [entry for entry in kept if entry[0].value in _BEHIND.get(name, ())]
+    found: tuple[ScalarNode, Node] = (there or kept or holder.value)[-1]
     return found
 
 

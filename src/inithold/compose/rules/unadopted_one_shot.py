@@ -61,7 +61,9 @@ ID = "unadopted-one-shot"
 def check(stack: Stack) -> Iterator[Finding]:
     """Yield one finding for each one-shot that no other service waits for."""
     for init in [*stack.inits.values(), *stack.probable.values()]:
-        if init.held or init.dependents or init.service.value("profiles") is not None:
+        # What has no image is a part of a service that another file has.
+        whole = any(init.service.value(field) is not None for field in ("image", "build"))
+        if init.held or init.dependents or init.service.value("profiles") is not None or not whole:
             continue
         changes, remedy, note = make_hold(init, stack)
         yield Finding(

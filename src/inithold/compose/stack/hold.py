@@ -40,7 +40,7 @@ def make_hold(init: Init, stack: Stack) -> Way:
     image = stack.images.name(init.service) or f"of {init.name}"
     note = None
     if stack.wrap is Wrap.INITHOLD and not is_inithold_image(image):
-        if stack.images.lacks_inithold(init.service):
+        if stack.images.lacks_inithold(stack.images.name(init.service)):
             return _by_hand(
                 f"the image {image} does not contain inithold: install it there, build the image and fix "
                 "again, or use `--wrap shell`"

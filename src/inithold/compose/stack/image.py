@@ -75,11 +75,11 @@ class ImageReader:
         """What the image of `service` runs; None where nothing could be told."""
         key = service.name, service.text("image")
         if key not in self._known:
-            self._known[key] = self._inspect(service) or self.dockerfile(service)
+            self._known[key] = self.inspect(self.name(service)) or self.dockerfile(service)
         return self._known[key]
 
-    def _inspect(self, service: Service) -> ImageConfig | None:
-        name = self.name(service)
+    def inspect(self, name: str | None) -> ImageConfig | None:
+        """What an engine that has an image of this name says of it; None where none does."""
         if self._remaining <= 0 or name is None:
             return None
         started = time.monotonic()
@@ -90,12 +90,11 @@ class ImageReader:
         entrypoint, command = tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ())
         return ImageConfig(entrypoint, command, config.get("WorkingDir") or "")
 
-    def lacks_inithold(self, service: Service) -> bool:
-        """Does an engine have the image, and no `inithold` is on its PATH? False where that cannot be told.
+    def lacks_inithold(self, name: str | None) -> bool:
+        """Does an engine have an image of this name without `inithold` on its PATH? False where that is not known.
 
         A container is made of it and never started; what is in it is told by `docker cp`.
         """
-        name = self.name(service)
         if name is None or name in self._lacking or self._remaining <= 0:
             return self._lacking.get(name or "", False)
         ends = time.monotonic() + self._remaining

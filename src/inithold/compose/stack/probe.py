@@ -21,6 +21,7 @@ _ALWAYS = re.compile(
     r"(?:\A|(?:\|\||;)\s*)(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|exit(?:\s+0)?|(?:echo|printf)\b[^;&|]*)"
     r"\s*['\"]?\s*\Z"
 )
+_MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
 
 
@@ -86,7 +87,8 @@ def _list(test: Sequence) -> Probe:
 
 
 def _shell(text: str, place: Place) -> Probe:
-    if _ALWAYS.search(text.strip()):
+    # `broken && exit 1 || exit 0` is a test, and so is what `set -e` ends.
+    if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(text):
         return Probe(Sight.ALWAYS, place=place)
     if health := _HEALTH.search(text):
         marker = re.search(r"--marker[= ](\S+)", health[1])

@@ -266,6 +266,12 @@ def restart_policy(service: Service) -> str:
     return (service.text("restart") or "").partition(":")[0]
 
 
+def replicas(service: Service) -> int:
+    """How many containers of it `up` starts."""
+    counts = [service.text(*path) or "" for path in (("deploy", "replicas"), ("scale",))]
+    return max((int(count) for count in counts if count.isdigit()), default=1)
+
+
 def _serves(service: Service, probe: Probe) -> bool:
     """Does it look like a service that stays up: it has ports, or a health check of its own?"""
     if service.value("ports") is not None or service.value("expose") is not None:

@@ -49,7 +49,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
 _URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})|(?:^|\s)(?:-h|-H|--host)[ =]?({_NAME})")
 # Tools that connect once and give up. What waits by itself (a program, a script of its own) cannot be told.
-_GIVES_UP = re.compile(
+GIVES_UP = re.compile(
     r"\balembic\b.*\bupgrade\b|\bmanage\.py\s+(?:migrate|loaddata|createsuperuser)|\bdjango-admin\s+migrate"
     r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|\bflyway\b|\bliquibase\b|\batlas\s+(?:migrate|schema)\b"
     r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\b"
@@ -149,4 +149,4 @@ def impatience(command: Command) -> str | None:
         return None
     if sleep := _SLEEP.search(text):
         return f"sleeps for {sleep[1]} s and hopes"
-    return "does not wait" if _GIVES_UP.search(text) else None
+    return "does not wait" if GIVES_UP.search(text) else None

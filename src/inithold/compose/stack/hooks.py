@@ -1,0 +1,189 @@
+"""The hooks of a service: `pre_start` (Compose 5.3), a container before it, and `post_start`, inside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any
+
+from inithold.compose.finding import DELETE, Change
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
+from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, words
+from inithold.compose.stack.duration import shown
+from inithold.compose.stack.roles import HEALTHY, Wrap
+from inithold.compose.stack.servers import GIVES_UP
+from inithold.compose.stack.wiring import INTERVAL, PROBE, PROBE_TIMEOUT, RESTART, START_PERIOD
+from inithold.compose.stack.wrap import script
+
+if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Place
+    from inithold.compose.stack.roles import Stack
+
+_WORK = re.compile(
+    r"\b(?:migrat\w*|seed\w*|init|initdb|initiali[sz]e|setup|bootstrap|provision|fixtures?|chown)\b"
+    r"|\bcreate[-_ ]?(?:buckets?|topics?|queues?|users?|db|database|tables?|superuser)\b",
+    re.I,
+)
+# What of a service its hook shares.
+_SHARED = ("environment", "env_file", "volumes", "networks", "secrets", "configs", "extra_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One hook.
+
+    Args:
+        service: whose it is.
+        value: what is written.
+    """
+
+    service: Service
+    value: Mapping
+
+    @property
+    def place(self) -> Place:
+        """Where it is written."""
+        return self.value.place
+
+    @property
+    def text(self) -> str:
+        """Its command, words with blanks between."""
+        return " ".join(filled_words(self.value.get("command")))
+
+    @property
+    def initializes(self) -> bool:
+        """Does its command do what init services do?"""
+        return bool(_WORK.search(self.text) or GIVES_UP.search(self.text))
+
+    @property
+    def runs_plan(self) -> bool:
+        """Does it run a plan of inithold, which may have a lock?"""
+        return re.search(r"\binithold\s+run\b(?!.*\s--\s)", self.text) is not None
+
+    def image(self, stack: Stack) -> str | None:
+        """The name of the image that it runs in: its own, or that of its service."""
+        own = self.value.get("image")
+        if isinstance(own, Scalar) and own.data is not None:
+            return None if "$" in own.filled else own.filled
+        return stack.images.name(self.service)
+
+    def field(self, name: str) -> Any:
+        """A field of the hook, of its service where it has none."""
+        own, shared = plain(self.value.get(name)), plain(self.service.value(name))
+        if name != "environment" or own is None:
+            return shared if own is None else own
+        if isinstance(own, list):
+            own = {
+                key: value if separator else None
+                for key, separator, value in (str(each).partition("=") for each in own)
+            }
+        return {**(shared or {}), **own}
+
+
+def hooks(service: Service, field: str) -> list[Hook]:
+    """The hooks of a service.
+
+    Args:
+        service: of the merged stack.
+        field: `pre_start` or `post_start`.
+    """
+    listed = service.value(field)
+    items = listed.items if isinstance(listed, Sequence) else []
+    return [Hook(service, item) for item in items if isinstance(item, Mapping)]
+
+
+def shared_hooks(stack: Stack) -> list[list[Hook]]:
+    """`pre_start` hooks that several services have: each group runs at the same time."""
+    groups: dict[str, list[Hook]] = {}
+    for service in stack.project.services.values():
+        for hook in hooks(service, "pre_start"):
+            key = [hook.image(stack), words(hook.value.get("command"))[0]]
+            groups.setdefault(json.dumps(key, default=str), []).append(hook)
+    return [group for group in groups.values() if len({hook.service.name for hook in group}) > 1]
+
+
+class ByHand(Exception):
+    """What is to be done is left to a hand. The message says why."""
+
+
+def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
+    """One held init service in place of a hook that several services share.
+
+    Args:
+        group: the same hook of several services.
+        wrap: how it is made to hold.
+        stack: with the services, and what reads their images.
+
+    Raises:
+        ByHand: it cannot be made without a hand; the message says why.
+    """
+    first, image = group[0], group[0].image(stack)
+    command = words(first.value.get("command"))[0]
+    differs = [
+        key for key in _SHARED if len({json.dumps(hook.field(key)) for hook in group}) > 1 and key != "volumes"
+    ]
+    if any(len(hooks(hook.service, "pre_start")) > 1 for hook in group):
+        raise ByHand("its services have other hooks beside it")
+    if differs:
+        raise ByHand(f"its services differ in {differs[0]}, which the hook shares")
+    if not command or image is None:
+        raise ByHand("its image has no name, or it has no command")
+    if wrap is Wrap.INITHOLD and stack.images.lacks_inithold(image):
+        raise ByHand(f"the image {image} does not contain inithold")
+    own_image = image == stack.images.name(first.service)
+    config = stack.images(first.service) if own_image else stack.images.inspect(image)
+    # The image's entrypoint comes before the command of a hook; that of the service does not.
+    if config is None or config.entrypoint is None:
+        raise ByHand(f"the entrypoint of the image {image} could not be told")
+    awaited: dict[str, Any] = {}
+    for hook in reversed(group):
+        awaited.update(hook.field("depends_on") or {})
+    sharing = {hook.service.name for hook in group}
+    awaited = {target: entry for target, entry in awaited.items() if target not in sharing}
+    if any(stack.reaches(target) & sharing for target in awaited):
+        raise ByHand("what its services depend on depends on one of them")
+    names = chain(["init"], (f"init-{number}" for number in count(2)))
+    name = next(each for each in names if each not in stack.project.services)
+    service = _held(group, image, [word.replace("$", "$$") for word in config.entrypoint], awaited, wrap)
+    changes = [Change(name, (), service)]
+    for hook in group:
+        changes.append(Change(hook.service.name, ("pre_start",), DELETE))
+        changes.append(Change(hook.service.name, ("depends_on", name), {"condition": HEALTHY}))
+    return changes
+
+
+def _held(
+    group: list[Hook], image: str, entrypoint: list[str], awaited: dict[str, Any], wrap: Wrap
+) -> dict[str, Any]:
+    """The service that does what the hook did, with all that it shared with the services."""
+    first = group[0]
+    command = words(first.value.get("command"))[0]
+    service: dict[str, Any] = {"image": first.field("image") or image}
+    if wrap is Wrap.SHELL:
+        service["entrypoint"] = ["sh", "-c", script(DEFAULT_MARKER, one_line=False), "sh", *entrypoint]
+        service |= {"command": command, "init": True}
+    elif entrypoint:
+        service |= {"entrypoint": ["inithold", "run", "--", *entrypoint], "command": command}
+    else:
+        service["command"] = ["inithold", "run", "--", *command]
+    service["restart"] = RESTART
+    for key in ("user", "working_dir", "privileged", *_SHARED):
+        value = first.field(key)
+        if isinstance(value, list) and key == "volumes":
+            value = [mount for mount in value if all(mount in (hook.field(key) or []) for hook in group)]
+        if value:
+            service[key] = value
+    if awaited:
+        service["depends_on"] = awaited
+    shell = wrap is Wrap.SHELL
+    service["healthcheck"] = {
+        "test": ["CMD-SHELL", f"test -f {DEFAULT_MARKER}"] if shell else PROBE,
+        "interval": INTERVAL,
+        "timeout": "5s" if shell else shown(PROBE_TIMEOUT),
+        "start_period": shown(START_PERIOD),
+        "start_interval": "1s" if shell else "500ms",
+    }
+    return service
