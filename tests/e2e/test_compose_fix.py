@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 
 from e2e.engine import Engine
 from e2e.images import Images
+from e2e.project import Project
 
 STACKS = Path(__file__).parent / "compose_stacks"
 # How often init ran, and what it left behind, as a command in one of the containers.
@@ -59,64 +57,30 @@ INITS = {
 }
 
 
-class Project:
-    """Compose commands of one project."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.environment = {**environment, "COMPOSE_PROJECT_NAME": f"ihfix-{uuid.uuid4().hex[:10]}"}
-
-    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("docker", "compose", *arguments, check=check)
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        program = shutil.which(command[0], path=self.environment["PATH"]) or command[0]
-        done = subprocess.run(
-            [program, *command[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=150,
-        )
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def inithold(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "inithold", "compose", *arguments, check=check)
-
-    def end_state(self, stack: str) -> tuple[int, str]:
-        runs, state = PROBES[stack]
-        return int(self.compose(*runs).stdout), self.compose(*state).stdout
+def _end_state(project: Project, stack: str) -> tuple[int, str]:
+    runs, state = PROBES[stack]
+    return int(project.compose(*runs).stdout), project.compose(*state).stdout
 
 
 @pytest.fixture
-def environment(engine: Engine) -> dict[str, str]:
-    if not engine.stand_ins:
-        pytest.skip("these stacks are of the stand-in images, which this engine has not")
-    return {name: value for name, value in engine.environment.items() if not name.startswith("COMPOSE_")}
-
-
-@pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Project]]:
+def start(engine: Engine, tmp_path: Path) -> Iterator[Callable[..., Project]]:
     """Lays out a stack as a project of its own; removed after the test."""
     made: list[Project] = []
 
     def lay_out(stack: str, **variables: str) -> Project:
         shutil.copytree(STACKS / stack, tmp_path / stack)
-        made.append(Project(tmp_path / stack, {**environment, **variables}))
+        made.append(Project(engine, tmp_path / stack, variables))
         return made[-1]
 
     yield lay_out
     for project in made:
-        project.compose("down", "-v", "--rmi", "local", "--timeout", "1", check=False)
+        project.remove()
 
 
 def _twice_before_once_after(project: Project, stack: str, wrap: str, dependent: str) -> None:
     project.compose("up", "-d")
     project.compose("up", "-d")
-    runs, state = project.end_state(stack)
+    runs, state = _end_state(project, stack)
     assert runs == 2, "before: each `up` runs init"
     project.compose("down", "-v", "--timeout", "1")
 
@@ -126,11 +90,11 @@ def _twice_before_once_after(project: Project, stack: str, wrap: str, dependent:
 
     project.compose("up", "-d", "--wait")
     project.compose("up", "-d")
-    assert project.end_state(stack) == (1, state), "after: once, and the same end state"
+    assert _end_state(project, stack) == (1, state), "after: once, and the same end state"
 
     # A restart of a dependent runs nothing again; init hears SIGTERM.
     project.compose("restart", "--timeout", "1", dependent)
-    assert project.end_state(stack) == (1, state)
+    assert _end_state(project, stack) == (1, state)
     for name in INITS[stack]:
         container = project.compose("ps", "-q", name).stdout.strip()
         project.compose("stop", name)

@@ -3,9 +3,9 @@
 ## What happens
 
 A `post_start` hook runs inside a container that is already started: its program works beside the hook, on an
-environment that is not ready. When the hook fails, `up` stops, and the container stays up and healthy. After
-`docker compose restart`, a restart by the engine or a reboot the hook is not run (all measured with Compose
-2.40.3 and 5.6.1).
+environment that is not ready. When the hook fails, `up` stops, and the container stays up and healthy. Only Compose
+runs it: after a crash or a reboot, when the engine starts the container again, it is not run (all measured with
+Compose 2.40.3 and 5.6.1).
 
 ## Before
 
@@ -61,7 +61,7 @@ def check(stack: Stack) -> Iterator[Finding]:
                 yield Finding(
                     ID,
                     Severity.WARNING,
-                    f"the program of {service.name} works beside this hook, not after it, and a restart does not "
+                    f"the program of {service.name} works beside this hook, not after it, and the engine does not "
                     "run it again",
                     location_of(hook.place),
                     service.name,

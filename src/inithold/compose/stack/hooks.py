@@ -9,8 +9,9 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from inithold.compose.finding import DELETE, Change
+from inithold.compose.read.shapes import is_absent
 from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
-from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, words
+from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, has_no_words, words
 from inithold.compose.stack.duration import shown
 from inithold.compose.stack.roles import HEALTHY, Wrap
 from inithold.compose.stack.servers import GIVES_UP
@@ -100,7 +101,7 @@ def shared_hooks(stack: Stack) -> list[list[Hook]]:
     groups: dict[str, list[Hook]] = {}
     for service in stack.project.services.values():
         for hook in hooks(service, "pre_start"):
-            key = [hook.image(stack), words(hook.value.get("command"))[0]]
+            key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
             groups.setdefault(json.dumps(key, default=str), []).append(hook)
     return [group for group in groups.values() if len({hook.service.name for hook in group}) > 1]
 
@@ -133,11 +134,7 @@ def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
         raise ByHand("its image has no name, or it has no command")
     if wrap is Wrap.INITHOLD and stack.images.lacks_inithold(image):
         raise ByHand(f"the image {image} does not contain inithold")
-    own_image = image == stack.images.name(first.service)
-    config = stack.images(first.service) if own_image else stack.images.inspect(image)
-    # The image's entrypoint comes before the command of a hook; that of the service does not.
-    if config is None or config.entrypoint is None:
-        raise ByHand(f"the entrypoint of the image {image} could not be told")
+    entrypoint = _entrypoint(first, image, stack)
     awaited: dict[str, Any] = {}
     for hook in reversed(group):
         awaited.update(hook.field("depends_on") or {})
@@ -147,12 +144,25 @@ def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
         raise ByHand("what its services depend on depends on one of them")
     names = chain(["init"], (f"init-{number}" for number in count(2)))
     name = next(each for each in names if each not in stack.project.services)
-    service = _held(group, image, [word.replace("$", "$$") for word in config.entrypoint], awaited, wrap)
+    service = _held(group, image, entrypoint, awaited, wrap)
     changes = [Change(name, (), service)]
     for hook in group:
         changes.append(Change(hook.service.name, ("pre_start",), DELETE))
         changes.append(Change(hook.service.name, ("depends_on", name), {"condition": HEALTHY}))
     return changes
+
+
+def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
+    """What comes before the command of a hook: its own, its service's (since Compose 5.6), or its image's."""
+    for holder in (hook.value, hook.service.view):
+        given = holder.get("entrypoint")
+        if given is not None and not is_absent(given):
+            return [] if has_no_words(given) else words(given)[0]
+    own_image = image == stack.images.name(hook.service)
+    config = stack.images(hook.service) if own_image else stack.images.inspect(image)
+    if config is None or config.entrypoint is None:
+        raise ByHand(f"the entrypoint of the image {image} could not be told")
+    return [word.replace("$", "$$") for word in config.entrypoint]
 
 
 def _held(

@@ -1,0 +1,259 @@
+"""What Compose's own hooks and providers do, as the pages say it, on the real Compose of several versions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from e2e.engine import Engine, poll
+from e2e.project import COMPOSE_2, COMPOSE_5, FIRST_WITH_HOOKS, Project, project
+
+HOOKS = pytest.mark.parametrize("version", [FIRST_WITH_HOOKS, COMPOSE_5])
+BOTH = pytest.mark.parametrize("version", [COMPOSE_2, COMPOSE_5])
+SERVICE = "image: standin/busybox:1, pull_policy: never, stop_grace_period: 0s, init: true"
+# A hook that keeps a log: who, when it began and ended, what it sees.
+LOG = """\
+x-hook: &hook
+  - command: [sh, /work/hook]
+x-service: &service
+  image: standin/busybox:1
+  pull_policy: never
+  stop_grace_period: 0s
+  init: true
+  command: [sh, -c, 'echo "service $$WHO" >> /data/log; exec sleep 600']
+  volumes: ["./data:/data", "./hook:/work/hook"]
+  secrets: [word]
+  restart: unless-stopped
+"""
+HOOK = """\
+echo "start $WHO $(cat /run/secrets/word)" >> /data/log
+sleep 1
+echo "end $WHO" >> /data/log
+"""
+ONE = LOG + "services:\n  web: {<<: *service, environment: {WHO: web}, pre_start: *hook}\n"
+REST = "secrets: {word: {file: ./word}}\n"
+
+
+def _log(made: Project) -> list[str]:
+    return (made.folder / "data" / "log").read_text().splitlines()
+
+
+def _runs(made: Project) -> int:
+    return sum(line.startswith("start") for line in _log(made))
+
+
+@HOOKS
+def test_when_a_hook_runs(version: str, engine: Engine, tmp_path: Path) -> None:
+    files = {"compose.yaml": ONE + REST, "word": "secret-word", "hook": HOOK}
+    with project(engine, tmp_path, files, version) as made:
+        made.compose("up", "-d")
+        assert _log(made) == ["start web secret-word", "end web", "service web"], "before it, with secrets and all"
+        made.compose("up", "-d")
+        assert _runs(made) == 1, "an `up` with nothing to do runs nothing"
+        made.compose("restart", "--timeout", "0")
+        assert _runs(made) == 1, "`restart` does not run it"
+        _crash(made)
+        assert _runs(made) == 1, "the engine does not run it"
+        made.compose("run", "--rm", "-T", "web", "true")
+        assert _runs(made) == 1, "`run` does not run it"
+        made.compose("up", "-d", "--force-recreate")
+        assert _runs(made) == 2, "a container that is made anew has it run"
+        made.compose("stop")
+        made.compose("up", "-d")
+        assert _runs(made) == 3, "no record is kept: `stop` and `up` run it again"
+        made.compose("stop")
+        started = made.compose("start", check=False)
+        if version == COMPOSE_5:
+            assert started.returncode != 0
+            assert "no hook runner container found" in started.stderr
+        else:
+            assert started.returncode == 0
+            assert _runs(made) == 4
+
+
+def _crash(made: Project) -> None:
+    """End the service's own process; its restart policy starts it again."""
+    before = len([line for line in _log(made) if line.startswith("service")])
+    pid = made.run("docker", "inspect", "--format", "{{.State.Pid}}", f"{made.name}-web-1").stdout.strip()
+    os.kill(int(pid), signal.SIGKILL)
+    again = lambda: [line for line in _log(made) if line.startswith("service")][before:]  # noqa: E731
+    poll(again, 30, "the engine starts it again", every=0.3)
+
+
+@HOOKS
+def test_a_hook_of_several_services_runs_at_once_for_each(version: str, engine: Engine, tmp_path: Path) -> None:
+    two = ONE + "  api: {<<: *service, environment: {WHO: api}, pre_start: *hook}\n" + REST
+    with project(engine, tmp_path, {"compose.yaml": two, "word": "w", "hook": HOOK}, version) as made:
+        made.compose("up", "-d")
+        hooks = [line.partition(" ")[0] for line in _log(made) if not line.startswith("service")]
+        assert hooks == ["start", "start", "end", "end"]
+
+
+@HOOKS
+def test_a_scaled_service_has_it_once_with_the_volumes_of_the_first(
+    version: str, engine: Engine, tmp_path: Path
+) -> None:
+    stack = f"""\
+services:
+  web:
+    {SERVICE.replace(", ", chr(10) + "    ")}
+    command: sleep 600
+    scale: 3
+    volumes: ["./data:/data", /cache]
+    pre_start: [{{command: [sh, -c, "echo start >> /data/log; touch /cache/warm"]}}]
+"""
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        made.compose("up", "-d")
+        made.compose("up", "-d", "--scale", "web=4")
+        assert _runs(made) == 1
+        ids = made.compose("ps", "-q", "web").stdout.split()
+        warm = [made.run("docker", "exec", name, "ls", "/cache").stdout for name in ids]
+        assert sorted(warm) == ["", "", "", "warm\n"]
+
+
+@HOOKS
+def test_a_hook_that_fails_shows_no_output(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = (
+        f"services:\n  web: {{{SERVICE}, command: sleep 600, "
+        'pre_start: [{command: [sh, -c, "echo the-reason; exit 3"]}]}\n'
+        f"  after: {{{SERVICE}, command: sleep 600, depends_on: [web]}}\n"
+    )
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.compose("up", "-d", check=False)
+        assert done.returncode == 1
+        assert "pre_start[0] exited with code 3" in done.stderr
+        assert "the-reason" not in done.stdout + done.stderr
+        assert made.compose("ps", "--status", "running", "-q").stdout == "", "nothing is started behind it"
+        kept = made.run("docker", "logs", f"{made.name}-web-pre_start-0", check=False)
+        if version == COMPOSE_5:
+            assert kept.stdout == "the-reason\n", "its container stays, to be looked at"
+            made.run("docker", "rm", "-f", f"{made.name}-web-pre_start-0")
+        else:
+            assert kept.returncode != 0
+
+
+@HOOKS
+def test_per_replica_is_refused(version: str, engine: Engine, tmp_path: Path) -> None:
+    hook = '{command: "true", per_replica: true}'
+    stack = f"services:\n  web: {{{SERVICE}, command: sleep 600, pre_start: [{hook}]}}\n"
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.compose("up", "-d", check=False)
+        assert done.returncode == 1
+        assert "per_replica is not yet supported" in done.stderr
+
+
+@HOOKS
+@pytest.mark.parametrize("own", [False, True])
+def test_the_entrypoint_of_a_hook(own: bool, version: str, engine: Engine, tmp_path: Path) -> None:
+    """The image's; since Compose 5.6 the service's, where it has one."""
+    entrypoint = 'entrypoint: [sh, -c, "echo service $$0 >> /data/log; exec sleep 600"]' if own else ""
+    files = {
+        "Dockerfile": 'FROM standin/busybox:1\nENTRYPOINT ["sh", "-c", "echo image $0 >> /data/log"]\n',
+        "compose.yaml": f"""\
+services:
+  web:
+    build: .
+    stop_grace_period: 0s
+    {entrypoint}
+    volumes: ["./data:/data"]
+    pre_start: [{{command: [word]}}]
+""",
+    }
+    with project(engine, tmp_path, files, version) as made:
+        made.compose("build", "--quiet")
+        # The hook of a service whose entrypoint stays up stays up, too.
+        made.run("timeout", "6", "docker", "compose", "up", "-d", check=False)
+        assert _log(made)[0] == ("service word" if own and version == COMPOSE_5 else "image word")
+
+
+def test_compose_2_refuses_the_file(engine: Engine, tmp_path: Path) -> None:
+    with project(engine, tmp_path, {"compose.yaml": ONE + REST, "word": "w", "hook": HOOK}, COMPOSE_2) as made:
+        done = made.compose("config", "-q", check=False)
+        assert done.returncode != 0
+        assert "additional properties 'pre_start' not allowed" in done.stderr
+
+
+@BOTH
+def test_a_post_start_hook_runs_beside_the_program(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = LOG.replace('"service $$WHO"', '"service"') + (
+        "services:\n  web: {<<: *service, post_start: [{command: [sh, -c, 'sleep 1; echo hook >> /data/log']}]}\n"
+    )
+    with project(engine, tmp_path, {"compose.yaml": stack + REST, "word": "w", "hook": HOOK}, version) as made:
+        made.compose("up", "-d")
+        assert _log(made) == ["service", "hook"], "the program did not wait for it"
+        made.compose("restart", "--timeout", "1")
+        assert _log(made) == ["service", "hook"] * 2
+        _crash(made)
+        time.sleep(2)  # no hook may come: there is no event to wait for
+        assert _log(made) == [*["service", "hook"] * 2, "service"]
+
+
+@BOTH
+def test_a_post_start_hook_that_fails_leaves_the_service_up(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = (
+        f"services:\n  web: {{{SERVICE}, command: sleep 600, post_start: [{{command: [sh, -c, 'exit 7']}}], "
+        "healthcheck: {test: [CMD, 'true'], interval: 1s}}\n"
+        f"  after: {{{SERVICE}, command: sleep 600, depends_on: [web]}}\n"
+    )
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.compose("up", "-d", check=False)
+        assert done.returncode == 1
+        assert "exited with status 7" in done.stderr
+        assert made.compose("ps", "--status", "running", "--services").stdout.split() == ["web"]
+        state = ["inspect", "--format", "{{.State.Health.Status}}", f"{made.name}-web-1"]
+        poll(lambda: made.run("docker", *state).stdout == "healthy\n" or None, 20, "it reads healthy", every=0.5)
+
+
+PROVIDER = """\
+#!/bin/sh
+case "$*" in *metadata*) echo '{}'; exit 0;; *" up "*) ;; *) exit 0;; esac
+docker ps -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" | wc -l >> PATH_OF_LOG
+"""
+
+
+@BOTH
+def test_a_provider_waits_for_nothing(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = f"""\
+services:
+  db: {{{SERVICE}, command: sleep 600, healthcheck: {{test: [CMD, 'true'], interval: 1s}}}}
+  schema:
+    provider: {{type: ihprovider}}
+    depends_on: {{db: {{condition: service_healthy}}}}
+"""
+    program = PROVIDER.replace("PATH_OF_LOG", str(tmp_path / "running"))
+    with project(engine, tmp_path, {"compose.yaml": stack, "bin/ihprovider": program}, version) as made:
+        (tmp_path / "bin" / "ihprovider").chmod(0o755)
+        made.environment["PATH"] = f"{tmp_path}/bin:{made.environment['PATH']}"
+        made.compose("up", "-d")
+        assert (tmp_path / "running").read_text().split() == ["0"], "no container was running"
+        made.compose("up", "-d")
+        assert (tmp_path / "running").read_text().split() == ["0", "1"], "it runs on each `up`"
+
+
+@BOTH
+def test_a_one_shot_that_nobody_waits_for_fails_up_wait(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = (
+        f"services:\n  migrate: {{{SERVICE}, command: 'true', restart: 'no'}}\n"
+        f"  web: {{{SERVICE}, command: sleep 600}}\n"
+    )
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.compose("up", "-d", "--wait", check=False)
+        assert done.returncode == 1
+        assert "migrate-1 exited (0)" in done.stderr
+
+
+@BOTH
+def test_a_one_shot_that_is_always_restarted_never_completes(version: str, engine: Engine, tmp_path: Path) -> None:
+    stack = (
+        f"services:\n  init: {{{SERVICE}, command: 'true', restart: always}}\n"
+        f"  web: {{{SERVICE}, command: sleep 600, "
+        "depends_on: {init: {condition: service_completed_successfully}}}\n"
+    )
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.run("timeout", "8", "docker", "compose", "up", "-d", check=False)
+        assert done.returncode == 124, "`up` waits on"
+        assert made.compose("ps", "--status", "running", "--services").stdout.split() in ([], ["init"])
