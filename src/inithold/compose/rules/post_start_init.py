@@ -3,8 +3,8 @@
 ## What happens
 
 A `post_start` hook runs inside a container that is already started: its program works beside the hook, on an
-environment that is not ready. When the hook fails, `up` stops, and the container stays up and healthy. Only Compose
-runs it: after a crash or a reboot, when the engine starts the container again, it is not run (all measured with
+environment that is not ready. When the hook fails, `up` stops, and the container stays up and healthy. Only
+Compose runs it: after a crash or a reboot, when the engine starts the container, it is not run (all measured with
 Compose 2.40.3 and 5.6.1).
 
 ## Before
