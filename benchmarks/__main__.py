@@ -17,6 +17,7 @@ README = Path(__file__).with_name("README.md")
 ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "first-connection": ready.first_connection,
     "ready": ready.to_ready,
+    "warm-styles": ready.warm_styles,
     "holding": holding.holding,
     "noticing": noticing.noticing,
     "verifying": verifying.verifying,

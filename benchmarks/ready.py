@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.env_styles import ENVS
 from benchmarks.result import Result
-from benchmarks.stack import CONTESTANTS, Stack
+from benchmarks.stack import CONTESTANTS, PROJECT, Stack
 
 ROUNDS = 9
+STYLE_ROUNDS = 7
 
 
 def first_connection(stack: Stack) -> Sequence[Result]:
@@ -63,21 +68,48 @@ def to_ready(stack: Stack) -> Sequence[Result]:
         ours = _medians(times["inithold"])
         for rival, bound in (("alembic as a child", 0.65), ("alembic in process", 0.9)):
             theirs = _medians(times[rival])
-            beside = _beside(ours.ready, theirs.ready)
-            if rival == "alembic in process":
-                # Of a child it would count nothing while that has not ended.
-                beside += (
-                    f"; processor time {ours.processor * 1000:.0f} ms against {theirs.processor * 1000:.0f} ms"
-                )
+            # Of a child, processor time would count nothing while that has not ended.
+            in_process = rival == "alembic in process"
+            beside = _both(ours, theirs) if in_process else _beside(ours.ready, theirs.ready)
             results.append(
                 Result(f"start to ready, {label}, against {rival}", ours.ready / theirs.ready, bound, "x", beside)
             )
     return results
 
 
+def warm_styles(stack: Stack) -> Sequence[Result]:
+    """Nothing to do, with the env.py files that most projects have, beside Alembic in the same process."""
+    results = []
+    rival = "alembic in process"
+    for style, env in ENVS.items():
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            shutil.copy(PROJECT / "alembic.ini", folder)
+            shutil.copytree(PROJECT / "migrations", folder / "migrations")
+            (folder / "migrations" / "env.py").write_text(env)
+            environment = stack.empty()
+            times: dict[str, list[Times]] = {"inithold": [], rival: []}
+            for number in range(1 + STYLE_ROUNDS):
+                for contestant, each in times.items():
+                    init = stack.start(contestant, environment, folder=folder)
+                    measured = Times(init.until_ready(), init.processor_time())
+                    init.end()
+                    if number:  # the first finds empty servers
+                        each.append(measured)
+        ours, theirs = map(_medians, times.values())
+        label = f"start to ready, warm, env.py with {style}, against {rival}"
+        results.append(Result(label, ours.ready / theirs.ready, 0.5, "x", _both(ours, theirs)))
+    return results
+
+
 def _medians(times: Sequence[Times]) -> Times:
     ready, processor = zip(*times, strict=True)
     return Times(statistics.median(ready), statistics.median(processor))
+
+
+def _both(ours: Times, theirs: Times) -> str:
+    used = f"{ours.processor * 1000:.0f} ms against {theirs.processor * 1000:.0f} ms"
+    return f"{_beside(ours.ready, theirs.ready)}; processor time {used}"
 
 
 def _beside(ours: float, theirs: float) -> str:

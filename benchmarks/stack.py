@@ -103,12 +103,13 @@ class Stack:
         *,
         prefix: tuple[str, ...] = (),
         more: tuple[str, ...] = (),
+        folder: Path = PROJECT,
     ) -> Init:
-        """Start one of `CONTESTANTS`, by a program before it and with more arguments."""
+        """Start one of `CONTESTANTS` in a folder, by a program before it and with more arguments."""
         command, variables = CONTESTANTS[contestant]
         self._count += 1
         marker, log = self.folder / f"marker-{self._count}", self.folder / f"log-{self._count}"
-        return Init.begun([*prefix, *command, *more], {**environment, **variables}, marker, log, PROJECT)
+        return Init.begun([*prefix, *command, *more], {**environment, **variables}, marker, log, folder)
 
 
 @contextmanager
