@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 
-from inithold import Change, NotYet, Plan, Retry, Settings, Step, StepContext, StepFailed
-from inithold.steps import database, rabbitmq
+import inithold.steps
+from inithold import Change, Hold, NotYet, Plan, Retry, Settings, Step, StepContext, StepFailed
+from inithold.steps import database, http, rabbitmq
 
-plan = Plan("game-scheduler", lock="postgresql://db/games", timeout="10m")
+plan = Plan("game-scheduler", lock="postgresql://db/games", timeout="10m", hold=Hold(verify="1m", grace="30s"))
 first: str = plan.add(database.Ready(url="postgresql://db/games"), id="database", timeout="1m")
 plan.add(database.Tables(url="postgresql://db/games", tables=["users"]), needs=[first])
-plan.add(rabbitmq.Ready(url="amqp://broker"), needs=[], retry=Retry(attempts=3))
+plan.add(rabbitmq.Ready(url="amqp://broker"), needs=[], retry=Retry(attempts=3, delay="250ms", max_delay="1m"))
+plan.add(
+    http.Ready(url="http://app/health", request_timeout="5s"), timeout="2m", retry=Retry(delay=0.5, max_delay=2)
+)
+plan.add(inithold.steps.database.Ready(url="postgresql://db/games"), timeout=60)
+seconds: float = Retry(delay="1s").delay
+pace: float | None = Hold(verify=60).verify
 
 
 @plan.step(needs=["database"])
@@ -36,4 +43,4 @@ class Bucket(Step, frozen=True, kw_only=True):
 
 
 if __name__ == "__main__":
-    raise SystemExit(plan.run(Settings(once=True)))
+    raise SystemExit(plan.run(Settings(once=True, verify="never")))

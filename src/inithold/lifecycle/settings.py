@@ -9,9 +9,10 @@ import msgspec
 
 from inithold.errors import UsageError
 from inithold.plan.convert import duration_hook
-from inithold.plan.model import Pace
+from inithold.plan.model import Pace, PaceField
 from inithold.record.files import KEPT
 from inithold.runner.events import Level
+from inithold.text.duration import settle
 
 LogFormat = Literal["auto", "plain", "json"]
 _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -34,9 +35,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     record: str | None = None
     keep: int = KEPT
     once: bool = False
-    verify: Pace | None = None
+    verify: PaceField = None  # type: ignore[assignment] # of the descriptor
     log_format: LogFormat = "auto"
     log_level: Level = "info"
+
+    def __post_init__(self) -> None:
+        settle(self, verify=Pace)
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
 
 from inithold.steps.base import Step
-from inithold.text.duration import Duration, default, short
+from inithold.text.duration import Duration, DurationField, default, settle, short
 
 VERSION = 1
 LEAST_PACE = 1.0
@@ -37,8 +37,11 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    delay: Duration = default(1.0)
-    max_delay: Duration = default(30.0)
+    delay: DurationField = default(1.0)
+    max_delay: DurationField = default(30.0)
+
+    def __post_init__(self) -> None:
+        settle(self, delay=Duration, max_delay=Duration)
 
 
 class Pace(Duration):
@@ -51,15 +54,30 @@ class Pace(Duration):
         if text == "never":
             return cls(math.inf)
         try:
-            pace = cls(super().parse(text))
+            return cls.of(super().parse(text))
         except ValueError as error:
             raise ValueError(f"{error}, or never") from None
+
+    @classmethod
+    def of(cls, value: str | float) -> Self:
+        pace = super().of(value)
         if pace < LEAST_PACE:
             raise ValueError(f"expected at least {short(LEAST_PACE)}, or never: each check is a process")
         return pace
 
     def __str__(self) -> str:
         return "never" if self == math.inf else short(self)
+
+
+if TYPE_CHECKING:
+
+    class PaceField:
+        """A field that is given as a text or in seconds, and is a `Pace` as soon as it is made; or None."""
+
+        def __get__(self, instance: object, owner: Any) -> Pace | None: ...
+        def __set__(self, instance: object, value: str | float | None) -> None: ...
+else:
+    PaceField = Pace | None
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,9 +91,12 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         grace: how long a server may be away before that counts.
     """
 
-    verify: Pace | None = None
+    verify: PaceField = None  # type: ignore[assignment] # of the descriptor
     on_drift: OnDrift = "rerun"
-    grace: Duration = default(30.0)
+    grace: DurationField = default(30.0)
+
+    def __post_init__(self) -> None:
+        settle(self, verify=Pace, grace=Duration)
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

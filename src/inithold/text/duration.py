@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 """As in `typing`, which is slow to import; the quick commands use this module."""
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import Any, Self
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DIGITS = "0123456789"
@@ -33,6 +33,19 @@ class Duration(float):
             raise ValueError(f"expected {EXPECTED}")
         return cls(sum(_seconds(text)))
 
+    @classmethod
+    def of(cls, value: str | float) -> Self:
+        """A duration that is given as people write it, or in seconds.
+
+        Raises:
+            ValueError: it is neither; the message says what is expected.
+        """
+        if isinstance(value, str):
+            return cls.parse(value)
+        if isinstance(value, bool) or not value >= 0:
+            raise ValueError(f"expected {EXPECTED}")
+        return cls(value)
+
     def __str__(self) -> str:
         return short(self)
 
@@ -54,7 +67,40 @@ def _seconds(text: str) -> Iterator[float]:
         text = after
 
 
-def default(seconds: float) -> Duration:
+if TYPE_CHECKING:
+
+    class DurationField:
+        """A field that is given as a text or in seconds, and is a `Duration` as soon as it is made."""
+
+        def __get__(self, instance: object, owner: Any) -> Duration: ...
+        def __set__(self, instance: object, value: str | float) -> None: ...
+else:
+    DurationField = Duration
+
+
+def settle(struct: Any, **fields: type[Duration]) -> None:
+    """Make what was given for the durations of a struct what they are, in its `__post_init__`.
+
+    Args:
+        struct: of msgspec, frozen.
+        fields: its fields, and the type of each. What is None stays None.
+
+    Raises:
+        ValueError: one is no duration; the message names the field.
+    """
+    for name, kind in fields.items():
+        value = getattr(struct, name)
+        if value is None or type(value) is kind:
+            continue
+        from msgspec.structs import force_setattr  # noqa: PLC0415 - the quick commands use this module without it
+
+        try:
+            force_setattr(struct, name, kind.of(value))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name}: expected {EXPECTED}") from None
+
+
+def default(seconds: float) -> Any:
     """A duration as the default of a field.
 
     It is made anew each time, because msgspec cannot write a default of a type of our own into a JSON Schema.

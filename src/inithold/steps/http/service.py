@@ -17,7 +17,7 @@ from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
 from inithold.steps.base import Step, StepContext
-from inithold.text.duration import Duration, default, short
+from inithold.text.duration import Duration, DurationField, default, settle, short
 
 if TYPE_CHECKING:
     from inithold.net.http import Answer
@@ -46,9 +46,10 @@ class Service(Step, frozen=True, kw_only=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     verify: bool = True
     ca_file: str | None = None
-    request_timeout: Duration = default(10.0)
+    request_timeout: DurationField = default(10.0)
 
     def __post_init__(self) -> None:
+        settle(self, request_timeout=Duration)
         SECRETS.add_url(self.url)
         SECRETS.add_headers(self.headers)
 
