@@ -1,0 +1,75 @@
+"""docs/how-to/up-wait.md: what `up --wait` does with a container that has ended, and with one that stays."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from docs.pages import DOCS, blocks
+from e2e.conftest import Maker
+from e2e.engine import TOOL
+from e2e.images import STAND_INS
+from e2e.stack import Stack
+
+COMPOSE = ("2.40.3", "5.6.1")
+DEPENDS: dict[str, Any] = {
+    "nobody": [],
+    "short form": ["migrate"],
+    "service_started": {"migrate": {"condition": "service_started"}},
+    "service_completed_successfully": {"migrate": {"condition": "service_completed_successfully"}},
+}
+
+
+def one_shot(make_stack: Maker, version: str, depends_on: Any) -> Stack:
+    """A stack with an init container that ends, and one service; the image has `true` and `sleep`."""
+    stack = make_stack("compose.wait.yaml")
+    if stack.images.wheels:
+        command = [TOOL, "env", "--compose", version]
+        settings = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+        # The folder whose plug-in is Compose of that version.
+        stack.variables |= re.findall(r"^export (DOCKER_CONFIG)=(\S+)$", settings, re.MULTILINE)
+    image = {"image": stack.images.example, "pull_policy": "never"}
+    services = {
+        "migrate": {**image, "entrypoint": ["true"], "command": []},
+        "app": {
+            **image,
+            "entrypoint": ["sleep", "600"],
+            "command": [],
+            "depends_on": depends_on,
+            "stop_grace_period": "0s",
+        },
+    }
+    stack.write("compose.wait.yaml", yaml.safe_dump({"services": services}))
+    return stack
+
+
+@pytest.mark.parametrize("who_waits", DEPENDS)
+@pytest.mark.parametrize("version", COMPOSE)
+def test_an_ended_container(version: str, who_waits: str, make_stack: Maker) -> None:
+    stack = one_shot(make_stack, version, DEPENDS[who_waits])
+    forgiven = who_waits == "service_completed_successfully"
+    for _ in range(2):
+        done = stack.compose("up", "-d", "--wait", check=False)
+        assert (done.returncode == 0) is forgiven, done.stderr
+        assert forgiven or "exited (0)" in done.stderr
+    by_name = stack.compose("up", "-d", "--wait", "migrate", check=False)
+    assert by_name.returncode == 1
+    assert "exited (0)" in by_name.stderr
+
+
+def test_one_that_stays(make_stack: Maker) -> None:
+    (block,) = (block for block in blocks(DOCS / "how-to" / "up-wait.md") if block.file == "compose.yaml")
+    stack = make_stack("compose.page.yaml")
+    content = yaml.safe_load(block.text)
+    for service in content["services"].values():
+        image = stack.images.example if service["image"] == "my-app" else STAND_INS["POSTGRES_IMAGE"]
+        service |= {"image": image, "pull_policy": "never"}
+    stack.write("compose.page.yaml", yaml.safe_dump(content))
+    for services in ((), (), ("migrate",)):
+        stack.compose("up", "-d", "--wait", *services)
+    log = stack.logs("migrate")
+    assert log.count("holding") == 1, log
