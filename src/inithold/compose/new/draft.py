@@ -83,14 +83,14 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     others = [each for each in stack.project.services.values() if each is not service]
     environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
     concealer = Concealer(environments)
-    work = [Work(stack, each, concealer) for each in chosen.services]
+    work = [Work(stack, each, concealer, hooks) for each in chosen.services]
     for each in work:
         each.read()
         result.chosen += each.chosen
         result.unknown += each.unknown
         result.dropped += each.dropped
         if each is not work[-1] or hooks:
-            result.needed += each.moved_to(environments[0], hook=hooks)
+            result.needed += each.moved_to(environments[0])
     _servers(stack, result, work)
     if len(result.steps) == sum(each.nothing for each in work):
         raise UsageError(

@@ -15,12 +15,12 @@ _REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?"
 _SECRET = re.compile(r"\$\{secret:([\w.-]+)")
 
 
-def from_compose(text: str, rename: Callable[[str], str] = str) -> str:
+def from_compose(text: str, rename: Callable[[str, str], str] = lambda name, _: name) -> str:
     """A text of a Compose file as a plan has it.
 
     Args:
         text: as written.
-        rename: gives a variable of Compose the name that it has in the plan.
+        rename: the name that a variable of Compose has in the plan; it gets that name and the whole expression.
     """
     parts, at = [], 0
     while (start := text.find("$", at)) >= 0:
@@ -35,8 +35,9 @@ def from_compose(text: str, rename: Callable[[str], str] = str) -> str:
         end = closing_brace(text, at) if braced else name.end()
         operator = re.match(r":?[-+?]", text[name.end() : end])
         argument = from_compose(text[name.end() + operator.end() : end], rename) if operator else ""
-        parts.append(f"${{{rename(name[0])}{operator[0] if operator else ':-'}{argument}}}")
         at = end + braced
+        own = rename(name[0], text[start:at])
+        parts.append(f"${{{own}{operator[0] if operator else ':-'}{argument}}}")
     return "".join([*parts, text[at:]])
 
 

@@ -103,11 +103,13 @@ class Work:
         stack: the stack.
         service: the service.
         concealer: hides its passwords.
+        hook: it is a hook of the service.
     """
 
     stack: Stack
     service: Service
     concealer: Concealer
+    hook: bool = False
     steps: list[Step] = field(default_factory=list)
     chosen: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -117,10 +119,14 @@ class Work:
     """Nothing tells what it runs."""
     own: Environment = field(init=False)
     excluded: set[str] = field(init=False)
+    may_stay_up: bool = field(init=False)
+    """It does not end by itself, or is not known to."""
 
     def __post_init__(self) -> None:
         self.own = Environment(self.service, self.stack.project)
         self.excluded = Servers(self.stack, self.service, self.own).waiting_for_init()
+        init = self.stack.inits.get(self.service.name) or self.stack.probable.get(self.service.name)
+        self.may_stay_up = not self.hook and (init is None or init.held)
 
     def read(self) -> None:
         """Read what the service runs, and note what could not be told."""
@@ -134,18 +140,16 @@ class Work:
             self.only_files = self._changes_only_files(words)
             self._command(words)
 
-    def _renamed(self, name: str) -> str:
+    def _renamed(self, name: str, expression: str) -> str:
         """Compose's variable of this name in the container, where one of the same name may hold something else."""
-        own = self.own.get(name)
-        if own is None or own.text is None or re.match(rf"\$\{{?{name}\b", own.text):
+        own, here = self.own.get(name), self.stack.project.variables.get(name)
+        if own is None or own.text in (None, f"${name}", f"${{{name}}}", expression) or own.text == here:
             return name
         return f"{RENAMED}{name}"
 
     def _argv(self) -> Sequence[str]:
-        image, name = (
-            self.stack.images(self.service),
-            self.service.text("image") or f"the image of {self.service.name}",
-        )
+        image = self.stack.images(self.service)
+        name = self.service.text("image") or f"the image of {self.service.name}"
         entrypoint, command = self.service.value("entrypoint"), self.service.value("command")
         for value in (entrypoint, command):
             if lost := split_words(value)[1].strip():
@@ -200,16 +204,11 @@ class Work:
                 self._run(words, f"runs `{_line(words)}`")
             return
         text = words[at]
-        last = _LAST.search(text)
-        if (
-            last is not None
-            and (last["sleep"] or _ENDLESS.search(last["command"]))
-            and not _BACKGROUND.search(text)
-        ):
+        last = _LAST.search(text) if self.may_stay_up and not _BACKGROUND.search(text) else None
+        if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
             text = text[: last.start()]
-            self.dropped.append(
-                f"`{last['command'].strip()}`: it goes on for ever; inithold holds, a server is a service"
-            )
+            why = "it goes on for ever; inithold holds, a server is a service"
+            self.dropped.append(f"`{last['command'].strip()}`: {why}")
         # A login shell, or one with arguments, does more than its script says.
         cut = len(words) == at + 1 and not set(letters) & {"l", "i"}
         script = take_apart(text, errexit="e" in letters or "errexit" in words[:at]) if cut else None
@@ -296,8 +295,10 @@ class Work:
             return False
         fields: dict[str, Any] = {"address": f"{host}:{port}"}
         if wait.url is not None:
-            # curl and wget take a redirection for an answer.
-            fields = {"url": wait.url, "status": [200, 201, 204, 301, 302, 307, 308]}
+            fields = {"url": wait.url}
+        if wait.url is not None and wait.tool in ("curl", "wget"):
+            # They take a redirection for an answer.
+            fields["status"] = [200, 201, 204, 301, 302, 307, 308]
         kind = "tcp.ready" if wait.url is None else "http.ready"
         self.steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
         return True
@@ -311,7 +312,7 @@ class Work:
         return "" if "$$" in text else text
 
     def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
-        if _ENDLESS.search(" ".join(words)):
+        if self.may_stay_up and _ENDLESS.search(" ".join(words)):
             self.unknown.append(f"`{_line(words)}` seems to go on for ever: a plan is ready when its commands end")
         todo = guard(words)[1]
         self.steps.append(Step(_step_id(shown or words), "command.run", {"run": words}, [why], [todo]))
@@ -342,9 +343,9 @@ class Work:
             ]
         return next((text for path in places if (text := _read(path)) is not None), None)
 
-    def moved_to(self, target: Environment, *, hook: bool) -> list[str]:
+    def moved_to(self, target: Environment) -> list[str]:
         """Make the steps fit for the service of other variables; what that service needs for them."""
-        name = f"the hook of {target.service.name}" if hook else self.service.name
+        name = f"the hook of {target.service.name}" if self.hook else self.service.name
         steps = [step for step in self.steps if not step.waits]
         here = {each.name: each.text for each in target}
         texts = {each.name: each.text for each in self.own if each.text not in (None, here.get(each.name))}

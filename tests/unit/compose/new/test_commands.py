@@ -227,28 +227,39 @@ def test_passwords_of_a_list_of_words_are_never_copied(script: str, tmp_path: Pa
     assert step["with"]["run"] == shlex.split(SECRETS[script])
 
 
-@pytest.mark.parametrize(
-    ("script", "kept"),
-    [
-        ("set -e; python a.py; exec gunicorn app.wsgi", "set -e; python a.py"),
-        ("python a.py && touch /tmp/ready && sleep infinity", "python a.py"),
-        ("python a.py; touch /tmp/ready; tail -f /dev/null", "python a.py; touch /tmp/ready"),
-        ("python a.py || exit 1\nwhile true; do sleep 60; done\n", "python a.py || exit 1"),
-    ],
-)
-def test_what_goes_on_for_ever_is_left_out_and_it_is_said(script: str, kept: str, tmp_path: Path) -> None:
-    (step,) = steps(tmp_path, shell(script))
-    assert step["with"] == {"run": ["sh", "-c", kept]}
-    done = drafted(tmp_path / "again", STACK.format(command=json.dumps(shell(script))))
+ENDLESS = {
+    "set -e; python a.py; exec gunicorn app.wsgi": "set -e; python a.py",
+    "python a.py && touch /tmp/ready && sleep infinity": "python a.py",
+    "python a.py; touch /tmp/ready; tail -f /dev/null": "python a.py; touch /tmp/ready",
+    "python a.py || exit 1\nwhile true; do sleep 60; done\n": "python a.py || exit 1",
+}
+
+
+@pytest.mark.parametrize("script", ENDLESS)
+def test_what_goes_on_for_ever_is_left_out_and_it_is_said(script: str, tmp_path: Path) -> None:
+    web = json.dumps({"image": "alpine", "command": shell(script)})
+    done = drafted(tmp_path, f"name: s\nservices: {{web: {web}}}\n", "--service", "web")
+    plan = yaml.safe_load(done.output)
+    assert [step["with"] for step in plan["steps"]] == [{"run": ["sh", "-c", ENDLESS[script]]}]
     assert "left out `" in done.errors
     assert "it goes on for ever" in done.errors
 
 
-def test_one_that_cannot_be_left_out_is_said(tmp_path: Path) -> None:
-    script = "if true; then gunicorn app.wsgi; fi"
+@pytest.mark.parametrize(
+    "script", ["x && node dist/index.js", "set -e; x; exec java -jar setup.jar", "x; npm start"]
+)
+def test_one_that_is_awaited_as_completed_keeps_its_last_command(script: str, tmp_path: Path) -> None:
     (step,) = steps(tmp_path, shell(script))
     assert step["with"] == {"run": ["sh", "-c", script]}
-    done = drafted(tmp_path / "again", STACK.format(command=json.dumps(shell(script))))
+
+
+def test_one_that_cannot_be_left_out_is_said(tmp_path: Path) -> None:
+    script = "if true; then gunicorn app.wsgi; fi"
+    web = json.dumps({"image": "alpine", "command": shell(f"flask db upgrade\n{script} && nginx")})
+    done = drafted(tmp_path, f"name: s\nservices: {{web: {web}}}\n", "--service", "web")
+    assert "it goes on for ever" in done.errors
+    web = json.dumps({"image": "alpine", "command": shell("x & gunicorn app.wsgi")})
+    done = drafted(tmp_path, f"name: s\nservices: {{web: {web}}}\n", "--service", "web")
     assert "seems to go on for ever" in done.errors
 
 

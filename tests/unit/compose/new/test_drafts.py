@@ -213,12 +213,25 @@ def test_a_hook_has_its_services_entrypoint(tmp_path: Path) -> None:
     assert steps(plan_of(drafted(tmp_path, text), tmp_path)) == [("command.run", {"run": ["tool", "run", "one"]})]
 
 
-def test_a_variable_of_compose_that_the_container_has_otherwise(tmp_path: Path) -> None:
-    init = "{image: alpine, command: 'x ${MODE} ${SAME}', environment: {MODE: fast, SAME: '${SAME:-}'}}"
+@pytest.mark.parametrize(
+    ("own", "word", "expected"),
+    [
+        ("fast", "${MODE}", "${COMPOSE_MODE:-}"),
+        ("${MODE}", "${MODE:-slow}", "${MODE:-slow}"),
+        ("$MODE", "$MODE", "${MODE:-}"),
+        ("${MODE:-slow}", "${MODE:-slow}", "${MODE:-slow}"),
+        ("${MODE:-fast}", "${MODE:-slow}", "${COMPOSE_MODE:-slow}"),
+        ("${OTHER}", "${MODE:?say}", "${COMPOSE_MODE:?say}"),
+    ],
+)
+def test_a_variable_of_compose_and_one_of_the_container(
+    own: str, word: str, expected: str, tmp_path: Path
+) -> None:
+    init = f"{{image: alpine, command: ['x', '{word}'], environment: {{MODE: '{own}'}}}}"
     done = drafted(tmp_path, stack(init=init, app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
     plan = plan_of(done, tmp_path)
-    assert steps(plan) == [("command.run", {"run": ["x", "${COMPOSE_MODE:-}", "${SAME:-}"]})]
-    assert "variable COMPOSE_MODE (blank where it is not set): what ${MODE} is to Compose" in done.errors
+    assert steps(plan) == [("command.run", {"run": ["x", expected]})]
+    assert ("what ${MODE} is to Compose; the container's own is another" in done.errors) is ("COMPOSE" in expected)
 
 
 @pytest.mark.parametrize(
