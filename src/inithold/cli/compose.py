@@ -1,4 +1,4 @@
-"""`inithold compose check` and `inithold compose fix`"""
+"""`inithold compose check`, `fix` and `rule`"""
 
 from __future__ import annotations
 
@@ -78,6 +78,28 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
     if output:
         click.echo(output)
     return 1 if findings else 0
+
+
+@compose.command()
+@click.argument("name", required=False)
+def rule(name: str | None) -> int:
+    """Explain a rule, or list all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415
+    from inspect import cleandoc  # noqa: PLC0415
+
+    from inithold.compose.rules import RULES  # noqa: PLC0415
+
+    pages = {rule.ID: cleandoc(rule.__doc__ or "") for rule in RULES}
+    if name is None:
+        width = max(map(len, pages))
+        click.echo("\n".join(f"{each:{width}}  {page.partition(chr(10))[0]}" for each, page in pages.items()))
+        return 0
+    if name not in pages:
+        near = get_close_matches(name, pages, 1)
+        hint = f"did you mean {near[0]}?" if near else "`inithold compose rule` lists them"
+        raise UsageError(f"there is no rule {name!r}", hint=hint)
+    click.echo(f"# {name}\n\n{pages[name]}")
+    return 0
 
 
 @compose.command()

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from inithold.redaction.literals import find_literals
+from inithold.text.url import MASK
+
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
@@ -62,9 +65,21 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_shown(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_shown(entry) for entry in value) + "]"
-    text = str(value).replace("\n", "\\n")
+        words = (
+            _masked("\x1f".join(map(str, value))).split("\x1f")
+            if all(isinstance(each, str) for each in value)
+            else value
+        )
+        return "[" + ", ".join(_shown(entry) for entry in words) + "]"
+    text = _masked(str(value)).replace("\n", "\\n")
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _masked(text: str) -> str:
+    """A command with its literal secrets masked."""
+    for literal in sorted(find_literals(text), reverse=True):
+        text = f"{text[: literal.start]}{MASK}{text[literal.end :]}"
+    return text
 
 
 @dataclass(frozen=True, slots=True)

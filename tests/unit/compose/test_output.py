@@ -173,3 +173,46 @@ def test_nothing_found_in_every_format(tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, "check", "--format", "sarif").output)["runs"][0]["results"] == []
     assert run(tmp_path, "check", "--format", "github").output == ""
     assert run(tmp_path, "check", "--format", "github").code == 0
+
+
+SECRET_STACK = """\
+services:
+  init:
+    image: app
+    entrypoint: [mc, alias, set, local, "http://minio", admin, minio-secret-1]
+    environment:
+      POSTGRES_PASSWORD: "pg-secret-2"
+      OPEN: shown
+      DATABASE_URL: postgresql://app:url-secret-3@db/app
+      FROM_OUTSIDE_PASSWORD: ${FROM_OUTSIDE_PASSWORD}
+    restart: "no"
+  web:
+    image: web
+    environment: [API_TOKEN=token-secret-4, "X=y"]
+    depends_on:
+      init: {condition: service_completed_successfully}
+    command: [serve, --password, word-secret-5]
+"""
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(SECRET_STACK)
+    for arguments in (["fix", "--wrap", "shell", "--diff"], ["check"], ["fix", "--wrap", "inithold"]):
+        outcome = run(tmp_path, *arguments)
+        shown = outcome.output + outcome.errors
+        assert not re.findall(r"\w+-secret-\d", shown), shown
+        if "--diff" in arguments:
+            assert "OPEN: shown" in shown
+            assert "${FROM_OUTSIDE_PASSWORD}" in shown
+            assert "service_healthy" in shown
+    assert "minio-secret-1" in (tmp_path / "compose.yaml").read_text()
+
+
+def test_rule_explains_each_rule(tmp_path: Path) -> None:
+    listed = run(tmp_path, "rule").output.splitlines()
+    assert [line.split()[0] for line in listed] == [each.ID for each in RULES]
+    page = run(tmp_path, "rule", "one-shot-init").output
+    assert page.startswith("# one-shot-init\n\nA one-shot init service runs again on every `up`\n")
+    assert "## After" in page
+    wrong = run(tmp_path, "rule", "one-shot")
+    assert (wrong.code, wrong.errors) == (2, "there is no rule 'one-shot'")

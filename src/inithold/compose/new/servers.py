@@ -15,33 +15,13 @@ from typing import TYPE_CHECKING, Any
 from inithold.compose.new.environment import Environment, Variable
 from inithold.compose.new.text import encoded, from_compose
 from inithold.compose.read.tree import Mapping, Sequence
+from inithold.compose.stack.servers import image_name, server_of
 from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
-# By the image's name without registry, folder and tag: technology and port; 0 where that is the stack's to say.
-_IMAGES = (
-    (r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb", "postgresql", 5432),
-    (r"mysql|mariadb|mysql-server|percona(?:-server)?", "mysql", 3306),
-    (r"rabbitmq", "amqp", 5672),
-    (r"redis|redis-stack(?:-server)?|valkey(?:-bundle)?|keydb|dragonfly", "redis", 6379),
-    (r"pgbouncer|pgpool|pgcat", "tcp", 5432),
-    (r"cockroach", "tcp", 26257),
-    (r"minio", "tcp", 9000),
-    (r"clickhouse(?:-server)?", "tcp", 8123),
-    (r"elasticsearch|opensearch", "tcp", 9200),
-    (r"mongo|mongodb|mongodb-community-server", "tcp", 27017),
-    (r"kafka|cp-kafka|redpanda", "tcp", 0),
-    (r"memcached", "tcp", 11211),
-    (r"nats", "tcp", 4222),
-    (r"cassandra|scylla", "tcp", 9042),
-    (r"mssql-server|azure-sql-edge", "tcp", 1433),
-    (r"localstack(?:-pro)?", "tcp", 4566),
-    (r"meilisearch", "tcp", 7700),
-    (r"qdrant", "tcp", 6333),
-)
 _READY = {
     "postgresql": ("database", "database.ready"),
     "mysql": ("database", "database.ready"),
@@ -157,7 +137,7 @@ class Servers:
             if target in excluded:
                 self.unknown.append(f"{target}: {reason}, but it starts only after {name}: not waited for")
             elif service is not None and known is not None:
-                shown = f"{reason} (image {_image_name(service)})"
+                shown = f"{reason} (image {image_name(service)})"
                 yield Server(target, *known, shown, Environment(service, self.stack.project))
 
     def _reachable(self, name: str) -> bool:
@@ -169,8 +149,7 @@ class Servers:
         return bool(shared) and _names(other, "profiles") <= _names(self.service, "profiles")
 
     def _known(self, service: Service) -> tuple[str, int] | None:
-        name = _image_name(service)
-        found = next(((kind, port) for names, kind, port in _IMAGES if re.fullmatch(names, name, re.I)), None)
+        found = server_of(service)
         if found is None or found[0] != "tcp":
             return found
         # Where init itself names a port, that is the one it uses.
@@ -265,11 +244,6 @@ def _makes(server: Server, user: str | None, database: str | None) -> bool:
     made |= {"postgres"} if server.technology == "postgresql" else set()
     known = user in (its_user, default) if server.technology == "mysql" else user == its_user
     return known and (database or "/" if server.technology == "amqp" else database) in made
-
-
-def _image_name(service: Service) -> str:
-    """The name of its image without registry, folder, tag and digest."""
-    return (service.text("image") or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def _rank(variable: Variable) -> tuple[bool, bool, bool, int]:

@@ -16,32 +16,26 @@ if TYPE_CHECKING:
     from inithold.compose.stack.command import Command
     from inithold.compose.stack.roles import Init, Stack
 
-# By the image's name without registry, folder and tag.
-_PORTS = tuple(
-    (re.compile(rf"(?:{names})\Z", re.I), port)
-    for names, port in (
-        (
-            r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb|pgbouncer|pgpool",
-            5432,
-        ),
-        (r"mysql|mariadb|mysql-server|percona(?:-server)?", 3306),
-        (r"redis|redis-stack(?:-server)?|valkey(?:-bundle)?|keydb|dragonfly", 6379),
-        (r"rabbitmq", 5672),
-        (r"minio", 9000),
-        (r"mongo|mongodb|mongodb-community-server", 27017),
-        (r"kafka|cp-kafka|redpanda", 9092),
-        (r"elasticsearch|opensearch", 9200),
-        (r"clickhouse(?:-server)?", 8123),
-        (r"cockroach", 26257),
-        (r"cassandra|scylla", 9042),
-        (r"mssql-server|azure-sql-edge", 1433),
-        (r"nats", 4222),
-        (r"vault|openbao", 8200),
-        (r"consul", 8500),
-        (r"etcd", 2379),
-        (r"localstack(?:-pro)?", 4566),
-        (r"keycloak", 8080),
-    )
+# By the image's name without registry, folder and tag: technology and port; 0 where that is the stack's to say.
+_IMAGES = (
+    (r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb", "postgresql", 5432),
+    (r"mysql|mariadb|mysql-server|percona(?:-server)?", "mysql", 3306),
+    (r"rabbitmq", "amqp", 5672),
+    (r"redis|redis-stack(?:-server)?|valkey(?:-bundle)?|keydb|dragonfly", "redis", 6379),
+    (r"pgbouncer|pgpool|pgcat", "tcp", 5432),
+    (r"cockroach", "tcp", 26257),
+    (r"minio", "tcp", 9000),
+    (r"clickhouse(?:-server)?", "tcp", 8123),
+    (r"elasticsearch|opensearch", "tcp", 9200),
+    (r"mongo|mongodb|mongodb-community-server", "tcp", 27017),
+    (r"kafka|cp-kafka|redpanda", "tcp", 0),
+    (r"memcached", "tcp", 11211),
+    (r"nats", "tcp", 4222),
+    (r"cassandra|scylla", "tcp", 9042),
+    (r"mssql-server|azure-sql-edge", "tcp", 1433),
+    (r"localstack(?:-pro)?", "tcp", 4566),
+    (r"meilisearch", "tcp", 7700),
+    (r"qdrant", "tcp", 6333),
 )
 _DATABASES = (5432, 3306, 26257, 1433)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -99,10 +93,15 @@ def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     return result
 
 
-def port_of(service: Service) -> int | None:
-    """The port that the server of a well-known image listens on; None for another image."""
-    name = (service.text("image") or "").rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return next((port for pattern, port in _PORTS if pattern.match(name)), None)
+def server_of(service: Service) -> tuple[str, int] | None:
+    """Technology and port of a server of a well-known image; 0 for a port that is the stack's to say."""
+    name = image_name(service)
+    return next(((kind, port) for names, kind, port in _IMAGES if re.fullmatch(names, name, re.I)), None)
+
+
+def image_name(service: Service) -> str:
+    """The name of its image without registry, folder, tag and digest."""
+    return (service.text("image") or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def unready_servers(init: Init, stack: Stack) -> list[Server]:
@@ -116,11 +115,12 @@ def unready_servers(init: Init, stack: Stack) -> list[Server]:
         server = stack.project.services.get(name)
         if server is None or name in stack.inits or name in stack.probable or init.name in stack.reaches(name):
             continue
-        port, tested = port_of(server), is_tested(server)
+        known, tested = server_of(server), is_tested(server)
+        port = known[1] if known is not None else 0
         # Many a variable is there for the other services that have the same ones.
         needed = name in awaited or name in named or port in _DATABASES or "sleep" in init.command.text
-        if needed and (port is not None or tested) and not stack.waits_on(init.name, name):
-            result.append(Server(name, port, place, tested))
+        if needed and (known is not None or tested) and not stack.waits_on(init.name, name):
+            result.append(Server(name, port or None, place, tested))
     return result
 
 
