@@ -73,11 +73,14 @@ def record_of_user_code(sdk: Sdk, fields: dict[str, Any]) -> None:
 
 
 def _record(sdk: Sdk, fields: dict[str, Any], span: Span | None) -> Any:
-    if takes(LogRecord.__init__, "context"):
+    try:
+        # Until 1.38 the record had to be the SDK's own.
+        from opentelemetry.sdk._logs import LogRecord as SdkLogRecord  # type: ignore[attr-defined] # noqa: PLC0415
+    except ImportError:
         return LogRecord(**fields, context=context_of(span) if span else None)
-    # Before 1.35 the context came in pieces, and the record had to be the SDK's own.
-    from opentelemetry.sdk._logs import LogRecord as SdkLogRecord  # type: ignore[attr-defined] # noqa: PLC0415
-
+    if takes(SdkLogRecord.__init__, "context"):
+        return SdkLogRecord(**fields, context=context_of(span) if span else None, resource=sdk.resource)
+    # Before 1.35 the context came in pieces.
     ids = {
         "trace_id": int(span.trace_id, 16) if span else 0,
         "span_id": int(span.span_id, 16) if span else 0,

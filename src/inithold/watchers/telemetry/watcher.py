@@ -159,7 +159,8 @@ class Telemetry:
     def _start(self) -> None:
         # In the thread that becomes the holder: the sender ends with the thread that started it.
         try:
-            self._sender = launch("sender", lasting=self._holder != os.getpid())
+            # PID 1 adopts it when this process tells PID 1 to hold.
+            self._sender = launch("sender", lasting=self._holder == 1 != os.getpid())
         except OSError as error:
             self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
             return
