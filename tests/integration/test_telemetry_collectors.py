@@ -13,7 +13,7 @@ import pytest
 from inithold.plan.model import PlannedStep
 from inithold.watchers.telemetry.watcher import ANSWER_SECONDS
 from promptness import PROMPTLY
-from servers.otlp import Collector, Protocol, deaf_collector, dribbling_collector
+from servers.otlp import Collector, Protocol, deaf_collector, dribbling_collector, garbage_collector
 from servers.ports import closed_port
 from telemetry_plan import Holds, Ran, run
 
@@ -70,7 +70,7 @@ def test_dead_port_is_retried_until_the_time_is_up(protocol: Protocol, monkeypat
 
 
 @protocols
-@pytest.mark.parametrize("server", [deaf_collector, unanswered, dribbling_collector])
+@pytest.mark.parametrize("server", [deaf_collector, unanswered, dribbling_collector, garbage_collector])
 @pytest.mark.parametrize("retry", [False, True])
 def test_no_answer_costs_no_more_than_the_bound(
     protocol: Protocol,

@@ -7,17 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from socket import create_server
-from threading import Thread
 
 import pytest
 
 from pid_namespace import UNSHARE, needs_leave, pid_one
 from promptness import PROMPTLY
 from servers.inithold import Inithold, Running
-from servers.otlp import Collector, Protocol, deaf_collector
+from servers.otlp import Collector, Protocol, deaf_collector, garbage_collector
 from servers.ports import closed_port
 from servers.run import is_alive
 from stopping import until
@@ -35,26 +33,6 @@ holders = pytest.mark.parametrize("holder", HOLDERS)
 namespaces = pytest.mark.parametrize(
     "prefix", [[], pytest.param(UNSHARE, marks=needs_leave)], ids=["child", "PID 1"]
 )
-
-
-@contextmanager
-def garbage_collector() -> Iterator[int]:
-    """The port of a server that answers everything with what is neither HTTP nor gRPC."""
-
-    def answer() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with closing(connection):
-                connection.recv(1 << 16)
-                connection.sendall(b"\x00\xffgarbage\r\n\r\n" * 100)
-
-    with closing(create_server(("127.0.0.1", 0))) as listener:
-        Thread(target=answer, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(2)
 
 
 @contextmanager

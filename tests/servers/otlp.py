@@ -6,7 +6,8 @@
 
 It can misbehave: answer with an error (`status`, `message`), take only a part (`rejects`), or come up late
 (`Collector(start=False)`, then `listen()`). `deaf_collector()` accepts connections and never answers,
-`dribbling_collector()` answers a byte at a time; for a port that refuses see `servers.ports.closed_port`.
+`dribbling_collector()` answers a byte at a time, `garbage_collector()` with what is no protocol; for a port that
+refuses see `servers.ports.closed_port`.
 """
 
 from __future__ import annotations
@@ -208,6 +209,26 @@ def dribbling_collector() -> Iterator[int]:
         finally:
             stopping.set()
             listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def garbage_collector() -> Iterator[int]:
+    """The port of a server that answers everything with what is neither HTTP nor gRPC."""
+
+    def answer() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with closing(connection):
+                connection.recv(1 << 16)
+                connection.sendall(b"\x00\xffgarbage\r\n\r\n" * 100)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def _swallow(listener: socket.socket, stopping: threading.Event) -> None:
