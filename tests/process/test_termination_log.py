@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pid_namespace import UNSHARE, needs_leave, pid_one
 from servers.inithold import Inithold
+from stopping import until
 
 PLAN = "version: 1\nname: words\nsteps:\n"
 FAILS = "  - {id: seed, uses: command.run, with: {run: 'echo no such column; exit 3'}}\n"
@@ -112,3 +114,30 @@ def test_hints_name_no_compose_inside_a_cluster(run_inithold: Inithold, log: Pat
         assert "compose" not in done.stderr.lower()
         assert "Deployment" in done.stderr
     assert "docker compose up" in run_inithold("run", env={"container": "docker"}).stderr
+
+
+@needs_leave
+def test_a_run_that_is_killed(run_inithold: Inithold, log: Path) -> None:
+    (run_inithold.folder / "inithold.yaml").write_text(
+        PLAN + "  - {id: a, uses: file.ready, with: {path: nowhere}}\n"
+    )
+    init = run_inithold.start("run", prefix=UNSHARE, env={"INITHOLD_TERMINATION_LOG": str(log)})
+    init.wait_for_output("does not exist")
+    first = pid_one(init)
+    (run,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    os.kill(int(run), signal.SIGKILL)
+    assert init.wait() == 128 + signal.SIGKILL
+    assert log.read_text() == "inithold: the run was killed by signal 9 (out of memory?)\n"
+
+
+def test_a_function_of_the_plan_that_keeps_the_interpreter(run_inithold: Inithold, log: Path) -> None:
+    (run_inithold.folder / "init.py").write_text(
+        "import re\nfrom inithold import Plan\nplan = Plan('stuck')\n\n"
+        "@plan.step(timeout='1s')\ndef hog():\n    re.match(r'(a+)+$', 'a' * 45 + 'b')\n"
+    )
+    done = run_inithold("run", "init:plan", env={"INITHOLD_TERMINATION_LOG": str(log), "PYTHONPATH": "."})
+    assert done.returncode != 0
+    # Written by the process that has killed it.
+    until(lambda: log.exists() and log.read_text() != "")
+    assert log.read_text().startswith("step hog (python.call")
+    assert "did not stop within" in log.read_text()

@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] in (["run"], ["wait"], ["plan"]):
         # What may be a container's own command.
-        from inithold.lifecycle.termination_log import reported as with_last_words  # noqa: PLC0415
+        from inithold.lifecycle.last_words import reported as with_last_words  # noqa: PLC0415
 
         return with_last_words(lambda: _invoke(arguments))
     return reported(lambda: _invoke(arguments))

@@ -42,8 +42,8 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
 
     import msgspec  # noqa: PLC0415 - the help does not need it
 
+    from inithold.lifecycle.last_words import leave  # noqa: PLC0415
     from inithold.lifecycle.preview import preview  # noqa: PLC0415
-    from inithold.lifecycle.termination_log import leave  # noqa: PLC0415
     from inithold.plan import source  # noqa: PLC0415
     from inithold.process.streams import coloured  # noqa: PLC0415
     from inithold.redaction.redact import SECRETS  # noqa: PLC0415

@@ -198,7 +198,11 @@ def _after(status: int, line: _Line, ending: bool, asked: bool) -> None:
         _hold(line.orders, asked or line.again)
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        print(f"inithold: the run was killed by signal {-code}{hint}", file=sys.stderr, flush=True)
+        message = f"inithold: the run was killed by signal {-code}{hint}"
+        print(message, file=sys.stderr, flush=True)
+        from inithold.process import termination_log  # noqa: PLC0415 - not needed until now
+
+        termination_log.write(message)
         code = 128 - code
     os._exit(code)
 

@@ -179,9 +179,9 @@ class Plan(PlanObject):
         Returns:
             the exit code, for `raise SystemExit(plan.run())`.
         """
+        from inithold.lifecycle.last_words import reported  # noqa: PLC0415 - a plan is also only looked at
         from inithold.lifecycle.run import run  # noqa: PLC0415 - as above
         from inithold.lifecycle.settings import Settings  # noqa: PLC0415 - as above
-        from inithold.lifecycle.termination_log import reported  # noqa: PLC0415 - a plan is also only looked at
 
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         load = partial(self.checked, files=(main,) if main else ())

@@ -17,9 +17,9 @@ from inithold.hold.holder import become_holder, become_verifier, block_signals, 
 from inithold.hold.reaper import REAPER
 from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
 from inithold.lifecycle import watchers as watching
+from inithold.lifecycle.last_words import leave
 from inithold.lifecycle.marker import Claim, content
 from inithold.lifecycle.settings import Settings
-from inithold.lifecycle.termination_log import leave
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams

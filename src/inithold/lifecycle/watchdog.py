@@ -95,9 +95,11 @@ def _say_last_words(facts: dict[str, Any], told: str) -> None:
     import msgspec  # noqa: PLC0415
 
     from inithold.marker.file import write_whole  # noqa: PLC0415
+    from inithold.process import termination_log  # noqa: PLC0415
     from inithold.process.exits import say  # noqa: PLC0415
     from inithold.record.account import Account  # noqa: PLC0415
     from inithold.record.model import Record  # noqa: PLC0415
+    from inithold.record.table import failure  # noqa: PLC0415
     from inithold.redaction.redact import SECRETS  # noqa: PLC0415
     from inithold.runner.events import RunFinished, StepFinished  # noqa: PLC0415
     from inithold.runner.stream import Stream  # noqa: PLC0415
@@ -114,6 +116,7 @@ def _say_last_words(facts: dict[str, Any], told: str) -> None:
     except (OSError, msgspec.DecodeError):
         # A run warns where it cannot be written.
         say(f"inithold: {facts['step']}: {reason}\nnext: {_HINT}")
+        termination_log.write(f"{facts['step']}: {reason}\nnext: {_HINT}")
         return
     record = account.record
     assert record is not None  # noqa: S101 - resumed above
@@ -135,3 +138,5 @@ def _say_last_words(facts: dict[str, Any], told: str) -> None:
         write_whole(facts["record"], msgspec.json.encode(record) + b"\n")
     if facts["format"] != "json":
         print_summary(record)
+    if outcome == "failed":
+        termination_log.write(failure(msgspec.to_builtins(record)))
