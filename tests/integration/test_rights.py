@@ -29,10 +29,11 @@ from servers.postgresql import PostgreSQL
 from servers.redis import Redis
 
 PASSWORD = "pw-of-a-user-with-few-rights"
-USERS_OWN = {"command.run", "python.call", "http.ready"}
+USERS_OWN = {"command.run", "python.call", "http.ready", "http.resource"}
 """Ask what the user wrote, or a service of the user's."""
-THEIR_OWN_TESTS = {"mysql.database", "postgres.database", "postgres.roles"}
-"""Have a test of their rights beside the others: in tests/integration/test_mysql_*.py and test_postgres_*.py."""
+THEIR_OWN_TESTS = {"mysql.database", "postgres.database", "postgres.roles", "s3.bucket"}
+"""Have a test of their rights beside the others: in tests/integration/test_mysql_*.py, test_postgres_*.py and
+test_s3_*.py."""
 PROVEN: set[str] = set()
 Test = TypeVar("Test", bound=Callable[..., object])
 

@@ -245,7 +245,7 @@ def _lock_fits(plan: CheckedPlan, faults: Faults) -> None:
     if plan.lock is None:
         return
     from inithold.steps.address import parse  # noqa: PLC0415 - few plans have a lock
-    from inithold.steps.database.conninfo import faults as of_parameters  # noqa: PLC0415 - few plans have a lock
+    from inithold.steps.postgres.conninfo import faults as of_parameters  # noqa: PLC0415 - few plans have a lock
 
     try:
         address = parse(plan.lock, ["postgresql"])

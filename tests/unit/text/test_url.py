@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inithold.redaction.redact import MASK, SECRETS
 from inithold.steps.addressed import Addressed
 from inithold.steps.alembic.driver import sqlalchemy_url
-from inithold.steps.database.conninfo import parameters, places
+from inithold.steps.postgres.conninfo import parameters, places
 from inithold.steps.registry import KINDS, load
 from inithold.text.url import DEFAULT_PORTS, TECHNOLOGIES, Address, parse, split
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from inithold.errors import StepFailed
 from inithold.steps.address import DEFAULT_PORTS, Address
-from inithold.steps.database.conninfo import libpq_query
+from inithold.steps.postgres.conninfo import libpq_query
 
 
 class Driver(NamedTuple):

@@ -92,6 +92,14 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
         opened.close()
 
 
+def faults(address: Address) -> Iterator[str]:
+    """What is wrong with an address beyond its form, without contacting anybody."""
+    if address.technology == "postgresql":
+        yield from import_module("inithold.steps.postgres.conninfo").faults(address)
+    if address.technology == "sqlite" and address.database == ":memory:":
+        yield "url is a database in memory, which nobody else can see: give a file"
+
+
 def preload(address: Address) -> None:
     """Import what connecting to the address will need."""
     import_module(_DRIVERS[address.technology]).preload()

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from inithold.steps.addressed import Addressed
 from inithold.steps.database import driver
-from inithold.steps.database.conninfo import faults
 
 
 class Database(Addressed, frozen=True, kw_only=True):
@@ -20,11 +19,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         yield from found
         if found:
             return
-        address = self.address()
-        if address.technology == "postgresql":
-            yield from (("url", fault) for fault in faults(address))
-        if address.technology == "sqlite" and address.database == ":memory:":
-            yield "url", "url is a database in memory, which nobody else can see: give a file"
+        yield from (("url", fault) for fault in driver.faults(self.address()))
 
     def extras(self) -> Sequence[str]:
         try:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
+from inithold.steps.postgres.model import Role
 from inithold.steps.postgres.names import literal, quoted, shown
 from inithold.steps.postgres.session import Need, Session
-from inithold.steps.postgres.wanted import Role
 
 _COLUMNS = {
     "login": "rolcanlogin",

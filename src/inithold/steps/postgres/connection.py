@@ -15,8 +15,8 @@ from inithold.net.bounds import Bounds
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
 from inithold.steps.address import Address
-from inithold.steps.database.conninfo import SILENCE, Place, parameters, places
 from inithold.steps.database.driver import ANSWER_WITHIN
+from inithold.steps.postgres.conninfo import SILENCE, Place, parameters, places
 from inithold.steps.postgres.verdicts import connect_error, statement_error
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from inithold.steps.base import Change
 from inithold.steps.postgres.grants import expanded, listed, missing, no_role, recipient, to
+from inithold.steps.postgres.model import SEQUENCES, DefaultPrivileges
 from inithold.steps.postgres.names import quoted, shown
 from inithold.steps.postgres.objects import Objects, Thing, acl, held
 from inithold.steps.postgres.session import Need, Session
-from inithold.steps.postgres.wanted import SEQUENCES, DefaultPrivileges
 
 # For every schema, what is there replaces PostgreSQL's own defaults; for one schema it comes on top.
 # https://www.postgresql.org/docs/current/catalog-pg-default-acl.html

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from inithold.steps.base import Change
+from inithold.steps.postgres.model import ALL, DATABASES, FUNCTIONS, PUBLIC, SCHEMAS, Grant, ObjectKind
 from inithold.steps.postgres.names import quoted, shown
 from inithold.steps.postgres.objects import Objects, Thing
 from inithold.steps.postgres.session import Need, Session
-from inithold.steps.postgres.wanted import ALL, DATABASES, FUNCTIONS, PUBLIC, SCHEMAS, Grant, ObjectKind
 from inithold.text.suggest import did_you_mean
 
 _NAMED = 10

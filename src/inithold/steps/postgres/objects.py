@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from inithold.steps.postgres.model import DATABASES, FUNCTIONS, SCHEMAS, SEQUENCES, ObjectKind
 from inithold.steps.postgres.names import quoted, shown
 from inithold.steps.postgres.session import Session
-from inithold.steps.postgres.wanted import DATABASES, FUNCTIONS, SCHEMAS, SEQUENCES, ObjectKind
 
 Held = frozenset[tuple[str | None, str]]
 """Pairs of a role, None for PUBLIC, and a privilege."""

@@ -5,8 +5,6 @@ Stored passwords are compared and never shown.
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,11 +13,10 @@ from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.postgres.attributes import Present, is_verifier, password_clause
 from inithold.steps.postgres.connection import connect
+from inithold.steps.postgres.model import Role
 from inithold.steps.postgres.names import quoted, shown
-from inithold.steps.postgres.refusal import prepared, scram_keys
 from inithold.steps.postgres.session import Need, Session
 from inithold.steps.postgres.verdicts import RefusedConnection
-from inithold.steps.postgres.wanted import Role
 
 _MAY_READ = """
 SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELECT')
@@ -72,6 +69,12 @@ def _compared(role: Role, stored: str | None) -> Change | None:
 
 def is_stored(password: str, stored: str) -> bool:
     """Whether what the server has stored is a password's verifier; `password` may be one, too."""
+    # Where there are passwords to compare, and not before: these are slow to import.
+    import base64  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
+    from inithold.steps.postgres.refusal import prepared, scram_keys  # noqa: PLC0415
+
     if is_verifier(password) or not is_verifier(stored):
         return hmac.compare_digest(password.encode(), stored.encode())
     _, iterations, salt, stored_key, server_key = re.split(r"[$:]", stored)

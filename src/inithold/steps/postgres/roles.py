@@ -11,8 +11,8 @@ from inithold.errors import StepFailed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database.kinds import Database as AnyDatabase
 from inithold.steps.postgres import attributes, defaults, grants, passwords
+from inithold.steps.postgres.model import DefaultPrivileges, Grant, Role
 from inithold.steps.postgres.session import Need, Session, session
-from inithold.steps.postgres.wanted import DefaultPrivileges, Grant, Role
 
 _LISTS: dict[str, Any] = {
     "roles": list[Role],
