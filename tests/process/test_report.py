@@ -27,7 +27,7 @@ def ran(run_inithold: Inithold, tmp_path: Path) -> Path:
 
 def test_the_current_record_is_the_default(run_inithold: Inithold, ran: Path, tmp_path: Path) -> None:
     done = run_inithold("report", "-o", "report.html")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/report.html\n", "")
     page = (tmp_path / "report.html").read_text()
     assert "<title>reported: ready in " in page
     assert "+</span> made" in page
@@ -54,6 +54,26 @@ def test_two_records_are_compared_and_three_are_listed(run_inithold: Inithold, r
     names = ["init-complete.record.json", "init-complete.record.1.json", "init-complete.record.2.json"]
     assert "two runs compared" in run_inithold("report", *names[:2], "-o", "-").stdout
     assert "3 runs of reported" in run_inithold("report", *names, "-o", "-").stdout
+
+
+def test_it_says_where_it_wrote(run_inithold: Inithold, ran: Path, tmp_path: Path) -> None:
+    done = run_inithold("report", "-o", "page.html", env={"INITHOLD_RECORD": str(ran)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/page.html\n", "")
+    assert run_inithold("report", "-o", "/dev/null", env={"INITHOLD_RECORD": str(ran)}).stdout == ""
+
+
+def test_a_failed_run_beside_a_ready_one_is_said_first(run_inithold: Inithold, tmp_path: Path) -> None:
+    records = []
+    for command in ("true", "false"):
+        text = f"steps:\n  - {{id: only, uses: command.run, with: {{run: '{command}'}}}}\n"
+        (tmp_path / "inithold.yaml").write_text(text)
+        records.append(tmp_path / f"{command}.json")
+        run_inithold("run", "--once", "--record", records[-1])
+    page = run_inithold("report", *records, "-o", "-").stdout
+    verdict = "The earlier run was ready; the later run failed at only."
+    assert verdict in page
+    assert page.index(verdict) < page.index("the whole run") < page.index("Ended otherwise")
+    assert "verdict" not in run_inithold("report", records[0], records[0], "-o", "-").stdout.partition("<h1>")[2]
 
 
 @pytest.mark.parametrize("arguments", [["status", "--json"], ["status", "--all", "--json"]])

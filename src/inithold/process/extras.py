@@ -28,7 +28,10 @@ def installed(extra: str) -> bool:
 
 def _is_there(module: str) -> bool:
     package, *names = module.split(".")
-    spec = find_spec(package)
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:
+        return False
     if spec is None or not names:
         return spec is not None
     # For the name of a package in another, `find_spec` would import that.

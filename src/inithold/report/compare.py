@@ -69,6 +69,13 @@ class Comparison(msgspec.Struct, frozen=True):
     facts: tuple[tuple[str, str, str], ...]
 
     @property
+    def verdict(self) -> str:
+        """That the runs ended otherwise, which matters more than any time; empty where they agree."""
+        if self.before.outcome == self.after.outcome:
+            return ""
+        return f"The earlier run {_ended(self.before)}; the later run {_ended(self.after)}."
+
+    @property
     def otherwise(self) -> tuple[Pair, ...]:
         """What ended otherwise."""
         return tuple(pair for pair in self.pairs if pair.outcome_differs)
@@ -112,6 +119,14 @@ def comparison(before: Run, after: Run) -> Comparison:
             for (name, was), (_, now) in zip(_versions(before), _versions(after), strict=True)
             if was != now
         ),
+    )
+
+
+def _ended(run: RunView) -> str:
+    failed = [step.id for step in run.steps if step.state == "failed"]
+    at = f" at {', '.join(failed[:3])}" if failed else ""
+    return {"failed": f"failed{at}", "cancelled": "was cancelled", "running": "is running"}.get(
+        run.outcome, "was ready"
     )
 
 

@@ -13,12 +13,15 @@ from inithold.marker.file import write_whole
 STANDARD_OUTPUT = "-"
 
 
-def write(target: str, data: bytes) -> None:
+def write(target: str, data: bytes) -> str:
     """Write the page.
 
     Args:
         target: path of a file, or `-` for standard output. A symbolic link is followed.
         data: the page.
+
+    Returns:
+        the path of the file; empty where it is a stream.
 
     Raises:
         InitholdError: the file cannot be written; what was there is still there.
@@ -27,15 +30,16 @@ def write(target: str, data: bytes) -> None:
     if target == STANDARD_OUTPUT:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return
+        return ""
     path = os.path.realpath(target)
     try:
         if _takes_a_stream(path):
             Path(path).write_bytes(data)
-        else:
-            write_whole(path, data)
+            return ""
+        write_whole(path, data)
     except OSError as error:
         raise InitholdError(f"the report cannot be written to {target}: {error.strerror}") from None
+    return path
 
 
 def _takes_a_stream(path: str) -> bool:
