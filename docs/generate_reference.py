@@ -1,5 +1,5 @@
-"""Writes what comes from the code: the reference pages (kinds, commands, exit codes, schemas), and the table of
-rights in the page on gates.
+"""Writes what comes from the code: the reference pages (kinds, commands, schemas), the manual page, and the table
+of rights in the page on gates.
 
 python docs/generate_reference.py            write them
 python docs/generate_reference.py --check    exit 1 where one is not current
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from man_page import man_page
 
 from inithold.cli import COMMANDS, cli
 from inithold.lifecycle import schemas
@@ -27,6 +28,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Every page that is generated, or a part of it: its path and content."""
     yield DOCS / "reference" / "kinds.md", MADE + _kinds()
     yield DOCS / "reference" / "commands.md", MADE + _commands()
+    yield DOCS / "reference" / "inithold.1", man_page()
     yield GATES, _with_table(GATES.read_text(), "rights", _rights())
     for name, schema in (("plan", schemas.plan), ("record", schemas.record), ("preview", schemas.preview)):
         yield DOCS / "reference" / f"{name}.schema.json", json.dumps(schema(), indent=2) + "\n"

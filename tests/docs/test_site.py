@@ -82,6 +82,6 @@ def test_the_page_of_the_plan_has_every_key() -> None:
 
 
 def test_the_page_of_variables_has_every_setting() -> None:
-    told = rows("variables.md")
+    told = rows("operators.md")
     for name in Settings.__struct_fields__:
         assert f"INITHOLD_{name.upper()}" in told
