@@ -246,6 +246,17 @@ TRICKY = {
         "from alembic import command\ncommand.stamp(config, 'head')\ntarget_metadata = B"),
     "a context of its own": TOP + "from alembic.migration import MigrationContext\n"
         "MigrationContext.configure(connection, opts={'version_table': 'x'}).run_migrations()\n",
+    "SQL of elsewhere": WHOLE.replace(BEFORE, EXECUTE.format("settings.before_migrating")),
+    "settings of elsewhere": WHOLE.replace("poolclass=pool.NullPool",
+        "connect_args={'options': settings.options}"),
+    "configured by another": WHOLE + "\nsettings.finish(partial(context.configure, version_table='x'))\n",
+    "one thread a database": TOP + DO_RUN + "\nwith ThreadPoolExecutor() as pool:\n"
+        "    pool.submit(do_run_migrations, a)\n"
+        "    pool.submit(do_run_migrations, b)\n",
+    "a second database where it is asked for": WHOLE + "\nif 'ALL' in os.environ:\n    for url in settings.urls:\n"
+        "        run_migrations_online()\n",
+    "a table of the ini file": WHOLE.replace("connection=connection,",
+        "connection=connection, version_table=config.get_main_option('version_table'),"),
     "no Python": "context.configure(\n",
 }  # fmt: skip
 

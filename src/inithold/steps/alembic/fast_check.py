@@ -43,6 +43,9 @@ _DOUBTFUL_NAMES = re.compile(
 )
 _DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*use\s+\S+\s*;?\s*\Z", re.I)
 _DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|.*\bEnvironmentContext)\b")
+_EXECUTES = ("execute", "exec_driver_sql", "executescript", "scalar")
+_SETTINGS = ("options", "server_settings")
+"""Of `connect_args`: where a search path may be set."""
 _MIGRATES = re.compile(r"migrat|upgrade", re.I)
 _CONNECTED = re.compile(r"(?:\w*_)?(?:conn|connection|connectable|engine|context|bind|session)", re.I)
 _LIBRARIES = {"alembic", "sqlalchemy", "sqlmodel", *sys.stdlib_module_names}
@@ -148,7 +151,15 @@ def _read_env(text: str) -> None:
     tree = ast.parse(text)
     imported = _imports(tree)
     docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "configure" and node not in called:
+            raise _Doubt(f"env.py line {node.lineno} hands context.configure on")
+        if isinstance(node, ast.Dict) and any(
+            isinstance(key, ast.Constant) and key.value in _SETTINGS and not _literals(value)
+            for key, value in zip(node.keys, node.values, strict=True)
+        ):
+            raise _Doubt(f"env.py line {node.lineno} connects with settings that cannot be read")
         for field in ("id", "attr", "arg"):
             if _DOUBTFUL_NAMES.search(getattr(node, field, None) or ""):
                 raise _Doubt(f"env.py line {getattr(node, 'lineno', 0)} has {getattr(node, field)}")
@@ -209,8 +220,18 @@ def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
         or any(isinstance(value, ast.Name) and _CONNECTED.fullmatch(value.id) for value in arguments)
     ):
         raise _Doubt(f"env.py line {call.lineno} lets other code work on the database")
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if method in _EXECUTES and call.args and not _literals(call.args[0]):
+        raise _Doubt(f"env.py line {call.lineno} executes what cannot be read")
     if isinstance(call.func, ast.Name) and call.func.id == "getattr" and _root(call.args[0]) == "context":
         raise _Doubt(f"env.py line {call.lineno} looks something up in context")
+
+
+def _literals(node: ast.AST) -> list[str]:
+    """The text constants in an expression."""
+    return [
+        part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
 
 
 def _is_default(keyword: ast.keyword) -> bool:
