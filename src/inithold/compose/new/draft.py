@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inithold.compose.new.conceal import Concealer
 from inithold.compose.new.environment import Environment
 from inithold.compose.new.guards import TODO
-from inithold.compose.new.servers import Login, Server, Servers, ready_step
+from inithold.compose.new.servers import Login, Server, ready_step
 from inithold.compose.new.text import references, secrets
 from inithold.compose.new.work import RENAMED, Step, Work, slug
 from inithold.compose.read.tree import Mapping, Scalar
@@ -83,7 +83,8 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     others = [each for each in stack.project.services.values() if each is not service]
     environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
     concealer = Concealer(environments)
-    work = [Work(stack, each, concealer, hooks) for each in chosen.services]
+    chain = [each.name for each in chosen.services]
+    work = [Work(stack, each, concealer, chain, hooks) for each in chosen.services]
     for each in work:
         each.read()
         result.chosen += each.chosen
@@ -91,7 +92,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         result.dropped += each.dropped
         if each is not work[-1] or hooks:
             result.needed += each.moved_to(environments[0])
-    _servers(stack, result, work)
+    _servers(result, work)
     if len(result.steps) == sum(each.nothing for each in work):
         raise UsageError(
             "\n  ".join(
@@ -106,18 +107,17 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     return result
 
 
-def _servers(stack: Stack, result: Draft, work: Sequence[Work]) -> None:
+def _servers(result: Draft, work: Sequence[Work]) -> None:
     """Put the ready steps before the others, and give the migration its database."""
-    servers = Servers(stack, work[-1].service, work[-1].own)
+    servers = work[-1].servers
     steps = [step for each in work for step in each.steps]
     first = next((step for step in steps if not step.waits), None)
     migration = next((step for step in steps if step.uses == "alembic.upgrade"), None)
     found: dict[str, Server] = {}
     for each in work:
-        reached = Servers(stack, each.service, each.own)
-        for server in reached.servers() if not each.only_files else ():
+        for server in each.servers.servers() if not each.only_files else ():
             found.setdefault(server.name, server)
-        result.unknown += reached.unknown
+        result.unknown += each.servers.unknown
     main: tuple[Server, Login] | None = None
     for server in found.values():
         login = servers.login(server, presupposed=migration is not None and migration is first)

@@ -7,7 +7,7 @@ makes by itself, by its image's variables; else, and where init has no password,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -108,17 +108,19 @@ class Servers:
         stack: the stack.
         service: the init service.
         own: its variables.
+        chain: the names of all services whose work the plan has.
     """
 
     stack: Stack
     service: Service
     own: Environment
+    chain: Collection[str]
     unknown: list[str] = field(default_factory=list)
 
     def waiting_for_init(self) -> set[str]:
         """The services that start after init, by whatever path: to wait for one of them is a deadlock."""
         needs = {name: {tie.target for tie in listed} for name, listed in ties(self.stack).items()}
-        found = {self.service.name}
+        found = {self.service.name, *self.chain}
         while more := {name for name, targets in needs.items() if targets & found} - found:
             found |= more
         return found
@@ -133,8 +135,9 @@ class Servers:
                 why.setdefault(address.host, f"{variable.name} points to {address.host}")
         for target, reason in why.items():
             service = self.stack.project.services.get(target)
-            known = self._known(service) if service is not None and target not in self.stack.inits else None
-            if target in excluded:
+            one_shot = target in self.stack.inits or target in self.stack.probable
+            known = self._known(service) if service is not None and not one_shot else None
+            if target in excluded and not one_shot:
                 self.unknown.append(f"{target}: {reason}, but it starts only after {name}: not waited for")
             elif service is not None and known is not None:
                 shown = f"{reason} (image {image_name(service)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -103,12 +103,14 @@ class Work:
         stack: the stack.
         service: the service.
         concealer: hides its passwords.
+        chain: the names of all services whose work the plan has.
         hook: it is a hook of the service.
     """
 
     stack: Stack
     service: Service
     concealer: Concealer
+    chain: Collection[str]
     hook: bool = False
     steps: list[Step] = field(default_factory=list)
     chosen: list[str] = field(default_factory=list)
@@ -118,13 +120,15 @@ class Work:
     nothing: bool = False
     """Nothing tells what it runs."""
     own: Environment = field(init=False)
+    servers: Servers = field(init=False)
     excluded: set[str] = field(init=False)
     may_stay_up: bool = field(init=False)
     """It does not end by itself, or is not known to."""
 
     def __post_init__(self) -> None:
         self.own = Environment(self.service, self.stack.project)
-        self.excluded = Servers(self.stack, self.service, self.own).waiting_for_init()
+        self.servers = Servers(self.stack, self.service, self.own, self.chain)
+        self.excluded = self.servers.waiting_for_init()
         init = self.stack.inits.get(self.service.name) or self.stack.probable.get(self.service.name)
         self.may_stay_up = not self.hook and (init is None or init.held)
 
@@ -383,7 +387,7 @@ def _read(path: Path) -> str | None:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             return None
-        return path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         return None
 

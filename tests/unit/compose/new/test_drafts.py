@@ -169,6 +169,33 @@ def test_what_a_server_waits_for_stays_before_it(tmp_path: Path) -> None:
     assert "chown" in done.errors.split("not taken:")[1].splitlines()[0]
 
 
+def test_a_server_that_waits_for_a_link_of_the_chain_is_not_waited_for(tmp_path: Path) -> None:
+    url = "postgresql://app:pw-hunter2@db/shop"
+    text = stack(
+        files="{image: alpine, command: chown -R 1 /data}",
+        init=f"{{image: alpine, command: x, environment: {{URL: '{url}'}}, depends_on: {{files: {DONE}}}}}",
+        db=f"{{image: {POSTGRES}, depends_on: {{files: {DONE}}}}}",
+        app=f"{{image: x, depends_on: {{init: {DONE}}}}}",
+    )
+    done = drafted(tmp_path, text)
+    plan = plan_of(done, tmp_path)
+    assert [step["uses"] for step in plan["steps"]] == ["command.run", "command.run"]
+    assert "lock" not in plan
+
+
+def test_a_one_shot_of_a_servers_image_is_no_server(tmp_path: Path) -> None:
+    text = stack(
+        db_init=f"{{image: {POSTGRES}, command: psql -f a.sql, depends_on: [db]}}",
+        init="{image: alpine, command: x, depends_on: [db-init, db]}",
+        db=f"{{image: {POSTGRES}}}",
+        app=f"{{image: x, depends_on: {{init: {DONE}}}}}",
+    )
+    assert steps(plan_of(drafted(tmp_path, text), tmp_path)) == [
+        ("tcp.ready", {"address": "db:5432"}),
+        ("command.run", {"run": ["x"]}),
+    ]
+
+
 HOOKS = """
     pre_start:
       - {image: busybox, user: root, command: chown -R 1000 /data}
