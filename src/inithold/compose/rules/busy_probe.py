@@ -72,8 +72,8 @@ def check(stack: Stack) -> Iterator[Finding]:
 
 
 def _fix(service: Service, init: Init | None, stack: Stack) -> list[Change]:
-    recomfixed = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
-    changes = [Change(service.name, ("healthcheck", "interval"), recomfixed)]
+    recommended = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
+    changes = [Change(service.name, ("healthcheck", "interval"), recommended)]
     fast = service.text("healthcheck", "interval")
     given = service.value("healthcheck", "start_interval") is not None
     if stack.start_interval and not given and init is None:

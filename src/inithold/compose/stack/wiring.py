@@ -1,4 +1,4 @@
-"""The recomfixed wiring of an init service that holds, as changes to the merged stack.
+"""The recommended wiring of an init service that holds, as changes to the merged stack.
 
 Why these values: the engine probes first after one full interval, and `start_interval` replaces it only inside
 `start_period`, where failures do not count and one success counts at once. So a long start period costs nothing, a
@@ -76,8 +76,8 @@ def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> li
     if service.value("healthcheck", "interval") is None or (
         interval is not None and (interval < busy or (late is not None and interval > late))
     ):
-        recomfixed = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
-        changes.append(Change(name, ("healthcheck", "interval"), recomfixed))
+        recommended = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
+        changes.append(Change(name, ("healthcheck", "interval"), recommended))
     if service.value("healthcheck", "timeout") is None:
         waits = PROBE[-1] in test
         changes.append(Change(name, ("healthcheck", "timeout"), shown(PROBE_TIMEOUT) if waits else "5s"))
