@@ -241,6 +241,53 @@ def test_user_code_belongs_to_its_step(
     assert otlp.metric("app.rows").points[0].value == 3
 
 
+def test_metrics_of_several_processes_are_added_up(folder: Path, run_inithold: Inithold, otlp: Collector) -> None:
+    (folder / "app.py").write_text(
+        "from opentelemetry import metrics\n"
+        "meter = metrics.get_meter('app')\n"
+        "rows, took = meter.create_counter('app.rows'), meter.create_histogram('app.took')\n"
+        "def work():\n"
+        "    rows.add(3, {'class': 'a'})\n"
+        "    took.record(0.5)\n"
+        "def work_async():\n"
+        "    rows.add(4, {'class': 'a'})\n"
+        "    rows.add(5, {'class': 'b'})\n"
+        "    took.record(7)\n"
+    )
+    (folder / "user.yaml").write_text(USER_PLAN)
+    done = run_inithold("run", "--once", "user.yaml", env=otlp.env() | {"PYTHONPATH": str(folder)})
+    assert done.returncode == 0, done.stderr
+    rows, took = otlp.metric("app.rows"), otlp.metric("app.took")
+    assert {(point.attributes["class"], point.value) for point in rows.points} == {("a", 7), ("b", 5)}
+    assert [(point.count, point.sum) for point in took.points] == [(2, 7.5)]
+    assert rows.resource["service.name"] == "init"
+
+
+@pytest.mark.parametrize("imported", ["at the top", "in the function"])
+def test_functions_of_a_plan_hand_over_what_they_make(
+    imported: str, folder: Path, run_inithold: Inithold, otlp: Collector
+) -> None:
+    imports = "from opentelemetry import metrics, trace"
+    at_top = f"{imports}\ntracer = trace.get_tracer('app')\n" if imported == "at the top" else ""
+    in_function = "" if at_top else f"    {imports}\n    tracer = trace.get_tracer('app')\n"
+    (folder / "user.py").write_text(
+        f"{at_top}from inithold import Plan\nplan = Plan('demo')\n"
+        f"@plan.step()\ndef first():\n{in_function}"
+        "    with tracer.start_as_current_span('app.first'):\n"
+        "        metrics.get_meter('app').create_counter('app.rows').add(3)\n"
+        f"@plan.step()\ndef second():\n{in_function}"
+        "    tracer.start_span('app.second').end()\n"
+        "    print('own:', 'opentelemetry.exporter.otlp' in __import__('sys').modules)\n"
+    )
+    done = run_inithold("run", "--once", "user:plan", env=otlp.env() | {"PYTHONPATH": str(folder)})
+    assert done.returncode == 0, done.stderr
+    assert "own: False" in done.stderr
+    for name in ("first", "second"):
+        span, step = otlp.span(f"app.{name}"), otlp.span(f"init.{name}")
+        assert (span.trace_id, span.parent_span_id) == (step.trace_id, step.span_id)
+    assert otlp.metric("app.rows").points[0].value == 3
+
+
 @pytest.mark.skipif(
     not takes(LogRecord.__init__, "context"), reason="before 1.35 the SDK did not take the API's log records"
 )

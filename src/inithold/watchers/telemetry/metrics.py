@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.metrics import Meter
@@ -44,15 +45,67 @@ def record(meter: Meter, runs: Sequence[RunAccount], verified: Sequence[Verified
 
 
 def batches(sdk: Sdk, of_user_code: Iterable[Sequence[Any]]) -> list[MetricsData]:
-    """All that was measured, each process's by itself.
+    """All that was measured: the run, and user code.
 
     Args:
         sdk: whose meter the run was recorded with.
         of_user_code: what each process with user code handed over.
     """
     own = sdk.reader.get_metrics_data()
-    handed_over = [
-        MetricsData([ResourceMetrics(sdk.resource, unpacked(scopes), sdk.resource.schema_url)])
-        for scopes in of_user_code
-    ]
-    return ([own] if own is not None else []) + handed_over
+    made = [own] if own is not None else []
+    if scopes := merged(of_user_code):
+        made.append(MetricsData([ResourceMetrics(sdk.resource, unpacked(scopes), sdk.resource.schema_url)]))
+    return made
+
+
+def merged(sources: Iterable[Sequence[Any]]) -> list[Any]:
+    """The metrics of several processes as those of one: they are sent under one resource, which has one writer.
+
+    Sums and histograms are added up; of a gauge the latest value is taken. Exponential histograms of different
+    scales stay apart.
+
+    Args:
+        sources: of each process, its scopes as `runner.user_telemetry.packed` makes them.
+    """
+    scopes: dict[str, Any] = {}
+    for scope in (scope for source in sources for scope in source):
+        known = scopes.setdefault(_key(scope["scope"]), {**scope, "metrics": {}})["metrics"]
+        for metric in scope["metrics"]:
+            identity = _key([metric["name"], metric["unit"], metric["data"]["class"]])
+            if identity not in known:
+                known[identity] = metric
+                continue
+            points = known[identity]["data"]["data_points"]
+            by_attributes = {_key(point["attributes"]): point for point in points}
+            for point in metric["data"]["data_points"]:
+                same = by_attributes.get(_key(point["attributes"]))
+                if same is None or not _add(metric["data"]["class"], same, point):
+                    points.append(point)
+    return [{**scope, "metrics": list(scope["metrics"].values())} for scope in scopes.values()]
+
+
+def _add(kind: str, to: dict[str, Any], point: Mapping[str, Any]) -> bool:
+    """Add a data point to another; whether that could be done."""
+    if kind == "Sum":
+        to["value"] += point["value"]
+    elif kind == "Histogram" and to["explicit_bounds"] == point["explicit_bounds"]:
+        to["bucket_counts"] = [sum(pair) for pair in zip(to["bucket_counts"], point["bucket_counts"], strict=True)]
+        to["count"] += point["count"]
+        to["sum"] += point["sum"]
+        to["min"], to["max"] = min(to["min"], point["min"]), max(to["max"], point["max"])
+    elif kind == "Gauge":
+        if point["time_unix_nano"] >= to["time_unix_nano"]:
+            to.update(point)
+        return True
+    else:
+        return False
+    if point["start_time_unix_nano"] is not None:
+        to["start_time_unix_nano"] = min(to["start_time_unix_nano"], point["start_time_unix_nano"])
+    to["time_unix_nano"] = max(to["time_unix_nano"], point["time_unix_nano"])
+    if "exemplars" in to:  # since SDK 1.28
+        to["exemplars"] += point["exemplars"]
+    return True
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
