@@ -31,8 +31,8 @@ _HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 BARE = f"""\
 import _signal, posix, sys
-wanted = {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}, {int(signal.SIGCHLD)}}}
-_signal.pthread_sigmask(_signal.SIG_BLOCK, wanted)
+held = {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}, {int(signal.SIGCHLD)}}}
+_signal.pthread_sigmask(_signal.SIG_BLOCK, held)
 try:
     if {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}}} & {{*posix.read({CAUGHT}, 4096)}}:
         posix._exit(0)
@@ -46,7 +46,7 @@ except OSError:
     pass
 _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
 while True:
-    if _signal.sigwait(wanted) != {int(signal.SIGCHLD)}:
+    if _signal.sigwait(held) != {int(signal.SIGCHLD)}:
         posix._exit(0)
     try:
         while posix.waitpid(-1, posix.WNOHANG)[0]:

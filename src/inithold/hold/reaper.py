@@ -179,16 +179,16 @@ def _kill(child: int, limits: Limits) -> None:
 
 def _reap(child: int) -> int | None:
     """Reap whatever has ended; the wait status of `child` if it is among them."""
-    found: int | None = None
+    ended: int | None = None
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return ended
         if pid == 0:
-            return found
+            return ended
         if pid == child:
-            found = status
+            ended = status
 
 
 def _after(status: int, line: _Line, ending: bool, asked: bool) -> None:

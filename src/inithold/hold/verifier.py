@@ -4,7 +4,7 @@
 
 It keeps nothing of a check in memory, because each one is a child: the very command line that made the environment
 ready, told by a variable to look instead of to run. Between two checks it sleeps in the kernel. It imports what is
-built into the interpreter and nothing else: every module more is memory that is held for ever.
+built into the interpreter and nothing else: every module more is memory that is held forever.
 """
 
 import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum` and as much memory as the rest
@@ -182,7 +182,7 @@ class Verifier:
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.stop_check()
         forget(_signal.SIGALRM)
-        # Whoever asks before the plan is loaded anew has what they want.
+        # Whoever asks before the plan is loaded again has what they want.
         _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         # As PID 1 a signal in between would be lost; elsewhere nobody would unblock it.
         self.become({RERUN_VARIABLE: why}, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
@@ -275,7 +275,7 @@ def signals_before_exec() -> "set[int]":
 
 def say(text: str) -> None:
     """Say something on standard error, which may be closed."""
-    try:  # noqa: SIM105 - contextlib would be held for ever
+    try:  # noqa: SIM105 - contextlib would be held forever
         posix.write(2, f"inithold: {text}\n".encode())
     except OSError:
         pass

@@ -86,17 +86,17 @@ class Repair(NamedTuple):
 
 
 def _with_dependents(needs: Mapping[str, Sequence[str]], start: str) -> set[str]:
-    found = {start}
+    chosen = {start}
     for step_id in in_order(needs):
-        if not found.isdisjoint(needs[step_id]):
-            found.add(step_id)
-    return found
+        if not chosen.isdisjoint(needs[step_id]):
+            chosen.add(step_id)
+    return chosen
 
 
 def _needs_among(needs: Mapping[str, Sequence[str]], chosen: set[str]) -> dict[str, tuple[str, ...]]:
     """Of each step, the nearest chosen ones before it: the order outlives the steps between that are left out."""
-    found: dict[str, tuple[str, ...]] = {}
+    before: dict[str, tuple[str, ...]] = {}
     for step_id in in_order(needs):
-        behind = ((need,) if need in chosen else found[need] for need in needs[step_id])
-        found[step_id] = tuple(dict.fromkeys(one for several in behind for one in several))
-    return found
+        behind = ((need,) if need in chosen else before[need] for need in needs[step_id])
+        before[step_id] = tuple(dict.fromkeys(one for several in behind for one in several))
+    return before

@@ -1,4 +1,4 @@
-"""What a hold that verifies is told, and the check it makes: look at every step, change nothing, say what is news.
+"""The orders of a hold that verifies, and the check it makes: of every step, changing nothing, reporting news.
 
 The hold starts this as a child, which is the very command line of the run with a variable that says so; what the
 child exits with is all that the hold gets to know.
@@ -50,11 +50,11 @@ _CHANGED = "the plan has changed"
 
 
 class CheckResult(NamedTuple):
-    """What a check has found.
+    """The answer of a check.
 
     Attributes:
-        holds: whether the environment holds; None where that cannot be told.
-        seen: what does not hold, and what else there is to say for as long as it is so.
+        holds: whether everything is in place; None where the check cannot tell.
+        seen: what is not in place, and what else there is to report for as long as it is so.
         passing: what is worth a line once.
     """
 
@@ -209,32 +209,32 @@ class _Check:
 
     def _check_step(self, attempts: Attempts) -> tuple[Change, ...]:
         try:
-            wanted = [change for change in attempts.check() if change.op != "?"]
-        except NotYet as seen:
-            self._wait(attempts, seen)
+            needed = [change for change in attempts.check() if change.op != "?"]
+        except NotYet as error:
+            self._wait(attempts, error)
             raise
         except Ahead as error:
             self._ahead[attempts.planned.id] = error.message
-            wanted = []
+            needed = []
         self._note_return(attempts.planned.id)
-        if wanted:
-            raise StepFailed(listed(wanted), hint=None)  # drift is no failure: the hold answers it
+        if needed:
+            raise StepFailed(listed(needed), hint=None)  # drift is no failure: the hold answers it
         return ()
 
-    def _wait(self, attempts: Attempts, seen: NotYet) -> None:
+    def _wait(self, attempts: Attempts, error: NotYet) -> None:
         if attempts.planned.id in self._away:
             return
         reason = f"away for {short(self._grace)}"
         timer = Timer(self._grace, lambda: attempts.context.stop.set(reason, failed=True))
         timer.daemon = True
         timer.start()
-        self._away[attempts.planned.id] = (time.monotonic(), seen.message, timer)
+        self._away[attempts.planned.id] = (time.monotonic(), error.message, timer)
 
     def _note_return(self, step: str) -> None:
         if step in self._away:
-            since, seen, timer = self._away.pop(step)
+            since, reason, timer = self._away.pop(step)
             timer.cancel()
-            self._returned.append(f"{step}: was away for {spoken(time.monotonic() - since)}: {seen}")
+            self._returned.append(f"{step}: was away for {spoken(time.monotonic() - since)}: {reason}")
 
 
 def _failure_line(step: StepFinished) -> str:
@@ -244,7 +244,7 @@ def _failure_line(step: StepFinished) -> str:
 
 def _report(result: CheckResult, name: str, settings: Settings, record_path: str) -> int:
     watchers = [console(settings.log_format, settings.log_level)]
-    # What is configured and cannot be used was said by the run.
+    # The run has warned of what is configured and cannot be used.
     telemetry = watching.telemetry(settings, warn=lambda _: None, holder=os.getppid())
     stream = Stream([*watchers, telemetry] if telemetry else watchers)
     record = _read(record_path)
@@ -256,7 +256,7 @@ def _report(result: CheckResult, name: str, settings: Settings, record_path: str
     if telemetry is not None and result.holds is not None:
         stream.emit(Verified(name=name, holds=result.holds))
         if undelivered := telemetry.finish(SEND_SECONDS, retry=False, wait=True):
-            # Said once by the run itself: the next check comes soon.
+            # The run has said it once; the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()
     return 0

@@ -1,1 +1,1 @@
-"""The promise to the health check. Standard library only, and little of it: a probe runs this for ever."""
+"""The marker and the health check. Standard library only, and little of it: a probe runs this all the time."""

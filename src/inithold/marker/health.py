@@ -1,6 +1,6 @@
 """`inithold health`: whether this container's environment is ready.
 
-A health check runs this for ever, so it is answered before the command-line framework is imported.
+A health check runs this all the time, so it is answered before the command-line framework is imported.
 """
 
 from __future__ import annotations

@@ -106,14 +106,14 @@ def _one(options: _Options) -> int:
 
 
 def _all(options: _Options) -> int:
-    found = [(path, record) for path in existing(options.path) if (record := _readable(path)) is not None]
-    if not found:
+    records = [(path, record) for path in existing(options.path) if (record := _readable(path)) is not None]
+    if not records:
         return _none(options.path)
-    found.sort(key=lambda each: float(each[1]["started"]), reverse=True)
+    records.sort(key=lambda each: float(each[1]["started"]), reverse=True)
     if "--json" in options.flags:
-        print(json.dumps([record for _, record in found], indent=2))
+        print(json.dumps([record for _, record in records], indent=2))
         return 0
-    for path, record in found:
+    for path, record in records:
         began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
         over = path not in (options.path, of_repairs(options.path))
         print(f"{began}  {headline(record, now=_written(path) if over else time.time(), over=over)}")
@@ -198,12 +198,14 @@ def _read(path: str) -> dict[str, Any] | None:
 
 def _verification(record: dict[str, Any]) -> list[str]:
     """What a hold that verifies has found since; nothing while everything is as it was."""
-    found = record.get("verification")
-    if found is None:
+    verification = record.get("verification")
+    if verification is None:
         return []
-    since = datetime.fromtimestamp(found["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
-    words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}[found["holds"]]
-    return [f"since {since} it {words}:", *(f"  {line}" for line in found["seen"])]
+    since = datetime.fromtimestamp(verification["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
+    words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}[
+        verification["holds"]
+    ]
+    return [f"since {since} it {words}:", *(f"  {line}" for line in verification["seen"])]
 
 
 def _text(record: dict[str, Any], current: Mapping[str, Any], written: float | None = None) -> str:

@@ -44,7 +44,7 @@ _RAN = "ran (cannot be checked)"
 MOST_ROWS = 40
 """Steps that a table shows."""
 MOST_FAILURES = 10
-"""Failures that are told in full."""
+"""Failures that are shown in full."""
 _GAP = "  "
 _GIVE_WAY = ((2, 12), (4, 0), (3, 0), (2, 0), (0, 12), (5, 0))
 """What gives way to a narrow terminal, down to which width: changes, after, attempts, changes, id, time."""
@@ -90,9 +90,9 @@ def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str] = _stat
     """
     if len(steps) <= most:
         return list(steps)
-    told = [index for index, step in enumerate(steps) if state(step) in _RANKS]
-    told.sort(key=lambda index: _RANKS[state(steps[index])])
-    return [steps[index] for index in sorted(told[:most])]
+    chosen = [index for index, step in enumerate(steps) if state(step) in _RANKS]
+    chosen.sort(key=lambda index: _RANKS[state(steps[index])])
+    return [steps[index] for index in sorted(chosen[:most])]
 
 
 def _others(steps: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -157,7 +157,7 @@ def headline(record: Mapping[str, Any], *, now: float, over: bool = False) -> st
     if record["outcome"] is None:
         waiting = record.get("lock_waiting_for")
         return f"{name}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
-    # Of a failure the reason is told below.
+    # The reason of a failure is shown below.
     again = "again: " if record["outcome"] == "ready" else ""
     reason = f" ({again}{record['reason']})" if record["reason"] and record["outcome"] != "failed" else ""
     tolerated = [step["id"] for step in steps if step["tolerated"]]

@@ -94,13 +94,13 @@ def refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> N
         return
     with closing(again()) as other:
         clients = (connection, other)
-        seen: tuple[set[bytes], set[bytes]] = (set(), set())
+        pids: tuple[set[bytes], set[bytes]] = (set(), set())
         for turn in _TURNS:
             if (pid := _asked(clients[turn])) is None:
                 _told_apart_by_waiting(turn, connection)
                 return
-            seen[turn].add(pid)
-        if seen[0] & seen[1] or len(seen[0]) > 1 or len(seen[1]) > 1:
+            pids[turn].add(pid)
+        if pids[0] & pids[1] or len(pids[0]) > 1 or len(pids[1]) > 1:
             raise _pooled(connection)
 
 

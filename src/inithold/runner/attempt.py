@@ -30,7 +30,7 @@ _STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else 
 _MORE_ATTEMPTS = (
     "where it only needs more time, set a timeout and leave attempts out of retry; else see why it does not come"
 )
-_SEE_MORE = "mend what it says; --log-level debug says more"
+_SEE_MORE = "fix what it says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
 """What is done in each attempt; returns the changes made, raises as `Step.check` and `Step.apply` do."""
 

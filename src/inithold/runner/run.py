@@ -179,7 +179,7 @@ class Runner:
         queue = deque([first])
         ready: list[PlannedStep] = []
         while queue:
-            # The result is told by others than the stream, too.
+            # The result is shown by others than the stream, too.
             finished = queue.popleft().scrubbed()
             if self._running.pop(finished.step, None) and self._watchdog is not None:
                 self._watchdog.over(finished.step)
@@ -212,7 +212,7 @@ class Runner:
 
     def _start(self, planned: PlannedStep) -> None:
         if planned.id in self._abandoned:
-            reason = "its check of before was told to stop and is still running"
+            reason = "its earlier check was told to stop and is still running"
             self._finish(StepFinished(step=planned.id, outcome="failed", reason=reason, hint=_UNSTOPPABLE))
             return
         deadline = self._deadline(planned)
@@ -331,11 +331,11 @@ def new_span_id() -> str:
 
 
 def _dependents(steps: Iterable[PlannedStep]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    dependents: dict[str, list[str]] = {}
     for planned in steps:
         for need in dict.fromkeys(planned.needs):
-            found.setdefault(need, []).append(planned.id)
-    return found
+            dependents.setdefault(need, []).append(planned.id)
+    return dependents
 
 
 def _skipped(step: str, because: StepFinished) -> StepFinished:

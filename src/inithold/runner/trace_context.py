@@ -38,10 +38,10 @@ def parse_traceparent(text: str) -> TraceParent | None:
         its parts, or None where the specification says that the value is to be ignored: wrong lengths, upper-case
         digits, ids of zeros, version `ff`, more than four fields in version `00`. A higher version may have more.
     """
-    found = _TRACEPARENT.fullmatch(text.strip(" \t"))
-    if found is None:
+    match = _TRACEPARENT.fullmatch(text.strip(" \t"))
+    if match is None:
         return None
-    version, trace_id, parent_id, flags, further = found.groups()
+    version, trace_id, parent_id, flags, further = match.groups()
     if version == "ff" or (version == "00" and further):
         return None
     if set(trace_id) == {"0"} or set(parent_id) == {"0"}:
