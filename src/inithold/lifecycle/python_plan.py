@@ -185,10 +185,14 @@ class Plan(PlanObject):
 
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         load = partial(self.checked, files=(main,) if main else ())
-        given = settings or Settings.from_environment()
         # A run that holds takes the process over anyway; one that ends may be a part of another program.
         is_program = sys._getframe(1).f_globals.get("__name__") == "__main__"
-        return reported(lambda: run(load, given, owned=is_program or not given.once))
+
+        def start() -> int:
+            given = settings or Settings.from_environment()
+            return run(load, given, owned=is_program or not given.once)
+
+        return reported(start)
 
     def _typed(self, faults: Faults) -> list[PlannedStep]:
         """The steps with every field of its type: a mapping may stand for an exchange, a text for a duration."""
