@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2e.engine import Engine, poll
+from e2e.images import Images
 from e2e.project import COMPOSE_2, COMPOSE_5, FIRST_WITH_HOOKS, Project, project
 
 HOOKS = pytest.mark.parametrize("version", [FIRST_WITH_HOOKS, COMPOSE_5])
@@ -257,3 +258,54 @@ def test_a_one_shot_that_is_always_restarted_never_completes(version: str, engin
         done = made.run("timeout", "8", "docker", "compose", "up", "-d", check=False)
         assert done.returncode == 124, "`up` waits on"
         assert made.compose("ps", "--status", "running", "--services").stdout.split() in ([], ["init"])
+
+
+BEST = """\
+x-service: &service
+  image: IMAGE
+  pull_policy: never
+  entrypoint: []
+  command: [sleep, "600"]
+  init: true
+  stop_grace_period: 0s
+  working_dir: /app
+  environment: {DATABASE_URL: "postgresql://app:example1@db/app"}
+  volumes: ["./inithold.yaml:/app/inithold.yaml:ro"]
+  depends_on: [db]
+  pre_start:
+    - image: IMAGE
+      command: [inithold, run, --once]
+services:
+  db:
+    image: standin/postgres:17
+    pull_policy: never
+    entrypoint: [sh, -c, 'sleep 3; exec docker-entrypoint.sh "$$0" "$$@"']
+    command: [postgres]
+    environment: {POSTGRES_USER: app, POSTGRES_PASSWORD: example1, POSTGRES_DB: app}
+  web: *service
+  api: *service
+"""
+PLAN = """\
+name: my-app
+lock: ${DATABASE_URL}
+steps:
+  - {id: database, uses: database.ready, with: {url: "${DATABASE_URL}"}}
+  - id: schema
+    uses: database.sql
+    with:
+      url: ${DATABASE_URL}
+      sql: CREATE TABLE users (id int); SELECT pg_sleep(2)
+      unless: SELECT to_regclass('users') IS NOT NULL
+"""
+
+
+def test_inithold_in_a_hook(engine: Engine, images: Images, tmp_path: Path) -> None:
+    """The server comes up 3 s later; the hooks of two services start together, and one of them does the work."""
+    files = {"compose.yaml": BEST.replace("IMAGE", images.inithold), "inithold.yaml": PLAN}
+    with project(engine, tmp_path, files, COMPOSE_5) as made:
+        (tmp_path / "inithold.yaml").chmod(0o644)
+        made.compose("up", "-d")
+        assert set(made.compose("ps", "--status", "running", "--services").stdout.split()) == {"db", "web", "api"}
+        table = made.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-tAc", r"\dt users")
+        assert "users" in table.stdout
+        made.compose("up", "-d", "--force-recreate", "web")

@@ -1,4 +1,4 @@
-"""A stack of several files after `compose fix --wrap inithold`: init runs once; one that fails blocks all others."""
+"""A stack of several files after `compose fix --wrap inithold`: init runs once; one that fails blocks all."""
 
 from __future__ import annotations
 
