@@ -80,3 +80,12 @@ def hang(channel: Channel, order: dict[str, object]) -> None:
 def close_everything(channel: Channel, order: dict[str, object]) -> None:
     os.closerange(3, 1024)
     time.sleep(300)
+
+
+def write_junk(channel: Channel, order: dict[str, object]) -> None:
+    for descriptor in range(3, 300):
+        try:
+            os.write(descriptor, b"junk\n")
+        except OSError:
+            continue
+    time.sleep(300)

@@ -106,8 +106,9 @@ def test_its_death_is_told_in_words(do: str, words: str) -> None:
     assert Started(do).end() == words
 
 
-def test_one_that_closes_its_line_is_killed() -> None:
-    assert Started("close_everything").end() == "was killed by SIGKILL"
+@pytest.mark.parametrize("do", ["close_everything", "write_junk"])
+def test_one_whose_line_is_lost_is_killed(do: str) -> None:
+    assert Started(do).end() == "was killed by SIGKILL"
 
 
 def test_it_can_be_killed() -> None:

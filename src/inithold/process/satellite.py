@@ -239,8 +239,15 @@ class Satellite:
             os.close(self._launched.input)
 
     def _read(self) -> None:
+        import time  # noqa: PLC0415 - not for a process that only launches
+
         try:
             self._follow()
+        except ValueError:
+            # What it said is no message: somebody else has written into its line.
+            self.kill()
+            while not self._has_ended():
+                time.sleep(0.01)
         finally:
             self._death = Death(self._code)
             try:

@@ -106,6 +106,9 @@ class Worker:
 
     def _started(self, may_wait: Callable[[], None]) -> _Process | None:
         with self._lock:
+            if self._process is not None and self._process.has_ended:
+                # While nobody asked anything of it.
+                self._process = None
             if self._process is None and not self._closed:
                 while not _STARTS.acquire(timeout=0.05):
                     may_wait()
@@ -148,12 +151,13 @@ class _Process:
         self._kills = oom_kills()
         try:
             launched = from_lasting_thread(lambda: launch("worker", captured=True))
-            # From here on `_end` is called.
-            self.satellite = Satellite(launched, on_message=self._take, on_output=self._print, on_end=self._end)
-        except BaseException:
+        except OSError as error:
             _STARTS.release()
-            raise
-        RUNNING.add(self.satellite.pid)
+            hint = "see whether processes or memory are limited here"
+            raise StepFailed(f"its process cannot be started: {error.strerror}", hint=hint) from error
+        self._group = launched.pid
+        RUNNING.add(self._group)
+        self.satellite = Satellite(launched, on_message=self._take, on_output=self._print, on_end=self._end)
         # What the fields hold is the user's own, and need not be JSON.
         encoded = b64encode(pickle.dumps(step)).decode()
         first = {"path": sys.path, "step": encoded, "kind": step.kind, "signals": signals}
@@ -190,6 +194,10 @@ class _Process:
                 context.log(message, level="warning")
             raise Interrupted(message)
         raise _Died(answer, self._kills is not None and self._kills != oom_kills())
+
+    @property
+    def has_ended(self) -> bool:
+        return self.satellite.wait(0) is not None
 
     def close(self) -> None:
         """End it; kill it where it does not."""
@@ -245,7 +253,7 @@ class _Process:
             context.log(text, level=level)
 
     def _end(self, death: Death) -> None:
-        RUNNING.discard(self.satellite.pid)
+        RUNNING.discard(self._group)
         self._is_up()
         self._answers.put(death)
 

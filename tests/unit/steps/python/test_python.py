@@ -491,6 +491,23 @@ def test_a_watcher_that_prints_is_not_captured() -> None:
     Function(function=function).apply(context, ())
 
 
+def test_a_worker_that_ends_between_two_attempts_is_started_again(module: Module) -> None:
+    name = module(
+        """
+        import os, threading
+        from pathlib import Path
+        from inithold.errors import NotYet
+        def main():
+            if Path("been").exists(): return
+            Path("been").touch()
+            threading.Timer(0.2, os._exit, (1,)).start()
+            raise NotYet("a little more")
+        """
+    )
+    result = drive(Call(call=f"{name}:main"), retry=Retry(delay=Duration(1.0)))
+    assert (result.outcome, result.finished.attempts) == ("changed", 2)
+
+
 # -- plans
 
 
