@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import compose_check, engine, holding, noticing, readme, ready, verifying
+from benchmarks import compose_check, engine, gates, holding, noticing, readme, ready, verifying
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -25,6 +25,7 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
 ALONE: dict[str, Callable[[], Sequence[Result]]] = {
     "engine": engine.cost_per_step,
     "health": engine.health,
+    "gates": gates.gates,
     "compose-check": compose_check.checking,
 }
 
