@@ -15,9 +15,15 @@ from e2e.images import Images, build_inithold
 from e2e.moments import moment
 
 MB = 1_000_000
-# Every module that a run with telemetry loads, and whether its bytecode is there.
+# Every module that a run with telemetry and its sender load, and whether its bytecode is there.
 WITHOUT_BYTECODE = """
 import os, sys
+from importlib import import_module
+for name in ("export", "logs", "metrics", "sdk", "sender", "traces"):
+    import_module(f"inithold.watchers.telemetry.{name}")
+for name in ("trace_exporter", "metric_exporter", "_log_exporter"):
+    for protocol in ("http", "grpc"):
+        import_module(f"opentelemetry.exporter.otlp.proto.{protocol}.{name}")
 end = os._exit
 def report_and_end(code):
     for module in list(sys.modules.values()):

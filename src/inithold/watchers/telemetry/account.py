@@ -68,8 +68,8 @@ class RunAccount:
         return step
 
 
-class Said(NamedTuple):
-    """An event that is a log record too, and the span it was said in."""
+class LogEntry(NamedTuple):
+    """An event that is a log record, too, and the span that it belongs to."""
 
     event: StepWaiting | LockWaiting | LogLine | StepFinished | RunFinished
     span: Span | None
@@ -84,7 +84,7 @@ class Account:
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.runs: list[RunAccount] = []
-        self.said: list[Said] = []
+        self.log_entries: list[LogEntry] = []
         self.verified: list[Verified] = []
         early: list[LogLine] = []
         for event in events:
@@ -97,7 +97,7 @@ class Account:
             elif isinstance(event, LogLine):
                 early.append(event)
         first = self.runs[0].span if self.runs else None
-        self.said[:0] = [Said(line, first) for line in early]
+        self.log_entries[:0] = [LogEntry(line, first) for line in early]
 
     def _start(self, event: RunStarted) -> None:
         # A run that starts over after its lock was lost goes on under the same span.
@@ -107,11 +107,11 @@ class Account:
     def _take(self, run: RunAccount, event: Event) -> None:
         if isinstance(event, RunFinished):
             run.finished = event
-            self.said.append(Said(event, run.span))
+            self.log_entries.append(LogEntry(event, run.span))
         elif isinstance(event, LockWaiting | LockAcquired | MarkerPublished):
             run.notes.append(event)
             if isinstance(event, LockWaiting):
-                self.said.append(Said(event, run.span))
+                self.log_entries.append(LogEntry(event, run.span))
         elif isinstance(event, StepStarted):
             run.begin(event.step, event.span, event.at)
         elif isinstance(event, StepFinished):
@@ -121,7 +121,7 @@ class Account:
         elif isinstance(event, LogLine):
             # What is said after the end, such as a warning about the record, does not make the run longer.
             step = run.step(event.step) if event.step else None
-            self.said.append(Said(event, step.span if step and step.span else run.span))
+            self.log_entries.append(LogEntry(event, step.span if step and step.span else run.span))
             return
         run.ended_at = max(run.ended_at, event.at)
 
@@ -131,11 +131,11 @@ class Account:
             return
         step.notes.append(event)
         if isinstance(event, StepWaiting):
-            self.said.append(Said(event, step.span))
+            self.log_entries.append(LogEntry(event, step.span))
 
     def _finish(self, run: RunAccount, event: StepFinished) -> None:
         step = run.step(event.step)
         if step is None or step.finished is not None:
             step = run.begin(event.step, None, event.at)
         step.finished = event
-        self.said.append(Said(event, step.span or run.span))
+        self.log_entries.append(LogEntry(event, step.span or run.span))

@@ -131,15 +131,15 @@ class _Target:
 
     Args:
         exporter: which.
-        told: called with each attempt that failed; the exporter may go on trying.
+        on_failure: called with each attempt that failed; the exporter may go on trying.
 
     Raises:
         Exception: whatever the library raises about a setting it does not understand.
     """
 
-    def __init__(self, exporter: Exporter, told: Callable[[Failure], object]) -> None:
-        LOG.follow(told)
-        self._told = told
+    def __init__(self, exporter: Exporter, on_failure: Callable[[Failure], object]) -> None:
+        LOG.follow(on_failure)
+        self._on_failure = on_failure
         self._signal = exporter.signal
         self._response: Any = None
         if exporter.protocol is None:
@@ -186,7 +186,7 @@ class _Target:
     def _note_response(self, response: Any, **_: Any) -> None:
         self._response = response
         if (refusal := self._refusal()) is not None:
-            self._told(refusal)
+            self._on_failure(refusal)
 
     def _refusal(self) -> Failure | None:
         """What the last response refuses; None where it does not, or there is none."""
@@ -242,9 +242,9 @@ class _Log(logging.Handler):
         """Take the place of all that writes a log of this process."""
         logging.basicConfig(handlers=[self], force=True)
 
-    def follow(self, told: Callable[[Failure], object]) -> None:
-        """Call `told` with each failure that this thread logs."""
-        self._followers[get_ident()] = told
+    def follow(self, on_failure: Callable[[Failure], object]) -> None:
+        """Call `on_failure` with each failure that this thread logs."""
+        self._followers[get_ident()] = on_failure
 
     def forget(self) -> None:
         """Forget what this thread has logged."""
@@ -263,8 +263,8 @@ class _Log(logging.Handler):
             self._last.setdefault(get_ident(), Failure(record.getMessage(), final=False))
             return
         self._last[get_ident()] = failure
-        if told := self._followers.get(get_ident()):
-            told(failure)
+        if on_failure := self._followers.get(get_ident()):
+            on_failure(failure)
 
 
 LOG = _Log()
@@ -301,15 +301,15 @@ def _cause(error: Exception) -> Failure:
 
 def _root(error: BaseException) -> str:
     """The words of what lies under the wrappings of `requests` and `urllib3`."""
-    seen: list[BaseException] = []
+    chain: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
+    while current is not None and current not in chain:
+        chain.append(current)
         wrapped = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
         current = getattr(current, "reason", None) or wrapped or current.__cause__ or current.__context__
         current = current if isinstance(current, BaseException) else None
-    system = next((each for each in reversed(seen) if isinstance(each, OSError) and each.strerror), None)
-    return system.strerror if system and system.strerror else str(seen[-1]) or type(seen[-1]).__name__
+    system = next((each for each in reversed(chain) if isinstance(each, OSError) and each.strerror), None)
+    return system.strerror if system and system.strerror else str(chain[-1]) or type(chain[-1]).__name__
 
 
 def summary(exports: Sequence[Export], seconds: float) -> str | None:

@@ -12,7 +12,7 @@ from opentelemetry.trace import TraceFlags
 from inithold.runner.events import Level, LockWaiting, LogLine, RunFinished, Span, StepFinished, StepWaiting
 from inithold.runner.user_telemetry import context_of
 from inithold.text.duration import spoken
-from inithold.watchers.telemetry.account import Said
+from inithold.watchers.telemetry.account import LogEntry
 from inithold.watchers.telemetry.sdk import Sdk, nanoseconds, takes
 
 _SEVERITY: dict[Level, SeverityNumber] = {
@@ -24,10 +24,10 @@ _SEVERITY: dict[Level, SeverityNumber] = {
 _OUTCOME: dict[str, Level] = {"failed": "error", "cancelled": "warning"}
 
 
-def record(sdk: Sdk, said: Iterable[Said]) -> None:
+def record(sdk: Sdk, entries: Iterable[LogEntry]) -> None:
     """Make a log record of each line and each outcome."""
-    for event, span in said:
-        level, text, attributes = _told(event)
+    for event, span in entries:
+        level, text, attributes = _described(event)
         at = nanoseconds(event.at)
         fields = {
             "timestamp": at,
@@ -89,7 +89,7 @@ def _record(sdk: Sdk, fields: dict[str, Any], span: Span | None) -> Any:
     return SdkLogRecord(**fields, **ids, resource=sdk.resource)
 
 
-def _told(
+def _described(
     event: StepWaiting | LockWaiting | LogLine | StepFinished | RunFinished,
 ) -> tuple[Level, str, dict[str, Any]]:
     if isinstance(event, LogLine):

@@ -166,7 +166,7 @@ class _Sending:
                 of_user_code[event.signal].append(json.loads(event.body))
         for fields in (each for body in of_user_code["logs"] for each in body):
             logs.record_of_user_code(sdk, fields)
-        logs.record(sdk, account.said)
+        logs.record(sdk, account.log_entries)
         if left_out := self._lines_left_out + self._end.dropped:
             logs.left_out(sdk, left_out)
         for fields in (each for body in of_user_code["traces"] for each in body):
@@ -193,14 +193,15 @@ class _Sending:
 
     def _finish(self, line: str | None) -> NoReturn:
         """Say it, and end at once: exporters may be blocked. Called with the lock, so that it is said once."""
+        sys.stdout.flush()
         if self._end.answer:
+            # Which has it killed.
             self._channel.send({"undelivered": line})
         elif line is not None:
             from inithold.runner.events import LogLine  # noqa: PLC0415 - as above
             from inithold.watchers.console import console  # noqa: PLC0415
 
             console(self._begin.log_format, "warning").see(LogLine(text=line, level="warning"))
-        sys.stdout.flush()
         os._exit(0)
 
 
