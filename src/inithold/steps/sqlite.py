@@ -88,8 +88,8 @@ def _error(where: str, error: sqlite3.Error, context: StepContext) -> StepError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _LOCKED:
         return NotYet(f"{where}: {error}")
-    seen, hint = _BROKEN.get(code, (str(error), None))  # of a script the step advises
-    return StepFailed(f"{where}: {seen}", hint=hint)
+    message, hint = _BROKEN.get(code, (str(error), None))  # of a script the step advises
+    return StepFailed(f"{where}: {message}", hint=hint)
 
 
 class _Session:
@@ -107,14 +107,14 @@ class _Session:
         self._rows(self._where, "SELECT count(*) FROM sqlite_master")
 
     def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
-        found = []
+        rows = []
         marks = ", ".join("?" * len(names))
         query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name)"
         tables = self._rows(self._where, f"{query} IN ({marks})", *(name.lower() for name in names))
         for (table,) in tables:
             columns = self._rows(self._where, "SELECT name FROM pragma_table_info(?)", table)
-            found += [CatalogRow("main", table, True, column) for (column,) in columns]
-        return found
+            rows += [CatalogRow("main", table, True, column) for (column,) in columns]
+        return rows
 
     def ask(self, query: str) -> Answer:
         self._rows(self._where, "PRAGMA query_only = ON")

@@ -15,9 +15,9 @@ class Database(Addressed, frozen=True, kw_only=True):
         return driver.TECHNOLOGIES
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        found = list(super().validate())
-        yield from found
-        if found:
+        problems = list(super().validate())
+        yield from problems
+        if problems:
             return
         yield from (("url", fault) for fault in driver.faults(self.address()))
 

@@ -57,18 +57,21 @@ class Sql(Database, frozen=True, kw_only=True):
     """
 
     kind = "database.sql"
-    rights = "to connect to the database and to read (SELECT) what `unless` asks for"
+    rights = (
+        "to connect to the database and to read (SELECT) what `unless` asks for; to apply, also those of the "
+        "statements"
+    )
 
     sql: str | None = None
     file: str | None = None
     unless: str | None = None
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        found = list(super().validate())
-        yield from found
+        problems = list(super().validate())
+        yield from problems
         if self.unless is not None and not self.unless.strip():
             yield "unless", "unless is empty"
-        elif self.unless is not None and not found:
+        elif self.unless is not None and not problems:
             guard = Script(self.unless, "unless", self.address().technology)
             yield from (("unless", problem) for problem in guard.query_problems())
         if (self.sql is None) == (self.file is None):
@@ -80,7 +83,7 @@ class Sql(Database, frozen=True, kw_only=True):
         except StepFailed as error:
             yield field, error.message
             return
-        if not found:
+        if not problems:
             yield from ((field, problem) for problem in self._script(text).problems())
 
     @property

@@ -14,7 +14,7 @@ from inithold.steps.database.kinds import Database
 _NAME = re.compile(r'(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 
 
-class _Wanted(NamedTuple):
+class _Expected(NamedTuple):
     written: str
     schema: str | None
     table: str
@@ -66,10 +66,10 @@ class Tables(Database, frozen=True, kw_only=True):
                 yield "tables", f"{written!r} is not a name: expected table or schema.table"
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        wanted = [_parsed(written, columns) for written, columns in self._entries()]
+        expected = [_parsed(written, columns) for written, columns in self._entries()]
         with driver.session(self.address(), context) as session:
-            rows = session.catalog(sorted({one.table for one in wanted}))
-            return [change for one in wanted for change in _missing(one, rows, session)]
+            rows = session.catalog(sorted({one.table for one in expected}))
+            return [change for one in expected for change in _missing(one, rows, session)]
 
     def _entries(self) -> Iterator[tuple[str, Sequence[str]]]:
         if isinstance(self.tables, dict):
@@ -79,39 +79,41 @@ class Tables(Database, frozen=True, kw_only=True):
             yield from ((entry, ()),) if isinstance(entry, str) else entry.items()
 
 
-def _parsed(written: str, columns: Sequence[str]) -> _Wanted:
-    found = _NAME.fullmatch(written)
-    schema, table = found.groups() if found else (None, written)
-    return _Wanted(written, schema and _bare(schema), _bare(table), tuple(columns))
+def _parsed(written: str, columns: Sequence[str]) -> _Expected:
+    match = _NAME.fullmatch(written)
+    schema, table = match.groups() if match else (None, written)
+    return _Expected(written, schema and _bare(schema), _bare(table), tuple(columns))
 
 
 def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _missing(wanted: _Wanted, rows: Sequence[CatalogRow], session: Session) -> Iterator[Change]:
+def _missing(expected: _Expected, rows: Sequence[CatalogRow], session: Session) -> Iterator[Change]:
     def same_table(row: CatalogRow) -> bool:
-        return _same(row.table, wanted.table, folds=session.folds_tables)
+        return _same(row.table, expected.table, folds=session.folds_tables)
 
     def found_here(row: CatalogRow) -> bool:
         return (
-            row.visible if wanted.schema is None else _same(row.schema, wanted.schema, folds=session.folds_tables)
+            row.visible
+            if expected.schema is None
+            else _same(row.schema, expected.schema, folds=session.folds_tables)
         )
 
     columns = [row.column for row in rows if same_table(row) and found_here(row)]
     if not columns:
-        yield Change("!", f"table {wanted.written} is missing", _elsewhere(wanted, rows))
+        yield Change("!", f"table {expected.written} is missing", _elsewhere(expected, rows))
         return
-    for name in wanted.columns:
+    for name in expected.columns:
         if not any(_same(column or "", name, folds=session.folds_columns) for column in columns):
             close = [f"there is {column}" for column in columns if _same(column or "", name, folds=True)]
-            yield Change("!", f"column {wanted.written}.{name} is missing", tuple(close))
+            yield Change("!", f"column {expected.written}.{name} is missing", tuple(close))
 
 
-def _same(stored: str, wanted: str, *, folds: bool) -> bool:
-    return stored.lower() == wanted.lower() if folds else stored == wanted
+def _same(stored: str, expected: str, *, folds: bool) -> bool:
+    return stored.lower() == expected.lower() if folds else stored == expected
 
 
-def _elsewhere(wanted: _Wanted, rows: Sequence[CatalogRow]) -> tuple[str, ...]:
-    near = {(row.schema, row.table) for row in rows if _same(row.table, wanted.table, folds=True)}
+def _elsewhere(expected: _Expected, rows: Sequence[CatalogRow]) -> tuple[str, ...]:
+    near = {(row.schema, row.table) for row in rows if _same(row.table, expected.table, folds=True)}
     return tuple(f"there is {schema}.{table}" for schema, table in sorted(near))

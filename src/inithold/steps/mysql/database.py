@@ -36,7 +36,7 @@ class _Defaults(NamedTuple):
     character_set: str | None
     collation: str | None
 
-    def told(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
         """What is asked for, in the words of people."""
         both = {"character set": self.character_set, "collation": self.collation}
         return {what: value for what, value in both.items() if value is not None}
@@ -77,7 +77,10 @@ class Database(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "mysql.database"
-    rights = "to log in, and any privilege on the database or SHOW DATABASES: without, it is not seen"
+    rights = (
+        "to log in, and any privilege on the database or SHOW DATABASES: without, it is not visible. To apply, "
+        "CREATE or ALTER on it"
+    )
 
     name: str | None = None
     character_set: str | None = None
@@ -99,9 +102,9 @@ class Database(Addressed, frozen=True, kw_only=True):
             return ""
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        found = list(super().validate())
-        yield from found
-        if not found:
+        problems = list(super().validate())
+        yield from problems
+        if not problems:
             field = "url" if self.name is None and self.url is not None else "name"
             yield from ((field, fault) for fault in _faults(self._name()))
         for field in ("character_set", "collation"):
@@ -114,13 +117,13 @@ class Database(Addressed, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         name = self._name()
         with self._session(context) as session:
-            wanted = self._wanted(session).told()
-            seen = _seen(session, name)
-        if seen is None:
-            return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in wanted.items())),)
-        there = seen.told()
+            expected = self._expected(session).given()
+            current = _current(session, name)
+        if current is None:
+            return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in expected.items())),)
+        actual = current.given()
         differences = [
-            f"{what} {there[what]} -> {value}" for what, value in wanted.items() if there[what] != value
+            f"{what} {actual[what]} -> {value}" for what, value in expected.items() if actual[what] != value
         ]
         if not differences:
             return ()
@@ -135,7 +138,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         ]
         with self._session(context) as session:
             for change in changes:
-                # Another may create it meanwhile; the check afterwards says whether it is as wanted.
+                # Another may create it meanwhile; the check afterwards says whether it is as expected.
                 verb = "CREATE DATABASE IF NOT EXISTS" if change.op == "+" else "ALTER DATABASE"
                 try:
                     session.change(" ".join([verb, _quoted(self._name()), *options]))
@@ -154,7 +157,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         finally:
             session.close()
 
-    def _wanted(self, session: MysqlSession) -> _Defaults:
+    def _expected(self, session: MysqlSession) -> _Defaults:
         """The names as the server has them, which knows some by others, too: `utf8` is `utf8mb3`.
 
         Raises:
@@ -170,7 +173,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         return _Defaults(self.character_set and known[0], self.collation and known[1])
 
 
-def _seen(session: MysqlSession, name: str) -> _Defaults | None:
+def _current(session: MysqlSession, name: str) -> _Defaults | None:
     rows = session.rows(
         "SELECT schema_name, @@lower_case_table_names <> 0, default_character_set_name, default_collation_name"
         " FROM information_schema.schemata WHERE schema_name = %s",

@@ -18,7 +18,7 @@ from inithold.steps.base import StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
 from inithold.steps.database.guard import Answer, advised, judged, no_query, require
 from inithold.steps.database.script import Script
-from inithold.steps.mysql.tls import TLS_HINT, arguments, wanted
+from inithold.steps.mysql.tls import TLS_HINT, arguments, required
 from inithold.steps.mysql.verdicts import message_of, not_mysql, number_of, step_error
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class MysqlSession:
             except Exception as error:
                 # PyMySQL takes apart whatever comes, and stumbles where it is not MySQL's.
                 raise not_mysql(self._where) from error
-            if wanted(self._query) and not self._fetch("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
+            if required(self._query) and not self._fetch("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
                 raise StepFailed(f"{self._where}: TLS: the server does not offer it", hint=TLS_HINT)
 
     def answer(self) -> None:

@@ -14,7 +14,7 @@ _TRUE = ("true", "1", "yes")
 _FALSE = ("false", "0", "no")
 
 
-def wanted(query: Mapping[str, str]) -> bool:
+def required(query: Mapping[str, str]) -> bool:
     """Whether the connection must not be made without TLS."""
     return _mode(query) not in ("PREFERRED", "DISABLED")
 
@@ -54,8 +54,8 @@ def _read(path: str, where: str) -> Iterator[str]:
     try:
         yield path
     except OSError as error:
-        seen = "not what it should be, in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
-        raise StepFailed(f"{where}: TLS: {path}: {seen}", hint=TLS_HINT) from error
+        problem = "not what it should be, in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+        raise StepFailed(f"{where}: TLS: {path}: {problem}", hint=TLS_HINT) from error
 
 
 def _mode(query: Mapping[str, str]) -> str:

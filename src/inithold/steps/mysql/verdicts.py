@@ -93,16 +93,16 @@ def step_error(where: str, error: pymysql.MySQLError) -> StepError:
     cause = getattr(error, "original_exception", None)
     if number in _TLS or isinstance(cause, ssl.SSLError):
         if isinstance(cause, ssl.SSLError):
-            judged = handshake_error(where, cause, trust="ssl_ca")
-            if isinstance(judged, NotYet):
-                return judged
+            failure = handshake_error(where, cause, trust="ssl_ca")
+            if isinstance(failure, NotYet):
+                return failure
             message = getattr(cause, "verify_message", "") or cause.reason or message
         return StepFailed(f"{where}: TLS: {message}", hint=TLS_HINT)
-    found = verdict(number, message)
-    if found == "rejected":
+    judged = verdict(number, message)
+    if judged == "rejected":
         return Rejected(f"{where}: {message}", hint=_REJECTED[number])
-    if found != "never":
-        return NotYet(f"{where}: {'connection lost' if found == 'lost' else message}")
+    if judged != "never":
+        return NotYet(f"{where}: {'connection lost' if judged == 'lost' else message}")
     if number in _FOREIGN:
         return not_mysql(where, message)
     return StepFailed(f"{where}: {message}", hint=_HINTS.get(number))

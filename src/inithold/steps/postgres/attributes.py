@@ -68,17 +68,17 @@ def needs(session: Session, roles: Sequence[Role], there: Mapping[str, Present])
         there: every role of the server.
     """
     for role in roles:
-        seen = there.get(role.name)
-        yield from [_creation(session, role)] if seen is None else _alterations(role, seen)
+        current = there.get(role.name)
+        yield from [_creation(session, role)] if current is None else _alterations(role, current)
     yield from _memberships(session, roles, there)
 
 
 def excess(roles: Sequence[Role], there: Mapping[str, Present]) -> Iterator[str]:
     """What roles may do although the plan says no; nothing is taken away."""
     for role in roles:
-        if (seen := there.get(role.name)) is not None:
-            for flag, wanted in role.flags.items():
-                if seen.flags[flag] and not wanted:
+        if (current := there.get(role.name)) is not None:
+            for flag, value in role.flags.items():
+                if current.flags[flag] and not value:
                     yield f"role {shown(role.name)} has {flag}, and the plan says no: it is left as it is"
 
 
@@ -99,31 +99,31 @@ def password_clause(session: Session, password: str) -> str:
 
 def _creation(session: Session, role: Role) -> Need:
     words = [flag.upper() for flag, value in role.flags.items() if value and flag != "inherit"]
-    said = [word.lower() for word in words]
+    details = [word.lower() for word in words]
     if role.login is None and role.password is not None:
         words.append("LOGIN")
-        said.append("login")
+        details.append("login")
     if role.inherit is False:
         words.append("NOINHERIT")
-        said.append("noinherit")
+        details.append("noinherit")
     if role.connection_limit is not None:
         words.append(f"CONNECTION LIMIT {role.connection_limit}")
-        said.append(f"connection_limit {role.connection_limit}")
+        details.append(f"connection_limit {role.connection_limit}")
     if role.password is not None:
         words.append(password_clause(session, role.password))
-        said.append("with a password")
-    change = Change("+", f"role {shown(role.name)}", (", ".join(said),) if said else ())
+        details.append("with a password")
+    change = Change("+", f"role {shown(role.name)}", (", ".join(details),) if details else ())
     return Need(change, " ".join([f"CREATE ROLE {quoted(role.name)}", *words]))
 
 
-def _alterations(role: Role, seen: Present) -> Iterator[Need]:
+def _alterations(role: Role, current: Present) -> Iterator[Need]:
     label, alter = f"role {shown(role.name)}", f"ALTER ROLE {quoted(role.name)}"
-    for flag, wanted in role.flags.items():
-        if wanted and not seen.flags[flag]:
+    for flag, value in role.flags.items():
+        if value and not current.flags[flag]:
             yield Need(Change("~", f"{label}: {flag} no -> yes"), f"{alter} {flag.upper()}")
     limit = role.connection_limit
-    if limit is not None and limit != seen.connection_limit:
-        change = Change("~", f"{label}: connection_limit {seen.connection_limit} -> {limit}")
+    if limit is not None and limit != current.connection_limit:
+        change = Change("~", f"{label}: connection_limit {current.connection_limit} -> {limit}")
         yield Need(change, f"{alter} CONNECTION LIMIT {limit}")
 
 

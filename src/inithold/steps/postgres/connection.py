@@ -76,7 +76,7 @@ def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connecti
 
     most = ANSWER_WITHIN
     with suppress(KeyError, ValueError):
-        # libpq: zero, negative or absent is for ever.
+        # libpq: zero, negative or absent is forever.
         most = float(given["connect_timeout"]) if float(given["connect_timeout"]) > 0 else most
     seconds = max(2, math.ceil(bounds.remaining(most)))  # two are psycopg's least
     options: dict[str, Any] = {**given, **place.parameters, **accepted, "connect_timeout": seconds}

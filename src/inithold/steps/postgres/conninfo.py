@@ -1,6 +1,6 @@
 """From the URL of a PostgreSQL to the parameters of libpq.
 
-Parameters of libpq in the query of the URL are handed on; they are listed at
+Parameters of libpq in the query of the URL are passed on; they are listed at
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 Others are meant for the application's own driver and are left out, but for what says "with TLS" in the words of
 other drivers.

@@ -85,7 +85,8 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
     kind = "postgres.database"
     rights = (
         "to connect to the database, and while it does not exist to the maintenance database; only catalogs are "
-        "read that everybody may read"
+        "read that everybody may read. To apply, CREATEDB to make the database; to own it, or to be a superuser, "
+        "for the rest"
     )
 
     owner: str | None = None
@@ -98,7 +99,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            self._wanted()
+            self._typed_extensions()
         except msgspec.ValidationError as error:
             raise ValueError(f"extensions: {error}") from None
 
@@ -106,49 +107,49 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         return ("postgresql",)
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        found = list(super().validate())
-        yield from found
-        if not found and not self._name:
+        problems = list(super().validate())
+        yield from problems
+        if not problems and not self._name:
             yield "url", "url names no database, so there is none to make"
         named = {"owner": self.owner, "template": self.template, "maintenance": self.maintenance}
         named |= {"encoding": self.encoding, "locale": self.locale}
-        for index, extension in enumerate(self._wanted()):
+        for index, extension in enumerate(self._typed_extensions()):
             named |= {f"extensions[{index}]": extension.name, f"extensions[{index}].schema": extension.schema}
         for field, name in named.items():
             if name is not None and (wrong := fault(name)):
                 yield field, wrong
-        if not found and self._name == self.maintenance:
+        if not problems and self._name == self.maintenance:
             yield "maintenance", "maintenance is the database that is to be made: name one that exists"
 
     def check(self, context: StepContext) -> Sequence[Change]:
         return [need.change for need in self._look(context).needs]
 
-    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked for anew
-        found = self._look(context)
-        if not found.exists:
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked up again
+        state = self._look(context)
+        if not state.exists:
             with session(self._maintenance(), context, tell=True) as outside:
-                outside.run(found.needs[0].statement, found.needs[0].change.what)
-        inside_needs = found.needs if found.exists else found.needs[1:]
+                outside.run(state.needs[0].statement, state.needs[0].change.what)
+        inside_needs = state.needs if state.exists else state.needs[1:]
         if inside_needs:
             with session(self.address(), context, tell=True) as inside:
                 for need in inside_needs:
                     hints = _OF_EXTENSIONS if need.change.op == "+" else None
                     inside.run(need.statement, need.change.what, hints)
 
-    def _look(self, context: StepContext) -> _Found:
-        extensions = self._wanted()
+    def _look(self, context: StepContext) -> _State:
+        extensions = self._typed_extensions()
         try:
             with session(self.address(), context) as inside:
                 installed = inside.pairs(_INSTALLED)
                 missing = [one for one in extensions if one.name not in installed]
                 _refuse_elsewhere(extensions, installed)
                 needs = [*self._alterations(inside), *_extensions(inside, missing)]
-                return _Found(True, needs)
+                return _State(True, needs)
         except RefusedConnection as error:
             if error.sqlstate != "3D000":  # invalid_catalog_name
                 raise
             with session(self._maintenance(), context) as outside:
-                return _Found(False, [self._creation(), *_extensions(outside, extensions)])
+                return _State(False, [self._creation(), *_extensions(outside, extensions)])
 
     def _creation(self) -> Need:
         fresh = self.encoding is not None or self.locale is not None
@@ -162,23 +163,23 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             "LC_CTYPE": locale,
         }
         words = [f"{name} {value}" for name, value in parts.items() if value is not None]
-        said = [
+        details = [
             f"{field} {getattr(self, field)}"
             for field in ("owner", "encoding", "locale", "template")
             if getattr(self, field) is not None
         ]
-        change = Change("+", f"database {shown(self._name)}", (", ".join(said),) if said else ())
+        change = Change("+", f"database {shown(self._name)}", (", ".join(details),) if details else ())
         return Need(change, " ".join([f"CREATE DATABASE {quoted(self._name)}", *words]))
 
     def _alterations(self, inside: Session) -> Iterator[Need]:
         label = f"database {shown(self._name)}"
         ((owner, encoding, collate, ctype),) = inside.rows(_PRESENT, self._name)
         if self.encoding is not None:
-            ((wanted,),) = inside.rows(_ENCODING, self.encoding)
-            if not wanted:
+            ((canonical,),) = inside.rows(_ENCODING, self.encoding)
+            if not canonical:
                 hint = "names of encodings are such as UTF8, LATIN1 or WIN1252"
                 raise StepFailed(f"{label}: the server knows no encoding {self.encoding!r}", hint=hint)
-            _refuse_other(label, "encoding", encoding, wanted)
+            _refuse_other(label, "encoding", encoding, canonical)
         if self.locale is not None:
             _refuse_other(label, "collation", collate, self.locale)
             _refuse_other(label, "character classification", ctype, self.locale)
@@ -186,7 +187,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             change = Change("~", f"{label}: owner {shown(owner or '')} -> {shown(self.owner)}")
             yield Need(change, f"ALTER DATABASE {quoted(self._name)} OWNER TO {quoted(self.owner)}")
 
-    def _wanted(self) -> list[Extension]:
+    def _typed_extensions(self) -> list[Extension]:
         typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
         return [Extension(name=one) if isinstance(one, str) else one for one in typed]
 
@@ -201,7 +202,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         return address._replace(database=self.maintenance, query=query)
 
 
-class _Found(NamedTuple):
+class _State(NamedTuple):
     exists: bool
     needs: list[Need]
 
@@ -222,21 +223,22 @@ def _extensions(asked: Session, missing: Sequence[Extension]) -> Iterator[Need]:
         yield Need(change, f"CREATE EXTENSION {quoted(extension.name)}{schema}")
 
 
-def _refuse_elsewhere(wanted: Sequence[Extension], installed: dict[str, str | None]) -> None:
-    for extension in wanted:
-        seen = installed.get(extension.name)
-        if seen is not None and extension.schema not in (None, seen):
+def _refuse_elsewhere(extensions: Sequence[Extension], installed: dict[str, str | None]) -> None:
+    for extension in extensions:
+        current = installed.get(extension.name)
+        if current is not None and extension.schema not in (None, current):
             name = shown(extension.name)
             raise StepFailed(
-                f"extension {name} is in schema {shown(seen)}, and the plan wants {shown(extension.schema or '')}",
+                f"extension {name} is in schema {shown(current)},"
+                f" and the plan wants {shown(extension.schema or '')}",
                 hint=f"take its schema out of the plan, or move it by hand: ALTER EXTENSION {name} SET SCHEMA ...",
             )
 
 
-def _refuse_other(label: str, what: str, seen: str | None, wanted: str) -> None:
-    if _plain(seen) != _plain(wanted):
+def _refuse_other(label: str, what: str, current: str | None, expected: str) -> None:
+    if _plain(current) != _plain(expected):
         raise StepFailed(
-            f"{label} has the {what} {seen}, and the plan wants {wanted}: PostgreSQL cannot change it",
+            f"{label} has the {what} {current}, and the plan wants {expected}: PostgreSQL cannot change it",
             hint="take it out of the plan, or dump the database, make a new one and restore into that",
         )
 

@@ -49,10 +49,10 @@ def needs(session: Session, defaults: Sequence[DefaultPrivileges], roles: Collec
     schemas = {row[0] for row in session.rows(_SCHEMAS, named)}
     objects = Objects(session, (), ())
     for entry, owner, thing in zip(defaults, owners, present, strict=True):
-        wanted = expanded(entry.wanted, objects, entry.kind)
+        required = expanded(entry.required, objects, entry.kind)
         no_schema = "" if entry.schema is None or entry.schema in schemas else shown(entry.schema)
         for grantee in entry.grantees:
-            if privileges := missing(thing, grantee, wanted):
+            if privileges := missing(thing, grantee, required):
                 blocked = no_role(owner, roles) or no_role(grantee, roles)
                 need = _need(entry, owner, grantee, privileges)
                 yield need._replace(blocked=f"there is no schema {no_schema}" if no_schema else blocked)

@@ -27,29 +27,29 @@ def needs(session: Session, grants: Sequence[Grant], roles: Collection[str]) -> 
     databases = [grant.database for grant in grants if grant.database is not None]
     objects = Objects(session, schemas, databases)
     for grant in grants:
-        wanted = expanded(grant.wanted, objects, grant.kind)
+        required = expanded(grant.required, objects, grant.kind)
         for grantee in grant.grantees:
             blocked = no_role(grantee, roles)
-            for need in _of(grant, grantee, wanted, objects):
+            for need in _of(grant, grantee, required, objects):
                 yield need._replace(blocked=need.blocked or blocked)
 
 
-def expanded(wanted: Sequence[str], objects: Objects, kind: ObjectKind) -> list[str]:
+def expanded(required: Sequence[str], objects: Objects, kind: ObjectKind) -> list[str]:
     """The privileges, those that `ALL` stands for among them."""
-    return objects.every_privilege(kind) if ALL in wanted else list(dict.fromkeys(wanted))
+    return objects.every_privilege(kind) if ALL in required else list(dict.fromkeys(required))
 
 
 def no_role(grantee: str, roles: Collection[str]) -> str:
-    """What is said of a role that is not there; empty where it is."""
+    """What a message says of a role that does not exist; empty where it does."""
     if grantee in PUBLIC or grantee in roles:
         return ""
     return f"there is no role {shown(grantee)}{did_you_mean(grantee, roles)}"
 
 
-def missing(thing: Thing, grantee: str, wanted: Sequence[str]) -> tuple[str, ...]:
+def missing(thing: Thing, grantee: str, required: Sequence[str]) -> tuple[str, ...]:
     """The privileges that a role, or PUBLIC, was not granted on a thing; by way of another role does not count."""
     holder = None if grantee in PUBLIC else grantee
-    return tuple(privilege for privilege in wanted if (holder, privilege) not in thing.held)
+    return tuple(privilege for privilege in required if (holder, privilege) not in thing.held)
 
 
 def recipient(grantee: str) -> str:
@@ -67,26 +67,26 @@ def to(grantee: str) -> str:
     return "PUBLIC" if grantee in PUBLIC else shown(grantee)
 
 
-def _of(grant: Grant, grantee: str, wanted: Sequence[str], objects: Objects) -> Iterator[Need]:
+def _of(grant: Grant, grantee: str, required: Sequence[str], objects: Objects) -> Iterator[Need]:
     kind = grant.kind
     schema = "" if kind in (SCHEMAS, DATABASES) else grant.schema or ""
     if schema and not any(one.name == schema for one in objects.of(SCHEMAS)):
         things = f"all {kind.plural}" if grant.things is None else f"{kind.plural} {', '.join(grant.things)}"
-        change = _change(wanted, f"{things} in schema {shown(schema)}", grantee)
+        change = _change(required, f"{things} in schema {shown(schema)}", grantee)
         yield Need(change, "", f"there is no schema {shown(schema)}")
     elif grant.things is None:
-        yield from _on_all(kind, schema, grantee, wanted, objects)
+        yield from _on_all(kind, schema, grantee, required, objects)
     else:
         for name in grant.things:
-            yield from _on_one(kind, schema, name, grantee, wanted, objects)
+            yield from _on_one(kind, schema, name, grantee, required, objects)
 
 
 def _on_all(
-    kind: ObjectKind, schema: str, grantee: str, wanted: Sequence[str], objects: Objects
+    kind: ObjectKind, schema: str, grantee: str, required: Sequence[str], objects: Objects
 ) -> Iterator[Need]:
     lacking: dict[tuple[str, ...], list[Thing]] = {}
     for thing in objects.of(kind, schema):
-        if thing.by_all and (privileges := missing(thing, grantee, wanted)):
+        if thing.by_all and (privileges := missing(thing, grantee, required)):
             lacking.setdefault(privileges, []).append(thing)
     for privileges, things in lacking.items():
         named = ", ".join(thing.shown for thing in things[:_NAMED])
@@ -96,7 +96,7 @@ def _on_all(
 
 
 def _on_one(
-    kind: ObjectKind, schema: str, name: str, grantee: str, wanted: Sequence[str], objects: Objects
+    kind: ObjectKind, schema: str, name: str, grantee: str, required: Sequence[str], objects: Objects
 ) -> Iterator[Need]:
     things = _named(kind, schema, name, objects)
     if not things:
@@ -106,10 +106,10 @@ def _on_one(
             f"{thing.name}({thing.arguments})" if "(" in name else thing.name for thing in objects.of(kind, schema)
         ]
         near = did_you_mean(name, known)
-        change = _change(wanted, f"{kind.word} {written}{place}", grantee)
+        change = _change(required, f"{kind.word} {written}{place}", grantee)
         yield Need(change, "", f"there is no {kind.word} {written}{place}{near}")
     for thing in things:
-        if privileges := missing(thing, grantee, wanted):
+        if privileges := missing(thing, grantee, required):
             change = _change(privileges, f"{kind.word} {thing.shown}", grantee)
             yield Need(change, _statement(kind, [thing], grantee, privileges))
 
@@ -117,11 +117,11 @@ def _on_one(
 def _named(kind: ObjectKind, schema: str, name: str, objects: Objects) -> list[Thing]:
     """What a name of the plan means: of a function without its arguments every one of that name."""
     bare, opened, arguments = name.partition("(") if kind == FUNCTIONS else (name, "", "")
-    found = [thing for thing in objects.of(kind, schema) if thing.name == bare.strip()]
-    if not opened or not found:
-        return found
+    overloads = [thing for thing in objects.of(kind, schema) if thing.name == bare.strip()]
+    if not opened or not overloads:
+        return overloads
     types = objects.argument_types(arguments.rstrip().removesuffix(")"))
-    return [thing for thing in found if thing.arguments == types]
+    return [thing for thing in overloads if thing.arguments == types]
 
 
 def _change(privileges: Sequence[str], what: str, grantee: str, *details: str) -> Change:

@@ -162,7 +162,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return _listed(self.to)
 
     @property
-    def wanted(self) -> list[str]:
+    def required(self) -> list[str]:
         """The privileges as PostgreSQL spells them."""
         return _spelt(self.privileges)
 
@@ -214,7 +214,7 @@ class DefaultPrivileges(
         return _listed(self.to)
 
     @property
-    def wanted(self) -> list[str]:
+    def required(self) -> list[str]:
         """The privileges as PostgreSQL spells them."""
         return _spelt(self.privileges)
 

@@ -28,7 +28,7 @@ WHERE rolname = ANY ($1::text[])
 """
 _WRONG = "28P01"
 _NOT_THE_DATABASE = "42501"
-"""The role may not connect to this database: said once its password has been found right."""
+"""The role may not connect to this database: the server says so once it has accepted the password."""
 _ANOTHER = "another -> the plan's"
 
 
@@ -83,10 +83,10 @@ def is_stored(password: str, stored: str) -> bool:
     return any(hmac.compare_digest(mine + servers, known) for _, mine, servers in keys)
 
 
-def _tried(role: Role, address: Address, context: StepContext, seen: Present) -> Change | None:
+def _tried(role: Role, address: Address, context: StepContext, current: Present) -> Change | None:
     if is_verifier(role.password or ""):
         return _unseen(role, "the plan has its verifier, with which nobody can log in")
-    if not seen.flags["login"]:
+    if not current.flags["login"]:
         return _unseen(role, "the role may not log in")
     query = tuple((name, value) for name, value in address.query if name not in ("user", "password", "passfile"))
     try:

@@ -79,7 +79,8 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     kind = "postgres.roles"
     rights = (
         "to connect to the database. For passwords SELECT on the columns rolname and rolpassword of pg_authid, "
-        "which superusers have; without it each role with a password logs in itself"
+        "which superusers have; without it each role with a password logs in itself. To apply, CREATEROLE for "
+        "roles, and for grants to own the objects or to hold the privileges WITH GRANT OPTION; or a superuser"
     )
 
     roles: list[Role] = msgspec.field(default_factory=list)
@@ -101,33 +102,33 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         yield from super().validate()
         if not any(getattr(self, name) for name in _LISTS):
             yield "roles", f"give one of {', '.join(_LISTS)}"
-        seen: set[str] = set()
+        names: set[str] = set()
         for name in _LISTS:
             for index, item in enumerate(self._typed(name)):
                 for part, message in item.faults():
                     yield f"{name}[{index}].{part}", message
         for index, role in enumerate(self._roles):
-            if role.name in seen:
+            if role.name in names:
                 yield f"roles[{index}].name", f"there is another role {role.name!r}"
-            seen.add(role.name)
+            names.add(role.name)
 
     def check(self, context: StepContext) -> Sequence[Change]:
         with session(self.address(), context) as asked:
             there = attributes.present(asked)
-            found = [*self._catalogued(asked, there), *self._passwords(asked, context, there)]
+            needs = [*self._catalogued(asked, there), *self._passwords(asked, context, there)]
             # Said once in a run: the last check is the one that finds nothing left to do.
-            if all(need.change.op == "?" for need in found):
+            if all(need.change.op == "?" for need in needs):
                 for line in attributes.excess(self._roles, there):
                     context.log(line, level="warning")
-        return [need.change for need in found]
+        return [need.change for need in needs]
 
-    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked for anew
+    def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked up again
         with session(self.address(), context, tell=True) as own:
             there = attributes.present(own)
-            found = [*self._catalogued(own, there), *self._passwords(own, context, there)]
-            _refuse_blocked(found)
+            needs = [*self._catalogued(own, there), *self._passwords(own, context, there)]
+            _refuse_blocked(needs)
             own.run("BEGIN", "roles")
-            for need in found:
+            for need in needs:
                 own.run(need.statement, need.change.what)
             _verify(self._catalogued(own, attributes.present(own)))
             own.run("COMMIT", "roles")
@@ -157,8 +158,8 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         return typed
 
 
-def _refuse_blocked(found: Sequence[Need]) -> None:
-    blocked = [f"{need.change.what}: {need.blocked}" for need in found if need.blocked]
+def _refuse_blocked(needs: Sequence[Need]) -> None:
+    blocked = [f"{need.change.what}: {need.blocked}" for need in needs if need.blocked]
     if blocked:
         raise StepFailed(
             "\n".join(blocked), hint="let this step follow the one that makes it; nothing was changed"
@@ -166,7 +167,7 @@ def _refuse_blocked(found: Sequence[Need]) -> None:
 
 
 def _verify(left: Iterator[Need]) -> None:
-    """PostgreSQL only warns of a privilege that the user cannot hand on."""
+    """PostgreSQL only warns of a privilege that the user cannot pass on."""
     refused = [need.change.what for need in left]
     if refused:
         raise StepFailed(

@@ -1,4 +1,4 @@
-"""A connection for one check or one apply, and what is said where the server refuses a statement."""
+"""A connection for one check or one apply, and what it means where the server refuses a statement."""
 
 from __future__ import annotations
 
