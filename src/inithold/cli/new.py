@@ -21,9 +21,10 @@ import click
 def new(files: tuple[str, ...], service: str | None, output: str) -> int:
     """Draft a plan from what a Compose stack shows of its init service.
 
-    It reads the service's dependencies, variables and command, scripts that are mounted or in the build
-    context, and what the services behind it use. Each guess is explained in the draft; on standard error
-    follows what could not be told, and what to do next. Passwords are never copied: a variable stands for each.
+    It reads the service's dependencies, variables and command, the image's ENTRYPOINT and CMD, and scripts that
+    are mounted or in the build context. A script stays whole where taking it apart would change what
+    it does. Each guess is explained in the draft; on standard error follows what could not be told, and what to do
+    next. Passwords are never copied: a variable stands for each.
 
     Exits 0, or 2 where the stack cannot be read, nothing is found, or the file is there already.
 

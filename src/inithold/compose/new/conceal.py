@@ -41,7 +41,7 @@ class Concealer:
         for value in sorted(self._known, key=len, reverse=True):
             name = self._known[value]
             pattern = rf"(?<![\w$]){re.escape(value)}(?!\w)"
-            text, count = re.subn(pattern, lambda found, name=name: self._variable(name, found), text)  # type: ignore[misc]
+            text, count = re.subn(pattern, lambda match, name=name: self._variable(name, match), text)  # type: ignore[misc]
             self.replaced |= {name} if count else set()
         end = len(text) + 1
         for literal in sorted(find_literals(text), reverse=True):
@@ -56,9 +56,9 @@ class Concealer:
         joined = self.text(_SEPARATOR.join(word.replace(_SEPARATOR, " ") for word in words))
         return joined.split(_SEPARATOR)
 
-    def _variable(self, name: str, found: re.Match[str]) -> str:
-        before = found.string[: found.start()]
-        in_url = "://" not in found[0] and re.search(r"://[^/@\s'\"]*:\Z", before) is not None
+    def _variable(self, name: str, match: re.Match[str]) -> str:
+        before = match.string[: match.start()]
+        in_url = "://" not in match[0] and re.search(r"://[^/@\s'\"]*:\Z", before) is not None
         return f"${{{name}{'|url' if in_url else ''}}}"
 
 

@@ -81,8 +81,8 @@ def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
     """
     line = " ".join(words)
     for pattern, text in _GUARDS if line.count(" ") == len(words) - 1 else ():
-        if found := pattern.fullmatch(line):
-            return text.format(**found.groupdict()).split(" "), ""
+        if match := pattern.fullmatch(line):
+            return text.format(**match.groupdict()).split(" "), ""
     none = next((name for pattern, name in _NONE if re.search(pattern, line)), None)
     return None, TODO if none is None else f"{TODO}; the exit code of `{none}` does not tell what is pending"
 

@@ -44,8 +44,8 @@ class Wait:
 
 def without_runner(words: Sequence[str]) -> list[str]:
     """The command behind `poetry run`, `uv run --no-dev`, `python -m` and the like."""
-    found = _RUNNERS.match(" ".join(words))
-    return list(words[found[0].count(" ") :]) if found else list(words)
+    prefix = _RUNNERS.match(" ".join(words))
+    return list(words[prefix[0].count(" ") :]) if prefix else list(words)
 
 
 def alembic(words: Sequence[str]) -> dict[str, Any] | None:
@@ -78,9 +78,9 @@ def wait(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
         return None
     options, targets = parsed
     host, port = options.get("h") or options.get("host"), options.get("p") or options.get("port")
-    found = [_ADDRESS.match(each) for each in [*targets, *([f"{host}:{port}"] if host and port else [])]]
-    waits = [Wait(each[1], each[2], name) for each in found if each is not None]
-    return (waits, behind) if waits and len(waits) == len(found) else None
+    matches = [_ADDRESS.match(each) for each in [*targets, *([f"{host}:{port}"] if host and port else [])]]
+    waits = [Wait(each[1], each[2], name) for each in matches if each is not None]
+    return (waits, behind) if waits and len(waits) == len(matches) else None
 
 
 def loop(words: Sequence[str], environment_host: str = "") -> Wait | None:

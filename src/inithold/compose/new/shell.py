@@ -225,7 +225,7 @@ class _Parser:
 
 
 def _tokens(text: str) -> list[Token]:
-    found: list[Token] = []
+    tokens: list[Token] = []
     word: Token | None = None
     at = 0
     while at < len(text):
@@ -239,8 +239,8 @@ def _tokens(text: str) -> list[Token]:
             # Within a word it begins none.
             kind, at = "bare", piece.start() + 1
         if kind in ("blank", "operator", "comment"):
-            found += [word] if word is not None else []
-            found += [Token(piece[0], piece.start(), at, operator=True)] if kind == "operator" else []
+            tokens += [word] if word is not None else []
+            tokens += [Token(piece[0], piece.start(), at, operator=True)] if kind == "operator" else []
             word = None
             continue
         value = piece[kind] if kind != "bare" else text[piece.start() : at]
@@ -253,4 +253,4 @@ def _tokens(text: str) -> list[Token]:
         quoted = word.quoted or kind in ("single", "double", "escaped")
         literal = word.literal and (not expands or kind in ("single", "escaped"))
         word = replace(word, text=word.text + value, end=at, quoted=quoted, literal=literal)
-    return [*found, word] if word is not None else found
+    return [*tokens, word] if word is not None else tokens

@@ -233,7 +233,7 @@ class Work:
 
     def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
         """A script of plain commands as steps; False where a plan has a step of its own for none of them."""
-        steps, rest, known_ones = self.steps, list[Part](), False
+        steps, rest, recognized = self.steps, list[Part](), False
         made: list[Step] = []
         for part in [*script.parts, None]:
             self.steps = []
@@ -249,9 +249,9 @@ class Work:
                 self._rest(rest, script, shell, where)
                 rest = []
             made += new
-            known_ones = known_ones or own
-        self.steps = [*steps, *made] if known_ones else steps
-        return known_ones
+            recognized = recognized or own
+        self.steps = [*steps, *made] if recognized else steps
+        return recognized
 
     def _rest(self, parts: list[Part], script: Script, shell: list[str], where: str) -> None:
         words = list(parts[0].words)
@@ -263,8 +263,8 @@ class Work:
 
     def _loop(self, part: Part) -> bool:
         variable = self.own.get("PGHOST")
-        found = known.loop(part.words, variable.value if variable else "")
-        return found is not None and self._wait(found)
+        wait = known.loop(part.words, variable.value if variable else "")
+        return wait is not None and self._wait(wait)
 
     def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
         """One command for which a plan has a step of its own, or a guard."""
@@ -310,9 +310,9 @@ class Work:
     def _value(self, text: str) -> str:
         """A host or port of the script; empty where it is a shell's variable that init does not have."""
         variable = re.fullmatch(r"\$\$\{?(\w+)\}?", text)
-        found = self.own.get(variable[1]) if variable is not None else None
-        if found is not None:
-            return f"${{{found.name}}}" if "${" in found.value or not found.value else found.value
+        own = self.own.get(variable[1]) if variable is not None else None
+        if own is not None:
+            return f"${{{own.name}}}" if "${" in own.value or not own.value else own.value
         return "" if "$$" in text else text
 
     def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
