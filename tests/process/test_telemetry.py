@@ -241,6 +241,29 @@ def test_user_code_belongs_to_its_step(
     assert otlp.metric("app.rows").points[0].value == 3
 
 
+@protocols
+def test_no_secret_in_what_user_code_hands_over(
+    protocol: Protocol, folder: Path, run_inithold: Inithold, otlp: Collector
+) -> None:
+    secret = 'hunter2 "quoted" hunter2'
+    (folder / "app.py").write_text(
+        "import os\nfrom opentelemetry import metrics, trace\n"
+        "def work():\n"
+        "    secret = os.environ['APP_PASSWORD']\n"
+        "    with trace.get_tracer('app').start_as_current_span('app.work', attributes={'a': secret}) as span:\n"
+        "        span.add_event('used ' + secret)\n"
+        "    metrics.get_meter('app').create_counter('app.rows').add(1, {'with': secret})\n"
+        "    raise RuntimeError('refused ' + secret)\n"
+        "work_async = work\n"
+    )
+    (folder / "user.yaml").write_text(USER_PLAN)
+    environ = otlp.env(protocol) | {"PYTHONPATH": str(folder), "APP_PASSWORD": secret}
+    assert run_inithold("run", "user.yaml", env=environ).returncode == 1
+    assert {span.attributes["a"] for span in otlp.spans if span.name == "app.work"} == {"***"}
+    assert {point.attributes["with"] for point in otlp.metric("app.rows").points} == {"***"}
+    assert not any(b"hunter2" in export.body for export in otlp.exports)
+
+
 def test_metrics_of_several_processes_are_added_up(folder: Path, run_inithold: Inithold, otlp: Collector) -> None:
     (folder / "app.py").write_text(
         "from opentelemetry import metrics\n"
