@@ -46,7 +46,7 @@ class Attempts:
 
     def __init__(self, planned: PlannedStep, context: Context, worker: Worker | None = None) -> None:
         self.planned = planned
-        self._does: Step | Worker = worker or planned.step
+        self._worker = worker
         self.context = context
         self.number = 0
         self.made: list[Change] = []
@@ -107,15 +107,18 @@ class Attempts:
     def check(self) -> Sequence[Change]:
         """Check once, on the clock."""
         with self._clocked("checking"):
-            changes = tuple(self._does.check(self.context))
+            changes = tuple(self._does().check(self.context))
         self.context.stream.emit(StepChecked(step=self.planned.id, changes=changes))
         return changes
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Apply once, on the clock, and note what was made."""
         with self._clocked("applying"):
-            self._does.apply(self.context, changes)
+            self._does().apply(self.context, changes)
         self.made.extend(change for change in changes if change not in self.made)
+
+    def _does(self) -> Step | Worker:
+        return self._worker or self.planned.step
 
     def _before_next(self, failure: NotYet) -> StepFinished | None:
         self.context.stream.emit(AttemptFailed(step=self.planned.id, attempt=self.number, error=failure.message))
@@ -132,6 +135,8 @@ class Attempts:
         step = self.planned.renew() if self.planned.renew is not None else None
         if step is not None:
             self.planned = msgspec.structs.replace(self.planned, step=step)
+            if self._worker is not None:
+                self._worker.renew(step)
             self.context.log("a secret file has changed: going on with its new content")
 
     def _retries_failure(self) -> bool:

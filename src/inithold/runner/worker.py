@@ -78,6 +78,13 @@ class Worker:
         """As `Step.apply`."""
         self._ask({"type": "apply", "changes": msgspec.to_builtins(changes)}, context, APPLY_GRACE)
 
+    def renew(self, step: Step) -> None:
+        """Go on with another step; a process that has the old one ends."""
+        with self._lock:
+            process, self._process, self._step = self._process, None, step
+        if process is not None:
+            process.close()
+
     def end(self) -> None:
         """Let the process end, as it is not needed any more."""
         with self._lock:
