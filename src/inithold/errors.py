@@ -131,7 +131,7 @@ class NotYet(StepError):
 
 
 class StepFailed(StepError):
-    """What trying again would not mend."""
+    """What trying again would not fix."""
 
 
 class Rejected(StepFailed):

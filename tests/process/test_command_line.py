@@ -173,3 +173,17 @@ def test_completion_scripts(run_inithold: Inithold, shell: str) -> None:
     assert done.returncode == 0
     assert f"_INITHOLD_COMPLETE={shell}_complete" in done.stdout
     assert run_inithold("completion", "tcsh").returncode == 2
+
+
+@pytest.mark.parametrize("words", [["--wait", "150ms"], ["--wait=150ms"], ["--wait", "1m", "--marker", "{ready}"]])
+def test_health_waits_with_a_space_too(
+    run_inithold: Inithold, plan: Path, tmp_path: Path, words: list[str]
+) -> None:
+    init = run_inithold.start("run", env={"INITHOLD_MARKER": str(tmp_path / "ready")})
+    init.wait_for_marker()
+    done = run_inithold("health", *(word.format(ready=tmp_path / "ready") for word in words))
+    assert done.returncode == (0 if "--marker" in words else 1)
+    assert done.seconds < 30
+    wrong = run_inithold("health", "--wait", "5x")
+    assert wrong.returncode == 1
+    assert "--wait: expected a duration" in wrong.stderr

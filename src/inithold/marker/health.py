@@ -16,7 +16,6 @@ from inithold.text.files import read_regular
 DEFAULT_WAIT = "25s"
 POLL = 0.02
 """Seconds between two looks of a blocking probe: a look costs some microseconds."""
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def problem(path: str) -> str | None:
@@ -94,13 +93,11 @@ def _options(arguments: list[str]) -> tuple[str, float | None]:
             wait = rest.pop(0) if apart else value if equals else DEFAULT_WAIT
         else:
             raise ValueError(f"unknown argument {name!r}; see inithold health --help")
-    return path_from(marker), None if wait is None else _seconds(wait)
+    if wait is None:
+        return path_from(marker), None
+    from inithold.text.duration import Duration  # noqa: PLC0415 - only a probe that waits has one
 
-
-def _seconds(text: str) -> float:
-    number = text.rstrip("msh")
-    unit = text[len(number) :]
     try:
-        return float(number) * _UNITS[unit]
-    except (ValueError, KeyError):
-        raise ValueError("--wait: expected a duration such as 250ms, 5s or 2m") from None
+        return path_from(marker), Duration.parse(wait)
+    except ValueError as error:
+        raise ValueError(f"--wait: {error}") from None

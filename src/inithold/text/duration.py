@@ -103,7 +103,7 @@ def settle(struct: Any, **fields: type[Duration]) -> None:
 def default(seconds: float) -> Any:
     """A duration as the default of a field.
 
-    It is made anew each time, because msgspec cannot write a default of a type of our own into a JSON Schema.
+    It is made again each time, because msgspec cannot write a default of a type of our own into a JSON Schema.
     """
     import msgspec  # noqa: PLC0415 - the quick commands use this module without it
 
