@@ -39,7 +39,7 @@ class Project:
         own = {name: value for name, value in engine.environment.items() if not name.startswith("COMPOSE_")}
         self.environment = {
             **own,
-            **(_exports(version) if version else {}),
+            **(exports(version) if version else {}),
             **(variables or {}),
             "COMPOSE_PROJECT_NAME": self.name,
         }
@@ -83,7 +83,8 @@ def project(engine: Engine, folder: Path, files: Mapping[str, str], version: str
         made.remove()
 
 
-def _exports(version: str) -> dict[str, str]:
+def exports(version: str) -> dict[str, str]:
+    """The environment in which `docker compose` is of this version."""
     shown = subprocess.run(
         [TOOL, "env", "--compose", version], capture_output=True, text=True, check=True, timeout=120
     )
