@@ -10,7 +10,8 @@ import pytest
 
 from golden import assert_golden
 from inithold.errors import NotYet
-from inithold.steps.tcp import Ready, split
+from inithold.net.dial import host_and_port
+from inithold.steps.tcp import Ready
 from inithold.testing import check, drive
 from servers.ports import closed_port, free_port, release_port
 
@@ -60,7 +61,7 @@ def test_time_that_is_up_says_what_was_seen() -> None:
     [("db:5432", "db", 5432), ("[::1]:1", "::1", 1), ("10.0.0.1:65535", "10.0.0.1", 65535), (" db:1 ", "db", 1)],
 )
 def test_addresses(address: str, host: str, port: int) -> None:
-    assert split(address) == (host, port)
+    assert host_and_port(address) == (host, port)
     assert list(Ready(address=address).validate()) == []
 
 
