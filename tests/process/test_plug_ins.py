@@ -23,11 +23,11 @@ class Bucket(Step, frozen=True, kw_only=True):
 
     Example:
         ```yaml
-        - {id: b, uses: s3.bucket, with: {name: pictures}}
+        - {id: b, uses: store.folder, with: {name: pictures}}
         ```
     """
 
-    kind = "s3.bucket"
+    kind = "store.folder"
     rights = "to list buckets"
 
     name: str
@@ -47,18 +47,18 @@ class Bucket(Step, frozen=True, kw_only=True):
 
 
 class Nameless(Step, frozen=True, kw_only=True):
-    kind = "s3.nameless"
+    kind = "store.nameless"
 
 
 not_a_step = 3
 '''
 ENTRY_POINTS = """[inithold.steps]
-s3.bucket = some_store.steps:Bucket
-s3.nameless = some_store.steps:Nameless
-s3.broken = some_store.absent:Bucket
-s3.raises = some_store.raises:Bucket
-s3.lacking = some_store.steps:Lacking
-s3.number = some_store.steps:not_a_step
+store.folder = some_store.steps:Bucket
+store.nameless = some_store.steps:Nameless
+store.broken = some_store.absent:Bucket
+store.raises = some_store.raises:Bucket
+store.lacking = some_store.steps:Lacking
+store.number = some_store.steps:not_a_step
 """
 
 
@@ -85,24 +85,24 @@ def test_is_listed_and_described(run_inithold: Inithold, env: dict[str, str | No
     listed = run_inithold("kinds", env=env)
     assert listed.returncode == 0, listed.stderr
     lines = {line.split()[0]: line.split(maxsplit=1)[-1] for line in listed.stdout.splitlines()}
-    assert lines["s3.bucket"] == "Make a folder, as a bucket."
+    assert lines["store.folder"] == "Make a folder, as a bucket."
     assert "database.ready" in lines
-    assert "s3.nameless" in lines
-    for name in ("s3.broken", "s3.raises", "s3.lacking", "s3.number"):
+    assert "store.nameless" in lines
+    for name in ("store.broken", "store.raises", "store.lacking", "store.number"):
         assert "cannot be loaded" in lines[name]
-    described = run_inithold("kinds", "s3.bucket", env=env).stdout
-    for said in ("whether anybody may read it", "name  (text; required)", "to list buckets", "uses: s3.bucket"):
+    described = run_inithold("kinds", "store.folder", env=env).stdout
+    for said in ("whether anybody may read it", "name  (text; required)", "to list buckets", "uses: store.folder"):
         assert said in described
 
 
 def test_is_in_the_schema(run_inithold: Inithold, env: dict[str, str | None]) -> None:
     done = run_inithold("schema", env=env)
     assert done.returncode == 0, done.stderr
-    assert "s3.bucket" in json.loads(done.stdout)["$defs"]["StepEntry"]["properties"]["uses"]["enum"]
+    assert "store.folder" in json.loads(done.stdout)["$defs"]["StepEntry"]["properties"]["uses"]["enum"]
 
 
 def test_is_run_as_any_other(run_inithold: Inithold, env: dict[str, str | None], tmp_path: Path) -> None:
-    write(run_inithold, "{id: b, uses: s3.bucket, with: {name: '${NAME}', public: true}}")
+    write(run_inithold, "{id: b, uses: store.folder, with: {name: '${NAME}', public: true}}")
     env["NAME"] = "pictures"
     assert "+ bucket pictures" in run_inithold("plan", env=env).stdout
     done = run_inithold("run", "--once", env=env)
@@ -113,7 +113,7 @@ def test_is_run_as_any_other(run_inithold: Inithold, env: dict[str, str | None],
 
 
 def test_its_fields_are_checked(run_inithold: Inithold, env: dict[str, str | None]) -> None:
-    write(run_inithold, "{id: b, uses: s3.bucket, with: {nmae: x, public: perhaps}}")
+    write(run_inithold, "{id: b, uses: store.folder, with: {nmae: x, public: perhaps}}")
     done = run_inithold("run", env=env)
     assert done.returncode == 2
     assert "inithold.yaml:4:" in done.stderr
@@ -124,10 +124,10 @@ def test_its_fields_are_checked(run_inithold: Inithold, env: dict[str, str | Non
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("s3.broken", "No module named 'some_store.absent'"),
-        ("s3.raises", "RuntimeError: needs a newer libc"),
-        ("s3.lacking", "Lacking"),
-        ("s3.number", "not a subclass of inithold.Step"),
+        ("store.broken", "No module named 'some_store.absent'"),
+        ("store.raises", "RuntimeError: needs a newer libc"),
+        ("store.lacking", "Lacking"),
+        ("store.number", "not a subclass of inithold.Step"),
     ],
 )
 def test_one_that_cannot_be_loaded(
@@ -145,8 +145,8 @@ def test_one_that_cannot_be_loaded(
 
 
 def test_an_unknown_one_names_the_nearest(run_inithold: Inithold, env: dict[str, str | None]) -> None:
-    write(run_inithold, "{id: b, uses: s3.buckt, with: {name: x}}")
-    assert "did you mean 's3.bucket'?" in run_inithold("plan", env=env).stderr
+    write(run_inithold, "{id: b, uses: store.foldr, with: {name: x}}")
+    assert "did you mean 'store.folder'?" in run_inithold("plan", env=env).stderr
 
 
 def test_in_a_plan_written_in_python(run_inithold: Inithold, env: dict[str, str | None], tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_in_a_plan_written_in_python(run_inithold: Inithold, env: dict[str, str 
     assert "seeding seed" in init.stderr
     steps = json.loads(run_inithold("status", "--json").stdout)["steps"]
     assert {step["id"]: step["state"] for step in steps} == {
-        "s3.bucket": "changed",
+        "store.folder": "changed",
         "seed": "changed",
         "warm": "unchanged",
     }

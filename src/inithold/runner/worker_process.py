@@ -131,7 +131,10 @@ class _WorkerProcess:
                 hint="a kind that runs in a worker must be a class of a module that can be imported",
             )
         except Exception as error:  # noqa: BLE001 - of the module of a plug-in
-            return StepFailed(f"the kind {kind} cannot be imported: {type(error).__name__}: {error}")
+            return StepFailed(
+                f"the kind {kind} cannot be imported: {type(error).__name__}: {error}",
+                hint="its module is imported again in the worker: it must not depend on what the run has set up",
+            )
         assert isinstance(step, Step)  # noqa: S101 - for the type checker
         return step
 
