@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from e2e import engine as engines
 from e2e import images as image_builds
 from e2e.engine import Engine
 from e2e.images import Images
+from e2e.project import exports
 from e2e.stack import Stack, started
 
 
@@ -73,6 +75,12 @@ class Maker:
     def __init__(self, engine: Engine, images: Images, folder: Path) -> None:
         self._given = (engine, images, folder)
         self.made: list[Stack] = []
+
+    def use_compose(self, version: str) -> None:
+        """Let further stacks have this version of Compose, where one can be chosen."""
+        engine, *rest = self._given
+        if engine.stand_ins:
+            self._given = (replace(engine, environment={**engine.environment, **exports(version)}), *rest)
 
     def __call__(self, *files: str) -> Stack:
         """A stack that is not started; removed after the test."""

@@ -12,6 +12,7 @@ import yaml
 
 from e2e.conftest import Maker
 from e2e.images import EXAMPLE
+from e2e.project import COMPOSE_2, COMPOSE_5
 from e2e.stack import DEPENDENTS, Stack
 
 OPERATIONS: tuple[tuple[str, ...], ...] = (
@@ -94,7 +95,9 @@ def shown_by_ps(stack: Stack) -> str:
 
 
 @pytest.mark.timeout(500)
-def test_over_ten_operations_a_held_init_runs_twice(make_stack: Maker) -> None:
+@pytest.mark.parametrize("version", [COMPOSE_2, COMPOSE_5])
+def test_over_ten_operations_a_held_init_runs_twice(version: str, make_stack: Maker) -> None:
+    make_stack.use_compose(version)
     held = counting(make_stack)
     by_hold, hold_ps = perform(held), shown_by_ps(held)
     hold_waited = held.compose(*WAIT_FOR_INIT, check=False)
