@@ -12,7 +12,7 @@ from e2e.conftest import Maker
 from e2e.engine import poll
 from e2e.stack import MARKER, Stack
 
-FAILS = plan_of("sh", "-c", f"test ! -e {MARKER} && test -e /plan/mended")
+FAILS = plan_of("sh", "-c", f"test ! -e {MARKER} && test -e /plan/fixed")
 PAUSE = 6
 """The engine doubles its pause with each restart, from 0.1 s on: after so many it is long enough to be met."""
 
@@ -39,7 +39,7 @@ def test_a_plain_up_gives_up_once_more(make_stack: Maker) -> None:
     assert stack.compose("up", "-d", "--wait", check=False).returncode != 0
 
     poll(lambda: waits(stack), 120, "a long pause", every=0.02)
-    stack.write("plan/mended", "")
+    stack.write("plan/fixed", "")
     began = time.monotonic()
     plain = stack.compose("up", "-d", "--wait", check=False)
     print(f"a plain `up` in a restart pause: exit {plain.returncode} after {time.monotonic() - began:.1f} s")

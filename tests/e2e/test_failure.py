@@ -1,4 +1,4 @@
-"""A failing step: nothing starts, nothing is left, the log says why and which command works once it is mended."""
+"""A failing step: nothing starts, nothing is left, the log says why and which command works once it is fixed."""
 
 from __future__ import annotations
 

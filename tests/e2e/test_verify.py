@@ -1,4 +1,4 @@
-"""A hold that verifies, with the example's servers: what is broken while everything runs is noticed and mended.
+"""A hold that verifies, with the example's servers: what is broken while everything runs is noticed and fixed.
 
 One stack for all, in this order: each test leaves it ready, but for the last.
 """

@@ -108,7 +108,7 @@ def test_of_all_that_drifts(
         assert all(step in shown[0].stdout for step in IDS)
         init.signal(signal.SIGTERM)
         code = 0
-    else:  # what cannot be mended fails the run that follows
+    else:  # what cannot be fixed fails the run that follows
         shown = [stage.run("status")]
         code = 1
     assert init.wait(60) == code

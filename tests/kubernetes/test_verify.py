@@ -1,4 +1,4 @@
-"""Init as the Deployment holds it: what is lost or changed takes readiness away, and is mended in place."""
+"""Init as the Deployment holds it: what is lost or changed takes readiness away, and is fixed in place."""
 
 from __future__ import annotations
 

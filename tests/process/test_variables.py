@@ -16,7 +16,7 @@ from servers.inithold import Inithold
 
 WITHOUT = {("run", "only"), ("run", "from"), ("health", "wait"), ("compose", "*"), ("new", "*")}
 """`run --only` and `--from`: in a container's environment they would narrow every start of init. `health --wait`:
-INITHOLD_WAIT is the URLs that `run` waits for in the same container. Compose files are mended, and
+INITHOLD_WAIT is the URLs that `run` waits for in the same container. Compose files are fixed, and
 plans drafted from them, by hand, where variables would surprise."""
 
 

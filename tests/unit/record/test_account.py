@@ -47,10 +47,10 @@ def test_times_are_current_while_a_step_runs() -> None:
 
 def test_a_run_that_no_step_failed_says_itself_why_and_what_next() -> None:
     account = begun(INFO)
-    account.see(RunFinished(at=103.0, outcome="failed", duration=3, reason="lock: not let in", hint="mend it"))
+    account.see(RunFinished(at=103.0, outcome="failed", duration=3, reason="lock: not let in", hint="fix it"))
     record = msgspec.to_builtins(account.record)
     assert headline(record, now=103) == "shop: failed after 3.00 s: 1 pending"
-    assert failure(record) == "the run failed\n  seen:  lock: not let in\n  tried: for 3.00 s\n  next:  mend it"
+    assert failure(record) == "the run failed\n  seen:  lock: not let in\n  tried: for 3.00 s\n  next:  fix it"
 
 
 def test_what_ended_the_run_is_told_before_what_it_tolerates() -> None:

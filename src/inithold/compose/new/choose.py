@@ -70,7 +70,7 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
     if stack.probable:
         return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
     if migrating := [each for each, service in services.items() if _migrates(service)]:
-        note = "it migrates before it starts; there is no init service yet: leave out what goes on for ever"
+        note = "it migrates before it starts; there is no init service yet: leave out what goes on forever"
         return _among(stack, migrating, note)
     raise UsageError(
         f"no service in {shown} looks like an init service: none is waited for until it is done",

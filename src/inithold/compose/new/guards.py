@@ -1,7 +1,7 @@
 """How a migration tool tells by itself that nothing is pending: a line a tool.
 
 A guard is drafted only where the tool's own manual says that it exits 0 with nothing pending and otherwise with
-something else. Many a `status` exits 0 whatever is pending: that guard would skip migrations for ever.
+something else. Many a `status` exits 0 whatever is pending: that guard would skip migrations forever.
 """
 
 from __future__ import annotations

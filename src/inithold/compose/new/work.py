@@ -211,7 +211,7 @@ class Work:
         last = _LAST.search(text) if self.may_stay_up and not _BACKGROUND.search(text) else None
         if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
             text = text[: last.start()]
-            why = "it goes on for ever; inithold holds, a server is a service"
+            why = "it goes on forever; inithold holds, a server is a service"
             self.dropped.append(f"`{last['command'].strip()}`: {why}")
         # A login shell, or one with arguments, does more than its script says.
         cut = len(words) == at + 1 and not set(letters) & {"l", "i"}
@@ -317,7 +317,7 @@ class Work:
 
     def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
         if self.may_stay_up and _ENDLESS.search(" ".join(words)):
-            self.unknown.append(f"`{_line(words)}` seems to go on for ever: a plan is ready when its commands end")
+            self.unknown.append(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
         todo = guard(words)[1]
         self.steps.append(Step(_step_id(shown or words), "command.run", {"run": words}, [why], [todo]))
 

@@ -9,7 +9,7 @@ switched off (`disable: true`, `["NONE"]`; often in an override). Dependents the
 looked at for these, too.
 
 As a string, `test: NONE` does not switch a healthcheck off: Compose runs a program named `NONE`, which fails
-for ever.
+forever.
 
 ## Before
 

@@ -1,4 +1,4 @@
-"""A healthcheck burns processor time for ever
+"""A healthcheck burns processor time forever
 
 ## What happens
 
@@ -52,7 +52,7 @@ ID = "busy-probe"
 
 
 def check(stack: Stack) -> Iterator[Finding]:
-    """Yield one finding for each service that is probed too often for ever."""
+    """Yield one finding for each service that is probed too often forever."""
     for service in stack.project.services.values():
         interval = seconds(service.text("healthcheck", "interval"))
         init = stack.inits.get(service.name)

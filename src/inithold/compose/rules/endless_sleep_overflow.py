@@ -3,7 +3,7 @@
 ## What happens
 
 Python refuses to sleep for an infinite time: `OverflowError: timestamp too large`. The init service fails right
-after its work, exits 1 and is restarted for ever, each time running initialization again.
+after its work, exits 1 and is restarted forever, each time running initialization again.
 
 ## Before
 

@@ -99,7 +99,7 @@ def _message(init: Init) -> str:
     if names and policy in ("always", "unless-stopped"):
         return (
             f"{waiting} for {init.name} to complete, but with restart: {policy} it is started again whenever it "
-            "exits: it never completes, and `up` waits for ever"
+            "exits: it never completes, and `up` waits forever"
         )
     waits = f" and {waiting} for that" if names else ""
     return f"{init.name} exits when it is done{waits}: every `up` runs it again, and `up --wait` may fail"

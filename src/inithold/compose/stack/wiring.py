@@ -2,7 +2,7 @@
 
 Why these values: the engine probes first after one full interval, and `start_interval` replaces it only inside
 `start_period`, where failures do not count and one success counts at once. So a long start period costs nothing, a
-short start interval is paid only until ready, and the interval that is paid for ever is long.
+short start interval is paid only until ready, and the interval that is paid forever is long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROBE_TIMEOUT = 30.0
 START_PERIOD = 900.0
 INTERVAL = "30s"
 INTERVAL_WITHOUT_START = "5s"
-# Below this a probe is paid for ever for nothing; without `start_interval` it is what dependents wait for.
+# Below this a probe is paid forever for nothing; without `start_interval` it is what dependents wait for.
 BUSY_BELOW = 10.0
 BUSY_BELOW_WITHOUT_START = 2.0
 LATE_ABOVE = 2.0

@@ -161,7 +161,7 @@ class Run:
     def _left_behind(self) -> str:
         migration = self._migration
         if migration is None or migration.impl.transactional_ddl:
-            return "mend the revision, or the data it meets; what it did in its transaction was rolled back"
+            return "fix the revision, or the data it meets; what it did in its transaction was rolled back"
         return (
             "this database cannot roll back DDL: what the revision did before it failed stays; "
             "look at its tables before trying again"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 RELATIVE = re.compile(r"(?:\A|\w|@)[+-]\d+\Z")
 """As Alembic has it: `+2`, `-1`, `3f2a+1`, `games@+1`."""
 _DISORDER = "the revision files cannot be put in order"
-_MEND_ORDER = "mend down_revision in the files named"
-_MEND_TARGET = "alembic history lists the revisions, alembic branches the branches; or set target: head"
+_FIX_ORDER = "fix down_revision in the files named"
+_FIX_TARGET = "alembic history lists the revisions, alembic branches the branches; or set target: head"
 
 
 def load(script: ScriptDirectory) -> None:
@@ -39,11 +39,11 @@ def load(script: ScriptDirectory) -> None:
     try:
         scripts: list[Script] = sorted(script._load_revisions(), key=lambda found: found.path)
     except RevisionError as error:
-        raise revision_error(error, _DISORDER, _MEND_ORDER) from error
+        raise revision_error(error, _DISORDER, _FIX_ORDER) from error
     except (Exception, SystemExit) as error:
         raise StepFailed(
             f"a revision file cannot be loaded: {at(error, script.dir, folders)}",
-            hint="mend the file; alembic history must work in the same place",
+            hint="fix the file; alembic history must work in the same place",
         ) from error
     _check_references(scripts)
     # Alembic only warns of what is refused above, and then overwrites one of two or ends in a KeyError.
@@ -51,7 +51,7 @@ def load(script: ScriptDirectory) -> None:
     try:
         script.get_heads()
     except RevisionError as error:
-        raise revision_error(error, _DISORDER, _MEND_ORDER) from error
+        raise revision_error(error, _DISORDER, _FIX_ORDER) from error
 
 
 def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[RevisionStep]:
@@ -75,7 +75,7 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
     try:
         return list(script._upgrade_revs(target, heads))  # type: ignore[arg-type]
     except (RevisionError, CommandError) as error:
-        raise revision_error(error, f"target {target}", _MEND_TARGET) from error
+        raise revision_error(error, f"target {target}", _FIX_TARGET) from error
 
 
 def targets(script: ScriptDirectory, target: str) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def targets(script: ScriptDirectory, target: str) -> tuple[str, ...]:
         return tuple(found.revision for found in script.get_revisions(target) if found is not None)
     except CommandError as error:
         if not isinstance(error.__cause__, MultipleHeads):
-            raise revision_error(error, f"target {target}", _MEND_TARGET) from error
+            raise revision_error(error, f"target {target}", _FIX_TARGET) from error
         heads = ", ".join(named(script.get_revision(head)) for head in error.__cause__.heads)
         raise StepFailed(
             f"target {target} is not one revision, as the revision files have several heads: {heads}",
