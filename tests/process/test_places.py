@@ -213,5 +213,6 @@ def test_the_bare_interpreter_holds_where_catatonit_cannot(run_inithold: Inithol
 def test_catatonit_holds_where_it_is_installed(run_inithold: Inithold, folder: Path) -> None:
     init = run_inithold.start("run")
     init.wait_for_hold()
-    assert Path(f"/proc/{init.pid}/cmdline").read_bytes() == b"catatonit\0-P\0"
+    cmdline = Path(f"/proc/{init.pid}/cmdline")
+    init.wait_until(lambda: cmdline.read_bytes() == b"catatonit\0-P\0", "catatonit holds")
     assert "holding (catatonit -P)" in init.stderr

@@ -94,12 +94,14 @@ def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
     alone = _let_go()
     if caught():
         os._exit(0)
+    ways = [(program, arguments), (sys.executable, bare)]
     if not alone and arguments[0] == PAUSE:
-        program, arguments = sys.executable, [*bare, program, *arguments]
-    try:
-        os.execve(program, arguments, {})  # noqa: S606 - that is the point
-    except OSError:
-        os.execve(sys.executable, bare, {})  # noqa: S606
+        # By way of the interpreter, which looks at what another thread has caught meanwhile.
+        ways.insert(0, (sys.executable, [*bare, program, *arguments]))
+    for executable, words in ways:
+        with suppress(OSError):
+            os.execve(executable, words, {})  # noqa: S606 - that is the point
+    os._exit(1)
 
 
 def become_verifier(orders: Orders, caught: Callable[[], Collection[int]]) -> NoReturn:

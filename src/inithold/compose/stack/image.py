@@ -106,7 +106,7 @@ class ImageReader:
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
         code, output = (
-            _docker(["create", "--network", "none", name, "inithold"], ends - time.monotonic())
+            _docker(["create", "--network", "none", _reference(name), "inithold"], ends - time.monotonic())
             if config
             else (1, b"")
         )
@@ -221,9 +221,14 @@ def _escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if parts is None else tuple(part.replace("$", "$$") for part in parts)
 
 
+def _reference(name: str) -> str:
+    """An image's name with its tag: without one the engine takes `db` for the beginning of an image's ID, too."""
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def _inspected(name: str, limit: float) -> Any:
     """`Config` of `docker image inspect`; None where no engine has the image, or none answers in time."""
-    code, output = _docker(["image", "inspect", "--format", "{{json .Config}}", name], limit)
+    code, output = _docker(["image", "inspect", "--format", "{{json .Config}}", _reference(name)], limit)
     try:
         return json.loads(output) if code == 0 else None
     except ValueError:

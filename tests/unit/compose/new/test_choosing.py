@@ -62,8 +62,8 @@ def taken(done: str) -> list[str]:
         ),
         (
             {"app": "{image: b, command: flask db upgrade}"},
-            "service app: it migrates before it starts; there is no init service yet: leave out what goes on for "
-            "ever",
+            "service app: it migrates before it starts; there is no init service yet: leave out what goes on "
+            "forever",
         ),
     ],
 )

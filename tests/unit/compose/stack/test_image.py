@@ -95,7 +95,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_engine_that_has_the_image_is_believed(path: Path, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     config = '{"Entrypoint": ["/built"], "Cmd": null, "WorkingDir": "/srv"}'
-    program(path, f"[ \"$5\" = shop-init ] && echo '{config}'")
+    program(path, f"[ \"$5\" = shop-init:latest ] && echo '{config}'")
     stack = project(tmp_path, "build: .")
     image = ImageReader(stack, engine=True)(stack.services["init"])
     assert image is not None
