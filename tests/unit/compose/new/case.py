@@ -7,7 +7,9 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -37,12 +39,18 @@ class Outcome:
     errors: str
 
 
+def _runner() -> CliRunner:
+    # Before 8.2 click mixes the two outputs unless it is told not to.
+    apart: Any = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    return CliRunner(**apart)
+
+
 def run(folder: Path, *arguments: str) -> Outcome:
     """Run `inithold new ...` in a folder."""
     before = Path.cwd()
     os.chdir(folder)
     try:
-        result = CliRunner().invoke(new, list(arguments), standalone_mode=False)
+        result = _runner().invoke(new, list(arguments), standalone_mode=False)
     finally:
         os.chdir(before)
     if isinstance(result.exception, InitholdError):
