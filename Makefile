@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # How many tests run at a time, and what else pytest is told: make test WORKERS=4 PYTEST_ARGS="-k marker"
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST_ARGS ?=
 # How often `make soak` kills and starts everything.
 ROUNDS ?= 30
