@@ -120,7 +120,8 @@ def test_over_ten_operations_a_held_init_runs_twice(version: str, make_stack: Ma
     assert sum(by_hold[index].seconds for index in idle) < sum(by_one_shot[index].seconds for index in idle)
     # Compose 2.40 forgives an ended container that others wait for; asked for the init service itself it does not.
     assert hold_waited.returncode == 0, hold_waited.stderr
-    assert one_shot_waited.returncode != 0
+    # Compose 5 takes one that is still running when it looks for one that is up.
+    assert one_shot_waited.returncode != 0 or version == COMPOSE_5
 
 
 def table(by_hold: list[Step], by_one_shot: list[Step]) -> str:
