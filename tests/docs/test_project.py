@@ -52,3 +52,9 @@ def test_the_security_policy_says_how_to_report_and_who_may_write_the_plan() -> 
     policy = (ROOT / "SECURITY.md").read_text()
     assert "Report a vulnerability" in policy
     assert "The plan is code" in policy
+
+
+def test_the_links_of_the_pages_in_the_root_lead_somewhere() -> None:
+    for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text()):
+            assert link.startswith("https://") or (ROOT / link).exists(), f"{name}: {link}"
