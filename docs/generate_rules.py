@@ -1,4 +1,4 @@
-"""Writes the pages of the compose rules from their docstrings: a rule and its page cannot part.
+"""Writes the pages of the compose rules, which lie beside the rules, with an index.
 
 python docs/generate_rules.py           write docs/reference/rules/
 python docs/generate_rules.py --check   exit 1 where a page is missing, old, or of no rule
@@ -6,7 +6,6 @@ python docs/generate_rules.py --check   exit 1 where a page is missing, old, or 
 
 from __future__ import annotations
 
-import inspect
 import sys
 from pathlib import Path
 
@@ -30,10 +29,10 @@ def pages() -> dict[str, str]:
     made = {}
     rows = []
     for rule in RULES:
-        title, _, rest = inspect.cleandoc(rule.__doc__ or "").partition("\n")
-        made[f"{rule.ID}.md"] = f"# {rule.ID}\n\n{title}.\n{rest.rstrip()}\n"
-        rows.append(f"| [{rule.ID}]({rule.ID}.md) | {title} |")
-    toctree = "\n".join(rule.ID for rule in RULES)
+        title, _, rest = rule.page.partition("\n")
+        made[f"{rule.id}.md"] = f"# {rule.id}\n\n{title}.\n{rest}\n"
+        rows.append(f"| [{rule.id}]({rule.id}.md) | {title} |")
+    toctree = "\n".join(rule.id for rule in RULES)
     made["index.md"] = f"{HEAD}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
     return made
 

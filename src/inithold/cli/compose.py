@@ -85,20 +85,19 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
 def rule(name: str | None) -> int:
     """Explain a rule, or list all of them."""
     from difflib import get_close_matches  # noqa: PLC0415
-    from inspect import cleandoc  # noqa: PLC0415
 
     from inithold.compose.rules import RULES  # noqa: PLC0415
 
-    pages = {rule.ID: cleandoc(rule.__doc__ or "") for rule in RULES}
+    rules = {rule.id: rule for rule in RULES}
     if name is None:
-        width = max(map(len, pages))
-        click.echo("\n".join(f"{each:{width}}  {page.partition(chr(10))[0]}" for each, page in pages.items()))
+        width = max(map(len, rules))
+        click.echo("\n".join(f"{each:{width}}  {rule.title}" for each, rule in rules.items()))
         return 0
-    if name not in pages:
-        near = get_close_matches(name, pages, 1)
+    if name not in rules:
+        near = get_close_matches(name, rules, 1)
         hint = f"did you mean {near[0]}?" if near else "`inithold compose rule` lists them"
         raise UsageError(f"there is no rule {name!r}", hint=hint)
-    click.echo(f"# {name}\n\n{pages[name]}")
+    click.echo(f"# {name}\n\n{rules[name].page}")
     return 0
 
 
@@ -124,9 +123,9 @@ def fix(
     Exits 0 where nothing is left, 1 where findings are left (with --diff: or would be fixed), 2 where the stack
     cannot be read or written.
     """
+    from inithold.compose.edit.diff import as_diff  # noqa: PLC0415
     from inithold.compose.edit.write import refuse_links, write_files  # noqa: PLC0415
     from inithold.compose.fix import fix_stack  # noqa: PLC0415
-    from inithold.compose.output.diff import as_diff  # noqa: PLC0415
 
     loader = _Loader(files, engine, wrap)
     first = loader({})
@@ -144,8 +143,6 @@ def fix(
 
 
 def _report(result: FixResult, *, err: bool) -> None:
-    from inithold.compose.output.text import way_out  # noqa: PLC0415
-
     for finding in result.fixed:
         done = "; ".join(str(change) for change in finding.changes)
         click.echo(f"{finding.location}: fixed: {done} [{finding.rule}]", err=err)
@@ -154,17 +151,11 @@ def _report(result: FixResult, *, err: bool) -> None:
     for finding in result.left:
         why = result.refused.get(finding)
         click.echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=err)
-        click.echo(
-            f"    by hand, {why}: {way_out(finding)}" if why else f"    {_left(finding, way_out(finding))}",
-            err=err,
-        )
+        unsafe = "; give --unsafe for that" if finding.changes and finding.unsafe else ""
+        click.echo(f"    by hand, {why}: {finding.fix}" if why else f"    {finding.fix}{unsafe}", err=err)
         click.echo(f"    {finding.link}", err=err)
     fixed, left = len(result.fixed), len(result.left)
     click.echo(f"{fixed} fixed, {left} left" if fixed or left else "nothing to fix", err=err)
-
-
-def _left(finding: Any, way: str) -> str:
-    return f"{way}; give --unsafe for that" if finding.changes and finding.unsafe else way
 
 
 def _say(notes: list[str]) -> None:

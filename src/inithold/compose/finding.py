@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -10,8 +11,6 @@ from inithold.redaction.literals import find_literals
 from inithold.text.url import MASK
 
 if TYPE_CHECKING:
-    from yaml.nodes import Node
-
     from inithold.compose.read.project import Service
     from inithold.compose.read.source import Source
     from inithold.compose.read.tree import Place, Value
@@ -101,7 +100,6 @@ class Finding:
     """One fault.
 
     Args:
-        rule: id of the rule.
         severity: how bad it is.
         message: one sentence on what will happen at run time.
         location: the exact value.
@@ -111,76 +109,61 @@ class Finding:
         unsafe: True where the changes could alter behaviour beyond the pattern.
         remedy: what to do by hand, where there are no changes.
         note: what the user has to see to once the changes are made.
+        rule: id of the rule that found it.
     """
 
-    rule: str
     severity: Severity
     message: str
     location: Location
     service: str
     init: str | None = None
-    changes: tuple[Change, ...] = ()
+    changes: Sequence[Change] = ()
     unsafe: bool = False
     remedy: str | None = None
     note: str | None = None
+    rule: str = ""
 
     @property
     def link(self) -> str:
         """The rule's page in the manual."""
         return f"{DOCUMENTATION}{self.rule}.html"
 
-    def concerns(self, names: frozenset[str]) -> bool:
-        """Is this about one of the named services? True for no names."""
-        return not names or self.service in names or (self.init is not None and self.init in names)
+    @property
+    def fix(self) -> str:
+        """What fixes it: a fix, an unsafe fix, or a hand."""
+        if self.changes:
+            return f"fix{' (unsafe)' if self.unsafe else ''}: {'; '.join(map(str, self.changes))}"
+        return f"by hand: {self.remedy}" if self.remedy else "by hand"
 
 
 def location_of(place: Place) -> Location:
     """The span of a value, without its anchor or tag; of its key's name where the value is a collection."""
-    node = place.node
-    source = place.source
-    start = place.start
-    if not _is_single_line(node) and place.key is not None and node.value and not _is_flow(node):
-        return _span(source, place.key.start_mark.index, place.key.end_mark.index)
+    node, source, start = place.node, place.source, place.start
     end = min(node.end_mark.index, source.line_end(start))
-    if end <= start and place.key is not None:
+    block = not (isinstance(node.value, str) or getattr(node, "flow_style", None))
+    several_lines = node.start_mark.line != node.end_mark.line
+    if place.key is not None and (end <= start or (block and several_lines and node.value)):
         return _span(source, place.key.start_mark.index, place.key.end_mark.index)
     return _span(source, start, max(end, start))
 
 
 def spot(service: Service, *path: str) -> Location:
     """Where the merged value at `path` is written; where there is none, the nearest key above it."""
-    found = service.value(*path)
-    if found is not None:
-        return location_of(found.place)
-    for length in range(len(path) - 1, 0, -1):
-        above = service.value(*path[:length])
-        if above is not None:
-            return key_location(above)
-    return key_location(service.layers[0].written)
+    value = service.value(*path)
+    if value is not None:
+        return location_of(value.place)
+    above = (service.value(*path[:length]) for length in range(len(path) - 1, 0, -1))
+    return key_location(next((each for each in above if each is not None), service.layers[0].written))
 
 
 def key_location(value: Value) -> Location:
     """The span of a value's key; of the value where it has none."""
-    key = value.places[0].key
-    if key is None:
-        return location_of(value.places[0])
-    return _span(value.places[0].source, key.start_mark.index, key.end_mark.index)
-
-
-def _is_single_line(node: Node) -> bool:
-    return bool(node.start_mark.line == node.end_mark.line)
-
-
-def _is_flow(node: Node) -> bool:
-    return bool(getattr(node, "flow_style", None)) or isinstance(node.value, str)
+    place = value.places[0]
+    if place.key is None:
+        return location_of(place)
+    return _span(place.source, place.key.start_mark.index, place.key.end_mark.index)
 
 
 def _span(source: Source, start: int, end: int) -> Location:
-    line, column = position(source, start)
-    end_line, end_column = position(source, end)
-    return Location(source.name, line, column, end_line, end_column)
-
-
-def position(source: Source, offset: int) -> tuple[int, int]:
-    """1-based line and column of an offset."""
-    return source.line_of(offset) + 1, offset - source.line_start(offset) + 1
+    first, last = ((source.line_of(offset) + 1, offset - source.line_start(offset) + 1) for offset in (start, end))
+    return Location(source.name, *first, *last)

@@ -111,7 +111,7 @@ def test_sarif(folder: Path) -> None:
     log = json.loads(run(folder, "check", "--format", "sarif").output)
     (each,) = log["runs"]
     assert log["version"] == "2.1.0"
-    assert [rule["id"] for rule in each["tool"]["driver"]["rules"]] == [rule.ID for rule in RULES]
+    assert [rule["id"] for rule in each["tool"]["driver"]["rules"]] == [rule.id for rule in RULES]
     assert all(rule["helpUri"] == f"{DOCUMENTATION}{rule['id']}.html" for rule in each["tool"]["driver"]["rules"])
     for result in each["results"]:
         assert each["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
@@ -210,7 +210,7 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
 
 def test_rule_explains_each_rule(tmp_path: Path) -> None:
     listed = run(tmp_path, "rule").output.splitlines()
-    assert [line.split()[0] for line in listed] == [each.ID for each in RULES]
+    assert [line.split()[0] for line in listed] == [each.id for each in RULES]
     page = run(tmp_path, "rule", "one-shot-init").output
     assert page.startswith("# one-shot-init\n\nA one-shot init service runs again on every `up`\n")
     assert "## After" in page

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from pathlib import Path
 
 import pytest
 
+from inithold.compose import rules
 from inithold.compose.read.project import load_project
-from inithold.compose.rules import RULES
+from inithold.compose.rules import RULES, Rule
 from inithold.compose.stack.roles import read_stack
 from unit.compose.case import CASES, contents, for_check, options_of, run, run_json
 
-IDS = [rule.ID for rule in RULES]
+IDS = [rule.id for rule in RULES]
 
 
 def _stack(rule: str, kind: str, folder: Path) -> Path:
@@ -83,9 +83,9 @@ def test_silenced_by_a_comment(rule: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=IDS)
-def test_page_examples(rule: object, tmp_path: Path) -> None:
+def test_page_examples(rule: Rule, tmp_path: Path) -> None:
     """The page says what happens and shows before and after; what it shows is YAML of a stack."""
-    page = inspect.cleandoc(rule.__doc__ or "")
+    page = rule.page
     assert {"## What happens", "## Before"} <= set(page.splitlines())
     examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 2
@@ -95,11 +95,9 @@ def test_page_examples(rule: object, tmp_path: Path) -> None:
         read_stack(load_project([path.name], folder=tmp_path, environment={}))
 
 
-def test_every_rule_has_its_module_named_after_it() -> None:
-    for rule in RULES:
-        assert rule.__name__.rpartition(".")[2] == rule.ID.replace("-", "_")  # type: ignore[attr-defined]
-    folder = Path(inspect.getfile(RULES[0].check)).parent
-    assert {path.stem for path in folder.glob("[a-z]*.py")} == {each.replace("-", "_") for each in IDS}
+def test_every_rule_has_its_page_and_its_cases() -> None:
+    pages = Path(rules.__file__).with_name("pages")
+    assert {path.stem for path in pages.iterdir()} == set(IDS)
     assert {path.name for path in (CASES / "rules").iterdir()} == set(IDS)
 
 

@@ -1,89 +1,76 @@
-"""The rules, in the order of the manual. A rule is a module: its docstring is its page, `check` finds."""
+"""The rules, in the order of the manual: each is a function that yields findings, with a page in `pages/`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from inithold.compose.rules import (
-    blind_healthcheck,
-    busy_probe,
-    completed_dependent,
-    cyclic_dependency,
-    deaf_init,
-    dependent_skips_init,
-    endless_sleep_overflow,
-    engine_too_old,
-    fast_marker_probe,
-    healthy_without_healthcheck,
-    impatient_init,
-    inactive_dependency,
-    init_not_awaited,
-    init_restart_policy,
-    marker_outlives_container,
-    one_shot_init,
-    post_start_init,
-    pre_start_not_again,
-    pre_start_per_replica,
-    provider_too_early,
-    replicated_init,
-    restart_with_init,
-    scaled_pre_start,
-    shared_pre_start,
-    short_start_period,
-    slow_start_probe,
-    swarm_ignores_depends_on,
-    unadopted_one_shot,
-    unknown_dependency,
-    unshelled_command,
-    weakened_override,
-)
+from inithold.compose.rules import commands, dependencies, hooks, inits, overrides, probes
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Finding
     from inithold.compose.stack.roles import Stack
 
-
-class Rule(Protocol):
-    """What a rule's module offers."""
-
-    __doc__: str | None
-    ID: str
-
-    def check(self, stack: Stack) -> Iterator[Finding]:
-        """Yield the rule's findings."""
+_PAGES = Path(__file__).with_name("pages")
 
 
-RULES: tuple[Rule, ...] = (
-    one_shot_init,
-    unadopted_one_shot,
-    completed_dependent,
-    init_not_awaited,
-    healthy_without_healthcheck,
-    blind_healthcheck,
-    marker_outlives_container,
-    fast_marker_probe,
-    short_start_period,
-    slow_start_probe,
-    busy_probe,
-    init_restart_policy,
-    restart_with_init,
-    weakened_override,
-    dependent_skips_init,
-    impatient_init,
-    deaf_init,
-    endless_sleep_overflow,
-    unshelled_command,
-    replicated_init,
-    unknown_dependency,
-    cyclic_dependency,
-    inactive_dependency,
-    shared_pre_start,
-    scaled_pre_start,
-    pre_start_per_replica,
-    pre_start_not_again,
-    post_start_init,
-    provider_too_early,
-    engine_too_old,
-    swarm_ignores_depends_on,
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: the function that finds, and the manual page of the same name."""
+
+    check: Callable[[Stack], Iterator[Finding]]
+
+    @property
+    def id(self) -> str:
+        """Its name in findings and comments: `one-shot-init`."""
+        return self.check.__name__.replace("_", "-")
+
+    @property
+    def page(self) -> str:
+        """Its manual page, in Markdown; the first line is the title."""
+        return (_PAGES / f"{self.id}.md").read_text(encoding="utf-8").rstrip()
+
+    @property
+    def title(self) -> str:
+        """What it finds, in a line."""
+        return self.page.partition("\n")[0]
+
+
+RULES = tuple(
+    Rule(check)
+    for check in (
+        inits.one_shot_init,
+        inits.unadopted_one_shot,
+        dependencies.completed_dependent,
+        dependencies.init_not_awaited,
+        probes.healthy_without_healthcheck,
+        probes.blind_healthcheck,
+        probes.marker_outlives_container,
+        probes.fast_marker_probe,
+        probes.short_start_period,
+        probes.slow_start_probe,
+        probes.busy_probe,
+        inits.init_restart_policy,
+        dependencies.restart_with_init,
+        overrides.weakened_override,
+        dependencies.dependent_skips_init,
+        dependencies.impatient_init,
+        commands.deaf_init,
+        commands.endless_sleep_overflow,
+        commands.unshelled_command,
+        inits.replicated_init,
+        dependencies.unknown_dependency,
+        dependencies.cyclic_dependency,
+        dependencies.inactive_dependency,
+        hooks.shared_pre_start,
+        hooks.scaled_pre_start,
+        hooks.pre_start_per_replica,
+        hooks.pre_start_not_again,
+        hooks.post_start_init,
+        dependencies.provider_too_early,
+        commands.engine_too_old,
+        dependencies.swarm_ignores_depends_on,
+    )
 )

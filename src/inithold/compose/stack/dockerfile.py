@@ -38,12 +38,14 @@ class Runs:
         command: its CMD.
         folder: its WORKDIR; empty where it is not known.
         files: what here-documents write into it: path in the image, content.
+        healthcheck: it has a HEALTHCHECK.
     """
 
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...] | None
     folder: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    healthcheck: bool = False
 
 
 @dataclass(slots=True)
@@ -56,11 +58,12 @@ class _Stage:
 
     def take(self, keyword: str, rest: str, documents: list[str], arguments: Mapping[str, str]) -> None:
         if keyword == "ENTRYPOINT":
-            self.runs = replace(self.runs, entrypoint=self._words(rest))
-            if not self.command_set:
-                self.runs = replace(self.runs, command=())
+            command = self.runs.command if self.command_set else ()
+            self.runs = replace(self.runs, entrypoint=self._words(rest), command=command)
         elif keyword == "CMD":
             self.runs, self.command_set = replace(self.runs, command=self._words(rest)), True
+        elif keyword == "HEALTHCHECK":
+            self.runs = replace(self.runs, healthcheck=rest.upper() != "NONE")
         elif keyword == "SHELL":
             self.shell = _listed(rest) or self.shell
         elif keyword == "ONBUILD":

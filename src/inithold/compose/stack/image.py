@@ -35,6 +35,7 @@ class ImageConfig:
         folder: its WORKDIR; empty where that is not known.
         source: where that was read, for people: `the engine`, or the Dockerfile's name.
         files: small files that the Dockerfile itself writes into the image: path, content.
+        healthcheck: its Dockerfile has a HEALTHCHECK.
     """
 
     entrypoint: tuple[str, ...] | None
@@ -42,6 +43,7 @@ class ImageConfig:
     folder: str = ""
     source: str = "the engine"
     files: tuple[tuple[str, str], ...] = ()
+    healthcheck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class ImageReader:
         result = read_dockerfile(text, target=self._text(build.get("target")), arguments=filled)
         if result is None:
             return None
-        return ImageConfig(result.entrypoint, result.command, result.folder, shown, tuple(result.files.items()))
+        files = tuple(result.files.items())
+        return ImageConfig(result.entrypoint, result.command, result.folder, shown, files, result.healthcheck)
 
     def _build(self, service: Service) -> Value | None:
         """Its `build`, be it written at another service that names the image of both."""

@@ -8,14 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inithold.compose.finding import spot
 from inithold.compose.read.mounts import Mount, read_mount
-from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value
+from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv
 from inithold.compose.stack.probe import Probe, Sight, read_probe
 from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
+    from inithold.compose.finding import Location
     from inithold.compose.read.project import Project, Service
 
 COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
@@ -61,6 +63,11 @@ class Dependency:
         """What is waited for; `service_started` where nothing is said."""
         found = self.entry.get("condition")
         return found.filled if isinstance(found, Scalar) and found.data is not None else STARTED
+
+    @property
+    def location(self) -> Location:
+        """Where the condition is written."""
+        return spot(self.service, "depends_on", self.target, "condition")
 
     @property
     def awaits_end(self) -> bool:
@@ -145,6 +152,25 @@ class Stack:
     dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
     wrap: Wrap | None = None
     probable: dict[str, Init] = field(default_factory=dict)
+
+    @property
+    def held(self) -> list[Init]:
+        """The init services that stay up after their work."""
+        return [init for init in self.inits.values() if init.held]
+
+    @property
+    def all_inits(self) -> list[Init]:
+        """Those that are init services for sure, and those that probably are."""
+        return [*self.inits.values(), *self.probable.values()]
+
+    @property
+    def health_awaited(self) -> dict[str, list[Dependency]]:
+        """Services of the stack that others wait for to be healthy, and who does."""
+        result: dict[str, list[Dependency]] = {}
+        for entry in [entry for entries in self.dependencies.values() for entry in entries]:
+            if entry.condition == HEALTHY and entry.target in self.project.services:
+                result.setdefault(entry.target, []).append(entry)
+        return result
 
     @property
     def start_interval(self) -> bool:
@@ -298,21 +324,6 @@ def is_gate(service: Service) -> bool:
     """Does the service wait for the environment by itself, with `inithold wait`?"""
     argv = [*words(service.value("entrypoint"))[0], *words(service.value("command"))[0]]
     return re.search(r"\binithold\s+wait\b", " ".join(argv)) is not None
-
-
-def is_healthy(value: Value | None) -> bool:
-    """Is this condition `service_healthy`?"""
-    return isinstance(value, Scalar) and value.filled == HEALTHY
-
-
-def is_awaited(value: Value | None) -> bool:
-    """Is this condition one that waits for more than a start?"""
-    return isinstance(value, Scalar) and value.filled in (HEALTHY, COMPLETED)
-
-
-def is_unless_stopped(value: Value | None) -> bool:
-    """Is this restart policy `unless-stopped`?"""
-    return isinstance(value, Scalar) and value.filled == "unless-stopped"
 
 
 def host_path(service: Service, path: str) -> Path | None:

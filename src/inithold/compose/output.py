@@ -1,0 +1,134 @@
+"""Findings as text for people, and as JSON, SARIF and GitHub workflow commands for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from inithold.compose.finding import DELETE, DOCUMENTATION, Finding, Severity
+from inithold.compose.rules import RULES
+
+_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def render(form: str, findings: Sequence[Finding], notes: Sequence[str]) -> str:
+    """Findings in one of the formats `text`, `json`, `sarif`, `github`.
+
+    Args:
+        form: the format.
+        findings: what was found.
+        notes: what the user should know about the loading; in `text` they are not part of it.
+    """
+    return {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github}[form](findings, notes)
+
+
+def as_text(findings: Sequence[Finding], _notes: Sequence[str]) -> str:
+    """One finding, one line that editors and problem matchers can read, and under it what to do."""
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]")
+        lines += [f"    {finding.fix}", f"    {finding.link}"]
+    if not findings:
+        return "no findings"
+    safe = sum(bool(finding.changes) and not finding.unsafe for finding in findings)
+    unsafe = sum(bool(finding.changes) and finding.unsafe for finding in findings)
+    more = f", {unsafe} more with --unsafe" if unsafe else ""
+    plural = "s" if len(findings) > 1 else ""
+    return "\n".join([*lines, f"{len(findings)} finding{plural}, {safe} that `inithold compose fix` fixes{more}"])
+
+
+def as_json(findings: Sequence[Finding], notes: Sequence[str]) -> str:
+    """One JSON object, with a version and a promise: fields are added, never changed."""
+    listed = [
+        {
+            "id": finding.rule,
+            "severity": finding.severity.value,
+            "message": finding.message,
+            "file": finding.location.file,
+            "line": finding.location.line,
+            "column": finding.location.column,
+            "end_line": finding.location.end_line,
+            "end_column": finding.location.end_column,
+            "service": finding.service,
+            "related": finding.init,
+            "documentation": finding.link,
+            "fix": [
+                {"service": change.service, "path": list(change.path)}
+                | ({"remove": True} if change.value is DELETE else {"value": change.value})
+                for change in finding.changes
+            ],
+            "unsafe": finding.unsafe,
+            "by_hand": None if finding.changes else finding.remedy,
+        }
+        for finding in findings
+    ]
+    return json.dumps({"version": 1, "findings": listed, "notes": list(notes)}, indent=2, ensure_ascii=False)
+
+
+def as_github(findings: Sequence[Finding], notes: Sequence[str]) -> str:
+    """GitHub workflow commands, which show as annotations on the lines concerned."""
+
+    def escaped(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    lines = []
+    for finding in findings:
+        where = finding.location
+        fields = {
+            "file": where.file,
+            "line": str(where.line),
+            "endLine": str(where.end_line),
+            "col": str(where.column),
+            "endColumn": str(where.end_column),
+            "title": f"inithold {finding.rule}",
+        }
+        shown = ",".join(
+            f"{name}={escaped(value).replace(':', '%3A').replace(',', '%2C')}" for name, value in fields.items()
+        )
+        level = "notice" if finding.severity is Severity.INFO else finding.severity.value
+        lines.append(f"::{level} {shown}::{escaped(f'{finding.message}. {finding.fix}. {finding.link}')}")
+    return "\n".join([*lines, *(f"::notice::{escaped(note)}" for note in notes)])
+
+
+def as_sarif(findings: Sequence[Finding], notes: Sequence[str]) -> str:
+    """A SARIF 2.1.0 log (OASIS standard) of one run, as code-scanning services take it."""
+    driver: dict[str, Any] = {"name": "inithold", "informationUri": "https://inithold.readthedocs.io/"}
+    # Run from a source tree that is not installed: the version is optional in SARIF.
+    with suppress(PackageNotFoundError):
+        driver["version"] = version("inithold")
+    driver["rules"] = []
+    for rule in RULES:
+        title, _, page = rule.page.partition("\n")
+        text = {"text": page.strip(), "markdown": page.strip()}
+        link = f"{DOCUMENTATION}{rule.id}.html"
+        driver["rules"].append({"id": rule.id, "shortDescription": {"text": title}, "help": text, "helpUri": link})
+    ids = [rule.id for rule in RULES]
+    results = []
+    for finding in findings:
+        where = finding.location
+        region = {
+            "startLine": where.line,
+            "startColumn": where.column,
+            "endLine": where.end_line,
+            "endColumn": where.end_column,
+        }
+        artifact = {"uri": quote(PurePath(where.file).as_posix())}
+        results.append(
+            {
+                "ruleId": finding.rule,
+                "ruleIndex": ids.index(finding.rule),
+                "level": "note" if finding.severity is Severity.INFO else finding.severity.value,
+                "message": {"text": f"{finding.message}. {finding.fix}"},
+                "locations": [{"physicalLocation": {"artifactLocation": artifact, "region": region}}],
+            }
+        )
+    run: dict[str, Any] = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    if notes:
+        notifications = [{"level": "note", "message": {"text": note}} for note in notes]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notifications}]
+    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)

@@ -1,0 +1,261 @@
+"""Rules about who waits for whom: too little, for the wrong thing, or for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from inithold.compose.finding import DELETE, Change, Finding, Severity, key_location, location_of, spot
+from inithold.compose.read.tree import Scalar, Sequence, plain
+from inithold.compose.rules.overrides import awaits, weakened_by
+from inithold.compose.stack import wiring
+from inithold.compose.stack.command import words
+from inithold.compose.stack.probe import Sight
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate
+from inithold.compose.stack.servers import impatience, unready_servers, used_services
+from inithold.compose.stack.ties import ties
+
+if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.roles import Stack
+    from inithold.compose.stack.ties import Tie
+
+_SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")
+
+
+def completed_dependent(stack: Stack) -> Iterator[Finding]:
+    """Dependents that wait for a held service to exit."""
+    for entry in [entry for init in stack.held for entry in init.dependents if entry.condition == COMPLETED]:
+        name, target = entry.service.name, entry.target
+        yield Finding(
+            Severity.ERROR,
+            f"{name} waits for {target} to exit, but {target} stays up when it is done: {name} never starts",
+            entry.location,
+            name,
+            target,
+            changes=wiring.await_healthy(entry, stack.inits[target], stack),
+            remedy=f"give {target} a healthcheck that sees its marker, then wait for service_healthy",
+        )
+
+
+def init_not_awaited(stack: Stack) -> Iterator[Finding]:
+    """Dependents that do not wait until an init is done."""
+    for init in stack.all_inits:
+        for entry in init.dependents:
+            path = ("depends_on", init.name, "condition")
+            if entry.condition != STARTED or is_gate(entry.service):
+                continue
+            if weakened_by(entry.service, path, awaits(init)) is not None:
+                continue  # an override did that: weakened_override says so
+            if init.held:
+                changes = wiring.await_healthy(entry, init, stack)
+                remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
+            else:
+                # Where that was asked for, it is made to hold first.
+                first = stack.wrap is not None and init.sure
+                changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
+                remedy = f"make {init.name} hold, then wait for service_healthy"
+            probably = "" if init.sure else f", if {init.name} is an init service, as its name says"
+            yield Finding(
+                Severity.ERROR if init.sure else Severity.WARNING,
+                f"{entry.service.name} starts as soon as {init.name} runs, before the environment is ready"
+                f"{probably}",
+                entry.location,
+                entry.service.name,
+                init.name,
+                changes=changes,
+                unsafe=not init.held,
+                remedy=remedy,
+            )
+
+
+def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
+    """Services that use what an init prepares and do not wait for it."""
+    inits = {**stack.inits, **stack.probable}
+    prepared = {name: used_services(init.service, stack).keys() - inits.keys() for name, init in inits.items()}
+    # Of several in a row, the last one is what to wait for.
+    last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
+    for service in stack.project.services.values():
+        used = used_services(service, stack)
+        if service.name in inits or is_gate(service) or not used:
+            continue
+        depended_on = {entry.target for entry in stack.dependencies[service.name]}
+        # What init itself waits for cannot wait for init.
+        skipped = [
+            init
+            for init in last
+            if init.name not in depended_on
+            and service.name not in prepared[init.name]
+            and not stack.waits_on(service.name, init.name)
+            and service.name not in stack.reaches(init.name)
+        ]
+        awaited = (
+            [names for name, names in prepared.items() if stack.waits_on(service.name, name)] if skipped else []
+        )
+        for init in skipped:
+            shared = [
+                name for name in used if name in prepared[init.name] and not any(name in each for each in awaited)
+            ]
+            if not shared:
+                continue
+            waitable = not init.held or init.probe.sight not in (Sight.NONE, Sight.DISABLED)
+            condition = {"condition": HEALTHY if init.held else COMPLETED}
+            yield Finding(
+                Severity.WARNING,
+                f"{service.name} reaches {shared[0]}, which {init.name} prepares, and may start before "
+                f"{init.name} is done",
+                location_of(used[shared[0]]),
+                service.name,
+                init.name,
+                changes=[Change(service.name, ("depends_on", init.name), condition)] if waitable else (),
+                unsafe=True,
+                remedy=f"let {service.name} wait for {init.name}, once that is fixed",
+            )
+
+
+def impatient_init(stack: Stack) -> Iterator[Finding]:
+    """Servers that an init uses and does not wait for."""
+    for init in stack.all_inits:
+        depended_on = {entry.target for entry in stack.dependencies[init.name]}
+        for server in unready_servers(init, stack):
+            path = ("depends_on", server.name)
+            change = (
+                Change(init.name, (*path, "condition"), HEALTHY)
+                if server.name in depended_on
+                else Change(init.name, path, {"condition": HEALTHY})
+            )
+            wait = f"`fix --wrap inithold` puts `--wait tcp://{server.name}:{server.port}` before its command; or "
+            yield Finding(
+                Severity.WARNING,
+                f"{init.name} may start before {server.name} is ready, and {impatience(init.command)}: "
+                "a first `up` may fail",
+                location_of(server.place),
+                init.name,
+                server.name,
+                changes=[change] if server.tested else (),
+                unsafe=True,
+                remedy=f"{wait if server.port and not init.held else ''}"
+                f"give {server.name} a healthcheck and wait for service_healthy",
+            )
+
+
+def restart_with_init(stack: Stack) -> Iterator[Finding]:
+    """Dependents that are restarted with an init service."""
+    for init in stack.inits.values():
+        for entry in init.dependents:
+            if entry.flag("restart", default=False):
+                path = ("depends_on", init.name, "restart")
+                yield Finding(
+                    Severity.WARNING,
+                    f"whenever Compose restarts or recreates {init.name}, it restarts {entry.service.name} too",
+                    spot(entry.service, *path),
+                    entry.service.name,
+                    init.name,
+                    changes=[Change(entry.service.name, path, DELETE)],
+                )
+
+
+def swarm_ignores_depends_on(stack: Stack) -> Iterator[Finding]:
+    """Dependents of an init that are written for Swarm and have no gate of their own."""
+    for entry in [entry for init in stack.inits.values() for entry in init.dependents]:
+        service = entry.service
+        if any(service.value("deploy", key) is not None for key in _SWARM_ONLY) and not is_gate(service):
+            argv = words(service.value("command"))[0]
+            yield Finding(
+                Severity.WARNING,
+                f"in a swarm depends_on is ignored: {service.name} starts before {entry.target} is done",
+                entry.location,
+                service.name,
+                entry.target,
+                remedy=f"put the gate before its command: inithold wait ... -- {argv[0] if argv else 'CMD'}",
+            )
+
+
+def inactive_dependency(stack: Stack) -> Iterator[Finding]:
+    """Inits that a dependent needs without the profile they are in."""
+    for init in stack.inits.values():
+        own = _profiles(init.service)
+        for entry in init.dependents if own else ():
+            theirs = _profiles(entry.service)
+            if (theirs and theirs <= own) or not entry.flag("required", default=True):
+                continue
+            yield Finding(
+                Severity.WARNING,
+                f"without the profile {min(own)} `up` refuses to start: {entry.service.name} depends on "
+                f"{init.name}, which is not active then",
+                spot(init.service, "profiles"),
+                init.name,
+                entry.service.name,
+                remedy=f"remove the profiles of {init.name}, or give {entry.service.name} the same",
+            )
+            break
+
+
+def _profiles(service: Service) -> set[str]:
+    value = service.value("profiles")
+    return {str(name) for name in plain(value)} if isinstance(value, Sequence) else set()
+
+
+def provider_too_early(stack: Stack) -> Iterator[Finding]:
+    """Services that a provider depends on."""
+    providers = {name for name, each in stack.project.services.items() if each.value("provider") is not None}
+    for entry in [
+        entry for name in providers for entry in stack.dependencies[name] if entry.target not in providers
+    ]:
+        yield Finding(
+            Severity.ERROR,
+            f"the provider of {entry.service.name} runs before any container starts: it does not wait for "
+            f"{entry.target}",
+            entry.location,
+            entry.service.name,
+            entry.target,
+            remedy="do what needs a running container in an init service, which holds",
+        )
+
+
+def unknown_dependency(stack: Stack) -> Iterator[Finding]:
+    """Dependencies on a service that is not in the stack."""
+    known = list(stack.project.services)
+    for tie in [tie for listed in ties(stack).values() for tie in listed if tie.target not in known]:
+        condition = tie.entry.entry.get("condition") if tie.entry is not None else None
+        short = tie.entry is None or (isinstance(condition, Scalar) and condition.implied)
+        near = get_close_matches(tie.target, known, 1)
+        yield Finding(
+            Severity.ERROR,
+            f"{tie.service.name} depends on {tie.target}, which does not exist: `up` refuses to start",
+            location_of(tie.place) if short or tie.entry is None else key_location(tie.entry.entry),
+            tie.service.name,
+            tie.target,
+            remedy=f"did you mean {near[0]}?"
+            if near
+            else "name a service of the stack, or give the file it is in with -f",
+        )
+
+
+def cyclic_dependency(stack: Stack) -> Iterator[Finding]:
+    """Circles of dependencies, each at the entry that closes it."""
+    known = ties(stack)
+    done: set[str] = set()
+    for start in known:
+        # By hand rather than by recursion: a stack may be a chain of thousands.
+        path: dict[str, Iterator[Tie]] = {} if start in done else {start: iter(known[start])}
+        while path:
+            name = next(reversed(path))
+            tie = next(path[name], None)
+            if tie is None:
+                done.add(name)
+                del path[name]
+            elif tie.target in path:
+                walked = list(path)
+                circle = [*walked[walked.index(tie.target) :], tie.target]
+                yield Finding(
+                    Severity.ERROR,
+                    f"the dependencies go in a circle ({' -> '.join(circle)}): `up` refuses to start",
+                    tie.entry.location if tie.entry else location_of(tie.place),
+                    tie.service.name,
+                    tie.target,
+                    remedy="remove one of these dependencies",
+                )
+            elif tie.target not in done:
+                path[tie.target] = iter(known.get(tie.target, ()))

@@ -1,0 +1,109 @@
+"""Rules about the init service itself: it ends, it is not started again, it runs more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from inithold.compose.finding import Change, Finding, Severity, key_location, spot
+from inithold.compose.rules.overrides import one_of, weakened_by
+from inithold.compose.stack import wiring
+from inithold.compose.stack.hold import make_hold
+from inithold.compose.stack.planfile import COMMAND_LINE, read_plan
+from inithold.compose.stack.roles import restart_policy
+
+if TYPE_CHECKING:
+    from inithold.compose.stack.roles import Stack
+
+_MEANS = {
+    "no": "{name} stays down after a failure, and after a reboot its dependents come back without it",
+    "on-failure": "{name} is started again after a failure, but not after a reboot: it exits 0 when it is stopped",
+    "always": "{name} is started again after a failure, and after a reboot even where it was stopped by hand",
+}
+
+
+def one_shot_init(stack: Stack) -> Iterator[Finding]:
+    """One-shots that dependents wait on."""
+    for init in stack.inits.values():
+        if init.held or not init.dependents:
+            continue
+        names = [entry.service.name for entry in init.dependents if entry.awaits_end]
+        waiting = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
+        policy = restart_policy(init.service)
+        if names and policy in ("always", "unless-stopped"):
+            message = (
+                f"{waiting} for {init.name} to complete, but with restart: {policy} it is started again whenever "
+                "it exits: it never completes, and `up` waits forever"
+            )
+        else:
+            waits = f" and {waiting} for that" if names else ""
+            message = (
+                f"{init.name} exits when it is done{waits}: every `up` runs it again, and `up --wait` may fail"
+            )
+        changes, remedy, note = make_hold(init, stack)
+        deployed = ("deploy", "restart_policy", "condition")
+        where = spot(init.service, *(deployed if init.service.value(*deployed) is not None else ("restart",)))
+        yield Finding(Severity.ERROR, message, where, init.name, changes=changes, remedy=remedy, note=note)
+
+
+def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
+    """One-shots that no other service waits for."""
+    for init in stack.all_inits:
+        # What has no image is a part of a service that another file has.
+        whole = any(init.service.value(field) is not None for field in ("image", "build"))
+        if init.held or init.dependents or init.service.value("profiles") is not None or not whole:
+            continue
+        changes, remedy, note = make_hold(init, stack)
+        yield Finding(
+            Severity.WARNING,
+            f"nobody waits for {init.name}, which exits when it is done: every `up` runs it again, "
+            "and `up --wait` exits 1 for it",
+            key_location(init.service.layers[0].written),
+            init.name,
+            changes=changes,
+            unsafe=True,
+            remedy=remedy,
+            note=note,
+        )
+
+
+def init_restart_policy(stack: Stack) -> Iterator[Finding]:
+    """Held inits with another policy than `unless-stopped`."""
+    for init in stack.held:
+        service = init.service
+        deploys = service.value("deploy", "restart_policy") is not None
+        path = ("deploy", "restart_policy", "condition") if deploys else ("restart",)
+        written, policy = service.text(*path), restart_policy(service) or "no"
+        overridden = weakened_by(service, ("restart",), one_of("unless-stopped")) is not None
+        if not overridden and policy in _MEANS and written != "any":
+            means = _MEANS[policy].format(name=init.name)
+            yield Finding(
+                Severity.WARNING,
+                f"{f'restart: {policy}' if written else 'no restart policy'}: {means}",
+                spot(service, *path),
+                init.name,
+                changes=wiring.restart(init),
+            )
+
+
+def replicated_init(stack: Stack) -> Iterator[Finding]:
+    """Inits that are started more than once, with no lock that is known of."""
+    for init in stack.inits.values():
+        counts = {path: init.service.text(*path) or "" for path in (("deploy", "replicas"), ("scale",))}
+        many = {path: int(count) for path, count in counts.items() if count.isdigit() and int(count) > 1}
+        plan = read_plan(init, stack) if many else None
+        if not many or (plan is not None and plan.locked):
+            continue
+        unknown = (
+            init.command.inithold and not init.command.wrapped and (plan is None or plan.file == COMMAND_LINE)
+        )
+        unless = " unless its plan, which is not found from here, has a lock" if unknown else ""
+        path, count = next(iter(many.items()))
+        yield Finding(
+            Severity.ERROR,
+            f"{count} replicas of {init.name} run the initialization at the same time{unless}",
+            spot(init.service, *path),
+            init.name,
+            changes=[Change(init.name, path, 1) for path in many],
+            unsafe=True,
+        )

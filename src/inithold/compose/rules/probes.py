@@ -1,0 +1,236 @@
+"""Rules about healthchecks: what they see, how soon they notice, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from inithold.compose.finding import Change, Finding, Severity, location_of, spot
+from inithold.compose.read.tree import Mapping, Scalar
+from inithold.compose.stack import wiring
+from inithold.compose.stack.command import is_inithold_image
+from inithold.compose.stack.duration import seconds, shown
+from inithold.compose.stack.planfile import read_plan
+from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.roles import mounts
+
+if TYPE_CHECKING:
+    from inithold.compose.stack.roles import Init, Stack
+
+_BLIND = {
+    Sight.ALWAYS: "always succeeds: dependents start before the environment is ready",
+    Sight.PROCESS: "only sees that a process runs: dependents start before the environment is ready",
+    Sight.NEVER: "can never succeed: dependents never start",
+    Sight.DISABLED: "is switched off: nobody can wait for it to be healthy, and `up` fails for those who do",
+}
+# The engine's own, where a healthcheck names none.
+_INTERVAL, _RETRIES = 30.0, 3
+
+
+def healthy_without_healthcheck(stack: Stack) -> Iterator[Finding]:
+    """Services that dependents expect to be healthy and that cannot tell."""
+    for name, entries in stack.health_awaited.items():
+        service, init, entry = stack.project.services[name], stack.inits.get(name), entries[0]
+        sight = read_probe(service.value("healthcheck")).sight
+        waits = f"{entry.service.name} waits for {name} to be healthy"
+        remedy = f"give {name} a healthcheck, or wait for it with service_started"
+        if sight is Sight.DISABLED and init is None:  # that of an init is blind_healthcheck's
+            disable = service.value("healthcheck", "disable")
+            yield Finding(
+                Severity.ERROR,
+                f"{waits}, but its healthcheck is switched off: `up` fails",
+                spot(service, "healthcheck", "test" if disable is None else "disable"),
+                name,
+                entry.service.name,
+                remedy=remedy,
+            )
+        if sight is not Sight.NONE or is_inithold_image(service.text("image") or ""):
+            continue
+        image = stack.images.dockerfile(service)
+        if image is None or not image.healthcheck:
+            yield Finding(
+                Severity.WARNING,
+                f"{waits}: if its image has no healthcheck either, `up` fails",
+                entry.location,
+                name,
+                entry.service.name,
+                changes=wiring.add_healthcheck(init, stack) if init is not None and init.held else (),
+                remedy=remedy,
+            )
+
+
+def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
+    """Held inits, and awaited servers, whose healthcheck sees nothing."""
+    for name in stack.health_awaited.keys() - stack.inits.keys():
+        probe = read_probe(stack.project.services[name].value("healthcheck"))
+        if probe.sight is Sight.ALWAYS and probe.place is not None:
+            yield Finding(
+                Severity.WARNING,
+                f"the healthcheck of {name} always succeeds: who waits for it does not wait until it is ready",
+                location_of(probe.place),
+                name,
+                remedy="test for what the others need of it, without `|| true`",
+            )
+    for init in stack.held:
+        sight, marks, path = init.probe.sight, init.command.marks, init.probed_path
+        why = _BLIND.get(sight)
+        if sight is Sight.INITHOLD and init.command.argv and init.command.sleeps:
+            why = "asks inithold, which its command does not run: it never becomes healthy"
+        elif (
+            sight in (Sight.MARKER, Sight.INITHOLD)
+            and marks
+            and path not in marks
+            and "$" not in "".join((*marks, path))
+        ):
+            why = f"looks at {path}, but the command writes {marks[0]}: it never becomes healthy"
+        if why is not None and init.probe.place is not None:
+            yield Finding(
+                Severity.ERROR,
+                f"the healthcheck of {init.name} {why}",
+                location_of(init.probe.place),
+                init.name,
+                changes=_seeing(init, stack),
+                remedy="let the command write a marker when it is done, and test for that",
+            )
+
+
+def _seeing(init: Init, stack: Stack) -> list[Change]:
+    service, marker, path = init.service, init.marker, init.probe.path
+    if init.probe.sight is Sight.DISABLED:
+        healthcheck = service.value("healthcheck")
+        if isinstance(healthcheck, Mapping) and (service.text("healthcheck", "disable") or "").lower() == "true":
+            rest = {key: value for key, value in healthcheck.entries.items() if key != "disable"}
+            if read_probe(Mapping(healthcheck.places, None, rest)).sight is not Sight.NONE:
+                return [Change(init.name, ("healthcheck", "disable"), False)]
+        return wiring.add_healthcheck(init, stack)
+    if marker is None or "$" in marker:
+        return []
+    test = service.value("healthcheck", "test")
+    if init.probe.sight is Sight.MARKER and isinstance(test, Scalar) and path is not None and path in test.text:
+        return [Change(init.name, ("healthcheck", "test"), test.text.replace(path, marker))]
+    return wiring.probe_with(init, wiring.test_for(init))
+
+
+def marker_outlives_container(stack: Stack) -> Iterator[Finding]:
+    """Inits whose probed marker lies in a mount that outlives the container."""
+    for init in stack.inits.values():
+        path = init.probed_path
+        holding = [
+            mount for mount in mounts(init.service) if mount.holds(path) and mount.kind in ("bind", "volume")
+        ]
+        if init.probe.sight is not Sight.MARKER or init.probe.place is None or not holding:
+            continue
+        mount = max(holding, key=lambda each: len(each.target))
+        yield Finding(
+            Severity.ERROR,
+            f"{path} lies in a {'bind mount' if mount.kind == 'bind' else 'volume'} and outlives the container: "
+            f"the next {init.name} reads healthy before it has done anything",
+            location_of(init.probe.place),
+            init.name,
+            changes=wiring.probe_with(init, wiring.test_for(init)) if init.command.inithold else (),
+            remedy="let the command write its marker to /tmp, remove an old one first, and test for that",
+        )
+
+
+def fast_marker_probe(stack: Stack) -> Iterator[Finding]:
+    """Held inits probed with `test -f` more than once a second and without a tmpfs."""
+    for init in stack.held:
+        every = seconds(init.service.text("healthcheck", "start_interval"))
+        if (
+            init.probe.sight is Sight.MARKER
+            and every is not None
+            and every < 1
+            and not init.on_tmpfs(init.probed_path)
+        ):
+            yield Finding(
+                Severity.WARNING,
+                f"after a restart {init.name} can read healthy from the marker of its last run: the first probe "
+                f"comes before the command has removed {init.probed_path}",
+                spot(init.service, "healthcheck", "start_interval"),
+                init.name,
+                changes=[Change(init.name, ("healthcheck", "start_interval"), "1s")],
+            )
+
+
+def short_start_period(stack: Stack) -> Iterator[Finding]:
+    """Held inits whose start period is absent or shorter than their plan's limits."""
+    for init in stack.held:
+        service = init.service
+        written = service.text("healthcheck", "start_period")
+        period = seconds(written) if written is not None else 0.0
+        if init.probe.sight in (Sight.NONE, Sight.DISABLED) or period is None:
+            continue
+        plan = read_plan(init, stack)
+        if period > 0 and (plan is None or period >= plan.limit):
+            continue
+        if plan is not None and period > 0:
+            message = (
+                f"{init.name} is declared unhealthy {shown(period)} after its start, but its plan allows itself "
+                f"{shown(plan.limit)}: `up` gives up while it still works"
+            )
+        else:
+            interval, retries = (
+                seconds(service.text("healthcheck", "interval")),
+                service.text("healthcheck", "retries"),
+            )
+            count = int(retries) if retries and retries.isdigit() else _RETRIES
+            after = (_INTERVAL if interval is None else interval) * count
+            message = (
+                f"without a start period {init.name} is declared unhealthy {shown(after)} after its start: `up` "
+                "gives up while it still works"
+            )
+        path = ("healthcheck", "start_period")
+        change = Change(init.name, path, wiring.start_period_for(init, stack))
+        yield Finding(Severity.WARNING, message, spot(service, *path), init.name, changes=[change])
+
+
+def slow_start_probe(stack: Stack) -> Iterator[Finding]:
+    """Held inits whose probes come too seldom while they start."""
+    late, field = (
+        (wiring.LATE_ABOVE, "start_interval")
+        if stack.start_interval
+        else (wiring.LATE_ABOVE_WITHOUT_START, "interval")
+    )
+    for init in stack.held:
+        written = init.service.text("healthcheck", "interval")
+        interval = seconds(written) if written is not None else _INTERVAL
+        fast = stack.start_interval and init.service.value("healthcheck", "start_interval") is not None
+        blind = init.probe.sight in (Sight.NONE, Sight.DISABLED) or init.probe.place is None
+        if blind or fast or interval is None or interval <= late:
+            continue
+        safe = init.probe.sight is Sight.INITHOLD or init.on_tmpfs(init.probed_path)
+        often = ("500ms" if safe else "1s") if stack.start_interval else wiring.INTERVAL_WITHOUT_START
+        yield Finding(
+            Severity.WARNING,
+            f"dependents start up to {shown(interval)} after {init.name} is done: it is probed only that often",
+            spot(init.service, "healthcheck", field),
+            init.name,
+            changes=[Change(init.name, ("healthcheck", field), often)],
+        )
+
+
+def busy_probe(stack: Stack) -> Iterator[Finding]:
+    """Services that are probed too often for as long as they live."""
+    for service in stack.project.services.values():
+        interval = seconds(service.text("healthcheck", "interval"))
+        init = stack.inits.get(service.name)
+        held = init is not None and init.held
+        limit = wiring.BUSY_BELOW if held and stack.start_interval else wiring.BUSY_BELOW_WITHOUT_START
+        if not interval or interval >= limit or read_probe(service.value("healthcheck")).sight is Sight.DISABLED:
+            continue
+        recommended = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
+        changes = [Change(service.name, ("healthcheck", "interval"), recommended)]
+        if stack.start_interval and not held and service.value("healthcheck", "start_interval") is None:
+            # What was wanted is a fast start: keep that.
+            fast = service.text("healthcheck", "interval")
+            changes.append(Change(service.name, ("healthcheck", "start_interval"), fast))
+            if service.value("healthcheck", "start_period") is None:
+                changes.append(Change(service.name, ("healthcheck", "start_period"), "1m"))
+        yield Finding(
+            Severity.WARNING,
+            f"a process is started in {service.name} every {shown(interval)} for as long as it lives",
+            spot(service, "healthcheck", "interval"),
+            service.name,
+            changes=changes,
+            unsafe=not held,
+        )
