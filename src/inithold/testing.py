@@ -14,11 +14,11 @@ from contextlib import closing
 
 import msgspec
 
-from inithold.lifecycle.one_pass import one_pass
 from inithold.plan.model import CheckedPlan, PlannedStep, Retry
 from inithold.runner.attempt import Work, converge, wait_for
 from inithold.runner.context import Context
 from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting
+from inithold.runner.run import one_pass
 from inithold.runner.stream import Stream
 from inithold.runner.worker import Worker
 from inithold.steps.base import Change, Step

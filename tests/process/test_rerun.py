@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,15 @@ class TestAsPidOne:
         first = pid_one(init)
         children = Path(f"/proc/{first}/task/{first}/children")
         init.wait_until(lambda: not children.read_text().split(), "everything to be reaped")
+
+
+@pytest.mark.parametrize("name", ["init-complete", "init-complete.record.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_an_error_and_no_hang(
+    run_inithold: Inithold, tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / name)
+    done = run_inithold("rerun", seconds=20)
+    assert done.returncode == 1
+    assert f"{tmp_path / name} cannot be read: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1

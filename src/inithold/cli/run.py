@@ -76,7 +76,7 @@ def run(
       inithold run --wait postgresql://app@db/games -- alembic upgrade head
     """
     options.warn_about_variables(settings["log_format"], settings["log_level"])
-    from inithold.lifecycle.repair import Repair  # noqa: PLC0415
+    from inithold.lifecycle.repair import part_of, repair_name  # noqa: PLC0415
     from inithold.lifecycle.run import run as live  # noqa: PLC0415 - the help does not need it
     from inithold.lifecycle.settings import Settings  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def run(
     explicit = ctx.get_parameter_source("plan_source") is click.core.ParameterSource.COMMANDLINE
     if command and explicit:
         raise UsageError("give either a plan or a command after --, not both")
-    repair = Repair.of(only, start)
+    repair = repair_name(only, start)
     if command and repair:
         raise UsageError("--only and --from choose steps of a plan: give no command after --")
     if not command and (unless or creates):
@@ -97,7 +97,7 @@ def run(
         if command:
             return from_command.plan(command, waits=wait, unless=unless, creates=creates)
         plan = source.load(plan_source or source.DEFAULT)
-        plan = repair.of_plan(plan) if repair else plan
+        plan = part_of(plan, only, start) if repair else plan
         return from_command.with_waits(plan, wait) if wait else plan
 
-    return live(load, Settings(**settings), repair=str(repair))
+    return live(load, Settings(**settings), repair=repair)

@@ -45,10 +45,10 @@ def wait(
       inithold wait inithold.yaml --step schema -- uvicorn app:main
     """
     options.warn_about_variables(settings["log_format"], settings["log_level"])
-    from inithold.lifecycle.wait import Gate  # noqa: PLC0415 - the help does not need it
+    from inithold.lifecycle.wait import wait as wait_for  # noqa: PLC0415 - the help does not need it
     from inithold.process.become import become  # noqa: PLC0415 - as above
 
-    code = Gate(_plan(what), timeout=timeout, only=step, **settings).wait()
+    code = wait_for(_plan(what), timeout=timeout, only=step, **settings)
     command = options.command_after_dashes(ctx)
     if code != 0 or not command:
         return code

@@ -9,8 +9,6 @@ from inithold.marker.file import path_from
 from inithold.marker.owner import other_owner
 from inithold.process import exits, termination_log
 
-_FAILURES = (1, 2, 126, 127)
-
 
 def leave(text: str) -> None:
     """Write last words into the termination log.
@@ -22,12 +20,8 @@ def leave(text: str) -> None:
 
 
 def reported(action: Callable[[], int]) -> int:
-    """Run a command; where it fails, what it said of that becomes its last words, too.
-
-    Args:
-        action: returns an exit code; see `inithold.process.exits.reported`.
-    """
+    """Run a command as `exits.reported` does; where it fails, what it said becomes its last words."""
     code = exits.reported(action)
-    if code in _FAILURES and (text := exits.said()):
+    if code in (1, 2, 126, 127) and (text := exits.said()):
         leave(text)
     return code

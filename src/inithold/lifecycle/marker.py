@@ -28,10 +28,8 @@ _CLAIM_SECONDS = 2.0
 class Claim:
     """Says that a run for a marker is going on, so that there is never a second one.
 
-    A file beside the marker names the process, as the marker does; after a crash it binds nobody.
-
-    Args:
-        marker: its path. What an earlier run has left there is removed.
+    A file beside the marker names the process, as the marker does; after a crash it binds nobody. What an earlier
+    run has left at the marker is removed.
 
     Raises:
         UsageError: another process holds or runs for the marker, or it cannot be written.
@@ -52,12 +50,12 @@ class Claim:
                 f"the marker {marker} cannot be written: {error.strerror}",
                 hint="name a writable place with --marker or INITHOLD_MARKER; a read-only container needs a tmpfs",
             ) from error
-        self._held = True
+        self._released = False
 
     def release(self) -> None:
         """The run is over, or the marker itself says who vouches for it."""
-        if self._held:
-            self._held = False
+        if not self._released:
+            self._released = True
             # Left behind it binds nobody once this process has ended.
             with suppress(OSError):
                 marker_file.drop(self._file)
@@ -71,16 +69,15 @@ def _alone_in(folder: str) -> Iterator[None]:
     except OSError:
         yield
         return
-    ends_at = time.monotonic() + _CLAIM_SECONDS
     try:
+        ends_at = time.monotonic() + _CLAIM_SECONDS
         while time.monotonic() < ends_at:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 time.sleep(0.01)
             except OSError:
-                break
-            else:
                 break
         yield
     finally:
@@ -93,11 +90,8 @@ def _refusal(marker: str, owner: Owner) -> UsageError:
             f"a run for the marker {marker} is still going on (process {owner.pid}); nothing was changed",
             hint="inithold status --watch follows it; one for another environment takes another --marker",
         )
-    again = (
-        "inithold rerun runs the plan again in place"
-        if owner.verifies
-        else (f"to run it all again: {platform.recreate()}")
-    )
+    rerun = "inithold rerun runs the plan again in place"
+    again = rerun if owner.verifies else f"to run it all again: {platform.recreate()}"
     return UsageError(
         f"process {owner.pid} holds for the marker {marker}: the environment is initialized; nothing was changed",
         hint=f"{again}; inithold run --only ID runs a part again",

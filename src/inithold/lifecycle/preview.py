@@ -8,11 +8,11 @@ from typing import Literal
 import msgspec
 
 from inithold.errors import NotYet, StepFailed
-from inithold.lifecycle.one_pass import one_pass
-from inithold.plan.model import CheckedPlan, PlannedStep
+from inithold.plan.model import CheckedPlan
 from inithold.redaction.sanitize import sanitize
 from inithold.runner.attempt import Attempts
 from inithold.runner.events import clean
+from inithold.runner.run import one_pass
 from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change
 
@@ -86,94 +86,68 @@ def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
         plan: whose steps are checked.
         watchers: who sees the events meanwhile.
     """
-    checks = _Checks(plan)
-    steps = tuple(
-        msgspec.structs.replace(planned, timeout=min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT), retry=None)
-        for planned in plan.steps
-    )
-    result = one_pass(plan, steps, checks.check_step, Stream(watchers)).run()
-    for planned, finished in zip(plan.steps, result.steps, strict=True):
-        if planned.id not in checks.previews:
-            checks.previews[planned.id] = _never_checked(planned, finished.outcome == "skipped", finished.reason)
-    return Preview(sanitize(plan.name), plan.digest, tuple(checks.previews[planned.id] for planned in plan.steps))
+    previews: dict[str, StepPreview] = {}
+    needs = {planned.id: planned.needs for planned in plan.steps}
+    behind: dict[str, tuple[str, ...]] = {}
 
+    def pending_before(step_id: str) -> tuple[str, ...]:
+        """The nearest pending steps a step depends on; what it needs has been checked, or left out."""
+        # A plan may be a chain of thousands: no recursion, and each step is followed once.
+        stack = [step_id]
+        while stack:
+            if unknown := [need for need in needs[stack[-1]] if need not in behind]:
+                stack += unknown
+                continue
+            closest: dict[str, None] = {}
+            for need in needs[last := stack.pop()]:
+                pending = need in previews and previews[need].status in ("pending", "each_run")
+                closest.update(dict.fromkeys([need] if pending else behind[need]))
+            behind[last] = tuple(closest)
+        return behind[step_id]
 
-class _Checks:
-    """Looks at each step after those it needs, and remembers what is pending."""
-
-    def __init__(self, plan: CheckedPlan) -> None:
-        self._needs = {planned.id: planned.needs for planned in plan.steps}
-        self.previews: dict[str, StepPreview] = {}
-        self._behind: dict[str, tuple[str, ...]] = {}
-
-    def check_step(self, attempts: Attempts) -> tuple[Change, ...]:
+    def check(attempts: Attempts) -> tuple[Change, ...]:
         planned = attempts.planned
-        after = self._pending_before(planned.id)
+        after = pending_before(planned.id)
+        changes: tuple[Change, ...] = ()
+        reason, hint = "", None
+        status: Status
         try:
             changes = clean(attempts.check())
-        except NotYet as error:
+        except (NotYet, StepFailed) as error:
             # Behind a pending step a file or a table may be missing because of it; a silent server is not.
-            status: Status = "unknown" if error.probe or not after else "after"
-            self.previews[planned.id] = _not_checked(planned, status, after, error)
-            return ()
-        except StepFailed as error:
-            self.previews[planned.id] = _not_checked(planned, "after" if after else "unknown", after, error)
-            return ()
-        status = _status(changes, bool(after))
-        self.previews[planned.id] = StepPreview(
+            unreachable = isinstance(error, NotYet) and error.probe
+            status = "unknown" if unreachable or not after else "after"
+            reason, hint = sanitize(error.message), error.hint and sanitize(error.hint)
+        else:
+            ops = {change.op for change in changes}
+            if "!" in ops:
+                status = "after" if after else "unmet"
+            else:
+                status = "satisfied" if not ops else "each_run" if ops == {"?"} else "pending"
+        previews[planned.id] = StepPreview(
             planned.id,
             planned.kind,
             status,
             sanitize(planned.step.subject()),
             changes,
             after if status == "after" else (),
+            reason,
+            hint,
         )
         return ()
 
-    def _pending_before(self, step_id: str) -> tuple[str, ...]:
-        """The nearest pending steps a step depends on; what it needs has been checked, or left out."""
-        # A plan may be a chain of thousands: no recursion, and each step is followed once.
-        stack = [step_id]
-        while stack:
-            needs = self._needs[stack[-1]]
-            if unknown := [need for need in needs if need not in self._behind]:
-                stack += unknown
-                continue
-            self._behind[stack.pop()] = self._nearest(needs)
-        return self._behind[step_id]
-
-    def _nearest(self, needs: Sequence[str]) -> tuple[str, ...]:
-        nearest: dict[str, None] = {}
-        for need in needs:
-            other = self.previews.get(need)
-            pending = other is not None and other.status in ("pending", "each_run")
-            nearest.update(dict.fromkeys([need] if pending else self._behind[need]))
-        return tuple(nearest)
-
-
-def _status(changes: Sequence[Change], behind: bool) -> Status:
-    ops = {change.op for change in changes}
-    if not ops:
-        return "satisfied"
-    if "!" in ops:
-        return "after" if behind else "unmet"
-    return "each_run" if ops == {"?"} else "pending"
-
-
-def _not_checked(
-    planned: PlannedStep, status: Status, after: tuple[str, ...], error: NotYet | StepFailed
-) -> StepPreview:
-    return StepPreview(
-        planned.id,
-        planned.kind,
-        status,
-        sanitize(planned.step.subject()),
-        after=after if status == "after" else (),
-        reason=sanitize(error.message),
-        hint=error.hint and sanitize(error.hint),
+    steps = tuple(
+        msgspec.structs.replace(planned, timeout=min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT), retry=None)
+        for planned in plan.steps
     )
-
-
-def _never_checked(planned: PlannedStep, skipped: bool, reason: str) -> StepPreview:
-    status: Status = "skipped" if skipped else "unknown"
-    return StepPreview(planned.id, planned.kind, status, sanitize(planned.step.subject()), reason=sanitize(reason))
+    result = one_pass(plan, steps, check, Stream(watchers)).run()
+    for planned, finished in zip(plan.steps, result.steps, strict=True):
+        if planned.id not in previews:
+            previews[planned.id] = StepPreview(
+                planned.id,
+                planned.kind,
+                "skipped" if finished.outcome == "skipped" else "unknown",
+                sanitize(planned.step.subject()),
+                reason=sanitize(finished.reason),
+            )
+    return Preview(sanitize(plan.name), plan.digest, tuple(previews[planned.id] for planned in plan.steps))

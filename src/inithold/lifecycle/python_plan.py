@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from inithold.plan.convert import INVALID, Path, convert
+from inithold.plan.faults import Faults
 from inithold.plan.model import CheckedPlan, Hold, OnFailure, PlannedStep, Retry, StepEntry
 from inithold.plan.source import PlanObject
-from inithold.plan.validate import Faults, finish, step_timeout
+from inithold.plan.validate import finish
 from inithold.steps.base import Step
 from inithold.text.duration import Duration
 
@@ -89,12 +90,13 @@ class Plan(PlanObject):
             ValueError: `timeout` is not a duration.
         """
         above = [self._steps[-1].id] if self._steps else []
+        bound = _seconds(timeout)
         planned = PlannedStep(
             id=id or step.kind,
             step=step,
             needs=tuple(above if needs is None else needs),
             enabled=when,
-            timeout=step_timeout(_seconds(timeout), step),
+            timeout=step.default_timeout if bound is None else bound,
             retry=retry,
             on_failure=on_failure,
         )
@@ -153,16 +155,18 @@ class Plan(PlanObject):
         faults.name_steps([{"id": planned.id} for planned in self._steps])
         if not self._steps:
             faults.report(("steps",), "the plan has no steps")
-        steps = self._typed(faults)
+        steps = tuple(self._typed_step(planned, index, faults) for index, planned in enumerate(self._steps))
+        shape = [(step.id, step.kind, step.needs, step.enabled, step.step.subject()) for step in steps]
+        hold = convert(self._hold, Hold, faults.report, path=("hold",))
         plan = CheckedPlan(
             name=self.name,
-            steps=tuple(steps),
-            digest=self._digest(steps),
+            steps=steps,
+            digest=hashlib.sha256(msgspec.json.encode([self.name, shape])).hexdigest(),
             source=source,
             files=files,
             lock=self._lock,
             timeout=self._timeout,
-            hold=self._typed_hold(faults),
+            hold=Hold() if hold is INVALID else hold,
         )
         return finish(plan, faults, named=bool(self.name))
 
@@ -194,11 +198,8 @@ class Plan(PlanObject):
 
         return reported(start)
 
-    def _typed(self, faults: Faults) -> list[PlannedStep]:
-        """The steps with every field of its type: a mapping may stand for an exchange, a text for a duration."""
-        return [self._typed_step(planned, index, faults) for index, planned in enumerate(self._steps)]
-
     def _typed_step(self, planned: PlannedStep, index: int, faults: Faults) -> PlannedStep:
+        """The step with every field of its type: a mapping may stand for an exchange, a text for a duration."""
         place: Path = ("steps", index)
         entry: dict[str, Any] = {
             "id": planned.id,
@@ -207,21 +208,12 @@ class Plan(PlanObject):
             "on_failure": planned.on_failure,
         }
         entry |= {"retry": _fields(planned.retry)} if planned.retry else {}
-        typed = convert(entry, StepEntry, faults.report, _nothing_written, place)
-        kind = type(planned.step)
-        step = convert(_fields(planned.step), kind, faults.report, _nothing_written, (*place, "with"))
+        typed = convert(entry, StepEntry, faults.report, path=place)
+        step = convert(_fields(planned.step), type(planned.step), faults.report, path=(*place, "with"))
         if typed is INVALID or step is INVALID:
             # It is refused; what stands for it has no fields that could be looked at.
             return msgspec.structs.replace(planned, step=Step())
         return msgspec.structs.replace(planned, step=step, retry=typed.retry)
-
-    def _typed_hold(self, faults: Faults) -> Hold:
-        typed = convert(self._hold, Hold, faults.report, _nothing_written, ("hold",))
-        return Hold() if typed is INVALID else typed
-
-    def _digest(self, steps: Sequence[PlannedStep]) -> str:
-        shape = [(step.id, step.kind, step.needs, step.enabled, step.step.subject()) for step in steps]
-        return hashlib.sha256(msgspec.json.encode([self.name, shape])).hexdigest()
 
 
 def _seconds(value: Seconds | None) -> float | None:
@@ -231,7 +223,3 @@ def _seconds(value: Seconds | None) -> float | None:
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:
     """The fields as a plan file names them."""
     return {field.encode_name: getattr(struct, field.name) for field in msgspec.structs.fields(type(struct))}
-
-
-def _nothing_written(path: Path) -> None:
-    """A plan in Python has no text to fall back on."""

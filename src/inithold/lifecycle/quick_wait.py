@@ -42,17 +42,39 @@ def answer(arguments: Sequence[str]) -> int | None:
         own, command = own[:position], own[position + 1 :]
         if not command:
             return None
-    try:
-        urls, timeout = _urls(own)
-    except (ValueError, IndexError):
+    urls: list[str] = []
+    seconds = 300.0
+    while own:
+        word = own.pop(0)
+        name, equals, value = word.partition("=")
+        if name == "--timeout" and (equals or own):
+            try:
+                seconds = Duration.parse(value if equals else own.pop(0))
+            except ValueError:
+                return None
+        elif word.startswith("-") or "://" not in word:
+            return None
+        else:
+            urls.append(word)
+    if not urls:
         return None
     if os.getpid() == 1:
-        _end_by_signals()
+        import signal  # noqa: PLC0415 - as slow to import as a connection is to make
+
+        # As PID 1, a process is not ended by a signal that it does not handle.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda caught, _: os._exit(128 + caught))
+    lines: list[str] = []
     try:
-        lines = _all_ready(urls, min(LONGEST, timeout / 2))
+        for index, url in enumerate(urls, 1):
+            began = time.monotonic()
+            if not _is_ready(url, min(LONGEST, seconds / 2)):
+                return None
+            text = f"unchanged in {spoken(time.monotonic() - began)}"
+            lines.append(log_line(time.time(), f"wait-{index}", text, len(f"wait-{len(urls)}")))
     except KeyboardInterrupt:
         return 130
-    if lines is None:
+    except Exception:  # noqa: BLE001 - whatever it is, the gate meets it again and says it
         return None
     try:
         sys.stderr.write("".join(lines))
@@ -60,53 +82,6 @@ def answer(arguments: Sequence[str]) -> int | None:
     except OSError:
         let_go(sys.stderr)
     return become(command) if command else 0
-
-
-def _urls(arguments: list[str]) -> tuple[list[str], float]:
-    """The URLs and the timeout; a `ValueError` or `IndexError` for anything else."""
-    urls: list[str] = []
-    timeout = 300.0
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if name == "--timeout":
-            timeout = Duration.parse(value if equals else rest.pop(0))
-        elif word.startswith("-") or "://" not in word:
-            raise ValueError
-        else:
-            urls.append(word)
-    if not urls:
-        raise ValueError
-    return urls, timeout
-
-
-def _end_by_signals() -> None:
-    """As PID 1, a process is not ended by a signal that it does not handle."""
-    import signal  # noqa: PLC0415 - as slow to import as a connection is to make
-
-    def end(number: int, _: object) -> None:
-        os._exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-
-
-def _all_ready(urls: list[str], seconds: float) -> list[str] | None:
-    """The log lines of a gate that finds all of them ready; None where one is not."""
-    width = len(f"wait-{len(urls)}")
-    lines: list[str] = []
-    for number, url in enumerate(urls, 1):
-        began = time.monotonic()
-        try:
-            ready = _is_ready(url, seconds)
-        except Exception:  # noqa: BLE001 - whatever it is, the gate meets it again and says it
-            return None
-        if not ready:
-            return None
-        text = f"unchanged in {spoken(time.monotonic() - began)}"
-        lines.append(log_line(time.time(), f"wait-{number}", text, width))
-    return lines
 
 
 def _is_ready(url: str, seconds: float) -> bool:

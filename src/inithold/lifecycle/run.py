@@ -1,4 +1,4 @@
-"""The whole life of a run on one page: clear, load, lock, run, publish, flush, hold."""
+"""The whole life of a run on one page: claim the marker, load, lock, run, publish, flush, hold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from inithold.errors import Cancelled, StepError
 from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
 from inithold.hold.reaper import REAPER
 from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
-from inithold.lifecycle import watchers as watching
 from inithold.lifecycle.last_words import leave
 from inithold.lifecycle.marker import Claim, content
-from inithold.lifecycle.settings import Settings
+from inithold.lifecycle.settings import Settings, telemetry
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams
@@ -40,9 +39,11 @@ from inithold.runner.events import (
     RunStarted,
 )
 from inithold.runner.run import Runner, RunResult
-from inithold.runner.stream import Stream
+from inithold.runner.stream import Stream, Watcher
 from inithold.runner.trace_context import run_span
+from inithold.watchers.console import console
 from inithold.watchers.console.summary import print_summary
+from inithold.watchers.record import RecordWriter
 
 if TYPE_CHECKING:
     from inithold.hold.orders import Orders
@@ -84,7 +85,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
     claim = None if repair else Claim(marker)
     try:
         why = os.environ.pop(RERUN_VARIABLE, "")
-        return _Life(load(), marker, settings, claim=claim, repair=repair, why=why, owned=owned).run()
+        return _Life(load(), marker, settings, claim, repair, why, owned).run()
     finally:
         if claim is not None:
             claim.release()
@@ -96,31 +97,41 @@ class _Life:
         plan: CheckedPlan,
         marker: str,
         settings: Settings,
-        *,
         claim: Claim | None,
         repair: str,
         why: str,
         owned: bool,
     ) -> None:
         self._plan = plan
-        self._owned = owned
-        self._watchdog: Watchdog | None = None
-        self._claim = claim
         self._marker = marker
         self._settings = settings
+        self._claim = claim
         self._repair = repair
+        self._owned = owned
         path = record_file.path_from(settings.record, marker)
         self._record_path = record_file.of_repairs(path) if repair else path
         self._again = ""
-        if why:
-            from inithold.lifecycle.verify import why_again  # noqa: PLC0415 - only holds that verify
+        self._orders: Orders | None = None
+        self._not_verified = ""
+        self._holds = not (settings.once or repair)
+        pace = plan.hold.verify if settings.verify is None else settings.verify
+        if why or (self._holds and pace is not None):
+            from inithold.lifecycle import verify  # noqa: PLC0415 - only holds that verify
 
-            self._again = why_again(why, self._record_path)
-        self._orders = self._make_orders()
+            if why:
+                self._again = verify.why_again(why, self._record_path)
+            if self._holds and pace is not None:
+                self._orders = verify.orders(plan, pace, marker)
+                self._not_verified = verify.left_out(plan)
         self._account = Account()
         self._warnings: list[str] = []
-        self._telemetry = watching.telemetry(settings, self._warn, holder=REAPER.holding_pid)
-        watchers = watching.watchers(plan, settings, self._account, self._record_path, self._warn)
+        self._telemetry = telemetry(settings, self._warn, holder=REAPER.holding_pid)
+        drawn = None if any(planned.step.takes_terminal for planned in plan.steps) else self._account
+        watchers: list[Watcher] = [
+            self._account,
+            RecordWriter(self._record_path, settings.keep, self._account, self._warn),
+            console(settings.log_format, settings.log_level, account=drawn),
+        ]
         self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
         self._user_telemetry: UserTelemetry | None = None
         if self._telemetry is not None:
@@ -129,7 +140,8 @@ class _Life:
             self._user_telemetry = UserTelemetry(self._telemetry.signals, self._stream.emit, self._warn)
         self._span = run_span(os.environ)
         # Asked again while it runs again, it does so once more afterwards.
-        self._signals = EndingSignals(self._told_to_end, spare=(signal.SIGHUP,) if why else ())
+        self._signals = EndingSignals(self._signalled, spare=(signal.SIGHUP,) if why else ())
+        self._watchdog: Watchdog | None = None
         self._runner: Runner | None = None
         self._lock_stop = Stop()
         self._lock_lost = False
@@ -141,7 +153,7 @@ class _Life:
             result = self._outcome()
             duration = time.monotonic() - began
             # All that can fail is done first: what the record says stays true.
-            result, beside = self._written(result, duration)
+            result, beside = self._write_marker(result, duration)
             self._stream.emit(
                 RunFinished(outcome=result.outcome, duration=duration, reason=result.reason, hint=result.hint)
             )
@@ -154,82 +166,78 @@ class _Life:
                 if self._claim is not None:
                     self._claim.release()
                 self._stream.emit(MarkerPublished(path=self._marker))
-            if self._account.record is not None and self._settings.log_format != "json":
-                print_summary(self._account.record)
-            if self._account.record is not None and result.outcome == "failed":
-                leave(failure(msgspec.to_builtins(self._account.record)))
-            holding = result.outcome == "ready" and not (self._settings.once or self._repair)
+            if (record := self._account.record) is not None:
+                if self._settings.log_format != "json":
+                    print_summary(record)
+                if result.outcome == "failed":
+                    leave(failure(msgspec.to_builtins(record)))
+            holding = result.outcome == "ready" and self._holds
             self._flush(before_hold=holding)
             if holding:
                 self._hold()
             if self._again:
                 self._lock_stop.wait(LAST_MOMENT)
         self._stream.close()
-        return streams.end(self._exit_code(result))
+        # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
+        cancelled = result.outcome == "cancelled" and self._signals.caught
+        return streams.end(0 if result.outcome == "ready" else self._signals.exit_code if cancelled else 1)
 
     def _outcome(self) -> RunResult:
         """Run the steps; where the lock is lost, run them again."""
+        steps = tuple(
+            PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
+            for planned in self._plan.steps
+        )
         while True:
             self._lock_lost = False
-            self._start()
+            self._stream.emit(
+                RunStarted(
+                    name=self._plan.name,
+                    run_id=os.urandom(16).hex(),
+                    digest=self._plan.digest,
+                    span=self._span,
+                    steps=steps,
+                    reason=self._again,
+                    repair=self._repair,
+                )
+            )
+            while self._warnings:
+                self._warn(self._warnings.pop(0))
             try:
                 with self._locked():
                     result = self._run_steps()
             except Cancelled as cancelled:
                 return RunResult("cancelled", (), cancelled.message)
             except StepError as error:
-                return self._without_lock(error)
+                if self._signals.caught:
+                    return RunResult("cancelled", (), self._signals.caught.name)
+                return RunResult("failed", (), f"lock: {error.message}", hint=error.hint)
             if not self._lock_lost or self._signals.caught:
                 return result
-            self._say("the lock was lost: the run starts over")
-
-    def _start(self) -> None:
-        steps = tuple(
-            PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
-            for planned in self._plan.steps
-        )
-        self._stream.emit(
-            RunStarted(
-                name=self._plan.name,
-                run_id=os.urandom(16).hex(),
-                digest=self._plan.digest,
-                span=self._span,
-                steps=steps,
-                reason=self._again,
-                repair=self._repair,
-            )
-        )
-        while self._warnings:
-            self._say(self._warnings.pop(0))
+            self._warn("the lock was lost: the run starts over")
 
     def _run_steps(self) -> RunResult:
+        has_code = any(planned.enabled and planned.step.in_run for planned in self._plan.steps)
+        if self._watchdog is None and has_code and self._owned and self._signals.catches:
+            from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
+
+            self._watchdog = Watchdog(self._record_path, self._settings.log_format)
         self._runner = Runner(
             self._plan,
             self._stream,
             self._span,
             tracing=self._user_telemetry,
             abandoned=self._abandoned,
-            watchdog=self._watched(),
+            watchdog=self._watchdog,
         )
         # What came before there was a runner to tell.
-        self._stop_if_told()
+        self._stop_if_signalled()
         if self._lock_lost:
             self._runner.cancel("the lock was lost")
         try:
             return self._runner.run()
         finally:
             self._runner = None
-
-    def _watched(self) -> Watchdog | None:
-        """Who keeps the limits of the user's code in this process; nobody where there is none."""
-        has_code = any(planned.enabled and planned.step.in_run for planned in self._plan.steps)
-        if self._watchdog is None and has_code and self._owned and self._signals.catches:
-            from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
-
-            self._watchdog = Watchdog(self._record_path, self._settings.log_format)
-        return self._watchdog
-
-    # -- the lock
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -238,33 +246,26 @@ class _Life:
             return
         from inithold.runner.lock import Lock  # noqa: PLC0415 - few plans have one
 
+        def say(reason: str, elapsed: float) -> None:
+            self._stream.emit(LockWaiting(reason=reason, elapsed=elapsed))
+
+        def on_lost() -> None:
+            self._lock_lost = True
+            if (runner := self._runner) is not None:
+                runner.cancel("the lock was lost")
+
         began = time.monotonic()
         lock = Lock(self._plan.lock, self._plan.name)
         try:
-            lock.acquire(self._lock_stop, say=self._say_lock)
-            self._stop_if_told()
+            lock.acquire(self._lock_stop, say=say)
+            self._stop_if_signalled()
             self._stream.emit(LockAcquired(waited=time.monotonic() - began))
-            lock.watch(on_lost=self._on_lock_lost)
+            lock.watch(on_lost=on_lost)
             yield
         finally:
             lock.release()
 
-    def _say_lock(self, reason: str, elapsed: float) -> None:
-        self._stream.emit(LockWaiting(reason=reason, elapsed=elapsed))
-
-    def _on_lock_lost(self) -> None:
-        self._lock_lost = True
-        if (runner := self._runner) is not None:
-            runner.cancel("the lock was lost")
-
-    def _without_lock(self, error: StepError) -> RunResult:
-        if self._signals.caught:
-            return RunResult("cancelled", (), self._signals.caught.name)
-        return RunResult("failed", (), f"lock: {error.message}", hint=error.hint)
-
-    # -- ready, and after
-
-    def _written(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
+    def _write_marker(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
         """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
         if result.outcome != "ready" or self._repair:
             return result, None
@@ -284,31 +285,16 @@ class _Life:
         bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
         for line in (self._telemetry.finish(bound, retry=before_hold, wait=not before_hold), own_providers()):
             if line:
-                self._say(line)
-
-    # -- a hold that verifies
-
-    def _make_orders(self) -> Orders | None:
-        pace = self._plan.hold.verify if self._settings.verify is None else self._settings.verify
-        if pace is None or self._settings.once or self._repair:
-            return None
-        from inithold.lifecycle.verify import orders  # noqa: PLC0415 - only holds that verify
-
-        return orders(self._plan, pace, self._marker)
-
-    def _say_what_is_not_verified(self) -> None:
-        from inithold.lifecycle.verify import left_out  # noqa: PLC0415 - only holds that verify
-
-        # Once, not with each run of a long hold.
-        if not self._again and (line := left_out(self._plan)):
-            self._stream.emit(LogLine(text=line))
+                self._warn(line)
 
     def _hold(self) -> None:
         """Become the holder; returns only where a signal came first."""
         if self._orders is None:
             self._stream.emit(HoldStarted(holder=holder_name()))
         else:
-            self._say_what_is_not_verified()
+            # Once, not with each run of a long hold.
+            if self._not_verified and not self._again:
+                self._stream.emit(LogLine(text=self._not_verified))
             name = os.path.basename(sys.executable)  # noqa: PTH119
             self._stream.emit(HoldStarted(holder=name, verify=self._orders.pace))
         self._stream.close()
@@ -321,29 +307,18 @@ class _Life:
             become_verifier(self._orders, self._signals.noted)
         become_holder(self._signals.noted)
 
-    def _exit_code(self, result: RunResult) -> int:
-        if result.outcome == "ready":
-            # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
-            return 0
-        return self._signals.exit_code if result.outcome == "cancelled" and self._signals.caught else 1
-
-    # -- signals and watchers
-
-    def _told_to_end(self, name: str) -> None:
+    def _signalled(self, name: str) -> None:
         self._lock_stop.set(name)
         if (runner := self._runner) is not None:
             runner.cancel(name)
 
-    def _stop_if_told(self) -> None:
+    def _stop_if_signalled(self) -> None:
         if self._signals.caught:
             raise Cancelled(self._signals.caught)
 
-    def _say(self, warning: str) -> None:
-        self._stream.emit(LogLine(text=warning, level="warning"))
-
     def _warn(self, text: str) -> None:
-        """A warning of a watcher, which may come before there is a stream to tell it."""
+        """A warning, which may come before there is a run to tell it of."""
         if self._account.record is None:
             self._warnings.append(text)
         else:
-            self._say(text)
+            self._stream.emit(LogLine(text=text, level="warning"))

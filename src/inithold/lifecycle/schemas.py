@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from datetime import date
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from yaml.constructor import SafeConstructor
@@ -21,16 +21,7 @@ from inithold.text.yaml12 import compose
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 HOME = "https://inithold.readthedocs.io/en/latest/reference"
 _DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
-_BY_TYPE: dict[Any, object] = {
-    bool: True,
-    int: 1,
-    float: 1.5,
-    list: [],
-    tuple: [],
-    dict: {},
-    Any: {},
-    date: "2027-01-31",
-}
+_BY_TYPE: dict[Any, object] = {bool: True, int: 1, float: 1.5, list: [], tuple: [], date: "2027-01-31"}
 _TELLS_NOTHING: tuple[object, ...] = (None, msgspec.NODEFAULT, msgspec.UNSET, (), [], {}, "")
 _QUOTED = re.compile(r"`([^`]+)`")
 
@@ -38,166 +29,120 @@ _QUOTED = re.compile(r"`([^`]+)`")
 def plan() -> dict[str, Any]:
     """The plan file, with the fields of every kind that is built in or installed."""
     kinds = registry.loadable()
-    (root, *fields), definitions = _components([PlanFile, *kinds.values()])
+    schema, fields = _document("plan", PlanFile, *kinds.values())
+    definitions = schema["$defs"]
     _loosen(definitions)
     definitions["PlanFile"]["patternProperties"] = {"^x-": {}}
     entry = definitions["StepEntry"]
     entry["properties"]["uses"] |= {"enum": list(kinds)}
     entry["allOf"] = [
-        {
-            "if": {"properties": {"uses": {"const": name}}},
-            "then": {"properties": {"with": reference}},
-        }
+        {"if": {"properties": {"uses": {"const": name}}}, "then": {"properties": {"with": reference}}}
         for name, reference in zip(kinds, fields, strict=True)
     ]
-    return _document("plan", root, definitions)
+    return schema
 
 
 def record() -> dict[str, Any]:
     """The record of a run."""
-    (root,), definitions = _components([Record])
-    return _document("record", root, definitions)
+    return _document("record", Record)[0]
 
 
 def preview() -> dict[str, Any]:
     """The output of `inithold plan --json`."""
-    (root,), definitions = _components([Preview])
-    return _document("preview", root, definitions)
+    return _document("preview", Preview)[0]
 
 
-def _components(classes: list[type[msgspec.Struct]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    described = _Described()
-    references, definitions = msgspec.json.schema_components(
-        [described.struct(cls) for cls in classes], ref_template="#/$defs/{name}"
+def _document(
+    name: str, root: type[msgspec.Struct], *others: type[msgspec.Struct]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The schema of a class, and references to others that are described in it."""
+    described: dict[type, type[msgspec.Struct]] = {}
+    (own, *references), definitions = msgspec.json.schema_components(
+        [_described(cls, described) for cls in (root, *others)], ref_template="#/$defs/{name}"
     )
-    return list(references), definitions
-
-
-def _document(name: str, root: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     identity = {"$schema": DIALECT, "$id": f"{HOME}/{name}.schema.json", "title": f"inithold {name}"}
-    return {**identity, **root, "$defs": definitions}
+    return {**identity, **own, "$defs": definitions}, references
 
 
-class _Described:
-    """Makes structs that say of each field what its class's docstring says.
-
-    Durations are texts there: msgspec 0.18 cannot describe a type of our own.
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[type, type[msgspec.Struct]] = {}
-
-    def struct(self, cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
-        if cls not in self._made:
-            self._made[cls] = self._make(cls)
-        return self._made[cls]
-
-    def _make(self, cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
-        hints = get_type_hints(cls, include_extras=True)
-        meanings = manual.meanings(cls)
-        name = cls.__name__
-        if issubclass(cls, Step):
-            name = "".join(part.capitalize() for part in re.split(r"\W", cls.kind))
-        shown = _shown_in_example(cls)
-        fields: list[tuple[str, Any, Any]] = []
-        for field in msgspec.structs.fields(cls):
-            hint, default = hints[field.name], _default(field)
-            example = shown.get(field.encode_name, _example(field.encode_name, hint, default, meanings))
-            meta = msgspec.Meta(
-                description=meanings.get(field.name) or None,
-                examples=[example],
-                # msgspec leaves out a default that is made anew each time.
-                extra_json_schema={"default": str(default)} if isinstance(default, Duration) else None,
-            )
-            value = msgspec.field(name=field.encode_name)
-            if field.default_factory is not msgspec.NODEFAULT:
-                value = msgspec.field(default_factory=field.default_factory, name=field.encode_name)
-            elif not field.required:
-                value = msgspec.field(default=field.default, name=field.encode_name)
-            fields.append((field.name, Annotated[self._type(hint), meta], value))
-        config = cls.__struct_config__
-        return msgspec.defstruct(
-            name,
-            fields,
-            namespace={"__doc__": manual.description(cls)},
-            kw_only=True,
-            forbid_unknown_fields=config.forbid_unknown_fields,
-            tag=config.tag,
-            tag_field=config.tag_field,
+def _described(cls: type[msgspec.Struct], made: dict[type, type[msgspec.Struct]]) -> type[msgspec.Struct]:
+    """A struct that says of each field what the class's docstring says, with an example."""
+    if cls in made:
+        return made[cls]
+    hints, meanings = get_type_hints(cls, include_extras=True), manual.meanings(cls)
+    # The fields that the example in the docstring has.
+    node = compose(manual.example(cls).strip("`").removeprefix("yaml\n"), file=cls.__name__)
+    shown = {} if node is None else dict(SafeConstructor().construct_document(node)[0]["with"])
+    fields: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(cls):
+        name, hint, default = field.encode_name, hints[field.name], _default(field)
+        meta = msgspec.Meta(
+            description=meanings.get(field.name) or None,
+            examples=[shown.get(name, _example(name, hint, default, meanings))],
+            # msgspec leaves out a default that is made anew each time.
+            extra_json_schema={"default": str(default)} if isinstance(default, Duration) else None,
         )
+        value = cast(Any, msgspec.field)(name=name, default=field.default, default_factory=field.default_factory)
+        fields.append((field.name, Annotated[_type(hint, made), meta], value))
+    kind = "".join(part.capitalize() for part in re.split(r"\W", cls.kind)) if issubclass(cls, Step) else ""
+    config = cls.__struct_config__
+    made[cls] = msgspec.defstruct(
+        kind or cls.__name__,
+        fields,
+        namespace={"__doc__": manual.description(cls)},
+        kw_only=True,
+        forbid_unknown_fields=config.forbid_unknown_fields,
+        tag=config.tag,
+        tag_field=config.tag_field,
+    )
+    return made[cls]
 
-    def _type(self, hint: Any) -> Any:
-        origin, arguments = get_origin(hint), get_args(hint)
-        if origin is Annotated:
-            return Annotated[(self._type(arguments[0]), *arguments[1:])]
-        if origin in (Union, types.UnionType):
-            return Union[tuple(map(self._type, arguments))]  # noqa: UP007 - of a list that is made here
-        if arguments and origin is not Literal:
-            return origin[tuple(self._type(each) if each is not ... else each for each in arguments)]
-        if isinstance(hint, type) and issubclass(hint, Duration):
-            pattern = f"never|{_DURATION}" if issubclass(hint, Pace) else _DURATION
-            return Annotated[str, msgspec.Meta(pattern=f"^({pattern})$")]
-        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-            return self.struct(hint)
-        return hint
+
+def _type(hint: Any, made: dict[type, type[msgspec.Struct]]) -> Any:
+    """The type, its structs described. Durations are texts: msgspec 0.18 cannot describe a type of our own."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[(_type(arguments[0], made), *arguments[1:])]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_type(each, made) for each in arguments)]  # noqa: UP007 - of a list that is made here
+    if arguments and origin is not Literal:
+        return origin[tuple(each if each is ... else _type(each, made) for each in arguments)]
+    if isinstance(hint, type) and issubclass(hint, Duration):
+        pattern = f"never|{_DURATION}" if issubclass(hint, Pace) else _DURATION
+        return Annotated[str, msgspec.Meta(pattern=f"^({pattern})$")]
+    return _described(hint, made) if isinstance(hint, type) and issubclass(hint, msgspec.Struct) else hint
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
-    made = field.default_factory
-    return field.default if made is msgspec.NODEFAULT else made()
-
-
-def _shown_in_example(cls: type) -> dict[str, Any]:
-    """The fields that the example in a class's docstring has."""
-    node = compose(manual.example(cls).strip("`").removeprefix("yaml\n"), file=cls.__name__)
-    if node is None:
-        return {}
-    (step, *_) = SafeConstructor().construct_document(node)
-    return dict(step["with"])
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def _example(name: str, hint: Any, default: object, meanings: dict[str, str]) -> object:
     """A value that fits: the default, one that the docstring quotes, or one by type."""
     if isinstance(default, Duration):
         return str(default)
-    if default not in (None, msgspec.NODEFAULT, msgspec.UNSET, (), [], {}, "") and not isinstance(
-        default, msgspec.Struct
-    ):
+    if default not in _TELLS_NOTHING and not isinstance(default, msgspec.Struct):
         return default
-    option = next(option for option in _options(hint) if option is not type(None))
+    while get_origin(hint) in (Annotated, Union, types.UnionType):
+        hint = next(option for option in get_args(hint) if option is not type(None))
     quoted = _QUOTED.search(meanings.get(name, ""))
-    if option in (str, int) and quoted and (option is str or quoted[1].isdigit()):
-        return option(quoted[1])
-    if option is str:
+    if hint in (str, int) and quoted and (hint is str or quoted[1].isdigit()):
+        return hint(quoted[1])
+    if hint is str:
         return f"${{{name.upper()}}}"
-    if get_origin(option) is Literal:
-        return get_args(option)[0]
-    return _example_of_class(option) if isinstance(option, type) else _BY_TYPE.get(get_origin(option), {})
-
-
-def _example_of_class(cls: type) -> object:
-    if issubclass(cls, Duration):
-        return "1m" if issubclass(cls, Pace) else "5s"
-    return _example_struct(cls) if issubclass(cls, msgspec.Struct) else _BY_TYPE.get(cls, {})
-
-
-def _example_struct(cls: type[msgspec.Struct]) -> dict[str, object]:
-    """A mapping with what is required in it, or with its first field."""
-    hints, meanings = get_type_hints(cls, include_extras=True), manual.meanings(cls)
-    fields = msgspec.structs.fields(cls)
-    shown = [field for field in fields if field.required] or fields[:1]
-    return {
-        field.encode_name: _example(field.encode_name, hints[field.name], _default(field), meanings)
-        for field in shown
-    }
-
-
-def _options(hint: Any) -> list[Any]:
-    if get_origin(hint) is Annotated:
-        return _options(get_args(hint)[0])
-    if get_origin(hint) in (Union, types.UnionType):
-        return [option for each in get_args(hint) for option in _options(each)]
-    return [hint]
+    if get_origin(hint) is Literal:
+        return get_args(hint)[0]
+    if isinstance(hint, type) and issubclass(hint, Duration):
+        return "1m" if issubclass(hint, Pace) else "5s"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        # What is required in it, or its first field.
+        hints, meanings = get_type_hints(hint, include_extras=True), manual.meanings(hint)
+        fields = msgspec.structs.fields(hint)
+        return {
+            field.encode_name: _example(field.encode_name, hints[field.name], _default(field), meanings)
+            for field in [field for field in fields if field.required] or fields[:1]
+        }
+    return _BY_TYPE.get(get_origin(hint) or hint, {})
 
 
 def _loosen(schema: Any) -> None:

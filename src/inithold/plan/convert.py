@@ -14,10 +14,8 @@ from inithold.text.suggest import did_you_mean, nearest
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str], None]
-SCALARS = (str, int, float, bool)
+Raw = Callable[[Path], str | None]
 
-
-_TYPE = re.compile(r"`([^`]*)`")
 _WORDS = {
     "str": "a text",
     "int": "a whole number",
@@ -36,23 +34,23 @@ class Invalid:
 INVALID = Invalid()
 
 
-def duration_hook(wanted: type, value: object) -> object:
+def duration_hook(type_: type, value: object) -> object:
     """How msgspec reads the types it does not know."""
-    if issubclass(wanted, Duration):
-        if isinstance(value, str):
-            return wanted.parse(value)
-        if isinstance(value, Duration):
-            return wanted(value)
-        raise ValueError(f"expected {EXPECTED}")
-    raise NotImplementedError(wanted)
+    if not issubclass(type_, Duration):
+        raise NotImplementedError(type_)
+    if isinstance(value, str):
+        return type_.parse(value)
+    if isinstance(value, Duration):
+        return type_(value)
+    raise ValueError(f"expected {EXPECTED}")
 
 
-def convert(value: object, wanted: Any, report: Report, raw: Callable[[Path], str | None], path: Path = ()) -> Any:
+def convert(value: object, type_: Any, report: Report, raw: Raw = lambda _: None, *, path: Path = ()) -> Any:
     """Convert a parsed value to a type.
 
     Args:
         value: what YAML and interpolation gave.
-        wanted: a type: a msgspec struct, a scalar, a list, a mapping, a union of them.
+        type_: a msgspec struct, a scalar, a list, a mapping, a union of them.
         report: called with path and message for each fault.
         raw: gives the scalar at a path as it is written in the file, so that `012` can be text.
         path: where the value stands.
@@ -61,140 +59,105 @@ def convert(value: object, wanted: Any, report: Report, raw: Callable[[Path], st
         the typed value, or `INVALID` where a fault was reported.
     """
     try:
-        return msgspec.convert(value, wanted, strict=False, dec_hook=duration_hook)
+        return msgspec.convert(value, type_, strict=False, dec_hook=duration_hook)
     except msgspec.ValidationError:
         faults: list[tuple[Path, str]] = []
-        result = _Slow(lambda at, message: faults.append((at, message)), raw).convert(value, wanted, path)
+        result = _Walk(lambda at, message: faults.append((at, message)), raw).convert(value, type_, path)
         for at, message in faults:
             report(at, message)
         return INVALID if faults else result
 
 
-class _Slow:
+class _Walk:
     """Walks value and type side by side: slower than msgspec, but it does not stop at the first fault."""
 
-    def __init__(self, report: Report, raw: Callable[[Path], str | None]) -> None:
+    def __init__(self, report: Report, raw: Raw) -> None:
         self._report = report
         self._raw = raw
 
-    def convert(self, value: object, wanted: Any, path: Path) -> Any:
-        wanted, constrained = _unwrap(wanted)
-        origin = get_origin(wanted)
+    def convert(self, value: object, type_: Any, path: Path) -> Any:
+        plain = _plain(type_)
+        origin = get_origin(plain)
         if origin in (Union, types.UnionType):
-            return self._union(value, get_args(wanted), constrained, path)
-        if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
-            return self._struct(value, wanted, path)
+            if value is None and type(None) in get_args(plain):
+                return None
+            # A union of one thing and None is that thing; among several, the one of the value's own shape.
+            options = [option for option in get_args(plain) if option is not type(None)]
+            fitting = options if len(options) == 1 else [each for each in options if _has_shape(each, value)]
+            return self.convert(value, fitting[0], path) if len(fitting) == 1 else self._leaf(value, type_, path)
+        if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
+            return self._struct(value, plain, path)
         if origin in (list, tuple, Sequence) and isinstance(value, list):
-            element = get_args(wanted)[0]
-            items = [self.convert(item, element, (*path, index)) for index, item in enumerate(value)]
-            return INVALID if INVALID in items else self._leaf(items, constrained, path)
+            items = [self.convert(item, get_args(plain)[0], (*path, n)) for n, item in enumerate(value)]
+            return INVALID if INVALID in items else self._leaf(items, type_, path)
         if origin is dict and isinstance(value, dict):
-            return self._mapping(value, get_args(wanted)[1], path)
-        return self._leaf(self._as_written(value, wanted, path), constrained, path)
+            entries = {key: self.convert(item, get_args(plain)[1], (*path, key)) for key, item in value.items()}
+            return INVALID if INVALID in entries.values() else entries
+        if plain is str and isinstance(value, int | float) and (written := self._raw(path)) is not None:
+            value = written
+        return self._leaf(value, type_, path)
 
-    def _union(self, value: object, options: Sequence[Any], constrained: Any, path: Path) -> Any:
-        if value is None and type(None) in options:
-            return None
-        # A union of one thing and None is that thing; among several, the one of the value's own shape.
-        some = [option for option in options if option is not type(None)]
-        shaped = [option for option in some if _has_shape(option, value)]
-        if len(some) == 1 or len(shaped) == 1:
-            return self.convert(value, (some if len(some) == 1 else shaped)[0], path)
-        return self._leaf(value, constrained, path)
-
-    def _struct(self, value: object, wanted: type[msgspec.Struct], path: Path) -> Any:
+    def _struct(self, value: object, type_: type[msgspec.Struct], path: Path) -> Any:
         if not isinstance(value, dict):
-            self._report(path, f"expected a mapping, got {_name(value)}")
+            names = {list: "a list", str: "a text", bool: "a truth value", type(None): "nothing"}
+            self._report(path, f"expected a mapping, got {names.get(type(value), 'a number')}")
             return INVALID
-        fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         known: dict[str, Any] = {}
         for key, item in value.items():
             if key not in fields:
                 self._report((*path, key), f"unknown key {key!r}{nearest(str(key), fields)}")
             else:
                 known[fields[key].name] = self.convert(item, fields[key].type, (*path, key))
-        for name, field in fields.items():
-            if field.required and name not in value:
-                self._report(path, f"{name!r} is missing")
-        if INVALID in known.values() or any(field.required and n not in value for n, field in fields.items()):
-            return INVALID
-        return wanted(**known)
+        missing = [name for name, field in fields.items() if field.required and name not in value]
+        for name in missing:
+            self._report(path, f"{name!r} is missing")
+        return INVALID if missing or INVALID in known.values() else type_(**known)
 
-    def _mapping(self, value: dict[str, object], wanted: Any, path: Path) -> Any:
-        items = {key: self.convert(item, wanted, (*path, key)) for key, item in value.items()}
-        return INVALID if INVALID in items.values() else items
-
-    def _as_written(self, value: object, wanted: Any, path: Path) -> object:
-        if wanted is str and isinstance(value, int | float) and (raw := self._raw(path)) is not None:
-            return raw
-        return value
-
-    def _leaf(self, value: object, wanted: Any, path: Path) -> Any:
+    def _leaf(self, value: object, type_: Any, path: Path) -> Any:
         try:
-            return msgspec.convert(value, wanted, strict=False, dec_hook=duration_hook)
+            return msgspec.convert(value, type_, strict=False, dec_hook=duration_hook)
         except msgspec.ValidationError as error:
-            self._report(path, self._say(value, wanted, str(error)))
+            self._report(path, _message(value, type_, str(error)))
             return INVALID
 
-    def _say(self, value: object, wanted: Any, message: str) -> str:
-        plain = _unwrap(wanted)[0]
-        if _is_literal(plain):
-            choices = [str(choice) for choice in _choices(plain)]
-            return f"expected {' or '.join(choices)}{did_you_mean(str(value), choices)}"
-        if "regex" in message and (described := _described(wanted)):
-            return f"expected {described}"
-        if _mentions(plain, Duration):
-            # In our own words where the type itself refused it; msgspec's begin with a capital letter.
-            return message.partition(" - at `")[0] if message.startswith("expected") else f"expected {EXPECTED}"
-        # msgspec adds the path within the value, which is empty here.
-        said = _TYPE.sub(_in_words, message.partition(" - at `")[0])
-        return f"{said[:1].lower()}{said[1:]}"
+
+def _message(value: object, type_: Any, message: str) -> str:
+    plain = _plain(type_)
+    if get_origin(plain) is Literal:
+        choices = [str(choice) for choice in get_args(plain)]
+        return f"expected {' or '.join(choices)}{did_you_mean(str(value), choices)}"
+    described = [meta.description for meta in get_args(type_)[1:] if isinstance(meta, msgspec.Meta)]
+    if "regex" in message and (text := next(filter(None, described), "")):
+        return f"expected {text[:1].lower()}{text[1:].rstrip('.')}"
+    # msgspec adds the path within the value, which is empty here.
+    message = message.partition(" - at `")[0]
+    if _mentions_duration(plain):
+        # In our own words where the type itself refused it; msgspec's begin with a capital letter.
+        return message if message.startswith("expected") else f"expected {EXPECTED}"
+    # Types in the words of a plan's readers: `str | null` is a text or nothing.
+    message = re.sub(
+        r"`([^`]*)`", lambda names: " or ".join(_WORDS.get(n, n) for n in names[1].split(" | ")), message
+    )
+    return f"{message[:1].lower()}{message[1:]}"
 
 
-def _unwrap(wanted: Any) -> tuple[Any, Any]:
-    """The type without its annotations, and with them."""
-    if get_origin(wanted) is Annotated:
-        return get_args(wanted)[0], wanted
-    return wanted, wanted
+def _plain(type_: Any) -> Any:
+    """The type without its annotations."""
+    return get_args(type_)[0] if get_origin(type_) is Annotated else type_
 
 
-def _in_words(found: re.Match[str]) -> str:
-    """Types in the words of a plan's readers: `str | null` is a text or nothing."""
-    names = re.sub(r"^(\w+)", lambda word: _WORDS.get(word[0], word[0]), found[1])
-    return re.sub(r" \| (\w+)", lambda word: f" or {_WORDS.get(word[1], word[1])}", names)
-
-
-def _described(wanted: Any) -> str:
-    """What a type's annotation says of it, to be put behind `expected`."""
-    texts = [meta.description for meta in get_args(wanted)[1:] if isinstance(meta, msgspec.Meta)]
-    text = next((text for text in texts if text), "")
-    return f"{text[:1].lower()}{text[1:].rstrip('.')}"
-
-
-def _has_shape(option: Any, value: object) -> bool:
-    plain = _unwrap(option)[0]
+def _has_shape(type_: Any, value: object) -> bool:
+    plain = _plain(type_)
     origin = get_origin(plain)
     if isinstance(value, dict):
         return origin is dict or (isinstance(plain, type) and issubclass(plain, msgspec.Struct))
     if isinstance(value, list):
         return origin in (list, tuple, Sequence)
-    return plain in SCALARS and isinstance(value, plain)
+    return plain in (str, int, float, bool) and isinstance(value, plain)
 
 
-def _is_literal(wanted: Any) -> bool:
-    return get_origin(wanted) is Literal
-
-
-def _choices(wanted: Any) -> Sequence[object]:
-    return get_args(wanted)
-
-
-def _mentions(wanted: Any, kind: type) -> bool:
-    if isinstance(wanted, type) and issubclass(wanted, kind):
+def _mentions_duration(type_: Any) -> bool:
+    if isinstance(type_, type) and issubclass(type_, Duration):
         return True
-    return any(_mentions(option, kind) for option in get_args(wanted) if option is not wanted)
-
-
-def _name(value: object) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a text", bool: "a truth value", type(None): "nothing"}
-    return names.get(type(value), "a number")
+    return any(_mentions_duration(option) for option in get_args(type_) if option is not type_)

@@ -15,24 +15,27 @@ from urllib.parse import quote
 
 from inithold.redaction.redact import SECRETS
 from inithold.text import platform
+from inithold.text.files import read_regular
 
 SECRETS_DIR = "/run/secrets"
-_NAME = re.compile(r"(?P<secret>secret:)?(?P<name>[A-Za-z0-9_.-]+|)(?P<url>\|url)?")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_OPERATOR = re.compile(r":-|:\?|:\+|-|\?|\+")
+# A name may hold hyphens only where it is a secret's: in `${VAR-default}` the hyphen is the operator.
+_FORM = re.compile(
+    r"(?:secret:(?P<secret>[A-Za-z0-9_.-]*)|(?P<variable>[A-Za-z_][A-Za-z0-9_]*))(?P<url>\|url)?"
+    r"(?P<operator>:?[-?+])?(?P<argument>.*)",
+    re.DOTALL,
+)
 
 
 class Interpolation:
     """Where values come from.
 
     Args:
-        environment: the variables.
-        secrets_dir: folder of the secret files; `INITHOLD_SECRETS_DIR` of the environment if None.
+        environment: the variables; this process's own if None.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None, secrets_dir: str | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
-        self._secrets_dir = Path(secrets_dir or self._environment.get("INITHOLD_SECRETS_DIR") or SECRETS_DIR)
+        self._secrets_dir = Path(self._environment.get("INITHOLD_SECRETS_DIR") or SECRETS_DIR)
 
     def fill(self, text: str) -> str:
         """Return `text` with every value filled in.
@@ -40,60 +43,57 @@ class Interpolation:
         Raises:
             ValueError: a variable is unset, a secret file is missing or the form is not one; for people.
         """
-        if "$" not in text:
-            return text
         pieces: list[str] = []
         position = 0
-        while (found := text.find("$", position)) >= 0:
-            pieces.append(text[position:found])
-            following = text[found + 1 : found + 2]
-            if following == "$":
-                pieces.append("$")
-                position = found + 2
-            elif following == "{":
-                end = _closing_brace(text, found + 2)
-                pieces.append(self._value(text[found + 2 : end]))
+        while (dollar := text.find("$", position)) >= 0:
+            pieces.append(text[position:dollar])
+            following = text[dollar + 1 : dollar + 2]
+            if following == "{":
+                end = _closing_brace(text, dollar + 2)
+                pieces.append(self._value(text[dollar + 2 : end]))
                 position = end + 1
             else:
                 pieces.append("$")
-                position = found + 1
-        pieces.append(text[position:])
-        return "".join(pieces)
+                position = dollar + (2 if following == "$" else 1)
+        return "".join([*pieces, text[position:]])
 
     def _value(self, expression: str) -> str:
-        # A name may hold hyphens only where it is a secret's: in `${VAR-default}` the hyphen is the operator.
-        name, secret, url, rest = _split(expression)
-        shown = f"${{{'secret:' if secret else ''}{name}}}"
-        value = self._secret(name) if secret else self._environment.get(name)
-        operator, argument = _operator(rest, shown)
-        value = self._operate(value, operator, argument, shown, secret=secret)
-        if url and operator not in (":+", "+"):
-            return quote(value, safe="")
-        return value
-
-    def _operate(self, value: str | None, operator: str, argument: str, shown: str, *, secret: bool) -> str:
+        form = _FORM.match(expression)
+        if form is None:
+            raise ValueError(
+                "${...}: expected ${VARIABLE}, ${VARIABLE:-default} or ${secret:NAME}; write $$ for a $"
+            )
+        secret, operator, argument = form["secret"], form["operator"] or "", form["argument"]
+        if secret is None:
+            shown, value = f"${{{form['variable']}}}", self._environment.get(form["variable"])
+        elif secret in ("", ".", ".."):
+            raise ValueError(f"${{{expression}}}: expected the name of a secret file after secret:")
+        else:
+            shown, value = f"${{secret:{secret}}}", self._secret(secret)
+        if argument and not operator:
+            raise ValueError(
+                f"{shown}: after the name, expected |url, :-default, :?message or :+value, not {argument[0]!r}"
+            )
         absent = value is None or (operator.startswith(":") and value == "")
-        match operator[-1:]:
-            case "-" if absent:
-                return self.fill(argument)
-            case "?" if absent:
-                raise ValueError(f"{shown}: {self.fill(argument) or 'is required'}")
-            case "+":
-                return "" if absent else self.fill(argument)
-        if value is None:
-            raise ValueError(self._missing(shown, secret=secret))
-        return value
-
-    def _missing(self, shown: str, *, secret: bool) -> str:
-        if secret:
-            return f"{shown}: there is no file {self._secrets_dir / shown[9:-1]}"
+        if operator.endswith("+"):
+            return "" if absent else self.fill(argument)
+        if operator.endswith("?") and absent:
+            raise ValueError(f"{shown}: {self.fill(argument) or 'is required'}")
+        if operator.endswith("-") and absent:
+            value = self.fill(argument)
+        if value is not None:
+            return quote(value, safe="") if form["url"] else value
+        if secret is not None:
+            raise ValueError(f"{shown}: there is no file {self._secrets_dir / secret}")
         where = platform.set_variable()
-        return f"{shown}: the variable is not set; set it {where}, or give a default: {shown[:-1]}:-...}}"
+        raise ValueError(
+            f"{shown}: the variable is not set; set it {where}, or give a default: {shown[:-1]}:-...}}"
+        )
 
     def _secret(self, name: str) -> str | None:
         path = self._secrets_dir / name
         try:
-            value = path.read_text("utf-8")
+            value = read_regular(str(path)).decode()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -104,43 +104,10 @@ class Interpolation:
         return value
 
 
-def _split(expression: str) -> tuple[str, bool, bool, str]:
-    """Take `secret:db|url:-x` apart: name, whether a secret, whether to encode, the rest."""
-    found = _NAME.match(expression)
-    assert found is not None  # noqa: S101 - every part of the pattern may be empty
-    secret, name = bool(found["secret"]), found["name"]
-    if secret:
-        if not name or name in (".", ".."):
-            raise ValueError(f"${{{expression}}}: expected the name of a secret file after secret:")
-        return name, True, bool(found["url"]), expression[found.end() :]
-    variable = re.match(r"[A-Za-z_][A-Za-z0-9_]*", expression)
-    if variable is None:
-        raise ValueError("${...}: expected ${VARIABLE}, ${VARIABLE:-default} or ${secret:NAME}; write $$ for a $")
-    rest = expression[variable.end() :]
-    return variable[0], False, rest.startswith("|url"), rest.removeprefix("|url")
-
-
-def _operator(rest: str, shown: str) -> tuple[str, str]:
-    if not rest:
-        return "", ""
-    found = _OPERATOR.match(rest)
-    if found is None:
-        raise ValueError(
-            f"{shown}: after the name, expected |url, :-default, :?message or :+value, not {rest[0]!r}"
-        )
-    return found[0], rest[found.end() :]
-
-
 def _closing_brace(text: str, start: int) -> int:
     depth = 1
-    position = start
-    while position < len(text):
-        if text.startswith("${", position):
-            depth += 1
-            position += 1
-        elif text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-        position += 1
+    for part in re.compile(r"\$\{|\}").finditer(text, start):
+        depth += 1 if part[0] == "${" else -1
+        if depth == 0:
+            return part.start()
     raise ValueError("${ without its closing brace; write $$ for a $")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
@@ -196,3 +198,21 @@ class CheckedPlan(msgspec.Struct, frozen=True):
     lock: str | None = None
     timeout: float | None = None
     hold: Hold = msgspec.field(default_factory=Hold)
+
+    def fingerprint(self) -> str:
+        """What it was when it was run, so that a hold that verifies notices where it has changed since.
+
+        Returns:
+            a SHA-256, hexadecimal, of the plan as written and of the files that are a part of it. What its steps
+            find in the environment, and the values of variables, are no part of it.
+        """
+        digest = hashlib.sha256(self.digest.encode())
+        of_steps = (path for planned in self.steps if planned.enabled for path in planned.step.files())
+        for path in (*self.files, *of_steps):
+            digest.update(f"\n{path}\n".encode())
+            try:
+                digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+            except OSError as error:
+                # That it is gone is a difference, too; what to do about it is for its step to say.
+                digest.update(type(error).__name__.encode())
+        return digest.hexdigest()

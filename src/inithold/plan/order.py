@@ -1,30 +1,13 @@
-"""The order that needs impose, and the circles that make it impossible."""
+"""The order that needs impose."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 import msgspec
 
 from inithold.plan.model import PlannedStep
-
-
-def cycle(needs: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """Find a circle.
-
-    Args:
-        needs: of each step, the ids it needs.
-
-    Returns:
-        the ids along it, the first again at the end, each needing the next; None where there is none.
-    """
-    try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as error:
-        # graphlib lists each before those that need it.
-        return list(reversed(error.args[1]))
-    return None
 
 
 def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:

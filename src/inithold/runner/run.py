@@ -11,6 +11,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
 from inithold.runner.attempt import Attempts, Work, converge
@@ -328,6 +330,22 @@ class Runner:
 def new_span_id() -> str:
     """A random span id, as W3C Trace Context wants it."""
     return os.urandom(8).hex()
+
+
+def one_pass(
+    plan: CheckedPlan, steps: Iterable[PlannedStep], work: Work, stream: Stream, *, timeout: float | None = None
+) -> Runner:
+    """A runner for one pass over some steps, outside of a run's life: without the lock, in its own trace.
+
+    Args:
+        plan: whose steps these are.
+        steps: those to look at, with the bounds that apply here.
+        work: what is done with each.
+        stream: where events go.
+        timeout: seconds that the whole pass may take; None for no bound.
+    """
+    chosen = msgspec.structs.replace(plan, steps=tuple(steps), timeout=timeout, lock=None)
+    return Runner(chosen, stream, Span(os.urandom(16).hex(), new_span_id()), work=work)
 
 
 def _dependents(steps: Iterable[PlannedStep]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,18 +48,27 @@ def test_forms(written: str, filled: str) -> None:
 
 def test_secret_file_less_one_newline(tmp_path: Path) -> None:
     (tmp_path / "db-password").write_text("s3cret-value\n\n")
-    interpolation = Interpolation({}, str(tmp_path))
+    interpolation = Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)})
     assert interpolation.fill("${secret:db-password}") == "s3cret-value\n"
     assert "s3cret-value" not in scrub("it said s3cret-value\n")
 
 
 def test_secret_with_odd_characters_in_a_url(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("pa/ss@word\n")
-    assert Interpolation({}, str(tmp_path)).fill("x://u:${secret:db|url}@h") == "x://u:pa%2Fss%40word@h"
+    assert (
+        Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)}).fill("x://u:${secret:db|url}@h")
+        == "x://u:pa%2Fss%40word@h"
+    )
 
 
 def test_secret_with_a_default(tmp_path: Path) -> None:
-    assert Interpolation({}, str(tmp_path)).fill("${secret:absent:-fallback}") == "fallback"
+    assert Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)}).fill("${secret:absent:-fallback}") == "fallback"
+
+
+def test_a_secret_that_is_a_pipe_is_an_error_and_no_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "db")
+    with pytest.raises(ValueError, match=r"cannot read .*/db: it is a named pipe, not a file"):
+        Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)}).fill("${secret:db}")
 
 
 def test_values_are_never_parsed_as_yaml() -> None:

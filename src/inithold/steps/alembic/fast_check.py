@@ -256,7 +256,7 @@ class _Configured:
     def _of(self, nodes: Sequence[ast.AST]) -> float:
         return sum(map(self._in, nodes))
 
-    def _in(self, node: ast.AST) -> float:  # noqa: PLR0911 - a case a kind of node
+    def _in(self, node: ast.AST) -> float:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             # Counted where it is named. What wraps it may call it as often as it likes.
             return math.inf if node.decorator_list and self._of(node.body) else 0

@@ -133,7 +133,7 @@ class Client:
         except (BotoCoreError, ValueError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: Exception) -> StepError:  # noqa: PLR0911 - one for each kind of error
+    def _failed(self, error: Exception) -> StepError:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
             return StepFailed(
                 f"{self._place}: no credentials",
