@@ -20,6 +20,7 @@ from servers.process import kill, run, start, stop, wait_until
 from servers.programs import program, server_user
 from servers.run import new_folder
 from servers.server import Server
+from servers.sharing import copy_of
 
 
 @dataclass
@@ -121,16 +122,22 @@ class MariaDB(Server):
         self.port = free_port()
         if (user := server_user()) is not None:
             shutil.chown(self.folder, user)
-        install = [program("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}"]
-        install += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
-        install += [f"--tmpdir={self.folder}"]  # in /tmp two that are made at once meet
-        run(install, user=user, cwd=self.folder)
+        copy_of("mariadb", self._install, self.folder / "data")
         password = self.password.replace("'", "''")
         (self.folder / "init.sql").write_text(
             f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{password}';\n"
             f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'%' WITH GRANT OPTION;\n"
             "DROP USER IF EXISTS ''@'localhost';\n"
         )
+
+    def _install(self, folder: Path) -> None:
+        user = server_user()
+        if user is not None:
+            shutil.chown(folder, user)
+        install = [program("mariadb-install-db"), "--no-defaults", f"--datadir={folder}"]
+        install += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+        install += [f"--tmpdir={self.folder}"]  # in /tmp two that are made at once meet
+        run(install, user=user, cwd=self.folder)
 
     def _launch(self) -> None:
         options = {

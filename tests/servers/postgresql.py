@@ -6,6 +6,7 @@ with PostgreSQL() as server:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from servers.process import has_ended, kill, run, start, stop, wait_until
 from servers.programs import program, server_user
 from servers.run import children, new_folder
 from servers.server import Server
+from servers.sharing import copy_of
 
 # Durable against the death of the server, not of the machine: enough for tests, and several times faster.
 _SETTINGS = {
@@ -145,22 +147,23 @@ class PostgreSQL(Server):
         self.port = free_port()
         if (user := server_user()) is not None:
             shutil.chown(self.folder, user)
-        (self.folder / "password").write_text(self.password)
-        initdb: list[str | Path] = [
-            program("initdb"),
-            "-D",
-            self._data,
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C",
-        ]
-        initdb += ["--username", self.user, "--pwfile", self.folder / "password", "--auth=scram-sha-256"]
-        run(initdb, user=user, cwd=self.folder)
+        kept = hashlib.sha256(f"{self.user}:{self.password}".encode()).hexdigest()[:12]
+        copy_of(f"postgresql-{kept}", self._initdb, self._data)
         if self.tls != "off":
             self.certificate = make_certificate(self.folder, user=user)
         kind = "hostssl" if self.tls == "required" else "host"
         rules = f"local all all scram-sha-256\n{kind} all all 127.0.0.1/32 scram-sha-256\n"
         (self._data / "pg_hba.conf").write_text(rules)
+
+    def _initdb(self, folder: Path) -> None:
+        user = server_user()
+        if user is not None:
+            shutil.chown(folder, user)
+        password = self.folder / "password"
+        password.write_text(self.password)
+        initdb: list[str | Path] = [program("initdb"), "-D", folder, "--no-sync", "--encoding=UTF8", "--locale=C"]
+        initdb += ["--username", self.user, "--pwfile", password, "--auth=scram-sha-256"]
+        run(initdb, user=user, cwd=self.folder)
 
     def _launch(self) -> None:
         settings = _SETTINGS | {

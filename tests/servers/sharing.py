@@ -1,12 +1,15 @@
-"""One server for all workers of a parallel run: the first that needs it starts it, the run's guard ends it."""
+"""What the workers of a run share: one server of a kind, which the run's guard ends, and data folders to copy."""
 
 from __future__ import annotations
 
 import fcntl
 import pickle
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from servers.run import run_folder
+from servers.run import new_folder, run_folder
 
 
 class Startable(Protocol):
@@ -29,3 +32,18 @@ def shared(kind: type[Server]) -> Server:
             state.write_bytes(pickle.dumps(kind().start()))
         server: Server = pickle.loads(state.read_bytes())
         return server
+
+
+def copy_of(name: str, make: Callable[[Path], None], folder: Path) -> None:
+    """Fill `folder`, which must not be there yet, with what `make` makes: it is made once a run, and copied.
+
+    A server's empty data costs a second or more of processor time to make.
+    """
+    template = run_folder() / f"template-{name}"
+    with (run_folder() / f"template-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            draft = new_folder(f"template-{name}")
+            make(draft)
+            draft.rename(template)
+    subprocess.run(["cp", "-a", str(template), str(folder)], check=True)
