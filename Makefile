@@ -19,7 +19,7 @@ demo: $(VENV)/.installed ## Run a small plan on SQLite: first run, second run, h
 
 test: $(VENV)/.installed-dev lint ## Run lint, types and every test that needs no Docker engine
 	@tests/install-servers
-	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/e2e $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types and which room imports which
 	$(BIN)/ruff check .
