@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from threading import Lock, RLock, Thread, get_ident
@@ -35,20 +35,18 @@ if TYPE_CHECKING:
 
 MOST_ITEMS = 10_000
 """How many spans and log records a process hands over; what follows is only counted."""
-_API = "opentelemetry.{}"
-_NAMES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "_logs"}
+_MODULES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "_logs"}
 """The modules of the API and the SDK that hold the providers: who makes spans imports one of these first."""
-_ENTRY_POINTS: Mapping[TelemetrySignal, str] = {
+_PROVIDERS: Mapping[TelemetrySignal, str] = {
     "traces": "tracer_provider",
     "metrics": "meter_provider",
     "logs": "logger_provider",
 }
+"""What the API calls the provider, in its functions, variables and entry points."""
 _NAME = "inithold"
 """Of our entry points, by which the API finds a provider where the program has set none."""
 _ATTACHED: ContextVar[Any] = ContextVar("_ATTACHED", default=None)
 """What gives a step's span back where one was attached: OpenTelemetry's token."""
-
-Emit = Callable[[FromUserCode], object]
 
 
 class UserTelemetry:
@@ -61,7 +59,10 @@ class UserTelemetry:
     """
 
     def __init__(
-        self, signals: Collection[TelemetrySignal], emit: Emit, on_warning: Callable[[str], object]
+        self,
+        signals: Collection[TelemetrySignal],
+        emit: Callable[[FromUserCode], object],
+        on_warning: Callable[[str], object],
     ) -> None:
         self.signals = signals
         self._emit = emit
@@ -69,7 +70,8 @@ class UserTelemetry:
         self._lock = Lock()
         self._offered = False
         self._making = RLock()
-        self._providers = _Providers(self.hand_over)
+        self._made: dict[TelemetrySignal, Any] = {}
+        self._reader: Any = None
         self._items = 0
 
     @contextmanager
@@ -80,7 +82,7 @@ class UserTelemetry:
         """
         outer = _ATTACHED.set(None)
         finder = _Finder(lambda: self._attach(span, early=True))
-        if any(_API.format(name) in sys.modules for name in _NAMES.values()):
+        if any(f"opentelemetry.{module}" in sys.modules for module in _MODULES.values()):
             self._attach(span, early=False)
         else:
             sys.meta_path.insert(0, finder)
@@ -95,39 +97,6 @@ class UserTelemetry:
 
                 detach(token)
             _ATTACHED.reset(outer)
-
-    def finish(self, seconds: float) -> Callable[[], str | None]:
-        """Hand over the metrics, and begin to flush providers of the user's own.
-
-        Args:
-            seconds: how long such a flush may take.
-
-        Returns:
-            waits for the flush, and answers with one line where it failed or did not end.
-        """
-        if (left_out := self._items - MOST_ITEMS) > 0:
-            self._on_warning(
-                f"{left_out} spans and log records of user code were left out: more than telemetry takes of a run"
-            )
-        if metrics := self._providers.metrics():
-            self._hand_over("metrics", metrics)
-        return _flushing(self._foreign(), seconds) if self._offered else lambda: None
-
-    def provider(self, signal: TelemetrySignal) -> Any:
-        """The SDK's provider for user code that has set none."""
-        with self._making:
-            return self._providers[signal]
-
-    def hand_over(self, signal: TelemetrySignal, item: Any) -> None:
-        """Hand over one finished span or log record."""
-        with self._lock:
-            self._items += 1
-            if self._items > MOST_ITEMS:
-                return
-        self._hand_over(signal, [item])
-
-    def _hand_over(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
-        self._emit(FromUserCode(signal=signal, body=json.dumps(items, default=_plain)))
 
     def _attach(self, span: Span, *, early: bool) -> None:
         try:
@@ -146,33 +115,106 @@ class UserTelemetry:
         Args:
             early: whether no code had the API before; else there may be tracers already that wait for a provider.
         """
-        OFFERING.append(self)
-        if early and entry_points(group=f"opentelemetry_{_ENTRY_POINTS['traces']}", name=_NAME):
+        _offering.append(self)
+        if early and entry_points(group="opentelemetry_tracer_provider", name=_NAME):
             # The API asks for them when somebody wants a tracer and has set no provider.
             for signal in self.signals:
                 os.environ.setdefault(_variable(signal), _NAME)
             return
         # Without the lock: another thread may hold that of a module which this imports.
-        for signal, name in _NAMES.items():
-            import_module(f"opentelemetry.sdk.{name}")
-            kind = _ENTRY_POINTS[signal]
-            api = import_module(_API.format(name))
+        for signal, module in _MODULES.items():
+            import_module(f"opentelemetry.sdk.{module}")
+            api, kind = import_module(f"opentelemetry.{module}"), _PROVIDERS[signal]
             # The API answers with a proxy as long as nobody has set a provider.
-            if signal in self.signals and _is_proxy(getattr(api, f"get_{kind}")()):
+            unset = type(getattr(api, f"get_{kind}")()).__name__.lstrip("_").startswith("Proxy")
+            if signal in self.signals and unset:
                 getattr(api, f"set_{kind}")(self.provider(signal))
+
+    def finish(self, seconds: float) -> Callable[[], str | None]:
+        """Hand over the metrics, and begin to flush providers of the user's own.
+
+        Args:
+            seconds: how long such a flush may take.
+
+        Returns:
+            waits for the flush, and answers with one line where it failed or did not end.
+        """
+        if (left_out := self._items - MOST_ITEMS) > 0:
+            self._on_warning(
+                f"{left_out} spans and log records of user code were left out: more than telemetry takes of a run"
+            )
+        data = self._reader.get_metrics_data() if self._reader is not None else None
+        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        if scopes:
+            self._hand_over("metrics", [packed(scope) for scope in scopes])
+        pending: dict[str, Thread] = {}
+        if self._offered:
+            for provider in self._foreign():
+                # Each in a thread of its own: a flush need not end.
+                name = type(provider).__name__
+                pending[name] = Thread(target=_flush, args=(provider, seconds, name, pending), daemon=True)
+        threads = list(pending.values())
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + seconds
+
+        def outcome() -> str | None:
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
+            names = ", ".join(sorted(pending))
+            return (
+                f"the user code's own telemetry was not flushed within {seconds:g} s: {names}" if names else None
+            )
+
+        return outcome
 
     def _foreign(self) -> list[Any]:
         """The providers that the user's code has set."""
         present = []
-        for signal, name in _NAMES.items():
+        for signal, module in _MODULES.items():
             if os.environ.get(_variable(signal)) == _NAME:
                 del os.environ[_variable(signal)]
-            if (api := sys.modules.get(_API.format(name))) is not None:
-                present.append(getattr(api, f"get_{_ENTRY_POINTS[signal]}")())
-        return [each for each in present if each not in self._providers and hasattr(each, "force_flush")]
+            if (api := sys.modules.get(f"opentelemetry.{module}")) is not None:
+                present.append(getattr(api, f"get_{_PROVIDERS[signal]}")())
+        own = list(self._made.values())
+        return [each for each in present if each not in own and hasattr(each, "force_flush")]
+
+    def provider(self, signal: TelemetrySignal) -> Any:
+        """The SDK's provider for user code that has set none; made when it is asked for."""
+        with self._making:
+            if signal not in self._made:
+                # The SDK may ask for another one meanwhile, to measure itself.
+                if signal == "traces":
+                    provider = _tracer_provider(self.hand_over)
+                elif signal == "logs":
+                    provider = _logger_provider(self.hand_over)
+                else:
+                    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - seldom needed
+
+                    self._reader = metric_reader()
+                    provider = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
+                self._made[signal] = provider
+            return self._made[signal]
+
+    def hand_over(self, signal: TelemetrySignal, item: Any) -> None:
+        """Hand over one finished span or log record."""
+        with self._lock:
+            self._items += 1
+            if self._items > MOST_ITEMS:
+                return
+        self._hand_over(signal, [item])
+
+    def _hand_over(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
+        self._emit(FromUserCode(signal=signal, body=json.dumps(items, default=plain)))
 
 
-OFFERING: list[UserTelemetry] = []
+def _flush(provider: Any, seconds: float, name: str, pending: dict[str, Thread]) -> None:
+    with suppress(Exception):  # the user's exporter may raise anything
+        if provider.force_flush(round(seconds * 1000)) is not False:
+            del pending[name]
+
+
+_offering: list[UserTelemetry] = []
 """Whose providers the entry points give out."""
 
 
@@ -194,93 +236,48 @@ def logger_provider() -> Any:
 def _offered(signal: TelemetrySignal) -> Any:
     # What the user's code executes must not be offered it.
     os.environ.pop(_variable(signal), None)
-    return OFFERING[-1].provider(signal)
+    return _offering[-1].provider(signal)
 
 
 def _variable(signal: TelemetrySignal) -> str:
     """The variable by which the API finds a provider where none is set."""
-    return f"OTEL_PYTHON_{_ENTRY_POINTS[signal].upper()}"
-
-
-def _is_proxy(provider: Any) -> bool:
-    return type(provider).__name__.lstrip("_").startswith("Proxy")
+    return f"OTEL_PYTHON_{_PROVIDERS[signal].upper()}"
 
 
 # -- the SDK's providers
 
 
-class _Providers:
-    """The SDK's providers, which hand over what is finished; each is made when it is asked for.
+def _tracer_provider(hand_over: Callable[[TelemetrySignal, Any], None]) -> Any:
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider  # noqa: PLC0415 - seldom needed
 
-    Args:
-        hand_over: takes each span and log record.
-    """
+    class Spans(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            if span.context is not None and span.context.trace_flags.sampled:
+                hand_over("traces", span_fields(span))
 
-    def __init__(self, hand_over: Callable[[TelemetrySignal, Any], None]) -> None:
-        self._hand_over = hand_over
-        self._made: dict[TelemetrySignal, Any] = {}
-        self._reader: Any = None
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Spans())
+    return provider
 
-    def __contains__(self, provider: object) -> bool:
-        return any(provider is each for each in self._made.values())
 
-    def __getitem__(self, signal: TelemetrySignal) -> Any:
-        if signal not in self._made:
-            make = {
-                "traces": self._tracer_provider,
-                "metrics": self._meter_provider,
-                "logs": self._logger_provider,
-            }
-            # The SDK may ask for another one meanwhile, to measure itself.
-            self._made[signal] = make[signal]()
-        return self._made[signal]
+def _logger_provider(hand_over: Callable[[TelemetrySignal, Any], None]) -> Any:
+    from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor  # noqa: PLC0415 - seldom needed
 
-    def metrics(self) -> list[Any]:
-        """All that was measured."""
-        data: Any = self._reader.get_metrics_data() if self._reader is not None else None
-        resources = data.resource_metrics if data else ()
-        return [packed(scope) for resource in resources for scope in resource.scope_metrics]
+    class Logs(LogRecordProcessor):
+        def on_emit(self, log_record: Any) -> None:
+            hand_over("logs", log_fields(log_record))
 
-    def _tracer_provider(self) -> Any:
-        from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider  # noqa: PLC0415 - seldom
+        emit = on_emit  # its name before SDK 1.35
 
-        hand_over = self._hand_over
+        def shutdown(self) -> None:
+            """There is nothing to shut down."""
 
-        class Spans(SpanProcessor):
-            def on_end(self, span: ReadableSpan) -> None:
-                if span.context is not None and span.context.trace_flags.sampled:
-                    hand_over("traces", span_fields(span))
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
+            return True
 
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(Spans())
-        return provider
-
-    def _meter_provider(self) -> Any:
-        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - seldom needed
-
-        self._reader = metric_reader()
-        return MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
-
-    def _logger_provider(self) -> Any:
-        from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor  # noqa: PLC0415 - seldom needed
-
-        hand_over = self._hand_over
-
-        class Logs(LogRecordProcessor):
-            def on_emit(self, log_record: Any) -> None:
-                hand_over("logs", log_fields(log_record))
-
-            emit = on_emit  # its name before SDK 1.35
-
-            def shutdown(self) -> None:
-                """There is nothing to shut down."""
-
-            def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
-                return True
-
-        provider = LoggerProvider(shutdown_on_exit=False)
-        provider.add_log_record_processor(Logs())
-        return provider
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(Logs())
+    return provider
 
 
 def metric_reader() -> Any:
@@ -330,29 +327,6 @@ def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Co
         trace_state=TraceState.from_header([trace_state]),
     )
     return set_span_in_context(NonRecordingSpan(ids), context.Context())
-
-
-def _flushing(providers: Sequence[Any], seconds: float) -> Callable[[], str | None]:
-    """Flush providers, each in a thread of its own: a flush need not end."""
-    left = {type(provider).__name__ for provider in providers}
-
-    def flush(provider: Any) -> None:
-        with suppress(Exception):  # the user's exporter may raise anything
-            if provider.force_flush(round(seconds * 1000)) is not False:
-                left.discard(type(provider).__name__)
-
-    threads = [Thread(target=flush, args=(each,), daemon=True, name="inithold-flush") for each in providers]
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + seconds
-
-    def outcome() -> str | None:
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        names = ", ".join(sorted(left))
-        return f"the user code's own telemetry was not flushed within {seconds:g} s: {names}" if names else None
-
-    return outcome
 
 
 # -- what is handed over
@@ -425,36 +399,13 @@ def packed(value: Any) -> Any:
     return [packed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def unpacked(value: Any) -> Any:
-    """What `packed` took apart, as the objects of this process's SDK."""
-    from opentelemetry.sdk import metrics  # noqa: PLC0415 - only where there are some
-    from opentelemetry.sdk.metrics import export  # noqa: PLC0415
-    from opentelemetry.sdk.util import instrumentation  # noqa: PLC0415
-
-    if isinstance(value, list):
-        return [unpacked(item) for item in value]
-    if not isinstance(value, dict) or "class" not in value:
-        return value
-    fields = {
-        # An attribute may be named `class`, too.
-        name: field if name.endswith("attributes") else unpacked(field)
-        for name, field in value.items()
-        if name != "class"
-    }
-    home = next(module for module in (export, metrics, instrumentation) if hasattr(module, value["class"]))
-    return getattr(home, value["class"])(**fields)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know: attributes are mappings of the SDK's own."""
+def plain(value: Any) -> Any:
+    """What JSON does not know, as it does: attributes are mappings of the SDK's own."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return list(value) if isinstance(value, Sequence | set | frozenset) else str(value)
-
-
-# -- when user code begins to use it
 
 
 class _Finder(MetaPathFinder):
@@ -468,37 +419,22 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         package, _, name = fullname.partition(".")
-        if package != "opentelemetry" or name not in _NAMES.values() or get_ident() != self._thread:
+        if package != "opentelemetry" or name not in _MODULES.values() or get_ident() != self._thread:
             return None
-        for finder in list(sys.meta_path):
-            if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
-                continue
-            spec: ModuleSpec | None = finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if spec.loader is not None:
-                    spec.loader = _ActingLoader(spec.loader, self._after)
-                return spec
-        return None
+        others = [each for each in sys.meta_path if not isinstance(each, _Finder) and hasattr(each, "find_spec")]
+        specs = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
 
-    def _after(self) -> None:
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-            self._act()
+            def exec_module(module: ModuleType) -> None:
+                # Whoever looks at the loader later finds it as it would be without us.
+                del loader.exec_module
+                execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    self._act()
 
-
-class _ActingLoader(Loader):
-    """Loads as another loader does, and acts afterwards."""
-
-    def __init__(self, loader: Loader, act: Callable[[], object]) -> None:
-        self._loader = loader
-        self._act = act
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        spec: Any = module.__spec__
-        # Whoever looks at the module later finds it as it would be without us.
-        spec.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._act()
+            loader.exec_module = exec_module
+        return spec

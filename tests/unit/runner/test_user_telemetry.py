@@ -21,16 +21,15 @@ from inithold.runner.user_telemetry import (
     metric_reader,
     packed,
     span_fields,
-    unpacked,
 )
-from inithold.watchers.telemetry import logs, traces
+from inithold.watchers.telemetry import user_code
 from inithold.watchers.telemetry.sdk import Sdk
 
 PARENT = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 def through_json(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=user_telemetry._plain))
+    return json.loads(json.dumps(value, default=user_telemetry.plain))
 
 
 def test_a_span_is_the_same_on_the_other_side() -> None:
@@ -53,7 +52,7 @@ def test_a_span_is_the_same_on_the_other_side() -> None:
     span.end(2_000)
 
     sdk = Sdk("demo")
-    traces.record_of_user_code(sdk, through_json(span_fields(ended[0])))
+    user_code.add_span(sdk, through_json(span_fields(ended[0])))
     (made,) = sdk.spans
     assert span_fields(made) == span_fields(ended[0])
     assert made.parent.span_id == int(PARENT.span_id, 16)
@@ -64,7 +63,7 @@ def test_a_root_span_keeps_its_trace() -> None:
     sdk = Sdk("demo")
     own = TracerProvider(shutdown_on_exit=False).get_tracer("app").start_span("alone")
     own.end()
-    traces.record_of_user_code(sdk, through_json(span_fields(own)))
+    user_code.add_span(sdk, through_json(span_fields(own)))
     (made,) = sdk.spans
     assert (made.context.trace_id, made.context.span_id) == (own.context.trace_id, own.context.span_id)
     assert made.parent is None
@@ -94,10 +93,10 @@ def test_a_log_record_is_the_same_on_the_other_side() -> None:
         "body": {"nested": ["body"]},
         "attributes": {"a": 1},
     }
-    provider.get_logger("app", "1.2").emit(logs._record(Sdk("demo"), fields, PARENT))
+    provider.get_logger("app", "1.2").emit(Sdk("demo").log_record(fields, PARENT))
 
     sdk = Sdk("demo")
-    logs.record_of_user_code(sdk, through_json(log_fields(emitted[0])))
+    user_code.add_log_record(sdk, through_json(log_fields(emitted[0])))
     (made,) = sdk.logs
     assert through_json(log_fields(made)) == through_json(log_fields(emitted[0]))
 
@@ -112,7 +111,7 @@ def test_metrics_are_the_same_on_the_other_side(aggregation: str, monkeypatch: p
     meter.create_gauge("level").set(7)
     meter.create_up_down_counter("open").add(-1)
     scopes = reader.get_metrics_data().resource_metrics[0].scope_metrics
-    made = unpacked(through_json([packed(scope) for scope in scopes]))
+    made = user_code.unpacked(through_json([packed(scope) for scope in scopes]))
     assert [packed(scope) for scope in made] == through_json([packed(scope) for scope in scopes])
     assert made[0].scope.name == "app"
     assert {type(metric.data) for metric in made[0].metrics} == {type(metric.data) for metric in scopes[0].metrics}

@@ -17,10 +17,7 @@ from inithold.runner.events import TelemetrySignal
 Protocol = Literal["http/protobuf", "grpc"]
 Warn = Callable[[str], None]
 
-SIGNALS: tuple[TelemetrySignal, ...] = get_args(TelemetrySignal)
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 _PORTS: Mapping[Protocol, int] = {"http/protobuf": 4318, "grpc": 4317}
-_EXTRAS: Mapping[Protocol, str] = {"http/protobuf": "otel", "grpc": "otel-grpc"}
 _OTLP: Mapping[str, Protocol | None] = {
     "otlp": None,
     "otlp_proto_http": "http/protobuf",
@@ -47,7 +44,7 @@ class Exporter(NamedTuple):
     @property
     def extra(self) -> str:
         """The extra of inithold that brings it."""
-        return _EXTRAS[self.protocol or "http/protobuf"]
+        return "otel-grpc" if self.protocol == "grpc" else "otel"
 
 
 def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
@@ -64,21 +61,57 @@ def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
     Returns:
         what to export, less what is not installed; empty where nothing is to be loaded.
     """
-    if _value(environ, "OTEL_SDK_DISABLED").lower() == "true":
+    environ = {name: value.strip() for name, value in environ.items() if value.strip()}
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ()
-    named = [exporter for signal in SIGNALS for exporter in _of_signal(environ, signal, warn)]
-    usable = [exporter for exporter in named if extras.installed(exporter.extra)]
-    missing = {exporter.extra for exporter in named if exporter not in usable}
-    if missing:
-        lost = listed(list(dict.fromkeys(exporter.signal for exporter in named if exporter not in usable)))
-        warn(f"OpenTelemetry is configured and not installed, {lost} are not sent: {extras.pip_command(missing)}")
+    all_exporters = [each for signal in get_args(TelemetrySignal) for each in _of_signal(environ, signal, warn)]
+    usable = [exporter for exporter in all_exporters if extras.installed(exporter.extra)]
+    if missing := [exporter for exporter in all_exporters if exporter not in usable]:
+        lost = listed(list(dict.fromkeys(exporter.signal for exporter in missing)))
+        command = extras.pip_command({exporter.extra for exporter in missing})
+        warn(f"OpenTelemetry is configured and not installed, {lost} are not sent: {command}")
     return tuple(usable)
 
 
-def listed(names: Sequence[str]) -> str:
-    """`traces`, `traces and logs`, `traces, metrics and logs`."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Iterator[Exporter]:
+    def either(name: str) -> str:
+        own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
+        return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+
+    variable = f"OTEL_{signal.upper()}_EXPORTER"
+    endpoint = either("ENDPOINT")
+    names = environ.get(variable, "otlp" if endpoint else "none").lower()
+    for name in dict.fromkeys(name.strip() for name in names.split(",")):
+        if name == "console":
+            yield Exporter(signal, None, "standard output")
+        elif name in _OTLP:
+            protocol: Protocol = _OTLP[name] or ("grpc" if either("PROTOCOL") == "grpc" else "http/protobuf")
+            if not _OTLP[name] and either("PROTOCOL") not in ("", *_PORTS):
+                text = "the OTLP protocol {} is not supported, {} use http/protobuf; grpc is the other one"
+                warn(text.format(either("PROTOCOL"), signal))
+            # Port 4317 is by convention gRPC's, and the most common mistake is not to say so.
+            hints = [
+                f"port {port} is usually {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
+                for other, port in _PORTS.items()
+                if other != protocol and endpoint.rstrip("/").endswith(f":{port}")
+            ]
+            yield Exporter(signal, protocol, _address(endpoint, protocol), "".join(hints))
+        elif name != "none":
+            warn(f"{variable}: {name} is not supported; otlp, console and none are")
+
+
+def _address(endpoint: str, protocol: Protocol) -> str:
+    if not endpoint:
+        return f"http://localhost:{_PORTS[protocol]}"
+    try:
+        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        return "the endpoint given"
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme + '://' if parts.scheme else ''}{name}{f':{port}' if port else ''}"
 
 
 def learn_secrets(environ: Mapping[str, str]) -> None:
@@ -96,56 +129,7 @@ def learn_secrets(environ: Mapping[str, str]) -> None:
             SECRETS.add_url(value)
 
 
-def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Iterator[Exporter]:
-    variable = f"OTEL_{signal.upper()}_EXPORTER"
-    endpoint = _either(environ, signal, "ENDPOINT")
-    names = _value(environ, variable).lower() or ("otlp" if endpoint else "none")
-    for name in dict.fromkeys(name.strip() for name in names.split(",")):
-        if name == "console":
-            yield Exporter(signal, None, "standard output")
-        elif name in _OTLP:
-            protocol = _OTLP[name] or _protocol(environ, signal, warn)
-            yield Exporter(signal, protocol, _address(endpoint, protocol), _hint(endpoint, protocol))
-        elif name != "none":
-            warn(f"{variable}: {name} is not supported; otlp, console and none are")
-
-
-def _protocol(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Protocol:
-    given = _either(environ, signal, "PROTOCOL")
-    for protocol in PROTOCOLS:
-        if given == protocol:
-            return protocol
-    if given:
-        warn(f"the OTLP protocol {given} is not supported, {signal} use http/protobuf; grpc is the other one")
-    return "http/protobuf"
-
-
-def _address(endpoint: str, protocol: Protocol) -> str:
-    if not endpoint:
-        return f"http://localhost:{_PORTS[protocol]}"
-    try:
-        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host:
-        return "the endpoint given"
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme + '://' if parts.scheme else ''}{name}{f':{port}' if port else ''}"
-
-
-def _hint(endpoint: str, protocol: Protocol) -> str:
-    """Port 4317 is by convention gRPC's, and the most common mistake is not to say so."""
-    other: Protocol = "grpc" if protocol == "http/protobuf" else "http/protobuf"
-    if endpoint.rstrip("/").endswith(f":{_PORTS[other]}"):
-        return f"port {_PORTS[other]} is usually {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
-    return ""
-
-
-def _either(environ: Mapping[str, str], signal: TelemetrySignal, name: str) -> str:
-    own = _value(environ, f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
-    return own or _value(environ, f"OTEL_EXPORTER_OTLP_{name}")
-
-
-def _value(environ: Mapping[str, str], name: str) -> str:
-    return environ.get(name, "").strip()
+def listed(names: Sequence[str]) -> str:
+    """`traces`, `traces and logs`, `traces, metrics and logs`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -42,7 +42,21 @@ ANSWER_SECONDS = 0.25
 DRAIN_SECONDS = 1.0
 """How long a hold may be delayed by a sender that has not read everything yet."""
 _LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
-_DROPPED_FIRST = (LogLine, FromUserCode)
+SENT = (
+    RunStarted,
+    LockWaiting,
+    LockAcquired,
+    StepStarted,
+    StepWaiting,
+    AttemptFailed,
+    StepFinished,
+    RunFinished,
+    MarkerPublished,
+    Verified,
+    LogLine,
+    FromUserCode,
+)
+"""The events that the sender gets."""
 
 
 class Begin(msgspec.Struct, tag=True):
@@ -73,23 +87,6 @@ class End(msgspec.Struct, tag=True):
     dropped: int
 
 
-SENT = (
-    RunStarted,
-    LockWaiting,
-    LockAcquired,
-    StepStarted,
-    StepWaiting,
-    AttemptFailed,
-    StepFinished,
-    RunFinished,
-    MarkerPublished,
-    Verified,
-    LogLine,
-    FromUserCode,
-)
-"""The events that the sender gets."""
-
-
 class Telemetry:
     """A watcher that hands what it sees to the sender, which it starts when a run begins.
 
@@ -109,7 +106,7 @@ class Telemetry:
         holder: int | None = None,
     ) -> None:
         self.signals = signals
-        self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
+        self._levels = _LEVELS[_LEVELS.index(level) :]
         self._holder = os.getpid() if holder is None else holder
         self._buffer = bytearray(_line(Begin(instance_id(self._holder), log_format)))
         self._dropped = 0
@@ -120,13 +117,24 @@ class Telemetry:
         """Send an event; what the pipe does not take is kept for the next time."""
         if not isinstance(event, SENT) or (isinstance(event, LogLine) and event.level not in self._levels):
             return
-        if isinstance(event, _DROPPED_FIRST) and len(self._buffer) > BUFFER_BYTES:
+        if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > BUFFER_BYTES:
             self._dropped += 1
             return
         self._buffer += _line(event)
         if self._sender is None and isinstance(event, RunStarted | Verified) and not self._problem:
-            self._start()
-        self._write()
+            # In the thread that becomes the holder: the sender ends with the thread that started it.
+            try:
+                # PID 1 adopts it when this process tells PID 1 to hold.
+                self._sender = launch("sender", lasting=self._holder == 1 != os.getpid())
+            except OSError as error:
+                self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
+                return
+            os.set_blocking(self._sender.input, False)
+            if hasattr(fcntl, "F_SETPIPE_SZ"):
+                with suppress(OSError):  # more than an unprivileged user may have
+                    fcntl.fcntl(self._sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        if self._sender is not None:
+            self._write(self._sender.input)
 
     def close(self) -> None:
         """Nothing: `finish` has ended what is to be sent."""
@@ -149,37 +157,21 @@ class Telemetry:
             return self._problem or None
         deadline = time.monotonic() + seconds
         self._buffer += _line(End(deadline - ANSWER_SECONDS if wait else deadline, retry, wait, self._dropped))
-        self._write(sender, until=deadline if wait else time.monotonic() + DRAIN_SECONDS)
+        self._write(sender.input, until=deadline if wait else time.monotonic() + DRAIN_SECONDS)
         os.close(sender.input)
         try:
             return _answer(sender, deadline) if wait else None
         finally:
             os.close(sender.output)
 
-    def _start(self) -> None:
-        # In the thread that becomes the holder: the sender ends with the thread that started it.
-        try:
-            # PID 1 adopts it when this process tells PID 1 to hold.
-            self._sender = launch("sender", lasting=self._holder == 1 != os.getpid())
-        except OSError as error:
-            self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
-            return
-        os.set_blocking(self._sender.input, False)
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # more than an unprivileged user may have
-                fcntl.fcntl(self._sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-    def _write(self, sender: Launched | None = None, *, until: float = 0.0) -> None:
+    def _write(self, descriptor: int, *, until: float = 0.0) -> None:
         """Write what the pipe takes; all of it where that is possible until then."""
-        sender = sender or self._sender
-        while sender is not None and self._buffer:
+        while self._buffer:
             try:
-                del self._buffer[: os.write(sender.input, self._buffer)]
+                del self._buffer[: os.write(descriptor, self._buffer)]
             except BlockingIOError:
-                left = until - time.monotonic()
-                if left <= 0:
+                if not _wait(descriptor, select.POLLOUT, until):
                     return
-                _wait(sender.input, select.POLLOUT, left)
             except OSError:
                 # It has ended; `finish` says so.
                 self._buffer.clear()
@@ -188,7 +180,7 @@ class Telemetry:
 def _answer(sender: Launched, deadline: float) -> str | None:
     """What the sender answers. It has nothing more to do then; one that does not answer is killed."""
     text = b""
-    while in_time := _wait(sender.output, select.POLLIN, deadline - time.monotonic()):
+    while in_time := _wait(sender.output, select.POLLIN, deadline):
         data = os.read(sender.output, 65536)
         text += data
         if not data or data.endswith(b"\n"):
@@ -204,10 +196,10 @@ def _answer(sender: Launched, deadline: float) -> str | None:
     return line
 
 
-def _wait(descriptor: int, event: int, seconds: float) -> bool:
+def _wait(descriptor: int, event: int, until: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, event)
-    return bool(poll.poll(max(0.0, seconds) * 1000))
+    return bool(poll.poll(max(0.0, until - time.monotonic()) * 1000))
 
 
 def _line(message: msgspec.Struct) -> bytes:

@@ -8,7 +8,8 @@ import pytest
 
 from inithold.redaction.redact import SECRETS
 from inithold.runner.events import TelemetrySignal
-from inithold.watchers.telemetry.export import LONGEST_REASON, Export, in_one_line, summary
+from inithold.watchers.telemetry.delivery import summary
+from inithold.watchers.telemetry.export import LONGEST_REASON, Export, in_one_line
 from inithold.watchers.telemetry.settings import Exporter, listed
 
 

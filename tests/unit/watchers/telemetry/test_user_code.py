@@ -11,8 +11,8 @@ from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 
 from inithold.runner import user_telemetry
-from inithold.runner.user_telemetry import metric_reader, packed, unpacked
-from inithold.watchers.telemetry.metrics import merged
+from inithold.runner.user_telemetry import metric_reader, packed
+from inithold.watchers.telemetry.user_code import merged, unpacked
 
 
 def measured(record: Callable[[Meter], None], scope: str = "app") -> list[Any]:
@@ -20,7 +20,7 @@ def measured(record: Callable[[Meter], None], scope: str = "app") -> list[Any]:
     reader = metric_reader()
     record(MeterProvider([reader], shutdown_on_exit=False).get_meter(scope))
     scopes = reader.get_metrics_data().resource_metrics[0].scope_metrics
-    made: list[Any] = json.loads(json.dumps([packed(each) for each in scopes], default=user_telemetry._plain))
+    made: list[Any] = json.loads(json.dumps([packed(each) for each in scopes], default=user_telemetry.plain))
     return made
 
 
