@@ -77,8 +77,13 @@ def block(entries: dict[str, Any], indent: str, step: str) -> list[str]:
 
 
 def item_lines(value: Any, indent: str, step: str) -> list[str]:
-    """One item of a block list as lines; a text of several lines as a literal."""
-    if isinstance(value, str) and "\n" in value and value.endswith("\n") and not value.startswith((" ", "\n")):
-        body = [f"{indent}{step}{line}" if line else "" for line in value[:-1].split("\n")]
-        return [f"{indent}- |", *body]
-    return [f"{indent}- {scalar(value) if not isinstance(value, dict | list) else flow(value)}"]
+    """One item of a block list as lines; a text of several lines as a literal, where it can stand as it is."""
+    lines = value.split("\n") if isinstance(value, str) and "\n" in value.rstrip("\n") else []
+    if not lines or any(line.isspace() or not line.replace("\t", "").isprintable() for line in lines):
+        return [f"{indent}- {scalar(value) if not isinstance(value, dict | list) else flow(value)}"]
+    body = value.rstrip("\n")
+    ends = len(value) - len(body)
+    # The indentation is given where the first line does not show it.
+    header = f"|{len(step) if value[0].isspace() else ''}{'-' if not ends else '' if ends == 1 else '+'}"
+    literal = [f"{indent}{step}{line}" if line else "" for line in body.split("\n")]
+    return [f"{indent}- {header}", *literal, *[""] * (ends - 1)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from inithold.compose.new.guards import migrates
 from inithold.compose.new.shell import take_apart
 from inithold.compose.new.text import from_compose
+from inithold.compose.new.tools import migrates
 from inithold.compose.read.merge import merge
 from inithold.compose.read.tree import Mapping, plain
 from inithold.compose.read.tree import Sequence as Listed
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What a plan is drafted from.
 
-    Args:
+    Attributes:
         services: what runs, in order; the last one is the init service.
         why: why it was taken, for people.
         hooks_of: the service whose `pre_start` hooks these are; None for services.
@@ -56,17 +55,20 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
             near = get_close_matches(name, list(services), 1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(services)}"
             raise UsageError(f"there is no service {name!r} in {shown}", hint=hint)
+        hooks = _hooks(services[name])
         why = [f"service {name}, as --service says"]
-        return _hooks(services[name], why) or Chosen([services[name]], why)
+        return Chosen(hooks, why, services[name]) if hooks else Chosen([services[name]], why)
     if stack.inits:
         return _among(stack, list(stack.inits), "its dependents wait until it is done")
-    if hooked := [service for service in services.values() if _hooks(service, []) is not None]:
+    if hooked := [service for service in services.values() if _hooks(service)]:
         first, *others = hooked
-        same = [each.name for each in others if _hook_data(each) == _hook_data(first)]
+        same, more = list[str](), list[str]()
+        for other in others:
+            alike = plain(other.value("pre_start")) == plain(first.value("pre_start"))
+            (same if alike else more).append(other.name)
         why = [f"the pre_start hooks of {first.name}{', which are those of ' if same else ''}{', '.join(same)}"]
-        if rest := [each.name for each in others if each.name not in same]:
-            why.append(f"not taken: those of {', '.join(rest)}; draft them with --service")
-        return _hooks(first, why) or Chosen([first], why)
+        why += [f"not taken: those of {', '.join(more)}; draft them with --service"] if more else []
+        return Chosen(_hooks(first), why, first)
     if stack.probable:
         return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
     if migrating := [each for each, service in services.items() if _migrates(service)]:
@@ -79,50 +81,50 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
 
 
 def _among(stack: Stack, names: list[str], why: str) -> Chosen:
-    def waiting(name: str) -> int:
-        return sum(name in stack.reaches(each) for each in stack.project.services)
+    services = stack.project.services
+    reached = {name: stack.reaches(name) for name in services}
+    waiting = {name: sum(name in others for others in reached.values()) for name in names}
+    migrating = {name for name in names if _migrates(services[name])}
 
     def rank(name: str) -> tuple[bool, bool, bool, int, int]:
         # The end of a chain comes before its links: they become steps of the same plan.
-        link = any(name in stack.reaches(each) for each in names)
-        return link, name != "init", not _migrates(stack.project.services[name]), -waiting(name), names.index(name)
+        link = any(name in reached[each] for each in names)
+        return link, name != "init", name not in migrating, -waiting[name], names.index(name)
 
     first, *others = sorted(names, key=rank)
     before = _before(stack, first)
     reasons = [f"service {first}: {why}"]
-    others = [each for each in others if each not in before]
     if before:
         reasons.append(f"before it: {', '.join(before)}, which it waits for")
-    if others:
-        more = "the one of that name" if first == "init" else f"the one that most depend on ({waiting(first)})"
-        if first != "init" and _migrates(stack.project.services[first]):
-            more = "the one that migrates"
+    if others := [each for each in others if each not in before]:
+        more = f"the one that most depend on ({waiting[first]})"
+        if first == "init" or first in migrating:
+            more = "the one of that name" if first == "init" else "the one that migrates"
         reasons[0] += f"; of {len(others) + 1} such services {more}"
-        reasons.append(
-            f"not taken: {', '.join(others)}; draft {'it' if len(others) == 1 else 'one'} with --service"
-        )
-    return Chosen([stack.project.services[each] for each in (*before, first)], reasons)
+        which = "it" if len(others) == 1 else "one"
+        reasons.append(f"not taken: {', '.join(others)}; draft {which} with --service")
+    return Chosen([services[each] for each in (*before, first)], reasons)
 
 
 def _before(stack: Stack, name: str) -> list[str]:
     """The one-shots that `name` waits for, in their order, but for those that its servers wait for, too."""
-    found: list[str] = []
+    result: list[str] = []
     servers = [each for each in stack.reaches(name) if each not in stack.inits]
 
     def visit(each: str, above: tuple[str, ...]) -> None:
         for target in (dependency.target for dependency in stack.dependencies.get(each, ())):
             init = stack.inits.get(target)
-            if init is None or init.held or target in (*found, *above):
+            if init is None or init.held or target in (*result, *above):
                 continue
             if not any(target in stack.reaches(server) for server in servers):
                 visit(target, (*above, each))
-                found.append(target)
+                result.append(target)
 
     visit(name, (name,))
-    return found
+    return result
 
 
-def _hooks(service: Service, why: list[str]) -> Chosen | None:
+def _hooks(service: Service) -> list[Service]:
     """The `pre_start` hooks of a service, each as the service that it runs as.
 
     A hook has what its service has, also the entrypoint, whatever its image (measured on Compose 5.6.1).
@@ -136,19 +138,10 @@ def _hooks(service: Service, why: list[str]) -> Chosen | None:
             for key, value in hook.entries.items():
                 entries[key] = merge(entries.get(key), value) if key == "environment" else value
             runs.append(replace(service, view=Mapping(service.view.places, None, entries)))
-    return Chosen(runs, why, service) if runs else None
-
-
-def _hook_data(service: Service) -> object:
-    return plain(service.value("pre_start"))
+    return runs
 
 
 def _migrates(service: Service) -> bool:
     argv = [*words(service.value("entrypoint"))[0], *words(service.value("command"))[0]]
-    if migrates(argv):
-        return True
-    for word in argv:
-        script = take_apart(from_compose(word), errexit=True) if " " in word else None
-        if script is not None and any(migrates(part.words) for part in script.parts):
-            return True
-    return False
+    scripts = [take_apart(from_compose(word), errexit=True) for word in argv if " " in word]
+    return migrates(argv) or any(migrates(part.words) for script in scripts if script for part in script.parts)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inithold.compose.new.conceal import Concealer
 from inithold.compose.new.environment import Environment
-from inithold.compose.new.guards import TODO
-from inithold.compose.new.servers import Login, Server, ready_step
-from inithold.compose.new.text import references, secrets
-from inithold.compose.new.work import RENAMED, Step, Work, slug
+from inithold.compose.new.servers import Login, Server, login, ready_step, used_servers
+from inithold.compose.new.text import Concealer, references, secrets, slug
+from inithold.compose.new.tools import TODO
+from inithold.compose.new.work import RENAMED, Step, Work
 from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.read.tree import Sequence as Listed
 from inithold.compose.stack.command import has_no_words
@@ -20,7 +19,6 @@ from inithold.errors import UsageError
 
 if TYPE_CHECKING:
     from inithold.compose.new.choose import Chosen
-    from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
 
@@ -54,13 +52,12 @@ class Draft:
     dropped: list[str] = field(default_factory=list)
     needed: list[str] = field(default_factory=list)
 
-    def add(self, step: Step) -> Step:
+    def add(self, step: Step) -> None:
         """Add a step; its id gets a number where it is taken."""
         taken = {each.id for each in self.steps}
         names = (step.id, *(f"{step.id}-{number}" for number in range(2, len(taken) + 3)))
         step.id = next(name for name in names if name not in taken)
         self.steps.append(step)
-        return step
 
 
 def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
@@ -74,30 +71,24 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     Raises:
         UsageError: nothing tells what it does.
     """
-    service, hooks = chosen.services[-1], chosen.hooks_of is not None
-    before = argv(service, stack.images(service)).entrypoint_from_image or not has_no_words(
+    service = chosen.services[-1]
+    entrypoint = argv(service, stack.images(service)).entrypoint_from_image or not has_no_words(
         service.value("entrypoint")
     )
-    name = slug(stack.project.name) or "environment"
-    result = Draft(name, service.name, list(files), before, hooks, list(chosen.why))
+    name, hooks = slug(stack.project.name) or "environment", chosen.hooks_of is not None
+    result = Draft(name, service.name, list(files), entrypoint, hooks, list(chosen.why))
     others = [each for each in stack.project.services.values() if each is not service]
     environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
-    concealer = Concealer(environments)
+    concealer = Concealer(variable for each in environments for variable in each.values())
     chain = [each.name for each in chosen.services]
-    work = [Work(stack, each, concealer, chain, hooks) for each in chosen.services]
-    for each in work:
-        each.read()
-        result.chosen += each.chosen
-        result.unknown += each.unknown
-        result.dropped += each.dropped
-        if each is not work[-1] or hooks:
-            result.needed += each.moved_to(environments[0])
-    _servers(result, work)
+    work = [Work(result, stack, each, concealer, chain) for each in chosen.services]
+    for each in work if hooks else work[:-1]:
+        each.move_to(environments[0])
+    _add_steps(result, stack, work)
     if len(result.steps) == sum(each.nothing for each in work):
+        told = [f"nothing in {', '.join(files)} tells what {service.name} does", *result.chosen, *result.unknown]
         raise UsageError(
-            "\n  ".join(
-                [f"nothing in {', '.join(files)} tells what {service.name} does", *result.chosen, *result.unknown]
-            ),
+            "\n  ".join(told),
             hint="name another service with --service, or write the plan by hand: inithold kinds lists the steps",
         )
     result.unknown += environments[0].unread
@@ -107,46 +98,41 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     return result
 
 
-def _servers(result: Draft, work: Sequence[Work]) -> None:
-    """Put the ready steps before the others, and give the migration its database."""
-    servers = work[-1].servers
-    steps = [step for each in work for step in each.steps]
-    first = next((step for step in steps if not step.waits), None)
-    migration = next((step for step in steps if step.uses == "alembic.upgrade"), None)
-    found: dict[str, Server] = {}
+def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
+    """The ready steps before the others; the migration gets its database."""
+    servers: dict[str, Server] = {}
     for each in work:
-        for server in each.servers.servers() if not each.only_files else ():
-            found.setdefault(server.name, server)
-        result.unknown += each.servers.unknown
+        if not each.only_files:
+            for server in used_servers(stack, each.own, each.excluded, result.unknown):
+                servers.setdefault(server.name, server)
+    steps = [step for each in work for step in each.steps]
+    first = next((at for at, step in enumerate(steps) if not step.waits), len(steps))
+    migration = next((step for step in steps if step.uses == "alembic.upgrade"), None)
+    presupposed = migration is not None and migration is steps[first]
     main: tuple[Server, Login] | None = None
-    for server in found.values():
-        login = servers.login(server, presupposed=migration is not None and migration is first)
-        name, kind, fields = ready_step(server, login)
-        result.add(Step(name, kind, fields, [f"{server.why}; {login.why}" if login else server.why], needs=[]))
-        if login is not None and kind == "database.ready" and main is None:
-            main = server, login
-    awaited = {f"{server.name}:{server.port}" for server in found.values()}
-    position = steps.index(first) if first is not None else len(steps)
-    for step in steps[:position]:
+    for server in servers.values():
+        by = login(stack, work[-1].own, server, presupposed=presupposed)
+        name, kind, fields = ready_step(server, by)
+        result.add(Step(name, kind, fields, [f"{server.why}; {by.why}" if by else server.why], needs=[]))
+        if by is not None and kind == "database.ready" and main is None:
+            main = server, by
+    awaited = {f"{server.name}:{server.port}" for server in servers.values()}
+    for step in steps[:first]:
         if step.fields.get("address") not in awaited:
             step.needs = []
             result.add(step)
-    ready = [step.id for step in result.steps]
-    if first is not None and len(ready) > 1:
-        first.needs = ready
-    for step in steps[position:]:
+    if len(result.steps) > 1 and first < len(steps):
+        steps[first].needs = [step.id for step in result.steps]
+    for step in steps[first:]:
         result.add(step)
     if result.steps:
         result.steps[0].needs = None
     if main is not None:
-        server, login = main
-        if (
-            migration is not None
-            and not login.several
-            and not any("url=" in x for x in migration.fields.get("x", ()))
-        ):
-            migration.fields |= login.fields
-        result.lock = login.url("postgresql") if server.technology == "postgresql" else None
+        server, by = main
+        given = migration is not None and any("url=" in each for each in migration.fields.get("x", ()))
+        if migration is not None and not by.several and not given:
+            migration.fields |= by.fields
+        result.lock = by.url("postgresql") if server.technology == "postgresql" else None
 
 
 def _missing(result: Draft, environments: Sequence[Environment], concealer: Concealer) -> list[str]:
@@ -158,38 +144,29 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
         for name, may_be_absent in references(text):
             optional[name] = optional.get(name, True) and may_be_absent
     lines = []
-    for name in optional.keys() - {variable.name for variable in own}:
+    for name in optional.keys() - own.keys():
         holder = next((each for each in others if name in each), None)
-        variable = holder.get(name) if holder is not None else None
-        where = "Compose fills it in from .env or the host, if anything does"
-        if holder is not None and variable is not None:
-            plain = variable.text is not None and "$" not in variable.text and "://" not in variable.text
-            where = f"{holder.service.name} has it{' as plain text' if plain else ''}"
+        if holder is not None:
+            text = holder[name].text or "$"
+            where = f"{holder.service.name} has it{'' if '$' in text or '://' in text else ' as plain text'}"
         elif name.startswith(RENAMED):
             where = f"what ${{{name.removeprefix(RENAMED)}}} is to Compose; the container's own is another"
         elif name in concealer.replaced:
             where = "new; in the command the password stands as plain text"
+        else:
+            where = "Compose fills it in from .env or the host, if anything does"
         lines.append(f"variable {name}{' (blank where it is not set)' if optional[name] else ''}: {where}")
-    files = dict.fromkeys(name for text in texts for name in secrets(text))
-    return [
-        *sorted(lines),
-        *(
-            f"secret {name}: under `secrets:` of {result.service}"
-            for name in files
-            if name not in _given(own.service)
-        ),
-    ]
-
-
-def _given(service: Service) -> set[str]:
-    """The names of the files in its /run/secrets."""
-    listed = service.value("secrets")
+    listed = own.service.value("secrets")
     items = listed.items if isinstance(listed, Listed) else []
     names = [(each.get("target") or each.get("source")) if isinstance(each, Mapping) else each for each in items]
-    return {name.text.rpartition("/")[2] for name in names if isinstance(name, Scalar)}
+    given = {name.text.rpartition("/")[2] for name in names if isinstance(name, Scalar)}
+    files = dict.fromkeys(name for text in texts for name in secrets(text) if name not in given)
+    return [*sorted(lines), *(f"secret {name}: under `secrets:` of {result.service}" for name in files)]
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, dict | list):
-        return [text for each in (value.values() if isinstance(value, dict) else value) for text in _texts(each)]
-    return [value] if isinstance(value, str) else []
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

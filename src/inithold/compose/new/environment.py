@@ -22,7 +22,7 @@ _UNKNOWN_PORT = re.compile(r":\$\{[^{}]*\}(?=[/?]|\Z)")
 _UNKNOWN = re.compile(r"\$\{(\w+)[^{}]*\}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Variable:
     """A variable of a service.
 
@@ -52,8 +52,8 @@ class Variable:
             return None
 
 
-class Environment:
-    """The variables of a service: `environment` over its `env_file`s.
+class Environment(dict[str, Variable]):
+    """The variables of a service by name: `environment` over its `env_file`s.
 
     Args:
         service: the service.
@@ -61,36 +61,25 @@ class Environment:
     """
 
     def __init__(self, service: Service, project: Project) -> None:
+        super().__init__()
         self.service = service
         self.unread: list[str] = []
         """Files of variables that are not here; where there is an example beside one, its names are taken."""
-        self._variables: dict[str, Variable] = {}
         for name, text in self._files():
             # What a file gives is filled in, but for quotes that no one here can tell: it is taken as it stands.
-            self._variables[name] = Variable(name, text, f"${{{name}}}" if text is None else text)
+            self[name] = Variable(name, text, f"${{{name}}}" if text is None else text)
         environment = service.value("environment")
         for name, entry in environment.entries.items() if isinstance(environment, Mapping) else ():
-            if not isinstance(entry, Scalar):
-                continue
-            if entry.data is None:
-                self._variables[name] = Variable(name, None, project.variables.get(name, f"${{{name}}}"))
-            else:
-                value = _UNKNOWN.sub(r"${\1}", fill(entry.text, project.variables))
-                self._variables[name] = Variable(name, entry.text, value)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._variables
-
-    def __iter__(self) -> Iterator[Variable]:
-        return iter(self._variables.values())
-
-    def get(self, name: str) -> Variable | None:
-        """The variable of that name."""
-        return self._variables.get(name)
+            if isinstance(entry, Scalar) and entry.data is None:
+                self[name] = Variable(name, None, project.variables.get(name, f"${{{name}}}"))
+            elif isinstance(entry, Scalar):
+                self[name] = Variable(
+                    name, entry.text, _UNKNOWN.sub(r"${\1}", fill(entry.text, project.variables))
+                )
 
     def first(self, *names: str) -> Variable | None:
         """The first of these that is there."""
-        return next((self._variables[name] for name in names if name in self._variables), None)
+        return next((self[name] for name in names if name in self), None)
 
     def _files(self) -> Iterator[tuple[str, str | None]]:
         files = self.service.value("env_file")

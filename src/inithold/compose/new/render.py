@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 
-from inithold.compose.edit.render import scalar
+from inithold.compose.edit.render import block, flow, item_lines, scalar
 from inithold.errors import UsageError
 from inithold.version import PLAN_SCHEMA
 
@@ -40,6 +40,34 @@ def plan_text(draft: Draft) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _step(step: Step) -> Iterator[str]:
+    yield from _comment("; ".join(step.why), "  ")
+    yield f"  - id: {scalar(step.id)}"
+    yield f"    uses: {step.uses}"
+    if step.needs is not None:
+        yield f"    needs: [{', '.join(map(scalar, step.needs))}]"
+    line = f"    with: {flow(step.fields)}"
+    if len(line) <= _WIDTH and len(step.fields) <= 3 and not step.todo and "env" not in step.fields:
+        yield line
+        return
+    yield "    with:"
+    for key, value in step.fields.items():
+        lines = block({key: value}, "      ", "  ")
+        if isinstance(value, list) and len(lines[0]) > _WIDTH:
+            lines = [f"      {key}:", *(line for item in value for line in item_lines(item, "        ", "  "))]
+        yield from lines
+    for todo in step.todo:
+        yield from _comment(f"TODO {todo}", "      ")
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    first = f"{indent}# "
+    wrapper = textwrap.TextWrapper(
+        _WIDTH, initial_indent=first, subsequent_indent=first, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(" ".join(text.split()))
+
+
 def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
     """What was guessed, what could not be told, and what to do next: the lines for standard error.
 
@@ -65,10 +93,12 @@ def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
 
 def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
     service = "init" if draft.hooks else draft.service
-    argument = "" if plan == "inithold.yaml" else f" {plan}"
-    listed = f", {plan}" if argument else ""
-    extras = ",".join(sorted(set(_extras(draft))))
-    package = f"'inithold[{extras}]'" if extras else "inithold"
+    named = plan != "inithold.yaml"
+    argument = f" {plan}" if named else ""
+    extras = {_EXTRAS[step.uses] for step in draft.steps if step.uses in _EXTRAS}
+    for why in (" ".join(step.why) for step in draft.steps if step.uses == "database.ready"):
+        extras.add("mysql" if any(name in why for name in ("mysql", "mariadb", "percona")) else "postgres")
+    package = f"'inithold[{','.join(sorted(extras))}]'" if extras else "inithold"
     files = "".join(f" -f {file}" for file in given)
     yield f"read {plan}: is each guess right? fill in what is marked TODO"
     if draft.hooks:
@@ -76,6 +106,7 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         yield f"take pre_start from {draft.service}, and let it wait for init: condition: service_healthy"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
     if draft.entrypoint or draft.hooks:
+        listed = f", {plan}" if named else ""
         yield f"give {service} entrypoint: [inithold, run{listed}] and no command: another would come first"
     else:
         yield f"give {service} the command: inithold run{argument}"
@@ -88,87 +119,6 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         yield f"or without a plan: {wrap}   # the command as it is, then a hold"
 
 
-def _extras(draft: Draft) -> Iterator[str]:
-    for step in draft.steps:
-        if step.uses in _EXTRAS:
-            yield _EXTRAS[step.uses]
-        if step.uses == "database.ready":
-            why = " ".join(step.why)
-            yield "mysql" if any(name in why for name in ("mysql", "mariadb", "percona")) else "postgres"
-
-
-def _step(step: Step) -> Iterator[str]:
-    yield from _comment("; ".join(step.why), "  ")
-    yield f"  - id: {scalar(step.id)}"
-    yield f"    uses: {step.uses}"
-    if step.needs is not None:
-        yield f"    needs: [{', '.join(map(scalar, step.needs))}]"
-    line = f"    with: {_flow(step.fields)}"
-    if step.todo or len(line) > _WIDTH or len(step.fields) > 3 or any(map(_is_block, step.fields.values())):
-        yield "    with:"
-        for key, value in step.fields.items():
-            yield from _field(key, value)
-    else:
-        yield line
-    for todo in step.todo:
-        yield from _comment(f"TODO {todo}", "      ")
-
-
-def _field(key: str, value: Any) -> Iterator[str]:
-    line = f"      {key}: {_flow(value)}"
-    if isinstance(value, list) and (len(line) > _WIDTH or _is_block(value)):
-        yield f"      {key}:"
-        for item in value:
-            yield from _literal(item) if _is_lines(item) else [f"        - {_flow(item)}"]
-    elif isinstance(value, dict):
-        yield f"      {key}:"
-        yield from (f"        {scalar(name)}: {_flow(each)}" for name, each in value.items())
-    else:
-        yield line
-
-
-def _literal(text: str) -> Iterator[str]:
-    """A text of several lines as it stands: indented by a known width, with as many line ends as it has."""
-    body = text.rstrip("\n")
-    ends = len(text) - len(body)
-    yield f"        - |2{'-' if not ends else '' if ends == 1 else '+'}"
-    yield from (f"          {line}" if line else "" for line in body.split("\n"))
-    yield from [""] * (ends - 1)
-
-
-def _is_block(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(_is_block(each) or isinstance(each, dict) for each in value)
-    return isinstance(value, dict) or _is_lines(value)
-
-
-def _is_lines(value: Any) -> TypeGuard[str]:
-    """Several lines that can stand as they are: no control characters, and no line of blanks alone."""
-    if not isinstance(value, str) or "\n" not in value.rstrip("\n"):
-        return False
-    printable = all(each.isprintable() or each in "\n\t" for each in value)
-    return printable and not any(line and not line.strip() for line in value.split("\n"))
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar(key)}: {_flow(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(each) for each in value) + "]"
-    return scalar(value)
-
-
-def _comment(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        " ".join(text.split()),
-        _WIDTH,
-        initial_indent=f"{indent}# ",
-        subsequent_indent=f"{indent}# ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def refuse_existing(target: str) -> None:
     """Refuse to write over anything, be it a link that leads nowhere.
 
@@ -176,50 +126,32 @@ def refuse_existing(target: str) -> None:
         UsageError: something of that name is there.
     """
     if target != STANDARD_OUTPUT and os.path.lexists(target):
-        raise _exists(target)
+        hint = "name another file with -o, or - to print the draft"
+        raise UsageError(f"{target} is there already; nothing was written", hint=hint)
 
 
 def write_new(target: str, text: str) -> None:
     """Write a file that was not there, whole or not at all.
 
-    Args:
-        target: its path.
-        text: its content.
-
     Raises:
         UsageError: something of that name is there by now, or it cannot be written; nothing was.
     """
     path = Path(target)
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
-        with tempfile.NamedTemporaryFile("wb", prefix=f".{path.name}.", dir=path.parent, delete=False) as stream:
-            temporary = Path(stream.name)
-            stream.write(text.encode())
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
             stream.flush()
-            os.fsync(stream.fileno())
-            os.fchmod(stream.fileno(), 0o644 & ~mask)
-        try:
+            os.fsync(descriptor)
+        with suppress(OSError):
             # Unlike a rename it never replaces what somebody else put there meanwhile.
             path.hardlink_to(temporary)
-        except FileExistsError:
-            raise
-        except OSError:
-            # Not every file system has links.
-            refuse_existing(target)
-            temporary.rename(path)
-    except FileExistsError:
-        raise _exists(target) from None
+            return
+        # It is there by now, or the file system has no links.
+        refuse_existing(target)
+        temporary.rename(path)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; nothing was written") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _exists(target: str) -> UsageError:
-    return UsageError(
-        f"{target} is there already; nothing was written",
-        hint="name another file with -o, or - to print the draft",
-    )
+        temporary.unlink(missing_ok=True)

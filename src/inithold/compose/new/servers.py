@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -94,146 +94,153 @@ class Login:
         """As one URL."""
         if "url" in self.fields:
             return str(self.fields["url"])
-        fields = {key: encoded(str(value)) for key, value in self.fields.items() if key not in ("host", "port")}
+        part = {key: encoded(str(value)) for key, value in self.fields.items() if key not in ("host", "port")}
         port = f":{self.fields['port']}" if "port" in self.fields else ""
-        database = f"/{fields['database']}" if "database" in fields else ""
-        return f"{technology}://{fields['user']}:{fields['password']}@{self.fields['host']}{port}{database}"
+        database = f"/{part['database']}" if "database" in part else ""
+        return f"{technology}://{part['user']}:{part['password']}@{self.fields['host']}{port}{database}"
 
 
-@dataclass(slots=True)
-class Servers:
-    """The servers that an init service reaches.
+def starting_after(stack: Stack, names: Collection[str]) -> set[str]:
+    """These services, and those that start after them by whatever path: to wait for one of them is a deadlock."""
+    needs = {name: {tie.target for tie in listed} for name, listed in ties(stack).items()}
+    result = set(names)
+    while more := {name for name, targets in needs.items() if targets & result} - result:
+        result |= more
+    return result
+
+
+def used_servers(
+    stack: Stack, own: Environment, excluded: Collection[str], unknown: list[str]
+) -> Iterator[Server]:
+    """The servers that a service depends on, then those that its variables point to.
 
     Args:
         stack: the stack.
-        service: the init service.
-        own: its variables.
-        chain: the names of all services whose work the plan has.
+        own: the variables of the service.
+        excluded: services that start only after it.
+        unknown: gets a line for each of those that it would need.
     """
+    name = own.service.name
+    reasons = {each.target: f"{name} depends on {each.target}" for each in stack.dependencies.get(name, ())}
+    for variable in own.values():
+        address = variable.address
+        if address is not None and _reachable(stack.project.services.get(address.host), own.service):
+            reasons.setdefault(address.host, f"{variable.name} points to {address.host}")
+    for target, reason in reasons.items():
+        service = stack.project.services.get(target)
+        if service is None or target in stack.inits or target in stack.probable:
+            continue
+        if target in excluded:
+            unknown.append(f"{target}: {reason}, but it starts only after {name}: not waited for")
+            continue
+        technology, port = server_of(service) or ("", 0)
+        if technology == "tcp":
+            # Where init itself names a port, that is the one it uses.
+            values = " ".join(each.value for each in own.values())
+            named = re.search(rf"(?<![\w.-]){re.escape(target)}:(\d+)\b", values)
+            port = int(named[1]) if named else port
+        if port:
+            why = f"{reason} (image {image_name(service)})"
+            yield Server(target, technology, port, why, Environment(service, stack.project))
 
-    stack: Stack
-    service: Service
-    own: Environment
-    chain: Collection[str]
-    unknown: list[str] = field(default_factory=list)
 
-    def waiting_for_init(self) -> set[str]:
-        """The services that start after init, by whatever path: to wait for one of them is a deadlock."""
-        needs = {name: {tie.target for tie in listed} for name, listed in ties(self.stack).items()}
-        found = {self.service.name, *self.chain}
-        while more := {name for name, targets in needs.items() if targets & found} - found:
-            found |= more
-        return found
+def _reachable(server: Service | None, service: Service) -> bool:
+    """Does it start with the service, in a network that they share?"""
+    if server is None:
+        return False
+    shared = (_names(server, "networks") or {"default"}) & (_names(service, "networks") or {"default"})
+    return bool(shared) and _names(server, "profiles") <= _names(service, "profiles")
 
-    def servers(self) -> Iterator[Server]:
-        """Those that init depends on, then those that its variables point to."""
-        name, excluded = self.service.name, self.waiting_for_init()
-        why = {each.target: f"{name} depends on {each.target}" for each in self.stack.dependencies.get(name, ())}
-        for variable in self.own:
-            address = variable.address
-            if address is not None and self._reachable(address.host):
-                why.setdefault(address.host, f"{variable.name} points to {address.host}")
-        for target, reason in why.items():
-            service = self.stack.project.services.get(target)
-            one_shot = target in self.stack.inits or target in self.stack.probable
-            known = self._known(service) if service is not None and not one_shot else None
-            if target in excluded and not one_shot:
-                self.unknown.append(f"{target}: {reason}, but it starts only after {name}: not waited for")
-            elif service is not None and known is not None:
-                shown = f"{reason} (image {image_name(service)})"
-                yield Server(target, *known, shown, Environment(service, self.stack.project))
 
-    def _reachable(self, name: str) -> bool:
-        """Is it a service of this stack that starts with it, in a network that init shares?"""
-        other = self.stack.project.services.get(name)
-        if other is None:
-            return False
-        shared = (_names(other, "networks") or {"default"}) & (_names(self.service, "networks") or {"default"})
-        return bool(shared) and _names(other, "profiles") <= _names(self.service, "profiles")
+def _names(service: Service, key: str) -> set[str]:
+    value = service.value(key)
+    if isinstance(value, Mapping):
+        return set(value.entries)
+    return {getattr(item, "filled", "") for item in value.items} if isinstance(value, Sequence) else set()
 
-    def _known(self, service: Service) -> tuple[str, int] | None:
-        found = server_of(service)
-        if found is None or found[0] != "tcp":
-            return found
-        # Where init itself names a port, that is the one it uses.
-        named = re.search(
-            rf"(?<![\w.-]){re.escape(service.name)}:(\d+)\b", " ".join(each.value for each in self.own)
-        )
-        port = int(named[1]) if named else found[1]
-        return ("tcp", port) if port else None
 
-    def login(self, server: Server, *, presupposed: bool) -> Login | None:
-        """How init logs in to a server; None where it has no way, or one that may not work on the first start.
+def login(stack: Stack, own: Environment, server: Server, *, presupposed: bool) -> Login | None:
+    """How a service logs in to a server; None where it has no way, or one that may not work on the first start.
 
-        Args:
-            server: the server.
-            presupposed: the first thing init does is a migration that wants user and database to be there.
-        """
-        login = self._by_url(server) or self._by_parts(server) if server.technology in _READY else None
-        return login if login is not None and (login.proven or presupposed) else None
-
-    def _by_url(self, server: Server) -> Login | None:
-        found: dict[tuple[str | None, str | None], Login] = {}
-        for variable in sorted(self.own, key=_rank):
-            address = variable.address
-            if address is None or variable.jdbc or address.host != server.name:
-                continue
-            if {"rediss": "redis", "amqps": "amqp"}.get(
-                address.technology, address.technology
-            ) == server.technology:
-                proven = server.technology == "redis" or _makes(server, address.user, address.database)
-                each = Login({"url": f"${{{variable.name}}}"}, f"{variable.name} points to it", proven)
-                found.setdefault((address.user, address.database), each)
-        login = next((each for each in found.values() if each.proven), next(iter(found.values()), None))
-        if login is not None:
-            login.several = len(found) > 1
-        return login
-
-    def _by_parts(self, server: Server) -> Login | None:
-        for prefix, base, path in self._prefixes(server):
-            names = {key: [f"{prefix}{ending}" for ending in endings] for key, endings in _PARTS.items()}
-            found = {key: each for key in _PARTS if (each := self.own.first(*names[key])) is not None}
-            if not {"user", "password"} <= found.keys():
-                continue
-            fields = {
-                key: base.get(key) or _reference(found[key]) for key in _PARTS if key in base or key in found
-            }
-            fields = {"host": server.name, **fields}
-            proven = _makes(server, found["user"].value, found["database"].value if "database" in found else path)
-            login = Login(fields, f"by {', '.join(each.name for each in found.values())}", proven)
-            if server.technology == "mysql":
-                # Parts alone would mean PostgreSQL.
-                login.fields = {"url": login.url("mysql")}
-            return login
+    Args:
+        stack: the stack.
+        own: the variables of the service.
+        server: the server.
+        presupposed: the first thing it does is a migration that wants user and database to be there.
+    """
+    if server.technology not in _READY:
         return None
-
-    def _prefixes(self, server: Server) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-        """Beginnings of names; the fields and the database that a URL beside them gives."""
-        hosts = [each for each in self.own if each.name.endswith(_PARTS["host"])]
-        for variable in hosts:
-            if variable.value == server.name:
-                ending = next(each for each in _PARTS["host"] if variable.name.endswith(each))
-                yield variable.name.removesuffix(ending), {}, None
-        for variable in self.own:
-            address = variable.address
-            if address is None or not variable.jdbc or not variable.name.endswith("URL") or address.query:
-                continue
-            if (address.technology, address.host) == (server.technology, server.name):
-                path = re.match(
-                    r"(?:\$\{[^{}]*\}|[^?;])*", (variable.text or "").rpartition("://")[2].partition("/")[2]
-                )
-                written = from_compose(path[0] if path else "")
-                base = {"host": server.name, "port": address.port, "database": written}
-                yield variable.name.removesuffix("URL"), base, address.database
-        if not {each.value for each in hosts} & self.stack.project.services.keys():
-            yield from ((prefix, {}, None) for prefix in _PREFIXES.get(server.technology, ()))
+    result = _login_by_url(own, server) or _login_by_parts(stack, own, server)
+    return result if result is not None and (result.proven or presupposed) else None
 
 
-def ready_step(server: Server, login: Login | None) -> tuple[str, str, dict[str, Any]]:
-    """Id, kind and fields of the step that waits for a server."""
-    if login is None:
-        return re.sub(r"\W+", "-", server.name), "tcp.ready", {"address": f"{server.name}:{server.port}"}
-    return *_READY[server.technology], login.fields
+def _login_by_url(own: Environment, server: Server) -> Login | None:
+    logins: dict[tuple[str | None, str | None], Login] = {}
+    for variable in sorted(own.values(), key=_rank):
+        address = variable.address
+        if address is None or variable.jdbc or address.host != server.name:
+            continue
+        technology = {"rediss": "redis", "amqps": "amqp"}.get(address.technology, address.technology)
+        if technology == server.technology:
+            proven = technology == "redis" or _makes(server, address.user, address.database)
+            each = Login({"url": f"${{{variable.name}}}"}, f"{variable.name} points to it", proven)
+            logins.setdefault((address.user, address.database), each)
+    result = next((each for each in logins.values() if each.proven), next(iter(logins.values()), None))
+    if result is not None:
+        result.several = len(logins) > 1
+    return result
+
+
+def _rank(variable: Variable) -> tuple[bool, bool, bool, int]:
+    best = variable.name in ("DATABASE_URL", "RABBITMQ_URL", "AMQP_URL", "REDIS_URL")
+    special = _SPECIAL.search(variable.name) is not None
+    return not best, special, not variable.name.endswith("URL"), len(variable.name)
+
+
+def _login_by_parts(stack: Stack, own: Environment, server: Server) -> Login | None:
+    for prefix, base, path in _prefixes(stack, own, server):
+        parts: dict[str, Variable] = {}
+        for key, endings in _PARTS.items():
+            if (variable := own.first(*(f"{prefix}{ending}" for ending in endings))) is not None:
+                parts[key] = variable
+        if not {"user", "password"} <= parts.keys():
+            continue
+        fields = {key: base.get(key) or _reference(parts[key]) for key in _PARTS if key in base or key in parts}
+        database = parts["database"].value if "database" in parts else path
+        proven = _makes(server, parts["user"].value, database)
+        why = f"by {', '.join(each.name for each in parts.values())}"
+        result = Login({"host": server.name, **fields}, why, proven)
+        if server.technology == "mysql":
+            # Parts alone would mean PostgreSQL.
+            result.fields = {"url": result.url("mysql")}
+        return result
+    return None
+
+
+def _prefixes(stack: Stack, own: Environment, server: Server) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+    """Beginnings of variables' names; the fields and the database that a URL beside them gives."""
+    hosts = [each for each in own.values() if each.name.endswith(_PARTS["host"])]
+    for variable in hosts:
+        if variable.value == server.name:
+            ending = next(each for each in _PARTS["host"] if variable.name.endswith(each))
+            yield variable.name.removesuffix(ending), {}, None
+    for variable in own.values():
+        address = variable.address
+        if address is None or not variable.jdbc or not variable.name.endswith("URL") or address.query:
+            continue
+        if (address.technology, address.host) == (server.technology, server.name):
+            written = (variable.text or "").rpartition("://")[2].partition("/")[2]
+            path = re.match(r"(?:\$\{[^{}]*\}|[^?;])*", written)
+            base = {"host": server.name, "port": address.port, "database": from_compose(path[0] if path else "")}
+            yield variable.name.removesuffix("URL"), base, address.database
+    if not {each.value for each in hosts} & stack.project.services.keys():
+        yield from ((prefix, {}, None) for prefix in _PREFIXES.get(server.technology, ()))
+
+
+def _reference(variable: Variable) -> str:
+    if variable.name.endswith("_FILE"):
+        return f"${{secret:{PurePosixPath(variable.value).name}}}"
+    return f"${{{variable.name}}}"
 
 
 def _makes(server: Server, user: str | None, database: str | None) -> bool:
@@ -249,20 +256,8 @@ def _makes(server: Server, user: str | None, database: str | None) -> bool:
     return known and (database or "/" if server.technology == "amqp" else database) in made
 
 
-def _rank(variable: Variable) -> tuple[bool, bool, bool, int]:
-    best = variable.name in ("DATABASE_URL", "RABBITMQ_URL", "AMQP_URL", "REDIS_URL")
-    special = _SPECIAL.search(variable.name) is not None
-    return not best, special, not variable.name.endswith("URL"), len(variable.name)
-
-
-def _reference(variable: Variable) -> str:
-    if variable.name.endswith("_FILE"):
-        return f"${{secret:{PurePosixPath(variable.value).name}}}"
-    return f"${{{variable.name}}}"
-
-
-def _names(service: Service, key: str) -> set[str]:
-    value = service.value(key)
-    if isinstance(value, Mapping):
-        return set(value.entries)
-    return {getattr(item, "filled", "") for item in value.items} if isinstance(value, Sequence) else set()
+def ready_step(server: Server, by: Login | None) -> tuple[str, str, dict[str, Any]]:
+    """Id, kind and fields of the step that waits for a server."""
+    if by is None:
+        return re.sub(r"\W+", "-", server.name), "tcp.ready", {"address": f"{server.name}:{server.port}"}
+    return *_READY[server.technology], by.fields

@@ -11,24 +11,23 @@ The script is a plan's text: `$$` is the dollar sign that the shell sees, `${VAR
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Iterator
+from typing import NamedTuple
 
 # A plan's variable, which the shell never sees, and one of the shell's that no earlier command changes.
 _PLANS = r"\$\{(?:[^{}]|\{[^{}]*\})*\}"
 _SHELLS = r"\$\$(?:\{(?!_\})[A-Za-z_]\w*\}|(?!_\b)[A-Za-z_]\w*)"
 _OWN_STATE = re.compile(r"\$\$\{?(?:RANDOM|SECONDS|LINENO|PPID|BASHPID|SHLVL|OPTIND|IFS)\b")
 _PIECE = re.compile(
-    rf"""(?P<blank>[ \t]+)
-    | (?P<continued>\\\n)
-    | (?P<operator>&&|\|\||;;|&>|>>|>&|<&|<<|[;&|<>()\n])
-    | '(?P<single>[^']*)'
-    | "(?P<double>(?:[^"\\`$]|\\\$\$|\\[^$]|{_PLANS}|{_SHELLS})*)"
-    | \\(?P<escaped>\$\$|[^$])
-    | (?P<plans>{_PLANS})
-    | (?P<shells>{_SHELLS})
-    | (?P<comment>\#[^\n]*)
-    | (?P<bare>[^\s`$\\'"#&|;<>()]|\#)""",
+    rf"""'[^']*' | "(?:[^"\\`$]|\\\$\$|\\[^$]|{_PLANS}|{_SHELLS})*" | \\(?:\$\$|[^$]) | {_PLANS} | {_SHELLS}
+    | [^\s`$\\'"\#&|;<>()] | (?<=[^\s;&|])\#""",
+    re.X | re.S,
+)
+_TOKEN = re.compile(
+    rf"""(?P<blank>(?:[ \t]|\\\n)+|(?<![^\s;&|])\#[^\n]*)
+    | (?<=[ \t])(?P<silence>(?:[12]?>{{1,2}}|&>)[ ]*/dev/null|2>&1|1?>&2)(?![^\s;&|])
+    | (?P<operator>&&|[;\n])
+    | (?P<word>(?:{_PIECE.pattern})+)""",
     re.X | re.S,
 )
 # Words of the shell's grammar, and built-in commands that read or change the shell's own state; and assignments.
@@ -41,40 +40,34 @@ _NOT_PLAIN = re.compile(
 )
 _BUILT_IN = ("echo", "printf", "test", "[", "true", "false", ":", "pwd", "type")
 _TALK = ("sleep", "echo", "printf", "true", ":")
-_OPTIONS = re.compile(r"[-+][euxo]+\Z")
-_OPTION_NAMES = ("errexit", "nounset", "xtrace", "pipefail")
+_OPTION = r" (?P<sign>[-+])(?P<letters>[eux]+|[eux]*o (?:errexit|nounset|xtrace|pipefail))(?![^ ])"
 
 
-class NotPlain(Exception):
+class _NotPlain(Exception):
     """The script cannot be taken apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word or an operator of a script.
-
-    Args:
-        text: the word without its quotes, as a plan has it; or the operator.
-        start: offset in the script.
-        end: offset behind it.
-        operator: it is one.
-        quoted: some of it is quoted, so that it is no word of the grammar.
-        literal: nothing in it is the shell's to expand.
-    """
-
-    text: str
+class _Token(NamedTuple):
+    kind: str
+    text: str  # Of a word: without its quotes, as a plan has it.
     start: int
     end: int
-    operator: bool = False
     quoted: bool = False
     literal: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class _Command(NamedTuple):
+    tokens: list[_Token]
+    joint: str  # `&&`, `;`, a newline, or empty at the end.
+
+    def is_(self, *texts: str) -> bool:
+        return self.tokens[0].text in texts and not self.tokens[0].quoted
+
+
+class Part(NamedTuple):
     """One command of a list.
 
-    Args:
+    Attributes:
         words: the command; of a loop its condition.
         start: offset in the script.
         end: offset behind it.
@@ -89,11 +82,10 @@ class Part:
     literal: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script that may be cut between any two of its parts.
 
-    Args:
+    Attributes:
         text: the whole script.
         options: the `set` commands that it begins with; empty where there are none.
         parts: its commands, in order.
@@ -115,142 +107,124 @@ def take_apart(text: str, *, errexit: bool) -> Script | None:
         text: the script.
         errexit: the shell is started with `-e`.
     """
+    options, parts, joints = "", list[Part](), list[str]()
     try:
-        return _Parser(text, errexit, _tokens(text)).script()
-    except NotPlain:
+        commands = _commands(text)
+        while commands:
+            command = commands.pop(0)
+            if not parts and command.is_("set"):
+                errexit = _errexit(command, errexit)
+                options += f"{text[command.tokens[0].start : command.tokens[-1].end]}; "
+                continue
+            if command.is_("until", "while"):
+                part, joint = _loop(command, commands)
+            else:
+                part, joint = _plain(command, last=not commands), command.joint
+            parts.append(part)
+            joints.append(joint)
+    except _NotPlain:
         return None
+    # A loop at the very beginning ends in success or not at all: what joins it to the rest does not matter.
+    leading = next((number for number, part in enumerate(parts) if not part.loop), len(parts))
+    between = set(joints[leading:-1])
+    plain = between <= {"&&"} or (errexit and "&&" not in between)
+    return Script(text, options, parts) if plain else None
 
 
-@dataclass(slots=True)
-class _Parser:
-    text: str
-    errexit: bool
-    tokens: list[Token] = field(default_factory=list)
-    at: int = 0
-
-    def script(self) -> Script:
-        options = ""
-        while self._skip_newlines() and self._is("set"):
-            options += f"{self._options()}; "
-        parts: list[Part] = []
-        joints: list[str] = []
-        while self._skip_newlines():
-            parts.append(self._loop() if self._is("until", "while") else self._command())
-            joints.append(self._joint())
-        # A loop at the very beginning ends in success or not at all: what joins it to the rest does not matter.
-        leading = next((number for number, part in enumerate(parts) if not part.loop), len(parts))
-        between = set(joints[leading:-1])
-        if not (between <= {"&&"} or (self.errexit and between <= {";"})):
-            raise NotPlain
-        return Script(self.text, options, parts)
-
-    def _is(self, *texts: str) -> bool:
-        token = self.tokens[self.at] if self.at < len(self.tokens) else None
-        return token is not None and not token.quoted and token.text in texts
-
-    def _take(self, *texts: str) -> Token:
-        if not self._is(*texts):
-            raise NotPlain
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def _skip_newlines(self) -> bool:
-        while self._is("\n"):
-            self.at += 1
-        return self.at < len(self.tokens)
-
-    def _joint(self) -> str:
-        if self.at == len(self.tokens):
-            return ""
-        text = self._take("&&", ";", "\n").text
-        if text == "&&" and not self._skip_newlines():
-            raise NotPlain
-        return "&&" if text == "&&" else ";"
-
-    def _simple(self) -> list[Token]:
-        first = self.at
-        while self.at < len(self.tokens) and not self.tokens[self.at].operator:
-            self.at += 1
-        if first == self.at:
-            raise NotPlain
-        return self.tokens[first : self.at]
-
-    def _options(self) -> str:
-        words = self._simple()
-        for before, word in pairwise(words):
-            named = before.text.endswith("o") and word.text in _OPTION_NAMES
-            if not named and not _OPTIONS.match(word.text):
-                raise NotPlain
-            if word.text == "errexit" or (not named and "e" in word.text):
-                self.errexit = (before if named else word).text.startswith("-")
-        self._joint()
-        return self.text[words[0].start : words[-1].end]
-
-    def _command(self) -> Part:
-        words = self._simple()
-        start = words[0].start
-        if words[0].text == "exec" and self.at == len(self.tokens) and not words[-1].text.startswith("-"):
-            # The last command may as well take the shell's place.
-            words = words[1:] or words
-        first = words[0]
-        if not first.literal or "${" in first.text or _NOT_PLAIN.match(first.text):
-            raise NotPlain
-        literal = all(word.literal for word in words) and first.text not in _BUILT_IN
-        return Part(tuple(word.text for word in words), start, words[-1].end, literal=literal)
-
-    def _loop(self) -> Part:
-        """`until COMMAND; do sleep 1; done`, and the same with `while !`."""
-        start = self._take("until", "while")
-        if start.text == "while":
-            self._take("!")
-        words = self._simple()
-        while self._is(">", ">>", "&>", ">&"):
-            # Redirections that only silence the condition.
-            if words[-1].text in ("1", "2") and words[-1].end == self.tokens[self.at].start:
-                words.pop()
-            self.at += 1
-            self._take("/dev/null", "1", "2")
-            words += self._simple() if self._is("1", "2") else []
-        self._take(";", "\n")
-        self._skip_newlines()
-        self._take("do")
-        while self._skip_newlines() and not self._is("done"):
-            if self._simple()[0].text not in _TALK:
-                raise NotPlain
-            self._joint()
-        end = self._take("done").end
-        return Part(
-            tuple(word.text for word in words), start.start, end, True, all(word.literal for word in words)
-        )
+def _commands(text: str) -> list[_Command]:
+    commands, tokens = list[_Command](), list[_Token]()
+    for token in _tokens(text):
+        if token.kind != "operator":
+            tokens.append(token)
+        elif tokens:
+            commands.append(_Command(tokens, token.text))
+            tokens = []
+        elif token.text != "\n":
+            raise _NotPlain
+    if tokens:
+        commands.append(_Command(tokens, ""))
+    if any(command.tokens[0].kind != "word" for command in commands) or (commands and commands[-1].joint == "&&"):
+        raise _NotPlain
+    return commands
 
 
-def _tokens(text: str) -> list[Token]:
-    tokens: list[Token] = []
-    word: Token | None = None
+def _errexit(command: _Command, errexit: bool) -> bool:
+    """Is `-e` on after this `set`?"""
+    line = " ".join(token.text for token in command.tokens)
+    if re.sub(_OPTION, "", line) != "set" or line == "set":
+        raise _NotPlain
+    for sign, letters in re.findall(_OPTION, line):
+        if "e" in letters.partition(" ")[0] or letters.endswith("errexit"):
+            errexit = sign == "-"
+    return errexit
+
+
+def _plain(command: _Command, *, last: bool) -> Part:
+    words, start = command.tokens, command.tokens[0].start
+    if last and len(words) > 1 and command.is_("exec") and not words[1].text.startswith("-"):
+        # The last command may as well take the shell's place.
+        words = words[1:]
+    first = words[0]
+    silenced = any(word.kind == "silence" for word in words)
+    if silenced or not first.literal or "${" in first.text or _NOT_PLAIN.match(first.text):
+        raise _NotPlain
+    literal = all(word.literal for word in words) and first.text not in _BUILT_IN
+    return Part(tuple(word.text for word in words), start, words[-1].end, literal=literal)
+
+
+def _loop(command: _Command, commands: list[_Command]) -> tuple[Part, str]:
+    """`until COMMAND; do sleep 1; done`, and the same with `while !`; takes the loop's commands."""
+    start, condition = command.tokens[0].start, command.tokens[1:]
+    if command.is_("while"):
+        if [token.text for token in condition[:1]] != ["!"]:
+            raise _NotPlain
+        condition = condition[1:]
+    words = [token for token in condition if token.kind == "word"]
+    joint, first = command.joint, True
+    while commands and words and joint != "&&":
+        command = commands.pop(0)
+        if not first and command.is_("done") and len(command.tokens) == 1:
+            literal = all(word.literal for word in words)
+            loop = tuple(word.text for word in words), start, command.tokens[0].end, True, literal
+            return Part(*loop), command.joint
+        body = command
+        if first:
+            if not command.is_("do"):
+                break
+            body = _Command(command.tokens[1:], command.joint)
+            first = False
+            if not body.tokens and body.joint == "\n":
+                continue
+        if not body.tokens or body.tokens[0].text not in _TALK:
+            break
+        joint = body.joint
+    raise _NotPlain
+
+
+def _tokens(text: str) -> Iterator[_Token]:
     at = 0
     while at < len(text):
-        piece = _PIECE.match(text, at)
-        if piece is None or _OWN_STATE.search(piece[0]):
-            raise NotPlain
-        kind, at = piece.lastgroup or "", piece.end()
-        if kind == "continued":
-            continue
-        if kind == "comment" and word is not None:
-            # Within a word it begins none.
-            kind, at = "bare", piece.start() + 1
-        if kind in ("blank", "operator", "comment"):
-            tokens += [word] if word is not None else []
-            tokens += [Token(piece[0], piece.start(), at, operator=True)] if kind == "operator" else []
-            word = None
-            continue
-        value = piece[kind] if kind != "bare" else text[piece.start() : at]
-        if kind == "double":
-            value = re.sub(r"\\(\n|\$\$|[`\"\\])", lambda each: each[1].strip("\n"), value)
-        expands = (
-            kind == "shells" or (kind == "double" and bool(re.search(_SHELLS, value))) or value in (*"*?[~{",)
-        )
-        word = word or Token("", piece.start(), at)
-        quoted = word.quoted or kind in ("single", "double", "escaped")
-        literal = word.literal and (not expands or kind in ("single", "escaped"))
-        word = replace(word, text=word.text + value, end=at, quoted=quoted, literal=literal)
-    return [*tokens, word] if word is not None else tokens
+        match = _TOKEN.match(text, at)
+        if match is None or _OWN_STATE.search(match[0]):
+            raise _NotPlain
+        start, at = match.span()
+        if match.lastgroup == "word":
+            yield _word(match[0], start)
+        elif match.lastgroup in ("operator", "silence"):
+            yield _Token(match.lastgroup, match[0], start, at)
+
+
+def _word(text: str, start: int) -> _Token:
+    value, quoted, literal = "", False, True
+    for piece in _PIECE.findall(text):
+        if piece[0] in "'\"\\":
+            quoted = True
+            inner = piece[1:].strip("\n") if piece[0] == "\\" else piece[1:-1]
+            if piece[0] == '"':
+                inner = re.sub(r"\\(\n|\$\$|[`\"\\])", lambda each: each[1].strip("\n"), inner)
+                literal = literal and not re.search(_SHELLS, inner)
+            value += inner
+        else:
+            value += piece
+            literal = literal and not piece.startswith(("$$", *"*?[~{"))
+    return _Token("word", value, start, start + len(text), quoted, literal)

@@ -1,4 +1,4 @@
-"""Texts of a Compose file as a plan has them.
+"""Texts of a Compose file as a plan has them, without the passwords in them.
 
 Compose fills values in on the host when it makes the container, a plan fills them in inside the container. `$$`
 is a dollar sign in both. What is not set is blank to Compose and an error to a plan, so it gets an empty default.
@@ -7,12 +7,24 @@ is a dollar sign in both. What is not set is blank to Compose and an error to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+from inithold.redaction.literals import find_literals
+from inithold.redaction.redact import Redactor
+
+if TYPE_CHECKING:
+    from inithold.compose.new.environment import Variable
+
+_NESTED = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
+_COMPOSE = re.compile(
+    rf"\$\$|\$\{{(?P<braced>[A-Za-z_]\w*)(?:(?P<operator>:?[-+?])(?P<argument>{_NESTED}))?\}}|\$(?P<bare>[A-Za-z_]\w*)|\$",
+    re.ASCII,
+)
 _REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?")
 _SECRET = re.compile(r"\$\{secret:([\w.-]+)")
+_SEPARATOR = "\x1f"
 
 
 def from_compose(text: str, rename: Callable[[str, str], str] = lambda name, _: name) -> str:
@@ -22,38 +34,20 @@ def from_compose(text: str, rename: Callable[[str, str], str] = lambda name, _: 
         text: as written.
         rename: the name that a variable of Compose has in the plan; it gets that name and the whole expression.
     """
-    parts, at = [], 0
-    while (start := text.find("$", at)) >= 0:
-        parts.append(text[at:start])
-        at = start + 1
-        braced = text.startswith("{", at)
-        name = _NAME.match(text, at + braced)
+
+    def fill(match: re.Match[str]) -> str:
+        name = match["braced"] or match["bare"]
         if name is None:
-            parts.append("$$")
-            at += text.startswith("$", at)
-            continue
-        end = closing_brace(text, at) if braced else name.end()
-        operator = re.match(r":?[-+?]", text[name.end() : end])
-        argument = from_compose(text[name.end() + operator.end() : end], rename) if operator else ""
-        at = end + braced
-        own = rename(name[0], text[start:at])
-        parts.append(f"${{{own}{operator[0] if operator else ':-'}{argument}}}")
-    return "".join([*parts, text[at:]])
+            return "$$"
+        argument = from_compose(match["argument"] or "", rename)
+        return f"${{{rename(name, match[0])}{match['operator'] or ':-'}{argument}}}"
+
+    return _COMPOSE.sub(fill, text)
 
 
 def from_shell(text: str) -> str:
     """A text that Compose never reads, such as a script's, as a plan has it."""
     return text.replace("$", "$$")
-
-
-def closing_brace(text: str, start: int) -> int:
-    """The offset of the brace that closes the one at `start`; the text's last where there is none."""
-    depth = 0
-    for index in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    return len(text) - 1
 
 
 def encoded(text: str) -> str:
@@ -73,3 +67,55 @@ def references(text: str) -> Iterator[tuple[str, bool]]:
 def secrets(text: str) -> list[str]:
     """The secret files that a text of a plan refers to."""
     return _SECRET.findall(text)
+
+
+def slug(text: str) -> str:
+    """A text as an id may have it: letters, digits, underscores and hyphens."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower()[:40].strip("-")
+
+
+class Concealer:
+    """Puts a variable in the place of each password that the stack has as plain text.
+
+    Args:
+        variables: those of all services; where two have a password, the first one's name is taken.
+    """
+
+    def __init__(self, variables: Iterable[Variable]) -> None:
+        self.replaced: set[str] = set()
+        """Variables that took the place of a password."""
+        known = {each: each.text for each in variables if each.text}
+        secret = {each: text for each, text in known.items() if "$" not in text and _is_secret(each.name, text)}
+        # Like users and databases: a password that equals one would take words of the command that are none.
+        public = {text for each, text in known.items() if each not in secret}
+        names = {text: each.name for each, text in reversed(secret.items()) if text not in public}
+        self._names = dict(sorted(names.items(), key=lambda item: -len(item[0])))
+
+    def text(self, text: str) -> str:
+        """A script or a word of a plan, with a variable for each password in it."""
+        for value, name in self._names.items():
+            pattern = re.compile(rf"(?P<url>://[^/@\s'\"]*:)?(?<![\w$]){re.escape(value)}(?!\w)")
+
+            def fill(match: re.Match[str], name: str = name) -> str:
+                self.replaced.add(name)
+                coded = match["url"] and "://" not in match[0].removeprefix(match["url"])
+                return f"{match['url'] or ''}${{{name}{'|url' if coded else ''}}}"
+
+            text = pattern.sub(fill, text)
+        end = len(text) + 1
+        for literal in sorted(find_literals(text), reverse=True):
+            if literal.end < end and "${" not in text[literal.start : literal.end]:
+                self.replaced.add(literal.name)
+                variable = f"${{{literal.name}{'|url' if literal.in_url else ''}}}"
+                text, end = text[: literal.start] + variable + text[literal.end :], literal.start
+        return text
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        """Program and arguments, with a variable for each password."""
+        return self.text(_SEPARATOR.join(word.replace(_SEPARATOR, " ") for word in words)).split(_SEPARATOR)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    redactor = Redactor()
+    redactor.add_environment({name: value})
+    return redactor.scrub(value) != value

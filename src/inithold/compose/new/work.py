@@ -6,23 +6,24 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from posixpath import basename, splitext
+from pathlib import PurePosixPath
+from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
-from inithold.compose.new import known
+from inithold.compose.new import tools
 from inithold.compose.new.environment import Environment
-from inithold.compose.new.guards import guard
-from inithold.compose.new.servers import Servers
+from inithold.compose.new.servers import starting_after
 from inithold.compose.new.shell import Part, Script, take_apart
-from inithold.compose.new.text import from_compose, from_shell
+from inithold.compose.new.text import from_compose, from_shell, slug
 from inithold.compose.stack.command import words as split_words
 from inithold.compose.stack.image import argv as argv_of
 from inithold.compose.stack.roles import host_path, mounts
+from inithold.text.files import read_regular
 from inithold.text.url import WEB, parse
 
 if TYPE_CHECKING:
-    from inithold.compose.new.conceal import Concealer
+    from inithold.compose.new.draft import Draft
+    from inithold.compose.new.text import Concealer
     from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
@@ -61,12 +62,11 @@ _LAST = re.compile(
     r"(?:\s*&&\s*touch\s+/(?:tmp|run|var/run|dev/shm)/[\w./-]+)?\s*(?:&&|;|\n)\s*(?:exec\s+)?"
     r"(?P<command>[^;&|<>()'\"\n]+?|while (?:true|:)\s*[;\n]\s*do (?P<sleep>sleep) \w+\s*[;\n]\s*done)[\s;]*\Z"
 )
-_BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
-_DULL = re.compile(
-    r"-.*|run|manage\.py|artisan|console|rails|exec|main|__main__|index|app|src|mc|\w*sh|busybox|python[\d.]*|node|ruby|php"
-    r"|java|npm|npx|yarn|pnpm|deno|bunx?|bundle|make|go|poetry|uv|.*(?:[$=\s]|://).*",
-    re.S,
+# A script or module among the words of a command: the step is named after it.
+_SCRIPT = re.compile(
+    r"(?:^|[\s/])(?!manage\.|main\.|index\.)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b|\s-m\s+(?:\w+\.)*(?!main\b)(\w+)"
 )
+_BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 
 @dataclass(slots=True)
@@ -95,46 +95,34 @@ class Step:
         return self.uses.endswith(".ready")
 
 
-@dataclass(slots=True)
 class Work:
     """What one service runs, as steps.
 
     Args:
+        draft: gets what is to be said about it.
         stack: the stack.
         service: the service.
         concealer: hides its passwords.
         chain: the names of all services whose work the plan has.
-        hook: it is a hook of the service.
     """
 
-    stack: Stack
-    service: Service
-    concealer: Concealer
-    chain: Collection[str]
-    hook: bool = False
-    steps: list[Step] = field(default_factory=list)
-    chosen: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    only_files: bool = False
-    nothing: bool = False
-    """Nothing tells what it runs."""
-    own: Environment = field(init=False)
-    servers: Servers = field(init=False)
-    excluded: set[str] = field(init=False)
-    may_stay_up: bool = field(init=False)
-    """It does not end by itself, or is not known to."""
-
-    def __post_init__(self) -> None:
-        self.own = Environment(self.service, self.stack.project)
-        self.servers = Servers(self.stack, self.service, self.own, self.chain)
-        self.excluded = self.servers.waiting_for_init()
-        init = self.stack.inits.get(self.service.name) or self.stack.probable.get(self.service.name)
-        self.may_stay_up = not self.hook and (init is None or init.held)
-
-    def read(self) -> None:
-        """Read what the service runs, and note what could not be told."""
-        words = self.concealer.words([from_compose(word, self._renamed) for word in self._argv()])
+    def __init__(
+        self, draft: Draft, stack: Stack, service: Service, concealer: Concealer, chain: Collection[str]
+    ) -> None:
+        self.service = service
+        self.steps: list[Step] = []
+        self.only_files = False
+        self.nothing = False
+        """Nothing tells what it runs."""
+        self.own = Environment(service, stack.project)
+        self.excluded = starting_after(stack, chain)
+        self._draft = draft
+        self._stack = stack
+        self._concealer = concealer
+        init = stack.inits.get(service.name) or stack.probable.get(service.name)
+        # It does not end by itself, or is not known to.
+        self._may_stay_up = not draft.hooks and (init is None or init.held)
+        words = concealer.words([from_compose(word, self._renamed) for word in self._argv()])
         while words and basename(words[0]) in _REAPERS:
             # inithold reaps.
             words = words[words.index("--") + 1 :] if "--" in words else words[1:]
@@ -146,45 +134,48 @@ class Work:
 
     def _renamed(self, name: str, expression: str) -> str:
         """Compose's variable of this name in the container, where one of the same name may hold something else."""
-        own, here = self.own.get(name), self.stack.project.variables.get(name)
+        own, here = self.own.get(name), self._stack.project.variables.get(name)
         if own is None or own.text in (None, f"${name}", f"${{{name}}}", expression) or own.text == here:
             return name
         return f"{RENAMED}{name}"
 
     def _argv(self) -> Sequence[str]:
-        image = self.stack.images(self.service)
-        name = self.service.text("image") or f"the image of {self.service.name}"
-        entrypoint, command = self.service.value("entrypoint"), self.service.value("command")
+        service, image = self.service, self._stack.images(self.service)
+        name = service.text("image") or f"the image of {service.name}"
+        entrypoint, command = service.value("entrypoint"), service.value("command")
         for value in (entrypoint, command):
-            if lost := split_words(value)[1].strip():
-                shown = self.concealer.text(from_compose(lost))
-                self.unknown.append(
+            if dropped := split_words(value)[1].strip():
+                shown = self._concealer.text(from_compose(dropped))
+                self._draft.unknown.append(
                     f"Compose runs no shell here and drops `{shown}` from the command: it never ran"
                 )
-        argv, own = argv_of(self.service, image), split_words(command)[0]
+        argv, own = argv_of(service, image), split_words(command)[0]
         if argv.words is not None:
             if image is not None and ((entrypoint is None and image.entrypoint) or not own):
-                self.chosen.append(f"what the image of {self.service.name} runs: from {image.source}")
+                self._draft.chosen.append(f"what the image of {service.name} runs: from {image.source}")
             return argv.words
         tool = _TOOL_IMAGES.match(name)
         if tool is not None and own:
             return [next(each for each in tool.groups() if each), *own]
-        if own[:1] == ["inithold"]:
-            return own
         if own:
-            self.unknown.append(f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`")
+            if own[0] != "inithold":
+                self._draft.unknown.append(
+                    f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`"
+                )
             return own
         self.nothing = True
-        why = f"{name} decides what {self.service.name} runs"
-        self.unknown.append(f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD")
-        # Without it the plan would be ready with nothing done.
-        fails = f"echo 'what {self.service.name} ran is still to be written into the plan' >&2; exit 1"
-        self.steps.append(
-            Step("init", "command.run", {"run": fails}, [why], ["run: the image's ENTRYPOINT and CMD"])
+        why = f"{name} decides what {service.name} runs"
+        self._draft.unknown.append(
+            f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD"
         )
+        # Without it the plan would be ready with nothing done.
+        fails = f"echo 'what {service.name} ran is still to be written into the plan' >&2; exit 1"
+        todo = "run: the image's ENTRYPOINT and CMD"
+        self.steps.append(Step(slug(service.name), "command.run", {"run": fails}, [why], [todo]))
         return []
 
     def _inithold(self, words: list[str]) -> list[str]:
+        """The command behind `inithold run`; its waits become steps."""
         own = words[: words.index("--")] if "--" in words else words
         for at, word in enumerate(own):
             if word.startswith("--wait"):
@@ -192,11 +183,13 @@ class Work:
                 with suppress(ValueError):
                     address = parse(target)
                     url = target if address.technology in WEB else None
-                    self._wait(known.Wait(address.host, str(address.port), "inithold run --wait", url))
+                    self._wait(tools.Wait(address.host, str(address.port), "inithold run --wait", url))
         if "--" in words:
             return words[words.index("--") + 1 :]
         plan = next((word for word in own if not word.startswith("-")), "inithold.yaml")
-        self.chosen.append(f"it runs inithold already, with {plan}: the draft shows what the stack alone tells")
+        self._draft.chosen.append(
+            f"it runs inithold already, with {plan}: the draft shows what the stack alone tells"
+        )
         return []
 
     def _command(self, words: list[str]) -> None:
@@ -208,14 +201,14 @@ class Work:
                 self._run(words, f"runs `{_line(words)}`")
             return
         text = words[at]
-        last = _LAST.search(text) if self.may_stay_up and not _BACKGROUND.search(text) else None
+        last = _LAST.search(text) if self._may_stay_up and not _BACKGROUND.search(text) else None
         if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
             text = text[: last.start()]
             why = "it goes on forever; inithold holds, a server is a service"
-            self.dropped.append(f"`{last['command'].strip()}`: {why}")
+            self._draft.dropped.append(f"`{last['command'].strip()}`: {why}")
         # A login shell, or one with arguments, does more than its script says.
-        cut = len(words) == at + 1 and not set(letters) & {"l", "i"}
-        script = take_apart(text, errexit="e" in letters or "errexit" in words[:at]) if cut else None
+        alone = len(words) == at + 1 and not set(letters) & {"l", "i"}
+        script = take_apart(text, errexit="e" in letters or "errexit" in words[:at]) if alone else None
         if script is None or not self._parts(script, words[:at]):
             self._run([*words[:at], text, *words[at + 1 :]], "the whole script, as it stands")
 
@@ -228,51 +221,48 @@ class Work:
         program = next((each for each in shell if basename(each) != "env"), "")
         if text is None or not _SHELL.match(basename(program)):
             return False
-        script = take_apart(self.concealer.text(from_shell(text)), errexit="e" in _letters(shell[1:]))
+        script = take_apart(self._concealer.text(from_shell(text)), errexit="e" in _letters(shell[1:]))
         return script is not None and self._parts(script, [*shell, "-c"], f" of {basename(name)}")
 
     def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
         """A script of plain commands as steps; False where a plan has a step of its own for none of them."""
-        steps, rest, recognized = self.steps, list[Part](), False
-        made: list[Step] = []
-        for part in [*script.parts, None]:
-            self.steps = []
-            own = part is not None and (
-                self._loop(part) if part.loop else self._single(part.words, literal=part.literal)
-            )
-            new = self.steps
-            if part is not None and not own:
-                rest.append(part)
-                continue
-            self.steps = made
-            if rest:
-                self._rest(rest, script, shell, where)
-                rest = []
-            made += new
-            recognized = recognized or own
-        self.steps = [*steps, *made] if recognized else steps
-        return recognized
+        before, self.steps = self.steps, []
+        rest, recognized = list[Part](), False
 
-    def _rest(self, parts: list[Part], script: Script, shell: list[str], where: str) -> None:
-        words = list(parts[0].words)
-        if len(parts) == 1 and parts[0].literal and not parts[0].loop:
-            self._run(words, f"runs `{_line(words)}`{where}")
-        else:
-            why = f"runs `{_line(words)}`" if len(parts) == 1 else "a part of the script, as it stands"
-            self._run([*shell, script.piece(parts)], f"{why}{where}", words)
+        def add_rest() -> None:
+            if rest:
+                words = rest[0].words
+                why = f"runs `{_line(words)}`" if len(rest) == 1 else "a part of the script, as it stands"
+                plain = len(rest) == 1 and rest[0].literal and not rest[0].loop
+                self._run(list(words) if plain else [*shell, script.piece(rest)], f"{why}{where}")
+                rest.clear()
+
+        for part in script.parts:
+            steps, self.steps = self.steps, []
+            known = self._loop(part) if part.loop else self._single(part.words, literal=part.literal)
+            new, self.steps = self.steps, steps
+            if known:
+                add_rest()
+                self.steps += new
+                recognized = True
+            else:
+                rest.append(part)
+        add_rest()
+        self.steps = [*before, *self.steps] if recognized else before
+        return recognized
 
     def _loop(self, part: Part) -> bool:
         variable = self.own.get("PGHOST")
-        wait = known.loop(part.words, variable.value if variable else "")
+        wait = tools.wait_loop(part.words, variable.value if variable else "")
         return wait is not None and self._wait(wait)
 
     def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
         """One command for which a plan has a step of its own, or a guard."""
-        fields = known.alembic(words) if literal else None
+        fields = tools.alembic(words) if literal else None
         if fields is not None:
             self.steps.append(Step("migrate", "alembic.upgrade", fields, [f"runs `{_line(words)}`"]))
             return True
-        waits = known.wait(words)
+        waits = tools.wait_for_it(words)
         if waits is not None and (literal or not waits[1]):
             before = len(self.steps)
             if not all(self._wait(each) for each in waits[0]):
@@ -281,29 +271,30 @@ class Work:
             if waits[1]:
                 self._command(waits[1])
             return True
-        guarded = guard(words)[0]
+        guarded = tools.guard(words)[0]
         if guarded is None or not literal:
             return False
         why = [f"runs `{_line(words)}`", "`unless` asks it whether anything is pending"]
         self.steps.append(Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why))
         return True
 
-    def _wait(self, wait: known.Wait) -> bool:
+    def _wait(self, wait: tools.Wait) -> bool:
         """A step that waits as the script does; False where a plan cannot, or must not."""
         host, port = self._value(wait.host), self._value(wait.port)
         if host in self.excluded:
-            self.unknown.append(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
+            self._draft.unknown.append(
+                f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}"
+            )
             return False
         address = re.fullmatch(r"[\w.-]+|\$\{\w+\}", host)
         if address is None or host in ("localhost", "127.0.0.1") or not (port or wait.url):
             return False
-        fields: dict[str, Any] = {"address": f"{host}:{port}"}
+        kind, fields = "tcp.ready", dict[str, Any](address=f"{host}:{port}")
         if wait.url is not None:
-            fields = {"url": wait.url}
-        if wait.url is not None and wait.tool in ("curl", "wget"):
-            # They take a redirection for an answer.
-            fields["status"] = [200, 201, 204, 301, 302, 307, 308]
-        kind = "tcp.ready" if wait.url is None else "http.ready"
+            kind, fields = "http.ready", {"url": wait.url}
+            if wait.tool in ("curl", "wget"):
+                # They take a redirection for an answer.
+                fields["status"] = [200, 201, 204, 301, 302, 307, 308]
         self.steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
         return True
 
@@ -315,11 +306,14 @@ class Work:
             return f"${{{own.name}}}" if "${" in own.value or not own.value else own.value
         return "" if "$$" in text else text
 
-    def _run(self, words: list[str], why: str, shown: Sequence[str] = ()) -> None:
-        if self.may_stay_up and _ENDLESS.search(" ".join(words)):
-            self.unknown.append(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
-        todo = guard(words)[1]
-        self.steps.append(Step(_step_id(shown or words), "command.run", {"run": words}, [why], [todo]))
+    def _run(self, words: list[str], why: str) -> None:
+        if self._may_stay_up and _ENDLESS.search(" ".join(words)):
+            self._draft.unknown.append(
+                f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end"
+            )
+        script = _SCRIPT.search(" ".join(words)) if "-c" not in words else None
+        name = slug(script[script.lastindex or 0] if script else self.service.name)
+        self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.guard(words)[1]]))
 
     def _changes_only_files(self, words: list[str]) -> bool:
         """Does it do nothing but change files? Its words at the places of programs tell."""
@@ -332,12 +326,13 @@ class Work:
 
     def _text_of(self, name: str) -> str | None:
         """The text of a script of the container; None where it is not here."""
-        image, context = self.stack.images.dockerfile(self.service), self.stack.images.build_context(self.service)
-        folder = self.service.text("working_dir") or (image.folder if image is not None else "")
+        images, service = self._stack.images, self.service
+        image, context = images.dockerfile(service), images.build_context(service)
+        folder = service.text("working_dir") or (image.folder if image is not None else "")
         inside = name if name.startswith("/") else f"{folder.rstrip('/')}/{name.removeprefix('./')}"
         if image is not None and inside in (written := dict(image.files)):
             return written[inside]
-        mounted = host_path(self.service, inside)
+        mounted = host_path(service, inside)
         places = [mounted] if mounted is not None else []
         if mounted is None and context is not None and ("/" in name or name.endswith("sh")) and "$" not in name:
             parts = PurePosixPath(name).parts
@@ -345,27 +340,33 @@ class Work:
             places = [
                 context.joinpath(*parts[at:]) for at in (range(1, min(len(parts), 5)) if name[0] == "/" else [0])
             ]
-        return next((text for path in places if (text := _read(path)) is not None), None)
+        for path in places:
+            with suppress(OSError, UnicodeDecodeError):
+                if len(data := read_regular(str(path), most=_LARGEST + 1)) <= _LARGEST:
+                    return data.decode()
+        return None
 
-    def moved_to(self, target: Environment) -> list[str]:
-        """Make the steps fit for the service of other variables; what that service needs for them."""
-        name = f"the hook of {target.service.name}" if self.hook else self.service.name
+    def move_to(self, target: Environment) -> None:
+        """Make the steps fit for the service of other variables, and say what that service needs for them."""
+        service = self.service
+        name = f"the hook of {target.service.name}" if self._draft.hooks else service.name
         steps = [step for step in self.steps if not step.waits]
-        here = {each.name: each.text for each in target}
-        texts = {each.name: each.text for each in self.own if each.text not in (None, here.get(each.name))}
+        here = {each.name: each.text for each in target.values()}
+        texts = {
+            each.name: each.text for each in self.own.values() if each.text not in (None, here.get(each.name))
+        }
         for step in steps:
             step.why.append(f"from {name}")
-            if step.uses == "command.run" and (folder := self.service.text("working_dir")):
+            if step.uses == "command.run" and (folder := service.text("working_dir")):
                 step.fields["cwd"] = folder
             if step.uses == "command.run" and texts:
-                step.fields["env"] = {
-                    key: self.concealer.text(from_compose(text or "")) for key, text in texts.items()
-                }
-        image, user = self.service.text("image"), self.service.text("user")
-        targets = [mount.target for mount in mounts(self.service)]
+                step.fields["env"] = {key: self._concealer.text(from_compose(each)) for key, each in texts.items()}
+        image, user = service.text("image"), service.text("user")
+        targets = [mount.target for mount in mounts(service)]
         facts = [f"image {image}" if image else "its image", f"user {user}" if user else ""]
         facts += [f"mounts {', '.join(targets)}" if targets else ""]
-        return [f"what {name} runs with: {'; '.join(filter(None, facts))}"] if steps else []
+        if steps:
+            self._draft.needed.append(f"what {name} runs with: {'; '.join(filter(None, facts))}")
 
 
 def _script_at(words: Sequence[str]) -> int | None:
@@ -383,33 +384,7 @@ def _letters(options: Sequence[str]) -> str:
     return "".join(each[1:] for each in options if each.startswith("-") and not each.startswith("--"))
 
 
-def _read(path: Path) -> str | None:
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            return None
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def _line(words: Sequence[str]) -> str:
     quoted = (word if re.fullmatch(r"[\w@%+=:,./${}|-]+", word) else f"'{word}'" for word in words)
     line = " ".join(" ".join(quoted).split())
     return line if len(line) <= 80 else f"{line[:77]}..."
-
-
-def _step_id(words: Sequence[str]) -> str:
-    """An id for a command: its most telling word."""
-    for word in words:
-        if _DULL.fullmatch(basename(word)) or _DULL.fullmatch(word):
-            continue
-        name = splitext(basename(word))[0] if re.search(r"/|\.(?:py|[cm]?js|sh|ts|rb|php)\Z", word) else word
-        parts = [part for part in name.split(".") if not _DULL.fullmatch(part)]
-        if slug(parts[-1] if parts else name):
-            return slug(parts[-1] if parts else name)
-    return "init"
-
-
-def slug(text: str) -> str:
-    """A text as an id may have it: letters, digits, underscores and hyphens."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower()[:40].strip("-")

@@ -1,0 +1,188 @@
+"""Commands that a plan knows: waits for servers, `alembic upgrade`, and migration tools with the guard of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from getopt import GetoptError, getopt, gnu_getopt
+from posixpath import basename
+from typing import Any, NamedTuple
+
+TODO = "unless: a command that exits 0 where this is done already; without it, it runs in every run"
+_RUNNERS = re.compile(r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run(?: --\S+)* |\S*python3? -m )*")
+_TARGET = re.compile(r"(?:heads?|[0-9a-f]{3,40}|\w+@head)\Z|\$\{")
+_WAITERS = re.compile(r"wait[-_]?for(?:[-_]?it)?(?:\.(?:sh|bash|py))?\Z")
+_VARIABLE = r"\$\$?\{[^}]*\}|\$\$\w+"
+_ADDRESS = re.compile(rf"([\w.-]+|{_VARIABLE}):(\d+|{_VARIABLE})\Z")
+_URL = re.compile(rf"(https?)://([\w.-]+|{_VARIABLE})(?::(\d+|{_VARIABLE}))?(?:/\S*)?\Z")
+# Options that do not change what is waited for; one before a colon or an equals sign has an argument.
+_OPTIONS: dict[str, tuple[str, list[str]]] = {
+    "wait-for": ("h:p:sqt:", ["host=", "port=", "strict", "quiet", "timeout="]),
+    "pg_isready": ("qh:p:U:d:t:", ["quiet", "host=", "port=", "username=", "dbname=", "timeout="]),
+    "nc": ("zvnw:", []),
+    "curl": ("sSfvIo:m:", ["silent", "show-error", "fail", "head", "output=", "max-time=", "connect-timeout="]),
+    "wget": ("qO:T:t:", ["quiet", "spider", "no-verbose", "output-document=", "timeout=", "tries="]),
+}
+
+_NODE = (
+    r"(?:npx|bunx|pnpm(?: exec| dlx)?|yarn(?: run| dlx)?|bun x|npm exec(?: --)?)(?: --?(?:yes|y|no-install|bun))*"
+)
+_PYTHON = r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run )?"
+_MANAGE = rf"{_PYTHON}(?:(?:\S*python[\d.]* )?\S*manage\.py|\S*django-admin)"
+_DJANGO = r"--no-?input|--skip-checks|--database[= ]\S+|--settings=\S+|-v ?\d|--verbosity[= ]\d|[a-z_]\w*"
+_FLYWAY = r"-(?!target|cherryPick|ignore|outOfOrder|validateOnMigrate)\S+"
+# How a migration tool tells by itself that nothing is pending, a line a tool: program, the rest of the command,
+# and what asks; `{rest}` is the group of that name. A guard is here only where the tool's manual says that it
+# exits 0 with nothing pending and otherwise with something else. Many a `status` exits 0 whatever is pending.
+_GUARDS = [
+    (re.compile(f"(?P<program>{program}) {command}"), guard)
+    for program, command, guard in (
+        (rf"(?:{_NODE} |\S*\.bin/)?prisma", r"migrate deploy(?P<rest>(?: --\w+[= ]\S+)*)", "migrate status{rest}"),
+        (_MANAGE, rf"migrate(?P<rest>(?: (?:{_DJANGO}))*)", "migrate --check{rest}"),
+        (r"(?:bundle exec )?\S*(?:rails|rake)", "db:(?:migrate|prepare)", "db:abort_if_pending_migrations"),
+        (rf"\S*flyway(?: {_FLYWAY})*", "migrate", "validate"),
+        # The exit code is an argument from Laravel 11.8 on; before, the option is an error, and it migrates.
+        (
+            r"(?:\S*php )?\S*artisan",
+            "migrate(?: --force| --no-interaction| -n| --isolated)*",
+            "migrate:status --pending=1",
+        ),
+        (r"\S*dbmate(?: --?(?!wait-timeout)\S+)*", "(?:up|migrate)", "status --exit-code --quiet"),
+        (
+            r"(?:\S*php )?\S*console",
+            "doctrine:migrations:migrate(?: -n| --no-interaction)*",
+            "doctrine:migrations:up-to-date",
+        ),
+        (rf"{_PYTHON}\S*airflow", "db migrate", "db check-migrations -t 0"),
+    )
+]
+# Tools without a guard, and what might be taken for one: its exit code does not tell what is pending.
+_NO_GUARD = [
+    (re.compile(command), status)
+    for command, status in (
+        (r"\bliquibase\b.*\bupdate\b", "liquibase status"),
+        (r"\batlas migrate apply\b", "atlas migrate status"),
+        (r"\bgoose\b.*\bup\b", "goose status"),
+        (r"^\S*migrate\b.* -(?:source|path|database)\b.*\bup\b", "golang-migrate's migrate version"),
+        (r"\bsqlx (?:migrate run|database setup)\b", "sqlx migrate info"),
+        (r"\bdiesel (?:migration run|setup|database setup)\b", "diesel migration pending"),
+        (r"\bknex\b.* ?migrate:(?:latest|up)\b", "knex migrate:status"),
+        (r"\bdrizzle-kit\b.*\b(?:migrate|push)\b", "drizzle-kit check"),
+        (r"\becto\.migrate\b", "mix ecto.migrations"),
+        (r"\bef database update\b", "dotnet ef migrations list"),
+        (r"\bsequelize\b.*\bdb:migrate\b", "sequelize db:migrate:status"),
+        (r"\bflask db upgrade\b", "flask db check"),
+    )
+]
+_MIGRATIONS = [
+    *(pattern for pattern, _ in (*_GUARDS, *_NO_GUARD)),
+    re.compile(r"\bprisma (?:db push|migrate)|\bmigrate\b|\bdb:(?:migrate|prepare|setup)"),
+]
+
+
+class Wait(NamedTuple):
+    """Something that a command waits for.
+
+    Attributes:
+        host: name of the server as the script has it; may be a variable.
+        port: its port; may be a variable.
+        tool: what waits.
+        url: what is asked for, where an answer without an error is waited for; else None.
+    """
+
+    host: str
+    port: str
+    tool: str
+    url: str | None = None
+
+
+def alembic(words: Sequence[str]) -> dict[str, Any] | None:
+    """The fields of `alembic.upgrade` for this command; None where it is another one, or has no such fields."""
+    own = _without_runner(words)
+    if not own or basename(own[0]) != "alembic" or "$$" in " ".join(own):
+        return None
+    try:
+        options, rest = getopt(own[1:], "c:n:x:", ["config=", "name="])
+    except GetoptError:
+        return None
+    if len(rest) != 2 or rest[0] != "upgrade" or not _TARGET.match(rest[1]):
+        return None
+    named = {name.lstrip("-")[0]: value for name, value in options}
+    fields: dict[str, Any] = {"config": named.get("c", "alembic.ini")}
+    fields |= {"target": rest[1]} if rest[1] != "head" else {}
+    fields |= {"name": named["n"]} if "n" in named else {}
+    extra = [value for name, value in options if name == "-x"]
+    return {**fields, "x": extra} if extra else fields
+
+
+def wait_for_it(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
+    """What `wait-for-it` waits for, and the command it runs then; None for another command."""
+    name, own, behind = basename(words[0]), list(words[1:]), list[str]()
+    if "--" in own:
+        own, behind = own[: own.index("--")], own[own.index("--") + 1 :]
+    parsed = _parsed("wait-for", own) if _WAITERS.match(name) else None
+    if parsed is None:
+        return None
+    options, targets = parsed
+    host, port = options.get("h") or options.get("host"), options.get("p") or options.get("port")
+    matches = [_ADDRESS.match(each) for each in [*targets, *([f"{host}:{port}"] if host and port else [])]]
+    waits = [Wait(each[1], each[2], name) for each in matches if each is not None]
+    return (waits, behind) if waits and len(waits) == len(matches) else None
+
+
+def wait_loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
+    """What a loop waits for whose condition is this command; None where that is more than a server's answer.
+
+    Args:
+        words: the condition.
+        environment_host: `PGHOST`, which `pg_isready` goes by.
+    """
+    name = basename(words[0])
+    parsed = _parsed("nc" if name in ("ncat", "netcat") else name, words[1:])
+    if parsed is None or name == "wait-for":
+        return None
+    options, rest = parsed
+    if name == "pg_isready":
+        host = options.get("h") or options.get("host") or environment_host
+        return Wait(host, options.get("p") or options.get("port") or "5432", name) if host and not rest else None
+    if name not in ("curl", "wget"):
+        return Wait(rest[0], rest[1], name) if "z" in options and len(rest) == 2 else None
+    url = _URL.match(rest[0]) if len(rest) == 1 else None
+    if url is None:
+        return None
+    # Without `-f` curl takes any answer, also one that says no: then an open port is what it waits for.
+    strict = name == "wget" or options.keys() & {"f", "fail"}
+    port = url[3] or ("80" if url[1] == "http" else "443")
+    return None if strict and "$$" in rest[0] else Wait(url[2], port, name, rest[0] if strict else None)
+
+
+def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
+    """The words of `unless` for a command, None where there is none; and the text of a TODO then."""
+    line = " ".join(words)
+    for pattern, text in _GUARDS if line.count(" ") == len(words) - 1 else ():
+        if match := pattern.fullmatch(line):
+            return f"{match['program']} {text}".format(**match.groupdict()).split(" "), ""
+    status = next((name for pattern, name in _NO_GUARD if pattern.search(line)), None)
+    return None, TODO if status is None else f"{TODO}; the exit code of `{status}` does not tell what is pending"
+
+
+def migrates(words: Sequence[str]) -> bool:
+    """Does this command bring a schema up to date?"""
+    if "alembic" in _without_runner(words)[:1] and "upgrade" in words:
+        return True
+    return any(pattern.search(" ".join(words)) for pattern in _MIGRATIONS)
+
+
+def _without_runner(words: Sequence[str]) -> list[str]:
+    """The command behind `poetry run`, `uv run --no-dev`, `python -m` and the like."""
+    prefix = _RUNNERS.match(" ".join(words))
+    return list(words[prefix[0].count(" ") :]) if prefix else list(words)
+
+
+def _parsed(tool: str, words: Sequence[str]) -> tuple[dict[str, str], list[str]] | None:
+    """Options without their hyphens, and the other arguments; None where an option is not one of those known."""
+    try:
+        options, rest = gnu_getopt(list(words), *_OPTIONS[tool])
+    except (GetoptError, KeyError):
+        return None
+    return {name.lstrip("-"): value for name, value in options}, rest
