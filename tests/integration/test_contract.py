@@ -151,6 +151,7 @@ STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
         "too many connections": (refuse_as_mysql(1040, "Too many connections"), NOT_YET),
         "too many connections of the user": (refuse_as_mysql(1203, "more than max_user_connections"), NOT_YET),
         "a limit of the user": (refuse_as_mysql(1226, "has exceeded the max_user_connections"), NOT_YET),
+        "no disk": (refuse_as_mysql(1021, "Disk full (tmp); waiting for someone to free some space"), NOT_YET),
         "restarting": (refuse_as_mysql(1053, "Server shutdown in progress"), NOT_YET),
         "killed": (refuse_as_mysql(1927, "Connection was killed"), NOT_YET),
         "its network": (refuse_as_mysql(1161, "Got timeout writing communication packets"), NOT_YET),
@@ -376,3 +377,16 @@ def _survives(marker: bytes, port: int, make: Callable[[int], Step]) -> None:
     assert between.failed.is_set(), f"{marker!r} never passed"
     assert (driven.outcome, driven.finished.attempts) == ("changed", 2), driven.finished
     assert driven.waited_for, driven.finished
+
+
+# -- a full disk
+
+
+def test_a_full_disk_on_sqlite_is_not_yet(tmp_path: Path) -> None:
+    """As on the servers: `no disk` above."""
+    url = f"sqlite:///{tmp_path}/full.db"
+    fill = "PRAGMA max_page_count = 3; CREATE TABLE big (a); INSERT INTO big VALUES (zeroblob(1000000))"
+    driven = drive(database.Sql(url=url, sql=fill, unless="SELECT count(*) FROM big"), timeout=1)
+    assert driven.waited_for == ("sql, statement 3 (line 1): the disk is full",)
+    assert driven.finished.attempts > 1
+    assert drive(database.Tables(url=url, tables=["big"])).outcome == "failed", "it was rolled back"

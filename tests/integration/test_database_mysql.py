@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from inithold.steps.base import Step
 from inithold.testing import check, drive
 from promptness import PROMPTLY
 from servers.certificates import Certificate, make_certificate
+from servers.inithold import Inithold
 from servers.mariadb import MariaDB
 from servers.ports import closed_port
 from servers.run import new_folder
@@ -322,3 +324,22 @@ def test_cancel_of_a_frozen_server() -> None:
         assert seconds < PROMPTLY
         until(lambda: not server.execute(running))
         assert server.execute("SELECT * FROM t", name_of(url)) == []
+
+
+def test_what_is_left_on_the_server_when_everything_is_killed(
+    mysql_database: str, mariadb: MariaDB, run_inithold: Inithold
+) -> None:
+    """The server does not notice before the statement has ended; then it rolls back."""
+    name = name_of(mysql_database)
+    mariadb.execute("CREATE TABLE t (a int) ENGINE = InnoDB", name)
+    fields = f"{{url: '{mysql_database}', sql: 'INSERT INTO t VALUES (1); DO SLEEP(3)'}}"
+    plan = f"version: 1\nsteps:\n  - {{id: s, uses: database.sql, with: {fields}}}\n"
+    (run_inithold.folder / "inithold.yaml").write_text(plan)
+    sleeping = f"SELECT 1 FROM information_schema.processlist WHERE db = '{name}' AND info LIKE 'DO SLEEP%'"
+    init = run_inithold.start("run")
+    until(lambda: bool(mariadb.execute(sleeping)), 30)
+    init.signal(signal.SIGKILL)
+    init.wait()
+    until(lambda: not mariadb.execute(sleeping), 30)
+    until(lambda: not mariadb.execute(f"SELECT 1 FROM information_schema.processlist WHERE db = '{name}'"), 30)
+    assert not mariadb.execute("SELECT * FROM t", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from inithold.steps import database as kinds
 from inithold.testing import check, drive
 from servers.inithold import Inithold
+from stopping import until
 
 Technology = str
 SETUP = "CREATE TABLE users (id int, name varchar(40), done int)"
@@ -129,3 +131,22 @@ def test_the_commands_agree(empty: str, tmp_path: Path, run_inithold: Inithold) 
     assert run_inithold("run", "--once", "--marker", str(tmp_path / "ready")).returncode == 0
     assert run_inithold("plan", "--exit-code").returncode == 0
     assert run_inithold("wait", "--timeout", "5s").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("guard", "answers"), [("SELECT count(*) FROM users", "0"), ("SELECT max(id) FROM users", "NULL")]
+)
+def test_a_verifying_hold_asks_the_guard(
+    empty: str, guard: str, answers: str, tmp_path: Path, run_inithold: Inithold
+) -> None:
+    fields = {"url": empty, "sql": SEED, "unless": guard}
+    steps = [{"id": "seed", "uses": "database.sql", "with": fields}]
+    plan = {"version": 1, "name": "guards", "hold": {"verify": "1s"}, "steps": steps}
+    (tmp_path / "inithold.yaml").write_text(json.dumps(plan))
+    init = run_inithold.start("run", "--marker", str(tmp_path / "ready"))
+    init.wait_for_hold(60)
+    assert drive(kinds.Sql(url=empty, sql="DELETE FROM users")).outcome == "changed"
+    init.wait_for_output(f"unless answers {answers}", 60)
+    until(lambda: not check(kinds.Sql(url=empty, sql=SEED, unless=guard)), 60)
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 0

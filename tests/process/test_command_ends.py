@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.inithold import Inithold
+from servers.inithold import Inithold, Running
 from servers.run import is_alive
 from stopping import until
 
@@ -21,6 +22,12 @@ def plan(folder: Path, command: str) -> None:
     )
 
 
+def pid_in(init: Running, folder: Path) -> int:
+    file = folder / "pid"
+    init.wait_until(lambda: file.exists() and bool(file.read_text()), "the command")
+    return int(file.read_text())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 @pytest.mark.parametrize("passed_through", [False, True])
 def test_a_command_is_killed_with_its_run(passed_through: bool, run_inithold: Inithold) -> None:
@@ -28,9 +35,7 @@ def test_a_command_is_killed_with_its_run(passed_through: bool, run_inithold: In
     plan(run_inithold.folder, command.replace("$", "$$"))
     arguments = ["run", "--", "sh", "-c", command] if passed_through else ["run"]
     init = run_inithold.start(*arguments)
-    pid_file = run_inithold.folder / "pid"
-    init.wait_until(lambda: pid_file.exists() and bool(pid_file.read_text()), "the command")
-    pid = int(pid_file.read_text())
+    pid = pid_in(init, run_inithold.folder)
     os.kill(init.pid, signal.SIGKILL)
     init.wait()
     until(lambda: not is_alive(pid), 5)
@@ -47,3 +52,55 @@ def test_a_command_gets_the_environment_and_signals_it_would_have_alone(run_init
     assert done.returncode == 0, done.stderr
     found = (run_inithold.folder / "told").read_text().split()
     assert [word for word in found if word not in ("INITHOLD_MARKER", "TRACEPARENT")] == alone
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a guard of the group")
+@pytest.mark.parametrize("passed_through", [False, True])
+def test_all_that_a_command_started_ends_with_a_killed_run(passed_through: bool, run_inithold: Inithold) -> None:
+    command = "sh -c 'echo $$ > pid; while :; do sleep 0.05; done' & wait"
+    plan(run_inithold.folder, command.replace("$", "$$"))
+    arguments = ["run", "--", "sh", "-c", command] if passed_through else ["run"]
+    init = run_inithold.start(*arguments)
+    pid = pid_in(init, run_inithold.folder)
+    os.kill(init.pid, signal.SIGKILL)
+    init.wait()
+    until(lambda: not is_alive(pid), 5)
+
+
+def test_all_that_a_killed_command_started_ends_with_it(run_inithold: Inithold) -> None:
+    plan(run_inithold.folder, "sh -c 'echo $$$$ > pid; exec sleep 600 > /dev/null 2>&1' & kill -KILL $$$$")
+    done = run_inithold("run", "--once")
+    assert done.returncode == 1
+    assert "was killed by SIGKILL" in done.stderr + done.stdout
+    if (pid_file := run_inithold.folder / "pid").exists() and (text := pid_file.read_text()):
+        until(lambda: not is_alive(int(text)), 5)
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--once"]], ids=["hold", "once"])
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a guard of the group")
+def test_what_a_command_leaves_behind_ends_with_the_run(arguments: list[str], run_inithold: Inithold) -> None:
+    """Another step may still use it; afterwards nothing does."""
+    left = "sh -c 'echo $$$$ > pid; exec sleep 600' > /dev/null 2>&1 &"
+    (run_inithold.folder / "inithold.yaml").write_text(
+        "version: 1\nsteps:\n"
+        f"  - {{id: a, uses: command.run, with: {{run: {json.dumps(left)}}}}}\n"
+        "  - {id: pid, uses: file.ready, with: {path: pid}}\n"
+        '  - {id: b, uses: command.run, with: {run: "kill -0 $$(cat pid)"}}\n'
+    )
+    init = run_inithold.start(*arguments)
+    if arguments == ["run"]:
+        init.wait_for_hold(30)
+    else:
+        assert init.wait() == 0
+    pid = pid_in(init, run_inithold.folder)
+    until(lambda: not is_alive(pid), 5)
+
+
+def test_a_daemon_in_a_session_of_its_own_stays(run_inithold: Inithold) -> None:
+    plan(run_inithold.folder, "setsid sh -c 'echo $$$$ > pid; exec sleep 600' > /dev/null 2>&1 &")
+    assert run_inithold("run", "--once").returncode == 0
+    pid_file = run_inithold.folder / "pid"
+    until(lambda: pid_file.exists() and bool(pid_file.read_text()), 5)
+    pid = int(pid_file.read_text())
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A child process in a group of its own: its output by line while it runs, its end certain."""
+"""Run a command in its own process group; stream its output; make sure that it ends, and all it started."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _QUIET = 0.2
 _LINGERING = 0.5
 """Seconds that is listened to after its end at most."""
 _PROGRESS_INTERVAL = 5.0
+_GUARDS: list[int] = []
+"""Pipes to the guards of groups that have outlived their leader: these end with this process."""
 
 
 class Ended(NamedTuple):
@@ -71,8 +73,9 @@ def run(
         OSError: the command cannot be started.
     """
     context.check_cancelled()
-    process = _started(
+    process, guard = _started(
         command,
+        own=True,
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -81,7 +84,7 @@ def run(
         start_new_session=True,
     )
     output = _Output(say)
-    with process, _Group(process, context, own=True) as group:
+    with process, _Group(process, context, guard, own=True) as group:
         output.follow(process)
         if process.stdout is not None:
             process.stdout.close()
@@ -101,8 +104,9 @@ def run_passed_through(
     context.check_cancelled()
     own = not os.isatty(0)
     one = os.path.sameopenfile(1, 2)
-    process = _started(
+    process, guard = _started(
         command,
+        own=own,
         cwd=cwd,
         env=env,
         process_group=0 if own else None,
@@ -113,7 +117,7 @@ def run_passed_through(
         (stream, target) for stream, target in ((process.stdout, 1), (process.stderr, 2)) if stream is not None
     ]
     output = _Output(lambda _: None)
-    with process, _Group(process, context, own=own) as group:
+    with process, _Group(process, context, guard, own=own) as group:
         output.copy(process, copies, group)
         code = group.wait()
     if not copies:
@@ -123,28 +127,38 @@ def run_passed_through(
     return Ended(code, tuple(output.tail))
 
 
-def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a command that ends with this process, however that ends."""
+def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subprocess.Popen[bytes], int | None]:
+    """Start a command that ends with this process, however that ends, and with it its group where that is its own.
+
+    Returns:
+        the process, and the pipe whose end is the group's end.
+    """
     if sys.platform != "linux":
-        return subprocess.Popen(command, **options)
+        return subprocess.Popen(command, **options), None
     listening, speaking = os.pipe()
+    watched, guard = os.pipe() if own else (-1, None)
+    passed = (speaking, watched) if own else (speaking,)
     try:
-        process = subprocess.Popen(
-            dies_with_parent.command(list(command), speaking), pass_fds=(speaking,), **options
-        )
+        arguments = dies_with_parent.command(list(command), speaking, watched)
+        process = subprocess.Popen(arguments, pass_fds=passed, **options)
     except BaseException:
         os.close(listening)
+        if guard is not None:
+            os.close(guard)
         raise
     finally:
-        os.close(speaking)
+        for descriptor in passed:
+            os.close(descriptor)
     with open(listening, "rb") as refused:  # noqa: PTH123 - a descriptor
         number = refused.read()
     if number:
         process.wait()
+        if guard is not None:
+            os.close(guard)
         if process.stdout is not None:
             process.stdout.close()
         raise OSError(int(number), os.strerror(int(number)), command[0])
-    return process
+    return process, guard
 
 
 def _told(tail: Sequence[str]) -> str:
@@ -256,11 +270,13 @@ class _Group:
     Args:
         process: the leader.
         context: of the step.
+        guard: the pipe whose end is the group's end, see `_started`.
         own: whether the process leads a group of its own; else only it is ended.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], context: Bounds, *, own: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], context: Bounds, guard: int | None, *, own: bool) -> None:
         self._process = process
+        self._guard = guard
         self._own = own
         self._asked = Event()
         self._killed = Event()
@@ -277,9 +293,18 @@ class _Group:
     def __exit__(self, *error: object) -> None:
         self._cancelling.__exit__(None, None, None)
         self._timer.cancel()
-        if self._process.poll() is None:
+        # Where the leader was killed, nobody is left to end the others.
+        if (code := self._process.poll()) is None or code < 0:
             self._kill()
         RUNNING.discard(self._process.pid)
+        if self._guard is None:
+            return
+        if self._lives():
+            _GUARDS.append(self._guard)
+            return
+        with suppress(OSError):
+            os.write(self._guard, b".")
+        os.close(self._guard)
 
     @property
     def ending(self) -> bool:

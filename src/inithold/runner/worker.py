@@ -223,7 +223,7 @@ class _Process:
         """Make sure that nothing of it runs on a server any more."""
         if not self._sessions:
             return
-        from inithold.steps.database.ending import end_sessions  # noqa: PLC0415 - seldom needed
+        from inithold.steps.database.driver import end_sessions  # noqa: PLC0415 - seldom needed
 
         if left := end_sessions(self._sessions, SERVER_GRACE):
             context.log(

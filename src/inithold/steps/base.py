@@ -71,7 +71,7 @@ class WorkerContext(StepContext, Protocol):
         """Report a session on a server, so that the run ends it where this process is killed.
 
         Args:
-            session: see `inithold.steps.database.ending`.
+            session: see `inithold.steps.database.driver.end_sessions`.
         """
 
 

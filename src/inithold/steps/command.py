@@ -40,7 +40,8 @@ class Run(Step, frozen=True, kw_only=True):
 
     Its output goes into the log line by line as it comes. Its standard input is empty. It gets this process's
     environment and `TRACEPARENT`. When its time is up or the run is cancelled, the command and every process of
-    its group get SIGTERM, and SIGKILL 3 s later. A failure is tried again only where the plan sets `retry`.
+    its group get SIGTERM, and SIGKILL 3 s later. What it leaves running in its group ends with the run (on Linux;
+    `setsid` starts what is to stay). A failure is tried again only where the plan sets `retry`.
 
     Args:
         run: the command: a list of program and arguments, or a line for `/bin/sh -c`.
@@ -77,7 +78,7 @@ class Run(Step, frozen=True, kw_only=True):
 
     def validate(self) -> Iterator[tuple[str, str]]:
         for field, command in (("run", self.run), ("unless", self.unless)):
-            if command is not None and _is_empty(command):
+            if command is not None and not "".join(command if isinstance(command, str) else command[:1]).strip():
                 yield field, "expected a command: a list of program and arguments, or a line for the shell"
             if command is not None and any("\0" in part for part in command):
                 yield field, "holds a NUL character, which no command can"
@@ -102,45 +103,48 @@ class Run(Step, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.creates is not None:
-            return (
-                ()
-                if self._exists(self.creates)
-                else (Change("+", one_line(self.creates), (f"run {self.subject()}",)),)
-            )
+            return self._missing(self.creates)
         if self.unless is None:
             return (Change("?", "runs each time"),)
-        ended = _run(self.unless, context, self.cwd, self._environment(context), level="debug")
+        ended = self._run(self.unless, context, "debug")
         answer = f"unless ({_shown(self.unless)}) {_how(ended.code)}"
         if not 0 <= ended.code <= _LAST_NO:
-            hint = (
-                _hint(ended.code)
-                or "a guard exits 0 where nothing is to be done and 1 where the command is needed"
-            )
-            raise StepFailed(f"{answer}{ended.told()}", hint=hint)
+            hint = "a guard exits 0 where nothing is to be done and 1 where the command is needed"
+            raise StepFailed(f"{answer}{ended.told()}", hint=_hint(ended.code) or hint)
         return () if ended.code == 0 else (Change("+", f"run {self.subject()}", (answer,)),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
-        ended = self._started(self.run, context)
+        ended = self._run(self.run, context, "info")
         if ended.code != 0:
             raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code) or _BY_HAND)
 
-    def _exists(self, creates: str) -> bool:
+    def _missing(self, creates: str) -> Sequence[Change]:
         try:
             Path(self.cwd or "", creates).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return (Change("+", one_line(creates), (f"run {self.subject()}",)),)
         except OSError as error:
             raise StepFailed(
                 f"creates {one_line(creates)}: {(error.strerror or str(error)).lower()}",
                 hint="whether it exists cannot be told: let this user search the folders above it",
             ) from error
-        return True
+        return ()
 
-    def _started(self, command: Command, context: StepContext) -> child.Ended:
-        return _run(command, context, self.cwd, self._environment(context), level="info")
+    def _run(self, command: Command, context: StepContext, level: Level) -> child.Ended:
+        arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+        environment = {**context.environ, **self.env}
+        try:
+            return self._execute(arguments, context, environment, level)
+        except OSError as error:
+            raise _not_started(arguments[0], command, self.cwd, environment, error) from error
 
-    def _environment(self, context: StepContext) -> dict[str, str]:
-        return {**context.environ, **self.env}
+    def _execute(
+        self, arguments: Sequence[str], context: StepContext, environment: Mapping[str, str], level: Level
+    ) -> child.Ended:
+        def say(line: str) -> None:
+            context.log(line, level=level)
+
+        return child.run(arguments, context, cwd=self.cwd, env=environment, say=say)
 
 
 class PassedThrough(Run, frozen=True, kw_only=True):
@@ -148,12 +152,12 @@ class PassedThrough(Run, frozen=True, kw_only=True):
 
     takes_terminal = True
 
-    def _started(self, command: Command, context: StepContext) -> child.Ended:
-        environment = self._environment(context)
-        try:
-            return child.run_passed_through(_arguments(command), context, cwd=self.cwd, env=environment)
-        except OSError as error:
-            raise _not_started(command, self.cwd, environment, error) from error
+    def _execute(
+        self, arguments: Sequence[str], context: StepContext, environment: Mapping[str, str], level: Level
+    ) -> child.Ended:
+        if level == "debug":  # a guard
+            return super()._execute(arguments, context, environment, level)
+        return child.run_passed_through(arguments, context, cwd=self.cwd, env=environment)
 
 
 def _never_tells(creates: str, cwd: str | None) -> str | None:
@@ -166,26 +170,6 @@ def _never_tells(creates: str, cwd: str | None) -> str | None:
     if set(target.parts) <= {"/", "//", ".."} or (cwd and PurePath(os.path.normpath(cwd)).is_relative_to(target)):
         return f"{creates} always exists, so that the command would never run: give what it makes"
     return None
-
-
-def _run(
-    command: Command, context: StepContext, cwd: str | None, environment: Mapping[str, str], *, level: Level
-) -> child.Ended:
-    def say(line: str) -> None:
-        context.log(line, level=level)
-
-    try:
-        return child.run(_arguments(command), context, cwd=cwd, env=environment, say=say)
-    except OSError as error:
-        raise _not_started(command, cwd, environment, error) from error
-
-
-def _arguments(command: Command) -> list[str]:
-    return ["/bin/sh", "-c", command] if isinstance(command, str) else command
-
-
-def _is_empty(command: Command) -> bool:
-    return not (command if isinstance(command, str) else "".join(command[:1])).strip()
 
 
 def _shown(command: Command) -> str:
@@ -219,44 +203,35 @@ def _hint(code: int) -> str | None:
     return None
 
 
-def _not_started(command: Command, cwd: str | None, environment: Mapping[str, str], error: OSError) -> StepFailed:
-    program = _arguments(command)[0]
+def _not_started(
+    program: str, command: Command, cwd: str | None, environment: Mapping[str, str], error: OSError
+) -> StepFailed:
     if cwd is not None and not Path(cwd).is_dir():
         return StepFailed(
             f"cannot run {_shown(command)}: its cwd {cwd} is not a folder",
             hint="relative paths start at the folder inithold runs in; is it part of the image, or mounted?",
         )
-    found = (
-        str(Path(cwd or "", program)) if "/" in program else shutil.which(program, path=environment.get("PATH"))
-    )
-    name = one_line(program, _SHOWN)
-    if isinstance(error, FileNotFoundError) and found and Path(found).is_file():
-        return StepFailed(
-            f"cannot run {name}: the interpreter that its first line names does not exist",
-            hint="install that interpreter; a file with Windows line ends names one that never exists",
-        )
-    if isinstance(error, FileNotFoundError):
-        where = "no such file" if "/" in program else "not found"
-        return StepFailed(f"cannot run {name}: {where}", hint=_where_hint(program, environment))
-    if isinstance(error, PermissionError):
-        is_folder = found is not None and Path(found).is_dir()
-        return StepFailed(
-            f"cannot run {name}: {'it is a folder' if is_folder else 'permission denied'}",
-            hint="name the program in it"
-            if is_folder
-            else "make it executable (chmod +x), or run it with its interpreter: [sh, script.sh]",
-        )
-    if error.errno == errno.ENOEXEC:
-        return StepFailed(
-            f"cannot run {name}: not a program of this machine",
-            hint="a script needs a first line such as #!/bin/sh; a program must be made for this processor",
-        )
-    return StepFailed(f"cannot run {name}: {error.strerror}", hint=_BY_HAND)
-
-
-def _where_hint(program: str, environment: Mapping[str, str]) -> str:
-    if " " in program.strip():
-        return "a list has one entry for each argument; for a line for the shell give a text instead of a list"
-    if "/" in program:
-        return "relative paths start at cwd, or at the folder inithold runs in"
-    return f"it is looked for in PATH: {environment.get('PATH', 'which is not set')}"
+    is_path = "/" in program
+    file = str(Path(cwd or "", program)) if is_path else shutil.which(program, path=environment.get("PATH"))
+    if isinstance(error, FileNotFoundError) and file and Path(file).is_file():
+        problem = "the interpreter that its first line names does not exist"
+        hint = "install that interpreter; a file with Windows line ends names one that never exists"
+    elif isinstance(error, FileNotFoundError):
+        problem = "no such file" if is_path else "not found"
+        if " " in program.strip():
+            hint = "a list has one entry for each argument; for a line for the shell give a text instead of a list"
+        elif is_path:
+            hint = "relative paths start at cwd, or at the folder inithold runs in"
+        else:
+            hint = f"it is looked for in PATH: {environment.get('PATH', 'which is not set')}"
+    elif isinstance(error, PermissionError) and file is not None and Path(file).is_dir():
+        problem, hint = "it is a folder", "name the program in it"
+    elif isinstance(error, PermissionError):
+        problem = "permission denied"
+        hint = "make it executable (chmod +x), or run it with its interpreter: [sh, script.sh]"
+    elif error.errno == errno.ENOEXEC:
+        problem = "not a program of this machine"
+        hint = "a script needs a first line such as #!/bin/sh; a program must be made for this processor"
+    else:
+        problem, hint = error.strerror or str(error), _BY_HAND
+    return StepFailed(f"cannot run {one_line(program, _SHOWN)}: {problem}", hint=hint)

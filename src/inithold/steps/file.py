@@ -64,13 +64,8 @@ class Ready(Step, frozen=True, kw_only=True):
                     f"{self.path}: {_NEVER[error.errno]}", hint="look at the path with ls -l in the container"
                 ) from error
             if error.errno in _ABSENT:
-                raise NotYet(_absent(path)) from error
+                link = f" is a symbolic link to {path.readlink()}, which" if path.is_symlink() else ""
+                raise NotYet(f"{path}{link} does not exist") from error
             # A network file system that is away.
             raise NotYet(f"{self.path}: {error.strerror}") from error
         return ()
-
-
-def _absent(path: Path) -> str:
-    if path.is_symlink():
-        return f"{path} is a symbolic link to {path.readlink()}, which does not exist"
-    return f"{path} does not exist"

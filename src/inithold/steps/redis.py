@@ -16,14 +16,6 @@ PATIENCE = 5.0
 """Seconds for one operation."""
 _PASSING = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF")
 """How errors of a server begin that is up and cannot serve at the moment."""
-_CERT_REQS = {
-    "none": "none",
-    "cert_none": "none",
-    "optional": "optional",
-    "cert_optional": "optional",
-    "required": "required",
-    "cert_required": "required",
-}
 
 
 class Ready(Addressed, frozen=True, kw_only=True):
@@ -39,10 +31,8 @@ class Ready(Addressed, frozen=True, kw_only=True):
 
     Args:
         url: of the server: `redis://user:password@redis:6379/0`, `rediss://...` or `unix:///run/redis.sock?db=0`.
-        host: name or address of the server, or the path of its socket, instead of `url`.
         port: its port; 6379 if absent.
         user: who logs in; the user `default` if absent.
-        password: of the user, as it is.
         database: number of the database; 0 if absent.
         retry_auth: keep trying when the login is rejected, for servers whose users are created late.
 
@@ -86,33 +76,21 @@ class Ready(Addressed, frozen=True, kw_only=True):
         if not address.socket:
             dial(address.host, address.port, timeout=context.remaining(PATIENCE))
         self.load()
+        from redis.exceptions import RedisError  # noqa: PLC0415 - heavy, and the first connection is made without
+
+        connection = _connection(address, context.remaining(PATIENCE))
         try:
-            _ping(address, context)
-        except Rejected as error:
-            if self.retry_auth:
-                raise NotYet(error.message, hint=error.hint) from error
-            raise
+            connection.connect()
+            connection.send_command("PING", check_health=False)
+            connection.read_response()
+        except (RedisError, OSError) as error:
+            explained = _explained(address, error)
+            if self.retry_auth and isinstance(explained, Rejected):
+                raise NotYet(explained.message, hint=explained.hint) from error
+            raise explained from error
+        finally:
+            connection.disconnect()
         return ()
-
-
-def _ping(address: Address, context: StepContext) -> None:
-    from redis.exceptions import RedisError  # noqa: PLC0415 - heavy, and the first connection is made without
-
-    connection = _connection(address, context.remaining(PATIENCE))
-
-    try:
-        connection.connect()
-        connection.send_command("PING", check_health=False)
-        connection.read_response()
-    except (RedisError, OSError) as error:
-        raise _meaning(address, error) from error
-    finally:
-        connection.disconnect()
-
-
-def _silent(address: Address) -> NotYet:
-    hint = "check that the port speaks TLS" if address.technology == "rediss" else None
-    return NotYet(f"{address.place}: accepts connections and does not answer", hint=hint)
 
 
 def _connection(address: Address, patience: float) -> Any:
@@ -159,14 +137,15 @@ def _database(address: Address) -> int:
 
 
 def _tls(address: Address) -> dict[str, Any]:
-    """What the query says of TLS, as redis-py takes it; Celery's spelling `CERT_NONE` is known, too.
+    """What the query says of TLS, as redis-py takes it.
 
     Raises:
         ValueError: `ssl_cert_reqs` is none of its values.
     """
     query = dict(address.query)
-    verify = _CERT_REQS.get(query.get("ssl_cert_reqs", "required").lower())
-    if verify is None:
+    # Celery spells it CERT_NONE.
+    verify = query.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
+    if verify not in ("none", "optional", "required"):
         raise ValueError("url has an unknown ssl_cert_reqs: expected none, optional or required")
     names_checked = query.get("ssl_check_hostname", "true").lower() not in ("false", "0", "no")
     files = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
@@ -177,19 +156,17 @@ def _tls(address: Address) -> dict[str, Any]:
     }
 
 
-def _meaning(address: Address, error: Exception) -> StepError:
-    """What an error of redis-py means: it tells authentication from connection by class, the rest by text."""
-    cause = _cause(error)
-    if cause is not None:
-        return _lost(address, cause)
-    return _refused(address, error, one_line(_words(error)).rstrip("."))
-
-
-def _lost(address: Address, cause: OSError) -> StepError:
+def _explained(address: Address, error: Exception) -> StepError:
+    """What an error means: redis-py tells authentication from connection by class, the rest by text."""
     import ssl  # noqa: PLC0415 - loaded by redis-py
+
+    from redis import exceptions  # noqa: PLC0415 - as above
 
     from inithold.net.tls import handshake_error  # noqa: PLC0415 - as above
 
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
     if isinstance(cause, ssl.SSLError):
         return handshake_error(address.place, cause, trust="?ssl_ca_certs=/path/ca.pem in the URL")
     if isinstance(cause, FileNotFoundError | PermissionError) and address.technology == "rediss":
@@ -197,30 +174,27 @@ def _lost(address: Address, cause: OSError) -> StepError:
             f"{address.place}: a file that the URL's query names: {cause.strerror}",
             hint="ssl_ca_certs, ssl_certfile and ssl_keyfile must be mounted and readable",
         )
-    return _silent(address) if isinstance(cause, TimeoutError) else NotYet(f"{address.place}: {describe(cause)}")
+    if isinstance(cause, TimeoutError) or (cause is None and isinstance(error, exceptions.TimeoutError)):
+        hint = "check that the port speaks TLS" if address.technology == "rediss" else None
+        return NotYet(f"{address.place}: accepts connections and does not answer", hint=hint)
+    return _refused(address, error) if cause is None else NotYet(f"{address.place}: {describe(cause)}")
 
 
-def _refused(address: Address, error: Exception, words: str) -> StepError:
+def _refused(address: Address, error: Exception) -> StepError:
+    """What the server's own words mean."""
     from redis import exceptions  # noqa: PLC0415 - as above
 
-    if isinstance(error, exceptions.TimeoutError):
-        return _silent(address)
-    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or "DB index" in words:
-        return _rejected(address, words)
-    if isinstance(error, exceptions.InvalidResponse):
-        return StepFailed(
-            f"{address.place}: what answers does not speak the protocol of Redis",
-            hint="check the port; a server that speaks TLS needs rediss://",
-        )
-    if isinstance(error, exceptions.ConnectionError) or words.startswith(_PASSING):
-        return NotYet(f"{address.place}: {words}")
-    return StepFailed(
-        f"{address.place}: the server refuses PING: {words}", hint="change what it objects to in its configuration"
-    )
-
-
-def _rejected(address: Address, words: str) -> Rejected:
-    if words.startswith("NOPERM"):
+    codes = {  # which redis-py takes off the server's words
+        exceptions.BusyLoadingError: "LOADING",
+        exceptions.MasterDownError: "MASTERDOWN",
+        exceptions.ClusterDownError: "CLUSTERDOWN",
+        exceptions.TryAgainError: "TRYAGAIN",
+        exceptions.NoPermissionError: "NOPERM",
+    }
+    words = one_line(f"{codes.get(type(error), '')} {error}".strip()).rstrip(".")
+    if words.startswith("Connection closed by server"):
+        words = "the server closed the connection"
+    if isinstance(error, exceptions.NoPermissionError):
         command = "SELECT" if "'select'" in words.lower() else "PING"
         return Rejected(
             f"{address.shown}: the server lets the user in, who may not run {command}: {words}",
@@ -231,35 +205,22 @@ def _rejected(address: Address, words: str) -> Rejected:
             f"{address.shown}: the server rejects the database: {words}",
             hint="the server has fewer databases: 16, unless its configuration says otherwise",
         )
-    lowered = words.lower()
-    if "without any password" in lowered or "no password is set" in lowered:
-        hint = "the server has no password: leave it out of the URL"
-    elif "authentication required" in lowered or words.startswith("NOAUTH"):
-        hint = "the server wants a password: redis://:PASSWORD@host:6379/0"
-    else:
-        hint = "check user and password, percent-encoded where they stand in a URL"
-    return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=hint)
-
-
-def _words(error: Exception) -> str:
-    """The server's own words: redis-py takes off the code in front."""
-    from redis import exceptions  # noqa: PLC0415 - as above
-
-    codes = {
-        exceptions.BusyLoadingError: "LOADING",
-        exceptions.MasterDownError: "MASTERDOWN",
-        exceptions.ClusterDownError: "CLUSTERDOWN",
-        exceptions.TryAgainError: "TRYAGAIN",
-        exceptions.NoPermissionError: "NOPERM",
-    }
-    code = codes.get(type(error), "")
-    words = f"{code} {error}".strip()
-    return "the server closed the connection" if words.startswith("Connection closed by server") else words
-
-
-def _cause(error: BaseException) -> OSError | None:
-    """The operating system's error behind one of redis-py's."""
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, OSError):
-        behind = behind.__cause__ or behind.__context__
-    return behind
+    if isinstance(error, exceptions.AuthenticationError):
+        lowered = words.lower()
+        if "without any password" in lowered or "no password is set" in lowered:
+            hint = "the server has no password: leave it out of the URL"
+        elif "authentication required" in lowered or words.startswith("NOAUTH"):
+            hint = "the server wants a password: redis://:PASSWORD@host:6379/0"
+        else:
+            hint = "check user and password, percent-encoded where they stand in a URL"
+        return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=hint)
+    if isinstance(error, exceptions.InvalidResponse):
+        return StepFailed(
+            f"{address.place}: what answers does not speak the protocol of Redis",
+            hint="check the port; a server that speaks TLS needs rediss://",
+        )
+    if isinstance(error, exceptions.ConnectionError) or words.startswith(_PASSING):
+        return NotYet(f"{address.place}: {words}")
+    return StepFailed(
+        f"{address.place}: the server refuses PING: {words}", hint="change what it objects to in its configuration"
+    )

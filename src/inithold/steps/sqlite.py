@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from inithold.errors import Interrupted, NotYet, StepError, StepFailed
+from inithold.errors import Interrupted, NotYet, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.database.driver import CatalogRow
@@ -19,14 +19,22 @@ from inithold.steps.database.script import Script
 
 BUSY = 0.2
 """Seconds SQLite itself waits for a lock; beyond that the runner does, which can be told to stop."""
-_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_BROKEN = {
+# https://sqlite.org/rescode.html: a lock that is not free, and trouble of the system that others may end.
+_NOT_YET = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_WORDS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room on the volume that the file is on"),
     sqlite3.SQLITE_NOTADB: (
         "not a SQLite database",
         "check the path in url; a file that is encrypted looks like this, too",
     ),
     sqlite3.SQLITE_CORRUPT: ("damaged", "bring a backup back, or save what sqlite3 FILE .recover finds"),
-    sqlite3.SQLITE_FULL: ("the disk is full", "make room on the volume that the file is on"),
 }
 
 
@@ -36,24 +44,19 @@ def preload() -> None:
 
 def open_session(address: Address, context: StepContext, *, create: bool) -> _Session:
     """Open the file for a step; see `inithold.steps.database.driver.session`."""
-    path = Path(_path(address))
-    exists = _exists(path)
-    if not exists and not create:
-        return _Session(sqlite3.connect(":memory:", isolation_level=None), path, context)
+    name = address.database or ""
+    # As SQLAlchemy writes what SQLite calls a URI file name.
+    path = Path(name.removeprefix("file:") if dict(address.query).get("uri") == "true" else name)
     uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
+    if not _exists(path) and not create:
+        uri = "file::memory:"
     with _explained(str(path), context):
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)
-    return _Session(connection, path, context)
-
-
-def _path(address: Address) -> str:
-    path = address.database or ""
-    # As SQLAlchemy writes what SQLite calls a URI file name.
-    return path.removeprefix("file:") if dict(address.query).get("uri") == "true" else path
+    return _Session(connection, str(path), context)
 
 
 def _exists(path: Path) -> bool:
-    """Whether the file is there; where it is not, whether SQLite could make it."""
+    """Whether the file is there; where it is not, SQLite could make it."""
     if path.is_dir():
         raise StepFailed(
             f"{path}: a folder, not a database file",
@@ -79,27 +82,22 @@ def _explained(where: str, context: StepContext) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _error(where, error, context) from error
-
-
-def _error(where: str, error: sqlite3.Error, context: StepContext) -> StepError:
-    # An interrupted statement ends the step, whatever SQLite calls it.
-    context.check_cancelled()
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _LOCKED:
-        return NotYet(f"{where}: {error}")
-    message, hint = _BROKEN.get(code, (str(error), None))  # of a script the step advises
-    return StepFailed(f"{where}: {message}", hint=hint)
+        # An interrupted statement ends the step, whatever SQLite calls it.
+        context.check_cancelled()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        message, hint = _WORDS.get(code, (str(error), None))  # of a script the step advises
+        raise (NotYet if code in _NOT_YET else StepFailed)(f"{where}: {message}", hint=hint) from error
 
 
 class _Session:
     folds_tables = True
     folds_columns = True
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, context: StepContext) -> None:
+    def __init__(self, connection: sqlite3.Connection, where: str, context: StepContext) -> None:
         self._connection = connection
-        self._where = str(path)
+        self._where = where
         self._context = context
+        # Asked by SQLite every so many of its instructions.
         connection.set_progress_handler(self._stopped, 10_000)
 
     def answer(self) -> None:
@@ -124,9 +122,15 @@ class _Session:
         bare = script.without_own_transaction()
         self._rows(self._where, "BEGIN IMMEDIATE")
         try:
-            for number, (start, text) in enumerate(_split(bare), 1):
-                self._context.check_cancelled()
-                self._rows(f"{script.name}, statement {number} (line {script.line(start)})", text)
+            first, number = None, 1
+            for piece in bare.statements:
+                first = first or piece
+                text = bare.text[first.start : piece.end]
+                # SQLite itself says where a statement ends, also one that holds semicolons.
+                if sqlite3.complete_statement(text) or piece is bare.statements[-1]:
+                    self._context.check_cancelled()
+                    self._rows(f"{script.name}, statement {number} (line {script.line(first.start)})", text)
+                    first, number = None, number + 1
             if unless is not None:
                 require(self._guard(unless))
             self._context.check_cancelled()
@@ -157,20 +161,8 @@ class _Session:
             return self._connection.execute(query, parameters).fetchall()
 
     def _stopped(self) -> bool:
-        """Asked by SQLite every so many of its instructions; true interrupts the statement."""
         try:
             self._context.check_cancelled()
         except Interrupted:
             return True
         return False
-
-
-def _split(script: Script) -> Iterator[tuple[int, str]]:
-    """The statements with their offsets; SQLite itself says where one ends, also where it holds semicolons."""
-    pieces = script.statements
-    first = 0
-    for at, piece in enumerate(pieces):
-        text = script.text[pieces[first].start : piece.end]
-        if sqlite3.complete_statement(text) or at == len(pieces) - 1:
-            yield pieces[first].start, text
-            first = at + 1

@@ -6,22 +6,25 @@ imported once a bare TCP connection has shown that somebody is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from threading import Thread
+from typing import Any, NamedTuple, Protocol
 
+from inithold.redaction.redact import scrub
 from inithold.steps.address import Address
+from inithold.steps.addressed import Addressed
 from inithold.steps.base import StepContext
 from inithold.steps.database.guard import Answer
 from inithold.steps.database.script import Script
 
 _DRIVERS = {
-    "postgresql": "inithold.steps.postgres.driver",
+    "postgresql": "inithold.steps.postgres.connection",
     "mysql": "inithold.steps.mysql.driver",
     "sqlite": "inithold.steps.sqlite",
 }
-TECHNOLOGIES = tuple(_DRIVERS)
 EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
 ANSWER_WITHIN = 10.0
 """Seconds that a server may take to connect, and to answer a question of ours (not of the user's)."""
@@ -92,14 +95,67 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
         opened.close()
 
 
-def faults(address: Address) -> Iterator[str]:
-    """What is wrong with an address beyond its form, without contacting anybody."""
-    if address.technology == "postgresql":
-        yield from import_module("inithold.steps.postgres.conninfo").faults(address)
-    if address.technology == "sqlite" and address.database == ":memory:":
-        yield "url is a database in memory, which nobody else can see: give a file"
+class Database(Addressed, frozen=True, kw_only=True):
+    """Base of the kinds that work on a database, which the URL chooses.
+
+    Args:
+        url: `postgresql://user:password@host:5432/database`, `mysql://...` or `sqlite:///file.db`; user and
+            password percent-encoded.
+        host: name or address of a PostgreSQL server, instead of `url`.
+        port: its port, 5432 if absent.
+        database: name of the database.
+    """
+
+    def technologies(self) -> Sequence[str]:
+        return tuple(_DRIVERS)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        problems = list(super().validate())
+        yield from problems
+        address = None if problems else self.address()
+        if address is not None and address.technology == "postgresql":
+            of_parameters = import_module("inithold.steps.postgres.conninfo").faults
+            yield from (("url", fault) for fault in of_parameters(address))
+        if address is not None and address.technology == "sqlite" and address.database == ":memory:":
+            yield "url", "url is a database in memory, which nobody else can see: give a file"
+
+    def extras(self) -> Sequence[str]:
+        try:
+            return EXTRAS.get(self.address().technology, ())
+        except ValueError:  # which validate reports
+            return ()
+
+    def preload(self) -> None:
+        import_module(_DRIVERS[self.address().technology]).preload()
 
 
-def preload(address: Address) -> None:
-    """Import what connecting to the address will need."""
-    import_module(_DRIVERS[address.technology]).preload()
+def end_sessions(sessions: Sequence[Mapping[str, Any]], seconds: float) -> str:
+    """End sessions of a process that has ended, and wait until the server no longer has them.
+
+    A server need not notice that its client is gone: PostgreSQL looks between statements, MySQL when it has
+    something to send. What is ended is the very session that the worker reported, by the server's number of it.
+
+    Args:
+        sessions: as the worker reported them: `technology`, `url`, `shown`, the server's number `backend`, and
+            `since` where the server tells when it began.
+        seconds: how long that may take in all.
+
+    Returns:
+        the addresses of the servers that did not confirm it, for people; empty where all did.
+    """
+    until = time.monotonic() + seconds
+    confirmed = set()
+
+    def end(number: int, session: Mapping[str, Any]) -> None:
+        with suppress(Exception):  # of any driver: it is not confirmed
+            import_module(_DRIVERS[session["technology"]]).end_session(session, until)
+            confirmed.add(number)
+
+    # A server that has gone silent must not keep the others from being asked.
+    threads = [Thread(target=end, args=pair, daemon=True) for pair in enumerate(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    left = {session["shown"] for number, session in enumerate(sessions) if number not in confirmed}
+    return scrub(", ".join(sorted(left)))

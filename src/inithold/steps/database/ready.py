@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from inithold.errors import NotYet, Rejected
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
-from inithold.steps.database.kinds import Database
+from inithold.steps.database.driver import Database
 
 
 class Ready(Database, frozen=True, kw_only=True):
@@ -26,13 +26,6 @@ class Ready(Database, frozen=True, kw_only=True):
     application's own driver are left out.
 
     Args:
-        url: `postgresql://user:password@host:5432/database`, `mysql://...` or `sqlite:///file.db`; user and
-            password percent-encoded.
-        host: name or address of a PostgreSQL server, instead of `url`.
-        port: its port, 5432 if absent.
-        user: who connects.
-        password: of the user, as it is.
-        database: name of the database.
         retry_auth: keep trying where the password, the role or the database is refused, for servers that create
             them late.
 

@@ -54,7 +54,11 @@ _BODY = {
     "mysql": re.compile(r"\bCREATE\b.*\b(?:PROCEDURE|FUNCTION|TRIGGER|EVENT)\b", re.IGNORECASE),
     "sqlite": re.compile(r"\bCREATE\b.*\bTRIGGER\b", re.IGNORECASE),
 }
-_CLIENT_WORDS = {"mysql": re.compile(r"(?:DELIMITER|SOURCE) ", re.IGNORECASE)}
+_FOR_CLIENT = {
+    "postgresql": (re.compile(r"\\"), "a command of psql", "psql"),
+    "mysql": (re.compile(r"(?:DELIMITER|SOURCE) ", re.IGNORECASE), "a command of the mysql client", "mysql"),
+    "sqlite": (re.compile(r"\."), "a command of the sqlite3 shell", "sqlite3"),
+}
 
 
 class Statement(NamedTuple):
@@ -105,21 +109,17 @@ class Script:
         """What only an interactive client could run."""
         if not self.statements:
             yield f"{self.name} holds no statement"
+        pattern, command, client = _FOR_CLIENT[self.technology]
         for statement in self.statements:
+            if pattern.match(statement.words):
+                what = f"{command}, not SQL"
+            elif self.technology == "postgresql" and _COPY.match(statement.words):
+                what = "COPY from or to the client"  # its data follow, in no way SQL: nothing below can be read
+            else:
+                continue
             line = self.line(statement.start)
-            if statement.words.startswith("\\") and self.technology == "postgresql":
-                yield f"{self.name}, line {line}: a command of psql, not SQL; {_USE_CLIENT['postgresql']}"
-                return
-            if _COPY.match(statement.words) and self.technology == "postgresql":
-                # Its data follow, in no way SQL: nothing below can be read.
-                yield f"{self.name}, line {line}: COPY from or to the client; {_USE_CLIENT['postgresql']}"
-                return
-            if (client := _CLIENT_WORDS.get(self.technology)) and client.match(statement.words):
-                yield f"{self.name}, line {line}: a command of the mysql client, not SQL; {_USE_CLIENT['mysql']}"
-                return
-            if statement.words.startswith(".") and self.technology == "sqlite":
-                yield f"{self.name}, line {line}: a command of the sqlite3 shell, not SQL; {_USE_CLIENT['sqlite']}"
-                return
+            yield f"{self.name}, line {line}: {what}; run it with {client}, in a command.run step"
+            return
 
     def query_problems(self) -> Iterator[str]:
         """What keeps the text from being one query."""
@@ -162,7 +162,7 @@ class Script:
         return f"{self.name}, statement {number}{line}"
 
     def _scan(self) -> Iterator[Statement]:
-        pattern = _compiled(self.technology)
+        pattern = re.compile(_TOKENS[self.technology], re.VERBOSE | re.DOTALL)
         words: list[str] = []
         start, depth, at = -1, 0, 0
         while at < len(self.text):
@@ -172,7 +172,8 @@ class Script:
             if kind == "space":
                 continue
             if kind == "comment":
-                at = self._end_of_comment(token.start(), at)
+                if self.technology == "postgresql" and token.group().startswith("/*"):
+                    at = self._end_of_nested_comment(token.start())
                 continue
             if kind == "end" and depth == 0:
                 if start >= 0:
@@ -186,30 +187,13 @@ class Script:
         if start >= 0:
             yield Statement(start, len(self.text), _joined(words))
 
-    def _end_of_comment(self, start: int, end: int) -> int:
-        # PostgreSQL's comments nest.
-        if self.technology != "postgresql" or not self.text.startswith("/*", start):
-            return end
+    def _end_of_nested_comment(self, start: int) -> int:
         depth = 0
         for mark in _NESTED.finditer(self.text, start):
             depth += 1 if mark.group() == "/*" else -1
             if depth == 0:
                 return mark.end()
         return len(self.text)
-
-
-_USE_CLIENT = {
-    "postgresql": "run it with psql, in a command.run step",
-    "mysql": "run it with mysql, in a command.run step",
-    "sqlite": "run it with sqlite3, in a command.run step",
-}
-_PATTERNS: dict[str, re.Pattern[str]] = {}
-
-
-def _compiled(technology: str) -> re.Pattern[str]:
-    if technology not in _PATTERNS:
-        _PATTERNS[technology] = re.compile(_TOKENS[technology], re.VERBOSE | re.DOTALL)
-    return _PATTERNS[technology]
 
 
 def _joined(words: list[str]) -> str:

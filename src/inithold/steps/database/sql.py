@@ -8,8 +8,8 @@ from pathlib import Path
 from inithold.errors import StepFailed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
+from inithold.steps.database.driver import Database
 from inithold.steps.database.guard import advised
-from inithold.steps.database.kinds import Database
 from inithold.steps.database.script import Script
 
 _FIX_GUARD = "unless must be a query of this database that only reads"
@@ -34,12 +34,6 @@ class Sql(Database, frozen=True, kw_only=True):
     Without `unless` nothing can be checked: the statements run each time, and must stand that.
 
     Args:
-        url: as of `database.ready`.
-        host: name or address of a PostgreSQL server, instead of `url`.
-        port: its port, 5432 if absent.
-        user: who connects.
-        password: of the user, as it is.
-        database: name of the database.
         sql: the statements.
         file: path of a file of statements in UTF-8, instead of `sql`; relative paths start at the working
             directory.

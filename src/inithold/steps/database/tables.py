@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
-from inithold.steps.database.driver import CatalogRow, Session
-from inithold.steps.database.kinds import Database
+from inithold.steps.database.driver import CatalogRow, Database, Session
 
 _NAME = re.compile(r'(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^".]+)')
-
-
-class _Expected(NamedTuple):
-    written: str
-    schema: str | None
-    table: str
-    columns: tuple[str, ...]
 
 
 class Tables(Database, frozen=True, kw_only=True):
@@ -29,12 +20,6 @@ class Tables(Database, frozen=True, kw_only=True):
     (`search_path`). MySQL shows a user only what it has some privilege on.
 
     Args:
-        url: as of `database.ready`.
-        host: name or address of a PostgreSQL server, instead of `url`.
-        port: its port, 5432 if absent.
-        user: who connects.
-        password: of the user, as it is.
-        database: name of the database.
         tables: names, `schema.name` where needed (a dot in a name: `"odd.name"`), or a mapping from names to
             lists of columns; a list may hold both.
 
@@ -66,10 +51,17 @@ class Tables(Database, frozen=True, kw_only=True):
                 yield "tables", f"{written!r} is not a name: expected table or schema.table"
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        expected = [_parsed(written, columns) for written, columns in self._entries()]
+        names = {}
+        for written, _ in self._entries():
+            if match := _NAME.fullmatch(written):
+                names[written] = [_bare(part or "") for part in match.groups()]
         with driver.session(self.address(), context) as session:
-            rows = session.catalog(sorted({one.table for one in expected}))
-            return [change for one in expected for change in _missing(one, rows, session)]
+            rows = session.catalog(sorted({table for _, table in names.values()}))
+            return [
+                change
+                for written, columns in self._entries()
+                for change in _missing(written, names[written], columns, rows, session)
+            ]
 
     def _entries(self) -> Iterator[tuple[str, Sequence[str]]]:
         if isinstance(self.tables, dict):
@@ -79,41 +71,32 @@ class Tables(Database, frozen=True, kw_only=True):
             yield from ((entry, ()),) if isinstance(entry, str) else entry.items()
 
 
-def _parsed(written: str, columns: Sequence[str]) -> _Expected:
-    match = _NAME.fullmatch(written)
-    schema, table = match.groups() if match else (None, written)
-    return _Expected(written, schema and _bare(schema), _bare(table), tuple(columns))
-
-
 def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _missing(expected: _Expected, rows: Sequence[CatalogRow], session: Session) -> Iterator[Change]:
-    def same_table(row: CatalogRow) -> bool:
-        return _same(row.table, expected.table, folds=session.folds_tables)
+def _missing(
+    written: str, name: Sequence[str], columns: Sequence[str], rows: Sequence[CatalogRow], session: Session
+) -> Iterator[Change]:
+    schema, table = name
 
-    def found_here(row: CatalogRow) -> bool:
-        return (
-            row.visible
-            if expected.schema is None
-            else _same(row.schema, expected.schema, folds=session.folds_tables)
-        )
+    def same_table(stored: str, expected: str) -> bool:
+        return _same(stored, expected, folds=session.folds_tables)
 
-    columns = [row.column for row in rows if same_table(row) and found_here(row)]
-    if not columns:
-        yield Change("!", f"table {expected.written} is missing", _elsewhere(expected, rows))
+    current = [
+        row.column or ""
+        for row in rows
+        if same_table(row.table, table) and (same_table(row.schema, schema) if schema else row.visible)
+    ]
+    if not current:
+        near = sorted({(row.schema, row.table) for row in rows if _same(row.table, table, folds=True)})
+        yield Change("!", f"table {written} is missing", tuple(f"there is {'.'.join(pair)}" for pair in near))
         return
-    for name in expected.columns:
-        if not any(_same(column or "", name, folds=session.folds_columns) for column in columns):
-            close = [f"there is {column}" for column in columns if _same(column or "", name, folds=True)]
-            yield Change("!", f"column {expected.written}.{name} is missing", tuple(close))
+    for expected in columns:
+        if not any(_same(column, expected, folds=session.folds_columns) for column in current):
+            close = [f"there is {column}" for column in current if _same(column, expected, folds=True)]
+            yield Change("!", f"column {written}.{expected} is missing", tuple(close))
 
 
 def _same(stored: str, expected: str, *, folds: bool) -> bool:
     return stored.lower() == expected.lower() if folds else stored == expected
-
-
-def _elsewhere(expected: _Expected, rows: Sequence[CatalogRow]) -> tuple[str, ...]:
-    near = {(row.schema, row.table) for row in rows if _same(row.table, expected.table, folds=True)}
-    return tuple(f"there is {schema}.{table}" for schema, table in sorted(near))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import closing
 
 from inithold.errors import Rejected, StepFailed
 from inithold.steps.addressed import Addressed
@@ -30,18 +29,6 @@ _BY_CONTEXT = "uca1400"
 """How MariaDB's collations begin that belong to no character set of their own."""
 
 
-class _Defaults(NamedTuple):
-    """What new tables of a database get; None where nothing is asked for."""
-
-    character_set: str | None
-    collation: str | None
-
-    def given(self) -> dict[str, str]:
-        """What is asked for, in the words of people."""
-        both = {"character set": self.character_set, "collation": self.collation}
-        return {what: value for what, value in both.items() if value is not None}
-
-
 class Database(Addressed, frozen=True, kw_only=True):
     """A database exists on MySQL or MariaDB, with its default character set and collation.
 
@@ -59,7 +46,6 @@ class Database(Addressed, frozen=True, kw_only=True):
         host: name or address of the server, instead of `url`.
         port: its port, 3306 if absent.
         user: who connects: needs CREATE on the database to create it, ALTER to alter it.
-        password: of the user, as it is.
         database: name of the database, where `name` is absent.
         name: of the database, as it is, without quotes; that of the URL if absent.
         character_set: default for new tables, such as `utf8mb4`; the server's for a new database if absent.
@@ -97,7 +83,7 @@ class Database(Addressed, frozen=True, kw_only=True):
 
     def subject(self) -> str:
         try:
-            return self.address()._replace(database=self._name() or None).shown
+            return self.address()._replace(database=self._name or None).shown
         except ValueError:
             return ""
 
@@ -105,8 +91,15 @@ class Database(Addressed, frozen=True, kw_only=True):
         problems = list(super().validate())
         yield from problems
         if not problems:
-            field = "url" if self.name is None and self.url is not None else "name"
-            yield from ((field, fault) for fault in _faults(self._name()))
+            name, field = self._name, "url" if self.name is None and self.url is not None else "name"
+            if not name:
+                yield field, "the name of the database is missing: give name, or a url with it"
+            elif name.lower() in _OWN:
+                yield field, f"{name} is the server's own database: give the name of yours with name"
+            elif len(name) > _LONGEST:
+                yield field, f"the name of the database is longer than {_LONGEST} characters"
+            elif name.endswith(" ") or any(not 0 < ord(character) < 0x10000 for character in name):
+                yield field, "a name of a database does not end in a space and has no characters beyond U+FFFF"
         for field in ("character_set", "collation"):
             value = getattr(self, field)
             if value is not None and not _WORD.fullmatch(value):
@@ -115,15 +108,14 @@ class Database(Addressed, frozen=True, kw_only=True):
             yield "collation", f"{self.collation} belongs to no character set of its own: give character_set, too"
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        name = self._name()
-        with self._session(context) as session:
-            expected = self._expected(session).given()
+        name = self._name
+        with closing(self._session(context)) as session:
+            expected = self._expected(session)
             current = _current(session, name)
         if current is None:
             return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in expected.items())),)
-        actual = current.given()
         differences = [
-            f"{what} {actual[what]} -> {value}" for what, value in expected.items() if actual[what] != value
+            f"{what} {current[what]} -> {value}" for what, value in expected.items() if current[what] != value
         ]
         if not differences:
             return ()
@@ -131,34 +123,31 @@ class Database(Addressed, frozen=True, kw_only=True):
         return (Change("~", f"database {name}: {', '.join(differences)}", (kept,)),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:
-        options = [
-            f"{option} {value}"
+        options = "".join(
+            f" {option} {value}"
             for option, value in (("CHARACTER SET", self.character_set), ("COLLATE", self.collation))
             if value is not None
-        ]
-        with self._session(context) as session:
+        )
+        quoted = "`" + self._name.replace("`", "``") + "`"
+        with closing(self._session(context)) as session:
             for change in changes:
                 # Another may create it meanwhile; the check afterwards says whether it is as expected.
                 verb = "CREATE DATABASE IF NOT EXISTS" if change.op == "+" else "ALTER DATABASE"
                 try:
-                    session.change(" ".join([verb, _quoted(self._name()), *options]))
+                    session.change(f"{verb} {quoted}{options}")
                 except Rejected as error:
                     raise StepFailed(error.message, hint=_RIGHTS[change.op]) from error
 
+    @property
     def _name(self) -> str:
         return self.name if self.name is not None else self.address().database or ""
 
-    @contextmanager
-    def _session(self, context: StepContext) -> Iterator[MysqlSession]:
+    def _session(self, context: StepContext) -> MysqlSession:
         # Without a database: the server would refuse one that does not exist yet.
-        session = mysql.open_session(self.address()._replace(database=None), context, create=False)
-        try:
-            yield session
-        finally:
-            session.close()
+        return mysql.open_session(self.address()._replace(database=None), context)
 
-    def _expected(self, session: MysqlSession) -> _Defaults:
-        """The names as the server has them, which knows some by others, too: `utf8` is `utf8mb3`.
+    def _expected(self, session: MysqlSession) -> dict[str, str]:
+        """What is asked for, as the server names it, which knows some by other names, too: `utf8` is `utf8mb3`.
 
         Raises:
             StepFailed: the server does not know one, or they do not go together.
@@ -166,14 +155,15 @@ class Database(Addressed, frozen=True, kw_only=True):
         # That a collation's name begins with its character set's is a rule of both servers.
         character_set = self.character_set or (self.collation or "").partition("_")[0]
         if not character_set:
-            return _Defaults(None, None)
+            return {}
         text = f"CONVERT('' USING {character_set})"
         collated = f"{text} COLLATE {self.collation}" if self.collation else text
-        known = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")[0]
-        return _Defaults(self.character_set and known[0], self.collation and known[1])
+        ((known_set, known_collation),) = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")
+        expected = {"character set": known_set} if self.character_set else {}
+        return expected | ({"collation": known_collation} if self.collation else {})
 
 
-def _current(session: MysqlSession, name: str) -> _Defaults | None:
+def _current(session: MysqlSession, name: str) -> dict[str, str] | None:
     rows = session.rows(
         "SELECT schema_name, @@lower_case_table_names <> 0, default_character_set_name, default_collation_name"
         " FROM information_schema.schemata WHERE schema_name = %s",
@@ -182,20 +172,5 @@ def _current(session: MysqlSession, name: str) -> _Defaults | None:
     for stored, folds, character_set, collation in rows:
         # The comparison in the query may know no case where the server's folders do.
         if stored == name or (folds and stored.lower() == name.lower()):
-            return _Defaults(character_set, collation)
+            return {"character set": character_set, "collation": collation}
     return None
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _faults(name: str) -> Iterator[str]:
-    if not name:
-        yield "the name of the database is missing: give name, or a url with it"
-    elif name.lower() in _OWN:
-        yield f"{name} is the server's own database: give the name of yours with name"
-    elif len(name) > _LONGEST:
-        yield f"the name of the database is longer than {_LONGEST} characters"
-    elif name.endswith(" ") or any(not 0 < ord(character) < 0x10000 for character in name):
-        yield "a name of a database does not end in a space and has no characters beyond U+FFFF"

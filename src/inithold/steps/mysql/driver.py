@@ -1,35 +1,40 @@
-"""MySQL and MariaDB, as the kinds for any database ask them, by PyMySQL."""
+"""Connections to MySQL and MariaDB, by PyMySQL."""
 
 from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet, StepFailed
 from inithold.net.bounded_socket import CANCEL_WITHIN, BoundedSocket
+from inithold.net.bounds import Bounds, Until
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
-from inithold.steps.address import DEFAULT_PORTS, Address
-from inithold.steps.base import StepContext
+from inithold.steps.address import DEFAULT_PORTS, Address, parse
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
 from inithold.steps.database.guard import Answer, advised, judged, no_query, require
 from inithold.steps.database.script import Script
-from inithold.steps.mysql.tls import TLS_HINT, arguments, required
-from inithold.steps.mysql.verdicts import message_of, not_mysql, number_of, step_error
+from inithold.steps.mysql.verdicts import TLS_HINT, message_of, not_mysql, number_of, step_error
 
 if TYPE_CHECKING:
     import pymysql
 
 _UNDEFINED = {1054, 1146, 1305}
+"""A guard that asks for a column, table or function that does not exist yet says no."""
 _BIT = 16
 """The type of BIT columns, which are numbers; PyMySQL leaves them as bytes."""
 _RSA_HINT = "let the server offer TLS, or pip install 'PyMySQL[rsa]'"
 _COMMITS = re.compile(r"(?:CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE)\b", re.IGNORECASE)
 _COMMITS_HINT = "MySQL commits at each CREATE, ALTER, DROP, TRUNCATE, RENAME and GRANT: what ran before one stays"
+_SESSION = "SELECT 1 FROM information_schema.processlist WHERE id = %s"
+_TRUE = ("true", "1", "yes")
+_FALSE = ("false", "0", "no")
 
 
 @cache
@@ -39,7 +44,7 @@ def preload() -> None:
         import pymysql.constants  # noqa: F401, PLC0415 - heavy
 
 
-def open_session(address: Address, context: StepContext, *, create: bool) -> MysqlSession:  # noqa: ARG001 - SQLite's
+def open_session(address: Address, bounds: Bounds, *, create: bool = False) -> MysqlSession:  # noqa: ARG001 - SQLite's
     """Connect for a step; see `inithold.steps.database.driver.session`."""
     query = {name.replace("-", "_").lower(): value for name, value in address.query}
     most = ANSWER_WITHIN
@@ -47,53 +52,29 @@ def open_session(address: Address, context: StepContext, *, create: bool) -> Mys
         most = max(float(query["connect_timeout"]), 1.0)
     path = query.get("unix_socket")
     where = path or f"{address.host}:{address.port}"
-    connected = _connected(address, path, where, context.remaining(5.0))
+    seconds = bounds.remaining(5.0)
+    # Resolving and refusing are told apart here, before anything heavy is imported.
+    resolved = "" if path else dial(address.host, address.port, timeout=seconds)
     with ExitStack() as until_open:
-        until_open.callback(connected.close)
-        context.check_cancelled()
+        try:
+            connected = socket.socket(socket.AF_UNIX) if path else None
+            if connected is not None:
+                until_open.callback(connected.close)
+                connected.settimeout(seconds)
+                connected.connect(path or "")
+            else:
+                connected = socket.create_connection((resolved, address.port), timeout=seconds)
+                until_open.callback(connected.close)
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        except OSError as error:
+            raise NotYet(f"{where}: {(error.strerror or str(error)).lower()}") from error
+        bounds.check_cancelled()
         preload()
-        session = MysqlSession(address, query, where, connected, context)
+        session = MysqlSession(address, query, where, connected, bounds)
         session.connect(connected, most)
         until_open.pop_all()
         return session
-
-
-def _connected(address: Address, path: str | None, where: str, seconds: float) -> socket.socket:
-    # Resolving and refusing are told apart here, before anything heavy is imported.
-    resolved = "" if path else dial(address.host, address.port, timeout=seconds)
-    connected: socket.socket | None = None
-    try:
-        if path:
-            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connected.settimeout(seconds)
-            connected.connect(path)
-        else:
-            connected = socket.create_connection((resolved, address.port), timeout=seconds)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    except OSError as error:
-        if connected is not None:
-            connected.close()
-        raise NotYet(f"{where}: {(error.strerror or str(error)).lower()}") from error
-    return connected
-
-
-@contextmanager
-def _explained(where: str) -> Iterator[None]:
-    import pymysql  # noqa: PLC0415 - heavy
-
-    try:
-        yield
-    except pymysql.MySQLError as error:
-        raise step_error(where, error) from error
-    except RuntimeError as error:
-        # PyMySQL, on what it needs a further package for.
-        raise StepFailed(f"{where}: {error}", hint=_RSA_HINT) from error
-
-
-def _commits(script: Script, first: int | None) -> bool:
-    """Whether one of the first statements makes MySQL commit of its own accord."""
-    return any(_COMMITS.match(statement.words) for statement in script.statements[:first])
 
 
 class MysqlSession:
@@ -102,15 +83,15 @@ class MysqlSession:
     folds_columns = True
 
     def __init__(
-        self, address: Address, query: dict[str, str], where: str, connected: socket.socket, context: StepContext
+        self, address: Address, query: Mapping[str, str], where: str, connected: socket.socket, bounds: Bounds
     ) -> None:
         self.folds_tables = False
         self._address = address
         self._query = query
         self._where = where
-        self._context = context
+        self._bounds = bounds
         self._connection = self._prepared()
-        self._bounded = BoundedSocket(connected.fileno(), context, where)
+        self._socket = BoundedSocket(connected.fileno(), bounds, where)
 
     def connect(self, connected: socket.socket, most: float) -> None:
         """Authenticate, over TLS where the URL or the server wants it, within `most` seconds."""
@@ -120,7 +101,7 @@ class MysqlSession:
         with (
             advised("see the server's log, and this error in MySQL's manual"),
             _explained(self._where),
-            self._bounded.bounded(most, lambda: None, late=late),
+            self._socket.bounded(most, lambda: None, late=late),
         ):
             try:
                 self._connection.connect(connected)
@@ -129,7 +110,8 @@ class MysqlSession:
             except Exception as error:
                 # PyMySQL takes apart whatever comes, and stumbles where it is not MySQL's.
                 raise not_mysql(self._where) from error
-            if required(self._query) and not self._fetch("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
+            required = _tls_mode(self._query) not in ("PREFERRED", "DISABLED")
+            if required and not self._fetch("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
                 raise StepFailed(f"{self._where}: TLS: the server does not offer it", hint=TLS_HINT)
 
     def answer(self) -> None:
@@ -148,49 +130,51 @@ class MysqlSession:
 
     def ask(self, query: str) -> Answer:
         self.rows("START TRANSACTION READ ONLY")
-        with _explained("unless"), self._bounded.bounded(None, self._kill):
+        with _explained("unless"), self._socket.bounded(None, self._kill):
             return self._guard(query)
 
     def run(self, script: Script, unless: str | None) -> None:
+        import pymysql  # noqa: PLC0415 - heavy
+
         bare = script.without_own_transaction().packed()
-        with _explained(script.name), self._bounded.bounded(None, self._kill):
-            self._run(bare)
+
+        def committed(first: int | None = None) -> bool:
+            """Whether one of the first statements made MySQL commit of its own accord."""
+            return any(_COMMITS.match(statement.words) for statement in bare.statements[:first])
+
+        number = 1
+        with _explained(script.name), self._socket.bounded(None, self._kill):
+            try:
+                with self._connection.cursor() as cursor:
+                    cursor.execute(bare.text)
+                    number += 1
+                    while cursor.nextset():
+                        number += 1
+            except pymysql.MySQLError as error:
+                self._bounds.check_cancelled()
+                failed = step_error(bare.nth(number), error)
+                if isinstance(failed, StepFailed) and committed(number):
+                    failed.hint = _COMMITS_HINT
+                raise failed from error
             if unless is not None:
-                require(self._guard(unless), kept="MySQL has committed some" if _commits(bare, None) else "")
-            self._context.check_cancelled()
+                require(self._guard(unless), kept="MySQL has committed some" if committed() else "")
+            self._bounds.check_cancelled()
             self._connection.commit()
 
     def rows(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
         """Ask a question of our own, which is answered at once or not at all."""
-        with _explained(self._where), self._bounded.bounded(ANSWER_WITHIN, self._kill):
+        with _explained(self._where), self._socket.bounded(ANSWER_WITHIN, self._kill):
             return self._fetch(query, *parameters)
 
     def change(self, statement: str) -> None:
         """Run a statement that commits by itself, however long it waits for others."""
-        with _explained(self._where), self._bounded.bounded(None, self._kill):
+        with _explained(self._where), self._socket.bounded(None, self._kill):
             self._fetch(statement)
 
     def close(self) -> None:
         with suppress(Exception):  # PyMySQL says goodbye on a connection that may be gone
             self._connection.close()
-        self._bounded.close()
-
-    def _run(self, script: Script) -> None:
-        import pymysql  # noqa: PLC0415 - heavy
-
-        number = 1
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(script.text)
-                number += 1
-                while cursor.nextset():
-                    number += 1
-        except pymysql.MySQLError as error:
-            self._context.check_cancelled()
-            failed = step_error(script.nth(number), error)
-            if isinstance(failed, StepFailed) and _commits(script, number):
-                failed.hint = _COMMITS_HINT
-            raise failed from error
+        self._socket.close()
 
     def _guard(self, query: str) -> Answer:
         import pymysql  # noqa: PLC0415 - heavy
@@ -230,7 +214,7 @@ class MysqlSession:
             connect_timeout=seconds or ANSWER_WITHIN,
             read_timeout=seconds,
             write_timeout=seconds,
-            **arguments(self._query, self._where, pymysql.VERSION),
+            **_tls_arguments(self._query, self._where, pymysql.VERSION),
         )
 
     def _fetch(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
@@ -242,3 +226,64 @@ class MysqlSession:
         """End the connection on the server, which rolls back."""
         with self._prepared(CANCEL_WITHIN) as killer:
             killer.kill(self._connection.thread_id())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    import pymysql  # noqa: PLC0415 - heavy
+
+    try:
+        yield
+    except pymysql.MySQLError as error:
+        raise step_error(where, error) from error
+    except RuntimeError as error:
+        # PyMySQL, on what it needs a further package for.
+        raise StepFailed(f"{where}: {error}", hint=_RSA_HINT) from error
+
+
+def end_session(session: Mapping[str, Any], until: float) -> None:
+    """End a session, and return when it has ended; see `inithold.steps.database.driver.end_sessions`."""
+    number = str(int(session["backend"]))
+    with closing(open_session(parse(session["url"], ["mysql"]), Until(until))) as own:
+        if own.rows(_SESSION, number):
+            own.rows(f"KILL {number}")
+        while own.rows(_SESSION, number):
+            if time.monotonic() > until:
+                raise TimeoutError
+            time.sleep(0.05)
+
+
+def _tls_mode(query: Mapping[str, str]) -> str:
+    """What MySQL's `ssl_mode` or PyMySQL's own parameters ask for, in the words of `ssl_mode`."""
+    if "ssl_mode" in query:
+        return query["ssl_mode"].upper()
+    if any(query.get(name, "").lower() in _TRUE for name in ("ssl_verify_identity", "ssl_check_hostname")):
+        return "VERIFY_IDENTITY"
+    if query.get("ssl_verify_cert", "").lower() in _TRUE or "ssl_ca" in query:
+        return "VERIFY_CA"
+    given = query.get("ssl", "").lower()
+    return "REQUIRED" if given in _TRUE or "ssl_cert" in query else "DISABLED" if given in _FALSE else "PREFERRED"
+
+
+def _tls_arguments(query: Mapping[str, str], where: str, version: Sequence[Any]) -> dict[str, Any]:
+    """What tells PyMySQL so; from version 1.2 on it prefers TLS by itself."""
+    mode = _tls_mode(query)
+    if mode == "DISABLED":
+        return {"ssl_disabled": True}
+    if mode == "PREFERRED" and tuple(version[:2]) >= (1, 2):
+        return {}
+    tls = ssl.create_default_context()
+    path = ""
+    try:
+        if path := query.get("ssl_ca", ""):
+            tls.load_verify_locations(path)
+        if path := query.get("ssl_cert", ""):
+            tls.load_cert_chain(path, query.get("ssl_key"))
+    except OSError as error:
+        problem = "not what it should be, in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+        raise StepFailed(f"{where}: TLS: {path}: {problem}", hint=TLS_HINT) from error
+    tls.check_hostname = mode == "VERIFY_IDENTITY"
+    tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("VERIFY") else ssl.CERT_NONE
+    # The certificates that MySQL makes for itself are not strict.
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return {"ssl": tls}

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.net.tls import handshake_error
-from inithold.steps.mysql.tls import TLS_HINT
 
 if TYPE_CHECKING:
     import pymysql
 
 Verdict = Literal["lost", "not yet", "rejected", "never"]
+TLS_HINT = "check ssl_mode and ssl_ca in the url, and the server's certificate"
 # Gone away, lost while it worked.
 _LOST = {2006, 2013, 2055}
 _NOT_YET = {

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import select
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet
 from inithold.net.bounded_socket import CANCEL_WITHIN, BoundedSocket
-from inithold.net.bounds import Bounds
+from inithold.net.bounds import Bounds, Until
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
-from inithold.steps.address import Address
-from inithold.steps.database.driver import ANSWER_WITHIN
+from inithold.steps.address import Address, parse
+from inithold.steps.base import StepContext
+from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
+from inithold.steps.database.guard import Answer, judged, no_query, require
+from inithold.steps.database.script import Script
 from inithold.steps.postgres.conninfo import SILENCE, Place, parameters, places
-from inithold.steps.postgres.verdicts import connect_error, statement_error
+from inithold.steps.postgres.verdicts import connect_error, statement_error, verdict
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,6 +32,21 @@ _END_WITH_CLIENT = """
 SELECT pg_catalog.set_config(name, '1s', true) FROM pg_catalog.pg_settings
 WHERE name = 'client_connection_check_interval' AND setting = '0' AND pg_catalog.version() ~ 'linux'
 """
+_CATALOG = """
+SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid), a.attname
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND lower(c.relname) = ANY ($1::text[])
+"""
+# `backend_start` tells it from a later session with the same number.
+_END_SESSION = """
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE pid = $1::int AND ($2::text IS NULL OR backend_start::text = $2)
+"""
+_UNDEFINED = ("42P01", "3F000", "42703", "42883")
+"""A guard that asks for a table, schema, column or function that does not exist yet says no."""
 
 
 @cache
@@ -35,6 +54,13 @@ def preload() -> None:
     """Import psycopg."""
     with IMPORTING:
         import psycopg  # noqa: F401, PLC0415 - heavy
+
+
+def open_session(address: Address, context: StepContext, *, create: bool = False) -> Connection:  # noqa: ARG001 - SQLite's
+    """Connect for a step; see `inithold.steps.database.driver.session`."""
+    connection = connect(address, context)
+    connection.log = context.log
+    return connection
 
 
 def connect(
@@ -97,9 +123,10 @@ def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connecti
 
 
 class Connection:
-    """A connection to PostgreSQL; each statement commits by itself, unless a transaction is begun.
+    """A connection to PostgreSQL; see also `inithold.steps.database.driver.Session`.
 
-    Where the step is told to stop, the statement is cancelled on the server. Use it from one thread at a time.
+    Each statement commits by itself, unless a transaction is begun. Where the step is told to stop, the statement
+    is cancelled on the server. Use it from one thread at a time.
 
     Args:
         raw: psycopg's, in autocommit mode, with cursors that take `$1`.
@@ -107,45 +134,39 @@ class Connection:
         where: the server, for people.
     """
 
+    folds_tables = False
+    folds_columns = False
+
     def __init__(self, raw: psycopg.Connection[Row], bounds: Bounds, where: str) -> None:
         self.raw = raw
         self.where = where
-        self.completed = 0
-        """How many statements of the last `run` were run."""
+        self.log: Callable[[str], None] = lambda _: None
+        self._completed = 0
+        """How many statements of the last `execute` were run."""
         self._socket = BoundedSocket(raw.fileno(), bounds, where)
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self.raw.info.transaction_status.name != "IDLE"
+    def log_notices(self) -> None:
+        """Log each notice of the server from now on, such as `WARNING: ...`."""
+        self.raw.add_notice_handler(lambda notice: self.log(f"{notice.severity}: {notice.message_primary}"))
 
-    def on_notice(self, log: Callable[[str], None]) -> None:
-        """Call `log` with each notice of the server, such as `WARNING: ...`."""
-        self.raw.add_notice_handler(lambda notice: log(f"{notice.severity}: {notice.message_primary}"))
-
-    def end_with_client(self) -> None:
-        """In the current transaction, end a statement whose client is gone; PostgreSQL 14 and newer can."""
-        self.rows(_END_WITH_CLIENT)
-
-    def rows(self, query: str, *parameters: object, seconds: float | None = None) -> list[Row]:
-        """Run one query and return its rows.
+    def rows(self, query: str, *parameters: object, seconds: float = ANSWER_WITHIN) -> list[Row]:
+        """Ask a question of our own.
 
         Args:
             query: with `$1`, `$2` for the parameters.
             parameters: sent apart from the query.
-            seconds: the most it may take, after which the connection is shut down; None for no bound.
+            seconds: the most it may take, after which the connection is shut down.
 
         Raises:
-            psycopg.Error: it is refused, or the connection is lost.
-            NotYet: there is no answer in time.
+            NotYet: there is no answer in time, or the connection is lost.
+            StepFailed: it is refused.
             Interrupted: the step was told to stop.
         """
-        with self._socket.bounded(seconds, self._cancel), self.raw.cursor() as cursor:
-            cursor.execute(query.encode(), parameters or None)
-            return cursor.fetchall()
+        with explained(self.where):
+            return self._query(query, *parameters, seconds=seconds)
 
-    def run(self, statements: str) -> None:
-        """Run statements, in one message; `completed` then says how many.
+    def execute(self, statements: str) -> None:
+        """Run statements, in one message.
 
         Raises:
             psycopg.Error: one is refused, or the connection is lost.
@@ -154,41 +175,91 @@ class Connection:
         from psycopg import ProgrammingError, errors, pq  # noqa: PLC0415 - heavy
 
         copying = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
-        self.completed = 0
-        # A cursor would not tell which of the statements is refused.
+        self._completed = 0
+        handle, poller = self.raw.pgconn, select.poll()
+        refused: psycopg.Error | None = None
+        # A cursor would not tell which of the statements is refused. Polling lets other threads run.
         with self._socket.bounded(None, self._cancel):
-            self.raw.pgconn.send_query(statements.encode())
-            refused: psycopg.Error | None = None
-            for result in self._results():
+            handle.send_query(statements.encode())
+            poller.register(handle.socket, select.POLLIN | select.POLLOUT)
+            while handle.flush():
+                poller.poll()
+                handle.consume_input()
+            poller.modify(handle.socket, select.POLLIN)
+            while True:
+                while handle.is_busy():
+                    poller.poll()
+                    handle.consume_input()
+                if (result := handle.get_result()) is None:
+                    break
                 if result.status in copying:
                     raise ProgrammingError("COPY from or to the client")
                 if result.status == pq.ExecStatus.FATAL_ERROR:
                     refused = errors.error_from_result(result)
                 else:
-                    self.completed += 1
+                    self._completed += 1
             if refused is not None:
                 raise refused
+
+    def answer(self) -> None:
+        self.rows("SELECT 1")
+
+    def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
+        return [CatalogRow(*row) for row in self.rows(_CATALOG, [name.lower() for name in names])]
+
+    def ask(self, query: str) -> Answer:
+        with explained("unless"):
+            self.execute("BEGIN READ ONLY")
+            try:
+                return self._guard(query)
+            finally:
+                with suppress(Exception):  # where the connection is gone, so is the transaction
+                    self.execute("ROLLBACK")
+
+    def run(self, script: Script, unless: str | None) -> None:
+        import psycopg  # noqa: PLC0415 - heavy
+
+        bare = script.without_own_transaction()
+        self.log_notices()
+        with explained(script.name):
+            self.execute("BEGIN")
+            # In this transaction, a statement ends whose client is gone; PostgreSQL 14 and newer can.
+            self._query(_END_WITH_CLIENT)
+            try:
+                self.execute(bare.text)
+            except psycopg.Error as error:
+                place = script.name
+                if error.sqlstate is not None and verdict(error.sqlstate) != "lost":
+                    position = error.diag.statement_position
+                    place = bare.nth(self._completed + 1) if position is None else bare.place(int(position) - 1)
+                raise statement_error(place, error) from error
+            if self.raw.info.transaction_status.name == "IDLE":
+                self.log(f"{script.name} ends the transaction itself: what it committed cannot be rolled back")
+            if unless is not None:
+                require(self._guard(unless))
+            self.execute("COMMIT")
 
     def close(self) -> None:
         """Hang up; what is not committed is rolled back."""
         self.raw.close()
         self._socket.close()
 
-    def _results(self) -> Iterator[psycopg.pq.abc.PGresult]:
-        """What comes back for a message, without keeping other threads from running."""
-        handle, poller = self.raw.pgconn, select.poll()
-        poller.register(handle.socket, select.POLLIN | select.POLLOUT)
-        while handle.flush():
-            poller.poll()
-            handle.consume_input()
-        poller.modify(handle.socket, select.POLLIN)
-        while True:
-            while handle.is_busy():
-                poller.poll()
-                handle.consume_input()
-            if (result := handle.get_result()) is None:
-                return
-            yield result
+    def _guard(self, query: str) -> Answer:
+        import psycopg  # noqa: PLC0415 - heavy
+
+        try:
+            return judged(self._query(query))
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is None:
+                raise no_query() from error
+            if error.sqlstate in _UNDEFINED:
+                return Answer(False, error=error.diag.message_primary or "")
+            raise
+
+    def _query(self, query: str, *parameters: object, seconds: float | None = None) -> list[Row]:
+        with self._socket.bounded(seconds, self._cancel), self.raw.cursor() as cursor:
+            cursor.execute(query.encode(), parameters or None)
+            return cursor.fetchall()
 
     def _cancel(self) -> None:
         """End the statement on the server."""
@@ -216,3 +287,12 @@ def explained(where: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise statement_error(where, error) from error
+
+
+def end_session(session: Mapping[str, Any], until: float) -> None:
+    """End a session, and return when it has ended; see `inithold.steps.database.driver.end_sessions`."""
+    address = parse(session["url"], ["postgresql"])
+    which = (session["backend"], session["since"])
+    with closing(connect(address, Until(until))) as connection:
+        while connection.rows(_END_SESSION, *which, seconds=max(0.01, until - time.monotonic())):
+            time.sleep(0.05)

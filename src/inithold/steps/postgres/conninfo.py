@@ -23,18 +23,6 @@ sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslp
 target_session_attrs tcp_user_timeout user
 """
 LIBPQ = frozenset(_LIBPQ.split())
-# What else URLs of PostgreSQL carry: for asyncpg, psycopg2, SQLAlchemy, Django, Rails, Prisma, JDBC, pgx.
-_OTHERS = """
-advisory_locks async_fallback cached_statements checkout_timeout command_timeout conn_health_checks conn_max_age
-connection_limit currentSchema default_query_exec_mode direct_tls disable_server_side_cursors encoding
-isolation_level json_deserializer json_serializer loggerLevel max_cacheable_statement_size
-max_cached_statement_lifetime max_overflow pgbouncer plugin pool pool_max_conns pool_min_conns pool_pre_ping
-pool_recycle pool_size pool_timeout prepared_statement_cache_size prepared_statement_name_func
-prepared_statements prepareThreshold reWriteBatchedInserts schema search_path server_settings serverVersion
-socket_timeout socketTimeout ssl sslaccept sslfactory sslidentity statement_cache_size statement_timeout
-stringtype timeout unicode_results use_native_hstore version
-"""
-OTHERS = frozenset(_OTHERS.split())
 _SSL = {
     "true": "require",
     "1": "require",
@@ -63,15 +51,13 @@ class Place(NamedTuple):
 def faults(address: Address) -> Iterator[str]:
     """What is wrong with the query of the URL: a parameter that looks like one of libpq's and is not."""
     for name, value in address.query:
-        if name in LIBPQ or name in OTHERS:
-            if name == "ssl" and value.lower() not in _SSL:
-                yield f"url has ssl={value}: expected true, false or one of sslmode's values"
-            continue
-        import difflib  # noqa: PLC0415 - only for what is likely a fault
+        if name == "ssl" and value.lower() not in _SSL:
+            yield f"url has ssl={value}: expected true, false or one of sslmode's values"
+        elif name not in LIBPQ and name != "ssl":
+            import difflib  # noqa: PLC0415 - few URLs have such
 
-        close = difflib.get_close_matches(name.lower(), LIBPQ, n=1, cutoff=0.8)
-        if close:
-            yield f"url has an unknown parameter {name!r}: did you mean {close[0]!r}?"
+            if close := difflib.get_close_matches(name.lower(), LIBPQ, n=1, cutoff=0.8):
+                yield f"url has an unknown parameter {name!r}: did you mean {close[0]!r}?"
 
 
 def libpq_query(address: Address) -> dict[str, str]:
@@ -111,26 +97,23 @@ def places(given: Mapping[str, str]) -> list[Place]:
     """The places to try, in order, as libpq takes apart `host=a,b` and `port=1,2`."""
     if "service" in given:
         return [Place(f"service {given['service']}", None, {})]
-    hosts = given.get("host", "").split(",")
-    addresses = given.get("hostaddr", "").split(",")
-    ports = given.get("port", "").split(",")
-    count = max(len(hosts), len(addresses))
-    return [_place(_nth(hosts, at), _nth(addresses, at), _nth(ports, at)) for at in range(count)]
-
-
-def _nth(values: list[str], at: int) -> str:
-    # One port is the port of every host.
-    return values[at] if at < len(values) else values[0] if len(values) == 1 else ""
-
-
-def _place(host: str, address: str, port: str) -> Place:
-    target = address or host
-    number = int(port) if port.isascii() and port.isdigit() and int(port) < 65536 else DEFAULT_PORTS["postgresql"]
-    given = {"host": host, "hostaddr": address, "port": port}
-    if not target:
-        return Place("postgresql", None, given)
-    # A path, or a name in Linux's abstract namespace.
-    if target.startswith(("/", "@")):
-        return Place(f"{target}/.s.PGSQL.{number}", None, given)
-    shown = host or address
-    return Place(f"[{shown}]:{number}" if ":" in shown else f"{shown}:{number}", (target, number), given)
+    hosts, addresses, ports = (given.get(name, "").split(",") for name in ("host", "hostaddr", "port"))
+    tried = []
+    for at in range(max(len(hosts), len(addresses))):
+        # One port is the port of every host.
+        host, address, port = (
+            values[at] if at < len(values) else values[0] if len(values) == 1 else ""
+            for values in (hosts, addresses, ports)
+        )
+        target, shown = address or host, host or address
+        number = (
+            int(port) if port.isascii() and port.isdigit() and int(port) < 65536 else DEFAULT_PORTS["postgresql"]
+        )
+        if not target:
+            name, bare = "postgresql", None
+        elif target.startswith(("/", "@")):  # a path, or a name in Linux's abstract namespace
+            name, bare = f"{target}/.s.PGSQL.{number}", None
+        else:
+            name, bare = f"[{shown}]:{number}" if ":" in shown else f"{shown}:{number}", (target, number)
+        tried.append(Place(name, bare, {"host": host, "hostaddr": address, "port": port}))
+    return tried

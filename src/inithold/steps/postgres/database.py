@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from contextlib import closing
+from typing import cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
-from inithold.steps.database.kinds import Database as AnyDatabase
-from inithold.steps.postgres.names import fault, literal, quoted, shown
-from inithold.steps.postgres.session import Need, Session, session
+from inithold.steps.database.driver import Database as AnyDatabase
+from inithold.steps.postgres.connection import Connection, open_session
+from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
 from inithold.text.suggest import did_you_mean
 
@@ -57,10 +59,6 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
 
     Args:
         url: `postgresql://user:password@host:5432/database`, user and password percent-encoded.
-        host: name or address of the server, instead of `url`.
-        port: its port, 5432 if absent.
-        user: who connects.
-        password: of the user, as it is.
         database: name of the database that is to exist.
         owner: the role that owns it; absent, whoever does, and of a new database the user.
         extensions: names, or mappings of `name` and `schema`, an existing one; without it the first of the
@@ -99,9 +97,10 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            self._typed_extensions()
+            typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"extensions: {error}") from None
+        force_setattr(self, "extensions", [Extension(name=one) if isinstance(one, str) else one for one in typed])
 
     def technologies(self) -> Sequence[str]:
         return ("postgresql",)
@@ -113,7 +112,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             yield "url", "url names no database, so there is none to make"
         named = {"owner": self.owner, "template": self.template, "maintenance": self.maintenance}
         named |= {"encoding": self.encoding, "locale": self.locale}
-        for index, extension in enumerate(self._typed_extensions()):
+        for index, extension in enumerate(self._extensions):
             named |= {f"extensions[{index}]": extension.name, f"extensions[{index}].schema": extension.schema}
         for field, name in named.items():
             if name is not None and (wrong := fault(name)):
@@ -122,95 +121,104 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             yield "maintenance", "maintenance is the database that is to be made: name one that exists"
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        return [need.change for need in self._look(context).needs]
+        creation, needs = self._needs(context)
+        return [need.change for need in (*creation, *needs)]
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked up again
-        state = self._look(context)
-        if not state.exists:
-            with session(self._maintenance(), context, tell=True) as outside:
-                outside.run(state.needs[0].statement, state.needs[0].change.what)
-        inside_needs = state.needs if state.exists else state.needs[1:]
-        if inside_needs:
-            with session(self.address(), context, tell=True) as inside:
-                for need in inside_needs:
-                    hints = _OF_EXTENSIONS if need.change.op == "+" else None
-                    inside.run(need.statement, need.change.what, hints)
+        creation, needs = self._needs(context)
+        for address, some in ((self._maintenance, creation), (self.address(), needs)):
+            if some:
+                with closing(open_session(address, context)) as connection:
+                    connection.log_notices()
+                    for need in some:
+                        need.run(
+                            connection, _OF_EXTENSIONS if need.statement.startswith("CREATE EXTENSION") else None
+                        )
 
-    def _look(self, context: StepContext) -> _State:
-        extensions = self._typed_extensions()
+    def _needs(self, context: StepContext) -> tuple[list[Need], list[Need]]:
+        """What is to be run in the maintenance database, and in the database itself."""
         try:
-            with session(self.address(), context) as inside:
-                installed = inside.pairs(_INSTALLED)
-                missing = [one for one in extensions if one.name not in installed]
-                _refuse_elsewhere(extensions, installed)
-                needs = [*self._alterations(inside), *_extensions(inside, missing)]
-                return _State(True, needs)
+            with closing(open_session(self.address(), context)) as inside:
+                return [], [*self._alterations(inside), *self._missing_extensions(inside)]
         except RefusedConnection as error:
             if error.sqlstate != "3D000":  # invalid_catalog_name
                 raise
-            with session(self._maintenance(), context) as outside:
-                return _State(False, [self._creation(), *_extensions(outside, extensions)])
+            with closing(open_session(self._maintenance, context)) as outside:
+                return [self._creation()], list(_extension_needs(outside, self._extensions))
 
     def _creation(self) -> Need:
-        fresh = self.encoding is not None or self.locale is not None
-        template = self.template or ("template0" if fresh else None)
-        locale = None if self.locale is None else literal(self.locale)
-        parts = {
-            "OWNER": None if self.owner is None else quoted(self.owner),
-            "TEMPLATE": None if template is None else quoted(template),
-            "ENCODING": None if self.encoding is None else literal(self.encoding),
-            "LC_COLLATE": locale,
-            "LC_CTYPE": locale,
+        given = {name: getattr(self, name) for name in ("owner", "encoding", "locale", "template")}
+        details = [f"{name} {value}" for name, value in given.items() if value is not None]
+        template = self.template
+        if template is None and (self.encoding is not None or self.locale is not None):
+            template = "template0"
+        options = {
+            "OWNER": self.owner and quoted(self.owner),
+            "TEMPLATE": template and quoted(template),
+            "ENCODING": self.encoding and literal(self.encoding),
+            "LC_COLLATE": self.locale and literal(self.locale),
+            "LC_CTYPE": self.locale and literal(self.locale),
         }
-        words = [f"{name} {value}" for name, value in parts.items() if value is not None]
-        details = [
-            f"{field} {getattr(self, field)}"
-            for field in ("owner", "encoding", "locale", "template")
-            if getattr(self, field) is not None
-        ]
+        words = [f"{name} {value}" for name, value in options.items() if value]
         change = Change("+", f"database {shown(self._name)}", (", ".join(details),) if details else ())
         return Need(change, " ".join([f"CREATE DATABASE {quoted(self._name)}", *words]))
 
-    def _alterations(self, inside: Session) -> Iterator[Need]:
+    def _alterations(self, connection: Connection) -> Iterator[Need]:
         label = f"database {shown(self._name)}"
-        ((owner, encoding, collate, ctype),) = inside.rows(_PRESENT, self._name)
+
+        def refuse_other(what: str, current: str | None, expected: str) -> None:
+            if _plain(current) != _plain(expected):
+                raise StepFailed(
+                    f"{label} has the {what} {current}, and the plan wants {expected}:"
+                    " PostgreSQL cannot change it",
+                    hint="take it out of the plan, or dump the database, make a new one and restore into that",
+                )
+
+        ((owner, encoding, collate, ctype),) = connection.rows(_PRESENT, self._name)
         if self.encoding is not None:
-            ((canonical,),) = inside.rows(_ENCODING, self.encoding)
+            ((canonical,),) = connection.rows(_ENCODING, self.encoding)
             if not canonical:
                 hint = "names of encodings are such as UTF8, LATIN1 or WIN1252"
                 raise StepFailed(f"{label}: the server knows no encoding {self.encoding!r}", hint=hint)
-            _refuse_other(label, "encoding", encoding, canonical)
+            refuse_other("encoding", encoding, canonical)
         if self.locale is not None:
-            _refuse_other(label, "collation", collate, self.locale)
-            _refuse_other(label, "character classification", ctype, self.locale)
+            refuse_other("collation", collate, self.locale)
+            refuse_other("character classification", ctype, self.locale)
         if self.owner is not None and owner != self.owner:
             change = Change("~", f"{label}: owner {shown(owner or '')} -> {shown(self.owner)}")
             yield Need(change, f"ALTER DATABASE {quoted(self._name)} OWNER TO {quoted(self.owner)}")
 
-    def _typed_extensions(self) -> list[Extension]:
-        typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
-        return [Extension(name=one) if isinstance(one, str) else one for one in typed]
+    def _missing_extensions(self, connection: Connection) -> Iterator[Need]:
+        installed: dict[str, str] = dict(connection.rows(_INSTALLED))
+        for extension in self._extensions:
+            current = installed.get(extension.name)
+            if current is not None and extension.schema not in (None, current):
+                name, other = shown(extension.name), shown(extension.schema or "")
+                raise StepFailed(
+                    f"extension {name} is in schema {shown(current)}, and the plan wants {other}",
+                    hint="take its schema out of the plan,"
+                    f" or move it by hand: ALTER EXTENSION {name} SET SCHEMA ...",
+                )
+        return _extension_needs(connection, [one for one in self._extensions if one.name not in installed])
+
+    @property
+    def _extensions(self) -> list[Extension]:
+        return cast("list[Extension]", self.extensions)
 
     @property
     def _name(self) -> str:
         address = self.address()
         return dict(address.query).get("dbname") or address.database or ""
 
+    @property
     def _maintenance(self) -> Address:
         address = self.address()
         query = tuple((name, value) for name, value in address.query if name != "dbname")
         return address._replace(database=self.maintenance, query=query)
 
 
-class _State(NamedTuple):
-    exists: bool
-    needs: list[Need]
-
-
-def _extensions(asked: Session, missing: Sequence[Extension]) -> Iterator[Need]:
-    if not missing:
-        return
-    available = [row[0] or "" for row in asked.rows(_AVAILABLE)]
+def _extension_needs(connection: Connection, missing: Sequence[Extension]) -> Iterator[Need]:
+    available = [name for (name,) in connection.rows(_AVAILABLE)] if missing else []
     for extension in missing:
         if extension.name not in available:
             raise StepFailed(
@@ -221,26 +229,6 @@ def _extensions(asked: Session, missing: Sequence[Extension]) -> Iterator[Need]:
         schema = "" if extension.schema is None else f" SCHEMA {quoted(extension.schema)}"
         change = Change("+", f"extension {shown(extension.name)}")
         yield Need(change, f"CREATE EXTENSION {quoted(extension.name)}{schema}")
-
-
-def _refuse_elsewhere(extensions: Sequence[Extension], installed: dict[str, str | None]) -> None:
-    for extension in extensions:
-        current = installed.get(extension.name)
-        if current is not None and extension.schema not in (None, current):
-            name = shown(extension.name)
-            raise StepFailed(
-                f"extension {name} is in schema {shown(current)},"
-                f" and the plan wants {shown(extension.schema or '')}",
-                hint=f"take its schema out of the plan, or move it by hand: ALTER EXTENSION {name} SET SCHEMA ...",
-            )
-
-
-def _refuse_other(label: str, what: str, current: str | None, expected: str) -> None:
-    if _plain(current) != _plain(expected):
-        raise StepFailed(
-            f"{label} has the {what} {current}, and the plan wants {expected}: PostgreSQL cannot change it",
-            hint="take it out of the plan, or dump the database, make a new one and restore into that",
-        )
 
 
 def _plain(locale: str | None) -> str:

@@ -1,135 +1,399 @@
-"""Grants: which privileges of the plan's are missing, on which things."""
+"""Privileges: what a plan says of them, what is granted, and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from inithold.steps.base import Change
-from inithold.steps.postgres.model import ALL, DATABASES, FUNCTIONS, PUBLIC, SCHEMAS, Grant, ObjectKind
-from inithold.steps.postgres.names import quoted, shown
-from inithold.steps.postgres.objects import Objects, Thing
-from inithold.steps.postgres.session import Need, Session
+from inithold.steps.postgres.connection import Connection
+from inithold.steps.postgres.sql import Need, fault, quoted, shown
 from inithold.text.suggest import did_you_mean
 
-_NAMED = 10
-"""Things of a schema that a change names."""
+ALL = "ALL"
+"""Every privilege there is for a kind of object; as text instead of a list, every object of a schema."""
+PUBLIC = ("public", "PUBLIC")
+"""Every role there is and will be; no role can have this name."""
+_SPELLINGS = {"TEMP": "TEMPORARY", "ALL PRIVILEGES": ALL}
+_SHOWN = 10
+"""How many objects of a schema a change names."""
+# An access control list as JSON pairs of a role, null for PUBLIC, and a privilege.
+_ACL = """
+(SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(
+   CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END, a.privilege_type)), '[]')
+ FROM pg_catalog.aclexplode({}) a)"""
+# For every schema, what is there replaces PostgreSQL's own defaults; for one schema it comes on top.
+# https://www.postgresql.org/docs/current/catalog-pg-default-acl.html
+_DEFAULTS = f"""
+SELECT $2::text IS NULL OR n.oid IS NOT NULL, {
+    _ACL.format('''coalesce(d.defaclacl, CASE WHEN $2::text IS NULL
+         THEN pg_catalog.acldefault((CASE $3 WHEN 'S' THEN 's' ELSE $3 END)::"char", r.oid) END)''')
+}
+FROM (SELECT 1) AS always
+LEFT JOIN pg_catalog.pg_roles r ON r.rolname = $1
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $2
+LEFT JOIN pg_catalog.pg_default_acl d ON d.defaclrole = r.oid AND d.defaclobjtype = $3::"char"
+  AND d.defaclnamespace = CASE WHEN $2::text IS NULL THEN 0 ELSE n.oid END
+"""  # noqa: S608 - of constants
+_TYPE = "SELECT pg_catalog.format_type(pg_catalog.to_regtype($1), NULL)"
+_EVERY_PRIVILEGE = """
+SELECT DISTINCT privilege_type FROM pg_catalog.aclexplode(pg_catalog.acldefault($1::"char", 10)) ORDER BY 1
+"""
 
 
-def needs(session: Session, grants: Sequence[Grant], roles: Collection[str]) -> Iterator[Need]:
+class ObjectKind(NamedTuple):
+    """A kind of object on which privileges are granted.
+
+    Attributes:
+        word: for one of them, and in GRANT.
+        plural: for all of them, in plans and in ALTER DEFAULT PRIVILEGES.
+        acl: how PostgreSQL's function `acldefault` calls it.
+        privileges: those there are; `ALL` stands for what the server has.
+        query: lists those of a schema, `$1`, empty for objects that are in none: the name, the types of a
+            function's arguments, whether `ALL ... IN SCHEMA` means it, and the access control list.
+    """
+
+    word: str
+    plural: str
+    acl: str
+    privileges: tuple[str, ...]
+    query: str = ""
+
+
+def _query(columns: str, acl: str, default: str, source: str) -> str:
+    acl = _ACL.format(f"coalesce({acl}, pg_catalog.acldefault({default}))")
+    return f"SELECT {columns}, {acl} FROM pg_catalog.{source} ORDER BY 1, 2"  # noqa: S608 - of constants
+
+
+def _relations(default: str, kinds: str) -> str:
+    source = f"""pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ({kinds})"""
+    return _query("relname, '', true", "relacl", f"'{default}', relowner", source)
+
+
+# https://www.postgresql.org/docs/current/ddl-priv.html
+TABLES = ObjectKind(
+    "table",
+    "tables",
+    "r",
+    ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"),
+    # Views, materialized views, foreign and partitioned tables are tables to GRANT.
+    _relations("r", "'r', 'v', 'm', 'f', 'p'"),
+)
+SEQUENCES = ObjectKind("sequence", "sequences", "s", ("USAGE", "SELECT", "UPDATE"), _relations("s", "'S'"))
+FUNCTIONS = ObjectKind(
+    "function",
+    "functions",
+    "f",
+    ("EXECUTE",),
+    # ALL FUNCTIONS are aggregates and window functions, too, but not procedures.
+    _query(
+        "proname, pg_catalog.oidvectortypes(proargtypes), prokind <> 'p'",
+        "proacl",
+        "'f', proowner",
+        "pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1",
+    ),
+)
+SCHEMAS = ObjectKind(
+    "schema",
+    "schemas",
+    "n",
+    ("USAGE", "CREATE"),
+    _query("nspname, '', true", "nspacl", "'n', nspowner", "pg_namespace WHERE $1 = ''"),
+)
+DATABASES = ObjectKind(
+    "database",
+    "databases",
+    "d",
+    ("CONNECT", "CREATE", "TEMPORARY"),
+    _query("datname, '', true", "datacl", "'d', datdba", "pg_database WHERE $1 = ''"),
+)
+TYPES = ObjectKind("type", "types", "T", ("USAGE",))
+_DEFAULTED = {kind.plural: kind for kind in (TABLES, SEQUENCES, FUNCTIONS, TYPES, SCHEMAS)}
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Privileges on a schema, on things in it, or on a database, given to roles.
+
+    Args:
+        to: roles that get them.
+        privileges: such as `SELECT`, or `ALL`.
+        schema: the schema, or that of the tables, sequences or functions.
+        tables: names, or `all`.
+        sequences: names, or `all`.
+        functions: names with their argument types, or `all`.
+        database: instead of a schema.
+    """
+
+    to: str | list[str]
+    privileges: str | list[str]
+    schema: str | None = None
+    tables: str | list[str] | None = None
+    sequences: str | list[str] | None = None
+    functions: str | list[str] | None = None
+    database: str | None = None
+
+    @property
+    def kind(self) -> ObjectKind:
+        """What the privileges are on."""
+        for kind in (TABLES, SEQUENCES, FUNCTIONS):
+            if getattr(self, kind.plural) is not None:
+                return kind
+        return SCHEMAS if self.database is None else DATABASES
+
+    @property
+    def objects(self) -> list[str] | None:
+        """Names of what the privileges are on; None for all there are in the schema."""
+        kind = self.kind
+        if kind in (SCHEMAS, DATABASES):
+            return [self.schema or self.database or ""]
+        given: str | list[str] = getattr(self, kind.plural)
+        # A table of the name `all` is written [all].
+        return None if isinstance(given, str) and given.upper() == ALL else as_list(given)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with it, as (field, message)."""
+        yield from _name_faults("to", self.to)
+        given = [kind.plural for kind in (TABLES, SEQUENCES, FUNCTIONS) if getattr(self, kind.plural) is not None]
+        given += ["database"] if self.database is not None else []
+        if len(given) > 1:
+            yield given[1], f"give one of {' and '.join(given)}; each needs an entry of its own"
+            return
+        if self.schema is None and self.database is None:
+            yield "schema", "schema is missing"
+        if self.schema is not None and self.database is not None:
+            yield "database", "a database is in no schema: give either"
+        for field in ("schema", *given):
+            if getattr(self, field) is not None:
+                yield from _name_faults(field, getattr(self, field))
+        yield from _privilege_faults(self.privileges, self.kind)
+
+
+class DefaultPrivileges(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"owner": "for"}
+):
+    """Privileges on what a role will make from now on, given to roles.
+
+    Args:
+        on: what is made: `tables`, `sequences`, `functions`, `types` or `schemas`.
+        to: roles that get the privileges.
+        privileges: such as `SELECT`, or `ALL`.
+        owner: the role that makes things; the user who connects if absent.
+        schema: that they are made in; any if absent.
+    """
+
+    on: str
+    to: str | list[str]
+    privileges: str | list[str]
+    owner: str | None = None
+    schema: str | None = None
+
+    @property
+    def kind(self) -> ObjectKind:
+        """What the privileges will be on."""
+        return _DEFAULTED[self.on]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with it, as (field, message)."""
+        yield from _name_faults("to", self.to)
+        for field, name in (("for", self.owner), ("schema", self.schema)):
+            if name is not None:
+                yield from _name_faults(field, name)
+        if self.on not in _DEFAULTED:
+            yield "on", f"expected {' or '.join(_DEFAULTED)}{did_you_mean(self.on, _DEFAULTED)}"
+            return
+        if self.kind == SCHEMAS and self.schema is not None:
+            yield "schema", "a schema is in no other: leave schema out"
+        yield from _privilege_faults(self.privileges, self.kind)
+
+
+def as_list(given: str | Sequence[str]) -> list[str]:
+    """One name, or several."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _name_faults(field: str, given: str | Sequence[str]) -> Iterator[tuple[str, str]]:
+    if not given:
+        yield field, f"{field} is empty"
+    for index, name in enumerate(as_list(given) if given else ()):
+        if message := fault(name.partition("(")[0] if field == "functions" else name):
+            yield field if isinstance(given, str) else f"{field}[{index}]", message
+
+
+def _privilege_faults(given: str | Sequence[str], kind: ObjectKind) -> Iterator[tuple[str, str]]:
+    if not given:
+        yield "privileges", "privileges is empty"
+    known = (*kind.privileges, ALL)
+    for index, name in enumerate(as_list(given)):
+        if _spelt(name) not in known:
+            field = "privileges" if isinstance(given, str) else f"privileges[{index}]"
+            near = did_you_mean(name.upper(), known) or f"; there are {', '.join(known)}"
+            yield field, f"{name!r} is no privilege on a {kind.word}{near}"
+
+
+def _spelt(privilege: str) -> str:
+    plain = " ".join(privilege.upper().split())
+    return _SPELLINGS.get(plain, plain)
+
+
+Held = frozenset[tuple[str | None, str]]
+
+
+class _Object(NamedTuple):
+    """A schema, table, sequence, function or database, and who holds which privilege on it."""
+
+    name: str
+    arguments: str
+    by_all: bool
+    sql: str
+    shown: str
+    held: Held
+
+
+class _Objects:
+    """The objects of a database, each list of them read when it is first needed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = connection.rows
+        self._known: dict[tuple[ObjectKind, str], list[_Object]] = {}
+
+    def of(self, kind: ObjectKind, schema: str = "") -> list[_Object]:
+        """The objects of a kind in a schema; schemas and databases are in none."""
+        if (kind, schema) not in self._known:
+            self._known[kind, schema] = objects = []
+            for name, arguments, by_all, held in self._rows(kind.query, schema):
+                sql, text = (
+                    f"{write(schema)}.{write(name)}" if schema else write(name) for write in (quoted, shown)
+                )
+                ending = f"({arguments})" if kind == FUNCTIONS else ""
+                objects.append(_Object(name, arguments, by_all, sql + ending, text + ending, _held(held)))
+        return self._known[kind, schema]
+
+    def named(self, kind: ObjectKind, schema: str, name: str) -> list[_Object]:
+        """What a name of the plan means: of a function without its arguments every one of that name."""
+        bare, opened, arguments = name.partition("(") if kind == FUNCTIONS else (name, "", "")
+        objects = [one for one in self.of(kind, schema) if one.name == bare.strip()]
+        if not opened or not objects:
+            return objects
+        # As the server writes them: `int,text` is `integer, text`.
+        types = [one.strip() for one in arguments.rstrip().removesuffix(")").split(",") if one.strip()]
+        known = [self._rows(_TYPE, one)[0][0] for one in types]
+        return [one for one in objects if None not in known and one.arguments == ", ".join(known)]
+
+    def privileges(self, given: str | Sequence[str], kind: ObjectKind) -> list[str]:
+        """The privileges as PostgreSQL spells them, those that `ALL` stands for on this server among them."""
+        spelt = list(dict.fromkeys(map(_spelt, as_list(given))))
+        return [name for (name,) in self._rows(_EVERY_PRIVILEGE, kind.acl)] if ALL in spelt else spelt
+
+
+def grant_needs(connection: Connection, grants: Sequence[Grant], roles: Collection[str]) -> Iterator[Need]:
     """What has to be granted.
 
     Args:
-        session: to ask.
+        connection: to the database.
         grants: as they shall be.
         roles: that are there, or will be.
     """
-    schemas = [grant.schema for grant in grants if grant.schema is not None]
-    databases = [grant.database for grant in grants if grant.database is not None]
-    objects = Objects(session, schemas, databases)
+    objects = _Objects(connection)
     for grant in grants:
-        required = expanded(grant.required, objects, grant.kind)
-        for grantee in grant.grantees:
-            blocked = no_role(grantee, roles)
-            for need in _of(grant, grantee, required, objects):
-                yield need._replace(blocked=need.blocked or blocked)
+        privileges = objects.privileges(grant.privileges, grant.kind)
+        for grantee in as_list(grant.to):
+            for need in _grant_needs(grant, privileges, grantee, objects):
+                yield need._replace(blocked=need.blocked or _no_role(grantee, roles))
 
 
-def expanded(required: Sequence[str], objects: Objects, kind: ObjectKind) -> list[str]:
-    """The privileges, those that `ALL` stands for among them."""
-    return objects.every_privilege(kind) if ALL in required else list(dict.fromkeys(required))
+def _grant_needs(grant: Grant, privileges: Sequence[str], grantee: str, objects: _Objects) -> Iterator[Need]:
+    kind = grant.kind
+    schema = "" if kind in (SCHEMAS, DATABASES) else grant.schema or ""
+    place = f" in schema {shown(schema)}" if schema else ""
+
+    def change(missing: Sequence[str], what: str, *details: str) -> Change:
+        return Change("+", f"grant {', '.join(missing).lower()} on {what} to {_shown(grantee)}", details)
+
+    def statement(missing: Sequence[str], names: str) -> str:
+        # A procedure is no function to GRANT; both are routines.
+        word = "ROUTINE" if kind == FUNCTIONS else kind.word.upper()
+        return f"GRANT {', '.join(missing)} ON {word} {names} TO {_recipient(grantee)}"
+
+    if schema and not objects.named(SCHEMAS, "", schema):
+        what = f"all {kind.plural}" if grant.objects is None else f"{kind.plural} {', '.join(grant.objects)}"
+        yield Need(change(privileges, f"{what}{place}"), "", f"there is no schema {shown(schema)}")
+    elif grant.objects is None:
+        lacking: dict[tuple[str, ...], list[_Object]] = {}
+        for one in objects.of(kind, schema):
+            if one.by_all and (missing := _missing(one.held, grantee, privileges)):
+                lacking.setdefault(missing, []).append(one)
+        for missing, some in lacking.items():
+            more = f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else ""
+            details = f"{', '.join(one.shown for one in some[:_SHOWN])}{more}"
+            names = ", ".join(one.sql for one in some)
+            yield Need(change(missing, f"all {kind.plural}{place}", details), statement(missing, names))
+    else:
+        for name in grant.objects:
+            some = objects.named(kind, schema, name)
+            if not some:
+                what = f"{kind.word} {name if kind == FUNCTIONS else shown(name)}{place}"
+                known = [
+                    f"{one.name}({one.arguments})" if "(" in name else one.name for one in objects.of(kind, schema)
+                ]
+                near = (
+                    did_you_mean(name, known) if schema else ""
+                )  # other schemas and databases are others' affair
+                yield Need(change(privileges, what), "", f"there is no {what}{near}")
+            for one in some:
+                if missing := _missing(one.held, grantee, privileges):
+                    yield Need(change(missing, f"{kind.word} {one.shown}"), statement(missing, one.sql))
 
 
-def no_role(grantee: str, roles: Collection[str]) -> str:
-    """What a message says of a role that does not exist; empty where it does."""
-    if grantee in PUBLIC or grantee in roles:
-        return ""
-    return f"there is no role {shown(grantee)}{did_you_mean(grantee, roles)}"
+def default_needs(
+    connection: Connection, defaults: Sequence[DefaultPrivileges], roles: Collection[str]
+) -> Iterator[Need]:
+    """What has to be granted by default; see `grant_needs`."""
+    objects = _Objects(connection)
+    me = connection.rows("SELECT current_user")[0][0] if defaults else ""
+    for entry in defaults:
+        kind, owner, schema = entry.kind, entry.owner or me, entry.schema
+        ((schema_exists, held),) = connection.rows(
+            _DEFAULTS, owner, schema, "S" if kind == SEQUENCES else kind.acl
+        )
+        place, inside = (
+            ("", "") if schema is None else (f" in schema {shown(schema)}", f" IN SCHEMA {quoted(schema)}")
+        )
+        for grantee in as_list(entry.to):
+            missing = _missing(_held(held), grantee, objects.privileges(entry.privileges, kind))
+            if not missing:
+                continue
+            what = f"default privileges for {shown(owner)}{place}: {', '.join(missing).lower()} on {kind.plural}"
+            statement = (
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}{inside}"
+                f" GRANT {', '.join(missing)} ON {kind.plural.upper()} TO {_recipient(grantee)}"
+            )
+            no_schema = "" if schema_exists else f"there is no schema {shown(schema or '')}"
+            blocked = no_schema or _no_role(owner, roles) or _no_role(grantee, roles)
+            yield Need(Change("+", f"{what} to {_shown(grantee)}"), statement, blocked)
 
 
-def missing(thing: Thing, grantee: str, required: Sequence[str]) -> tuple[str, ...]:
-    """The privileges that a role, or PUBLIC, was not granted on a thing; by way of another role does not count."""
+def _held(pairs: Sequence[tuple[str | None, str]]) -> Held:
+    return frozenset((grantee, privilege) for grantee, privilege in pairs)
+
+
+def _missing(held: Held, grantee: str, privileges: Sequence[str]) -> tuple[str, ...]:
+    """The privileges that a role, or PUBLIC, was not granted itself; by way of another role does not count."""
     holder = None if grantee in PUBLIC else grantee
-    return tuple(privilege for privilege in required if (holder, privilege) not in thing.held)
+    return tuple(privilege for privilege in privileges if (holder, privilege) not in held)
 
 
-def recipient(grantee: str) -> str:
-    """A role in GRANT."""
+def _no_role(name: str, roles: Collection[str]) -> str:
+    if name in PUBLIC or name in roles:
+        return ""
+    return f"there is no role {shown(name)}{did_you_mean(name, roles)}"
+
+
+def _recipient(grantee: str) -> str:
     return "PUBLIC" if grantee in PUBLIC else quoted(grantee)
 
 
-def listed(privileges: Sequence[str]) -> str:
-    """Privileges for people."""
-    return ", ".join(privilege.lower() for privilege in privileges)
-
-
-def to(grantee: str) -> str:
-    """A role for people."""
+def _shown(grantee: str) -> str:
     return "PUBLIC" if grantee in PUBLIC else shown(grantee)
-
-
-def _of(grant: Grant, grantee: str, required: Sequence[str], objects: Objects) -> Iterator[Need]:
-    kind = grant.kind
-    schema = "" if kind in (SCHEMAS, DATABASES) else grant.schema or ""
-    if schema and not any(one.name == schema for one in objects.of(SCHEMAS)):
-        things = f"all {kind.plural}" if grant.things is None else f"{kind.plural} {', '.join(grant.things)}"
-        change = _change(required, f"{things} in schema {shown(schema)}", grantee)
-        yield Need(change, "", f"there is no schema {shown(schema)}")
-    elif grant.things is None:
-        yield from _on_all(kind, schema, grantee, required, objects)
-    else:
-        for name in grant.things:
-            yield from _on_one(kind, schema, name, grantee, required, objects)
-
-
-def _on_all(
-    kind: ObjectKind, schema: str, grantee: str, required: Sequence[str], objects: Objects
-) -> Iterator[Need]:
-    lacking: dict[tuple[str, ...], list[Thing]] = {}
-    for thing in objects.of(kind, schema):
-        if thing.by_all and (privileges := missing(thing, grantee, required)):
-            lacking.setdefault(privileges, []).append(thing)
-    for privileges, things in lacking.items():
-        named = ", ".join(thing.shown for thing in things[:_NAMED])
-        more = f" and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
-        change = _change(privileges, f"all {kind.plural} in schema {shown(schema)}", grantee, f"{named}{more}")
-        yield Need(change, _statement(kind, things, grantee, privileges))
-
-
-def _on_one(
-    kind: ObjectKind, schema: str, name: str, grantee: str, required: Sequence[str], objects: Objects
-) -> Iterator[Need]:
-    things = _named(kind, schema, name, objects)
-    if not things:
-        place = f" in schema {shown(schema)}" if schema else ""
-        written = name if kind == FUNCTIONS else shown(name)
-        known = [
-            f"{thing.name}({thing.arguments})" if "(" in name else thing.name for thing in objects.of(kind, schema)
-        ]
-        near = did_you_mean(name, known)
-        change = _change(required, f"{kind.word} {written}{place}", grantee)
-        yield Need(change, "", f"there is no {kind.word} {written}{place}{near}")
-    for thing in things:
-        if privileges := missing(thing, grantee, required):
-            change = _change(privileges, f"{kind.word} {thing.shown}", grantee)
-            yield Need(change, _statement(kind, [thing], grantee, privileges))
-
-
-def _named(kind: ObjectKind, schema: str, name: str, objects: Objects) -> list[Thing]:
-    """What a name of the plan means: of a function without its arguments every one of that name."""
-    bare, opened, arguments = name.partition("(") if kind == FUNCTIONS else (name, "", "")
-    overloads = [thing for thing in objects.of(kind, schema) if thing.name == bare.strip()]
-    if not opened or not overloads:
-        return overloads
-    types = objects.argument_types(arguments.rstrip().removesuffix(")"))
-    return [thing for thing in overloads if thing.arguments == types]
-
-
-def _change(privileges: Sequence[str], what: str, grantee: str, *details: str) -> Change:
-    return Change("+", f"grant {listed(privileges)} on {what} to {to(grantee)}", details)
-
-
-def _statement(kind: ObjectKind, things: Sequence[Thing], grantee: str, privileges: Sequence[str]) -> str:
-    # A procedure is no function to GRANT; both are routines.
-    word = "ROUTINE" if kind == FUNCTIONS else kind.word.upper()
-    names = ", ".join(thing.sql for thing in things)
-    return f"GRANT {', '.join(privileges)} ON {word} {names} TO {recipient(grantee)}"

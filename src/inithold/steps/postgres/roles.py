@@ -2,23 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from inithold.errors import StepFailed
+from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change, StepContext
-from inithold.steps.database.kinds import Database as AnyDatabase
-from inithold.steps.postgres import attributes, defaults, grants, passwords
-from inithold.steps.postgres.model import DefaultPrivileges, Grant, Role
-from inithold.steps.postgres.session import Need, Session, session
+from inithold.steps.database.driver import Database as AnyDatabase
+from inithold.steps.postgres.connection import Connection, connect, explained, open_session
+from inithold.steps.postgres.grants import PUBLIC, DefaultPrivileges, Grant, as_list, default_needs, grant_needs
+from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
+from inithold.steps.postgres.verdicts import RefusedConnection
 
-_LISTS: dict[str, Any] = {
-    "roles": list[Role],
-    "grants": list[Grant],
-    "default_privileges": list[DefaultPrivileges],
+_FLAGS = {
+    "login": "rolcanlogin",
+    "superuser": "rolsuper",
+    "createdb": "rolcreatedb",
+    "createrole": "rolcreaterole",
+    "bypassrls": "rolbypassrls",
+    "replication": "rolreplication",
+    "inherit": "rolinherit",
 }
+_ROLES = f"SELECT rolname, rolconnlimit, {', '.join(_FLAGS.values())} FROM pg_catalog.pg_roles"  # noqa: S608 - constants
+# From version 16 on a membership may be one that gives nothing: the right to make others a member.
+_MEMBERSHIPS = """
+SELECT m.rolname, g.rolname
+FROM pg_catalog.pg_auth_members a
+JOIN pg_catalog.pg_roles m ON m.oid = a.member
+JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
+WHERE m.rolname = ANY ($1::text[])
+  AND (coalesce((pg_catalog.to_jsonb(a) ->> 'inherit_option')::bool, true)
+    OR coalesce((pg_catalog.to_jsonb(a) ->> 'set_option')::bool, true))
+"""
+_MAY_READ_PASSWORDS = """
+SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELECT')
+   AND pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT')
+"""
+_PASSWORDS = "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY ($1::text[])"
+_WRONG_PASSWORD = "28P01"  # noqa: S105 - a code
+_ANOTHER = "another -> the plan's"
+_NO_CONNECT = "42501"
+"""The role may not connect to this database: the server says so once it has accepted the password."""
+# https://www.postgresql.org/docs/current/catalog-pg-authid.html
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$[1-9][0-9]{0,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=")
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A role; what is absent is left as it is, and in a new role as PostgreSQL has it.
+
+    Args:
+        name: as it is stored, such as `app`.
+        password: as it is, or as a SCRAM-SHA-256 verifier.
+        login: whether it may log in.
+        superuser: whether it may do anything.
+        createdb: whether it may create databases.
+        createrole: whether it may create roles.
+        bypassrls: whether row-level security leaves it alone.
+        replication: whether it may start replication.
+        inherit: whether it has the privileges of the roles that it is a member of.
+        connection_limit: how many connections it may have at a time; -1 for no limit.
+        member_of: roles that it is a member of.
+    """
+
+    name: str
+    password: str | None = None
+    login: bool | None = None
+    superuser: bool | None = None
+    createdb: bool | None = None
+    createrole: bool | None = None
+    bypassrls: bool | None = None
+    replication: bool | None = None
+    inherit: bool | None = None
+    connection_limit: int | None = None
+    member_of: str | list[str] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.password is not None:
+            SECRETS.add(self.password, public=[self.name])
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """The attributes that are on or off, as far as the plan gives them."""
+        return {flag: value for flag in _FLAGS if (value := getattr(self, flag)) is not None}
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with it, as (field, message)."""
+        if message := fault(self.name):
+            yield "name", message
+        elif self.name in (*PUBLIC, "none") or self.name.startswith("pg_"):
+            yield "name", f"{self.name!r} is a name that PostgreSQL keeps for itself"
+        if self.password == "":
+            yield "password", "the password is empty; leave it out where the role is to have none"
+        if "\0" in (self.password or ""):
+            yield "password", "a password cannot hold a NUL character"
+        if self.connection_limit is not None and self.connection_limit < -1:
+            yield "connection_limit", "expected a number from 0 on, or -1 for no limit"
+        for group in as_list(self.member_of):
+            if message := fault(group):
+                yield "member_of", message
+            elif group == self.name:
+                yield "member_of", "a role cannot be a member of itself"
+
+    def __repr__(self) -> str:
+        # A repr ends up in tracebacks and logs.
+        return f"Role({self.name!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("", self.name)]
+
+
+class _Present(NamedTuple):
+    """A role as it is; its connection limit is -1 for none."""
+
+    flags: Mapping[str, bool]
+    connection_limit: int
 
 
 class Roles(AnyDatabase, frozen=True, kw_only=True):
@@ -44,11 +146,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     Args:
         url: `postgresql://user:password@host:5432/database`, user and password percent-encoded. Grants and default
             privileges are those of this database.
-        host: name or address of the server, instead of `url`.
-        port: its port, 5432 if absent.
         user: who connects: a superuser, or a role with CREATEROLE that may grant what the plan lists.
-        password: of the user, as it is.
-        database: name of the database.
         roles: each with `name`, and as wanted `password`, `login` (in a new role true if it has a password),
             `superuser`, `createdb`, `createrole`, `bypassrls`, `replication`, `inherit`, `connection_limit` (-1
             for none) and `member_of`, the roles it is a member of.
@@ -89,9 +187,12 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in _LISTS:
+        # A plan written in Python may give dictionaries.
+        for name, item in (("roles", Role), ("grants", Grant), ("default_privileges", DefaultPrivileges)):
             try:
-                self._typed(name)
+                force_setattr(
+                    self, name, [msgspec.convert(one, item, strict=False) for one in getattr(self, name)]
+                )
             except msgspec.ValidationError as error:
                 raise ValueError(f"{name}: {error}") from None
 
@@ -100,77 +201,189 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
     def validate(self) -> Iterator[tuple[str, str]]:
         yield from super().validate()
-        if not any(getattr(self, name) for name in _LISTS):
-            yield "roles", f"give one of {', '.join(_LISTS)}"
-        names: set[str] = set()
-        for name in _LISTS:
-            for index, item in enumerate(self._typed(name)):
+        lists: dict[str, Sequence[Role | Grant | DefaultPrivileges]] = {
+            "roles": self.roles,
+            "grants": self.grants,
+            "default_privileges": self.default_privileges,
+        }
+        if not any(lists.values()):
+            yield "roles", f"give one of {', '.join(lists)}"
+        for name, items in lists.items():
+            for index, item in enumerate(items):
                 for part, message in item.faults():
                     yield f"{name}[{index}].{part}", message
-        for index, role in enumerate(self._roles):
-            if role.name in names:
+        for index, role in enumerate(self.roles):
+            if any(role.name == other.name for other in self.roles[:index]):
                 yield f"roles[{index}].name", f"there is another role {role.name!r}"
-            names.add(role.name)
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        with session(self.address(), context) as asked:
-            there = attributes.present(asked)
-            needs = [*self._catalogued(asked, there), *self._passwords(asked, context, there)]
-            # Said once in a run: the last check is the one that finds nothing left to do.
-            if all(need.change.op == "?" for need in needs):
-                for line in attributes.excess(self._roles, there):
-                    context.log(line, level="warning")
+        with closing(open_session(self.address(), context)) as connection:
+            present = _present(connection)
+            needs = [
+                *self._catalog_needs(connection, present),
+                *self._password_needs(connection, context, present),
+            ]
+        # Said once in a run: the last check is the one that finds nothing left to do.
+        if all(need.change.op == "?" for need in needs):
+            for role in self.roles:
+                for flag, value in role.flags.items():
+                    if not value and role.name in present and present[role.name].flags[flag]:
+                        excess = f"role {shown(role.name)} has {flag}, and the plan says no: it is left as it is"
+                        context.log(excess, level="warning")
         return [need.change for need in needs]
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked up again
-        with session(self.address(), context, tell=True) as own:
-            there = attributes.present(own)
-            needs = [*self._catalogued(own, there), *self._passwords(own, context, there)]
-            _refuse_blocked(needs)
-            own.run("BEGIN", "roles")
+        with closing(open_session(self.address(), context)) as connection:
+            connection.log_notices()
+            present = _present(connection)
+            needs = [
+                *self._catalog_needs(connection, present),
+                *self._password_needs(connection, context, present),
+            ]
+            if blocked := [f"{need.change.what}: {need.blocked}" for need in needs if need.blocked]:
+                hint = "let this step follow the one that makes it; nothing was changed"
+                raise StepFailed("\n".join(blocked), hint=hint)
+            with explained("roles"):
+                connection.execute("BEGIN")
             for need in needs:
-                own.run(need.statement, need.change.what)
-            _verify(self._catalogued(own, attributes.present(own)))
-            own.run("COMMIT", "roles")
+                need.run(connection)
+            # PostgreSQL only warns of a privilege that the user cannot pass on.
+            if left := [need.change.what for need in self._catalog_needs(connection, _present(connection))]:
+                raise StepFailed(
+                    f"PostgreSQL did not do it: {'; '.join(left)}: rolled back",
+                    hint="the user of url must own these, or hold the privileges WITH GRANT OPTION;"
+                    " or be a superuser",
+                )
+            with explained("roles"):
+                connection.execute("COMMIT")
 
-    def _catalogued(self, asked: Session, there: dict[str, attributes.Present]) -> Iterator[Need]:
+    def _catalog_needs(self, connection: Connection, present: Mapping[str, _Present]) -> Iterator[Need]:
         """What is missing of all that everybody may read."""
-        known = {*there, *(role.name for role in self._roles)}
-        yield from attributes.needs(asked, self._roles, there)
-        yield from grants.needs(asked, self._typed("grants"), known)
-        yield from defaults.needs(asked, self._typed("default_privileges"), known)
+        known = {*present, *(role.name for role in self.roles)}
+        for role in self.roles:
+            current = present.get(role.name)
+            yield from [_creation(connection, role)] if current is None else _alterations(role, current)
+        members = [role.name for role in self.roles if role.member_of]
+        memberships = set(connection.rows(_MEMBERSHIPS, members)) if members else set()
+        for role in self.roles:
+            for group in as_list(role.member_of):
+                if (role.name, group) not in memberships:
+                    change = Change("+", f"membership of {shown(role.name)} in {shown(group)}")
+                    blocked = "" if group in known else f"there is no role {shown(group)}"
+                    yield Need(change, f"GRANT {quoted(group)} TO {quoted(role.name)}", blocked)
+        yield from grant_needs(connection, self.grants, known)
+        yield from default_needs(connection, self.default_privileges, known)
 
-    def _passwords(
-        self, asked: Session, context: StepContext, there: dict[str, attributes.Present]
+    def _password_needs(
+        self, connection: Connection, context: StepContext, present: Mapping[str, _Present]
     ) -> Iterator[Need]:
-        return passwords.needs(asked, self.address(), context, self._roles, there)
+        """Passwords that have to be set of roles that exist; stored ones are compared and never shown."""
+        roles = [role for role in self.roles if role.password is not None and role.name in present]
+        may_read = roles and connection.rows(_MAY_READ_PASSWORDS) == [(True,)]
+        names = [role.name for role in roles]
+        stored: dict[str, str | None] = dict(connection.rows(_PASSWORDS, names) if may_read else ())
+        for role in roles:
+            password, label = role.password or "", f"role {shown(role.name)}: password"
+            current = stored.get(role.name)
+            change: Change | None
+            if not may_read:
+                # A role that cannot log in yet may do so once this step is done, and is asked then.
+                change = self._proved(role, context, present[role.name])
+            elif current is None:
+                change = Change("~", f"{label} none -> set")
+            elif is_stored(password, current):
+                change = None
+            elif is_verifier(current):
+                change = Change("~", f"{label} {_ANOTHER}")
+            else:
+                change = Change("~", f"{label} not SCRAM -> SCRAM-SHA-256")
+            if change is not None:
+                yield Need(change, f"ALTER ROLE {quoted(role.name)} {_password_clause(connection, password)}")
 
-    @property
-    def _roles(self) -> list[Role]:
-        return self._typed("roles")
+    def _proved(self, role: Role, context: StepContext, current: _Present) -> Change | None:
+        """Prove a password by logging in; one that cannot be proved so is set in every run."""
 
-    def _typed(self, name: str) -> list[Any]:
-        """A list of the plan; in one written in Python it may hold plain dictionaries."""
-        value: list[Any] = getattr(self, name)
-        if all(isinstance(item, msgspec.Struct) for item in value):
-            return value
-        typed: list[Any] = msgspec.convert(value, _LISTS[name], strict=False)
-        return typed
+        def unproved(why: str) -> Change:
+            return Change("?", f"password of role {shown(role.name)}", (f"pg_authid may not be read, and {why}",))
+
+        if is_verifier(role.password or ""):
+            return unproved("the plan has its verifier, with which nobody can log in")
+        if not current.flags["login"]:
+            return unproved("the role may not log in")
+        address = self.address()
+        query = tuple(pair for pair in address.query if pair[0] not in ("user", "password", "passfile"))
+        login = address._replace(user=role.name, password=role.password, query=query)
+        try:
+            with closing(connect(login, context)) as connection:
+                asked = connection.raw.pgconn.used_password
+        except StepFailed as error:
+            code = error.sqlstate if isinstance(error, RefusedConnection) else ""
+            if code == _WRONG_PASSWORD:
+                return Change("~", f"role {shown(role.name)}: password {_ANOTHER}")
+            return None if code == _NO_CONNECT else unproved(f"logging in fails: {error.message}")
+        return None if asked else unproved("the server lets the role in without asking for it")
 
 
-def _refuse_blocked(needs: Sequence[Need]) -> None:
-    blocked = [f"{need.change.what}: {need.blocked}" for need in needs if need.blocked]
-    if blocked:
-        raise StepFailed(
-            "\n".join(blocked), hint="let this step follow the one that makes it; nothing was changed"
-        )
+def is_verifier(password: str) -> bool:
+    """Whether a password is given as PostgreSQL stores it, SCRAM-SHA-256."""
+    return _VERIFIER.fullmatch(password) is not None
 
 
-def _verify(left: Iterator[Need]) -> None:
-    """PostgreSQL only warns of a privilege that the user cannot pass on."""
-    refused = [need.change.what for need in left]
-    if refused:
-        raise StepFailed(
-            f"PostgreSQL did not do it: {'; '.join(refused)}: rolled back",
-            hint="the user of url must own these, or hold the privileges WITH GRANT OPTION; or be a superuser",
-        )
+def is_stored(password: str, stored: str) -> bool:
+    """Whether what the server has stored is a password's verifier; `password` may be one, too."""
+    # Where there are passwords to compare, and not before: these are slow to import.
+    import base64  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
+    from inithold.steps.postgres.refusal import prepared, scram_keys  # noqa: PLC0415
+
+    if is_verifier(password) or not is_verifier(stored):
+        return hmac.compare_digest(password.encode(), stored.encode())
+    _, iterations, salt, stored_key, server_key = re.split(r"[$:]", stored)
+    keys = [scram_keys(one, base64.b64decode(salt), int(iterations)) for one in {password, prepared(password)}]
+    known = base64.b64decode(stored_key) + base64.b64decode(server_key)
+    return any(hmac.compare_digest(mine + servers, known) for _, mine, servers in keys)
+
+
+def _password_clause(connection: Connection, password: str) -> str:
+    # Made on this side: no statement that a server may log has the password itself.
+    encrypt = connection.raw.pgconn.encrypt_password
+    verifier = password if is_verifier(password) else encrypt(password.encode(), b"", b"scram-sha-256").decode()
+    SECRETS.add(verifier)
+    return f"PASSWORD {literal(verifier)}"
+
+
+def _present(connection: Connection) -> dict[str, _Present]:
+    """Every role of the server."""
+    return {
+        name: _Present(dict(zip(_FLAGS, values, strict=True)), limit)
+        for name, limit, *values in connection.rows(_ROLES)
+    }
+
+
+def _creation(connection: Connection, role: Role) -> Need:
+    options = [flag for flag, value in role.flags.items() if value and flag != "inherit"]
+    if role.login is None and role.password is not None:
+        options.append("login")
+    if role.inherit is False:
+        options.append("noinherit")
+    words, details = [option.upper() for option in options], list(options)
+    if role.connection_limit is not None:
+        words.append(f"CONNECTION LIMIT {role.connection_limit}")
+        details.append(f"connection_limit {role.connection_limit}")
+    if role.password is not None:
+        words.append(_password_clause(connection, role.password))
+        details.append("with a password")
+    change = Change("+", f"role {shown(role.name)}", (", ".join(details),) if details else ())
+    return Need(change, " ".join([f"CREATE ROLE {quoted(role.name)}", *words]))
+
+
+def _alterations(role: Role, current: _Present) -> Iterator[Need]:
+    label, alter = f"role {shown(role.name)}", f"ALTER ROLE {quoted(role.name)}"
+    for flag, value in role.flags.items():
+        if value and not current.flags[flag]:
+            yield Need(Change("~", f"{label}: {flag} no -> yes"), f"{alter} {flag.upper()}")
+    limit = role.connection_limit
+    if limit is not None and limit != current.connection_limit:
+        change = Change("~", f"{label}: connection_limit {current.connection_limit} -> {limit}")
+        yield Need(change, f"{alter} CONNECTION LIMIT {limit}")

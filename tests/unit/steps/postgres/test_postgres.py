@@ -10,10 +10,9 @@ from inithold.errors import PlanError
 from inithold.plan.load import load_text
 from inithold.redaction.redact import scrub
 from inithold.steps import postgres
-from inithold.steps.postgres import names
-from inithold.steps.postgres.attributes import is_verifier
-from inithold.steps.postgres.passwords import is_stored
 from inithold.steps.postgres.refusal import prepared
+from inithold.steps.postgres.roles import is_stored, is_verifier
+from inithold.steps.postgres.sql import fault, literal, quoted, shown
 
 # RFC 7677, section 3: user `user`, password `pencil`. Its ServerSignature and proof follow from these keys.
 PENCIL = (
@@ -60,7 +59,7 @@ def test_saslprep(password: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sql", "shown"),
+    ("name", "in_sql", "for_people"),
     [
         ("app", '"app"', "app"),
         ("App", '"App"', '"App"'),
@@ -68,19 +67,19 @@ def test_saslprep(password: str, expected: str) -> None:
         ("é", '"é"', '"é"'),
     ],
 )
-def test_names(name: str, sql: str, shown: str) -> None:
-    assert (names.quoted(name), names.shown(name)) == (sql, shown)
+def test_names(name: str, in_sql: str, for_people: str) -> None:
+    assert (quoted(name), shown(name)) == (in_sql, for_people)
 
 
 @pytest.mark.parametrize(("name", "words"), [("", "empty"), ("é" * 32, "64 bytes"), ("a\0b", "NUL")])
 def test_what_is_no_name(name: str, words: str) -> None:
-    assert words in (names.fault(name) or "")
-    assert names.fault("é" * 31) is None
+    assert words in (fault(name) or "")
+    assert fault("é" * 31) is None
 
 
 def test_literals() -> None:
-    assert names.literal("it's") == "'it''s'"
-    assert names.literal("a\\'") == " E'a\\\\'''"
+    assert literal("it's") == "'it''s'"
+    assert literal("a\\'") == " E'a\\\\'''"
 
 
 ROLES = [
