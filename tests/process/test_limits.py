@@ -155,7 +155,7 @@ def test_a_full_pipe_stops_no_signal_and_what_is_lost_is_counted(run_inithold: I
 BEFORE_EXEC = """
 import os, signal, sys, threading, time
 from inithold.hold import holder
-from inithold.hold.orders import Orders
+from inithold.hold.holder import Orders
 from inithold.process.signals import EndingSignals
 
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

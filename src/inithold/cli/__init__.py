@@ -7,6 +7,7 @@ from importlib import import_module
 from io import StringIO
 
 import click
+from click.core import ParameterSource
 
 from inithold.process.exits import reported, say
 from inithold.process.streams import lost
@@ -93,10 +94,10 @@ def help_(ctx: click.Context, command: tuple[str, ...]) -> int:
     context = ctx.find_root()
     for name in command:
         group = context.command
-        found = group.get_command(context, name) if isinstance(group, click.Group) else None
-        if found is None:
+        child = group.get_command(context, name) if isinstance(group, click.Group) else None
+        if child is None:
             context.fail(f"no such command {name!r}")
-        context = click.Context(found, context, info_name=name)
+        context = click.Context(child, context, info_name=name)
     click.echo(context.get_help())
     return 0
 
@@ -124,9 +125,16 @@ def _invoke(arguments: list[str] | None) -> int:
     try:
         returned = cli.main(arguments, prog_name="inithold", standalone_mode=False)
     except click.ClickException as error:
-        text = StringIO()
-        error.show(text)
-        say(text.getvalue().rstrip() + _variable(error, text.getvalue()))
+        shown = StringIO()
+        error.show(shown)
+        text = shown.getvalue().rstrip()
+        if isinstance(error, click.BadParameter) and error.ctx and error.param and error.param.name:
+            # The variable that a wrong value came from, which click 8.1 does not name.
+            variable = error.param.envvar
+            source = error.ctx.get_parameter_source(error.param.name)
+            if source is ParameterSource.ENVIRONMENT and isinstance(variable, str) and variable not in text:
+                text += f" (env var: '{variable}')"
+        say(text)
         return error.exit_code
     except click.Abort:
         return 130
@@ -137,18 +145,3 @@ def _invoke(arguments: list[str] | None) -> int:
         sys.stdout = output
         return lost(BrokenPipeError())
     return returned if isinstance(returned, int) else 0
-
-
-def _variable(error: click.ClickException, text: str) -> str:
-    """The variable that a wrong value came from, which click 8.1 does not name."""
-    if (
-        not isinstance(error, click.BadParameter)
-        or error.ctx is None
-        or error.param is None
-        or not error.param.name
-    ):
-        return ""
-    name = error.param.envvar
-    source = error.ctx.get_parameter_source(error.param.name)
-    given = source is click.core.ParameterSource.ENVIRONMENT and isinstance(name, str) and name not in text
-    return f" (env var: '{name}')" if given else ""

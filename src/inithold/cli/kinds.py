@@ -24,12 +24,14 @@ def kinds(kind: str | None) -> int:
     from inithold.text.suggest import nearest  # noqa: PLC0415 - the help does not need it
 
     listed = [name for name in registry.names() if kind is None or name.startswith(f"{kind}.")]
-    if listed:
-        width = max(map(len, listed))
-        for name in listed:
-            click.echo(f"{name:<{width}}  {_summary(name)}")
+    for name in listed:
+        try:
+            summary = manual.page(registry.load(name)).summary
+        except registry.BrokenKind as error:
+            summary = str(error)
+        click.echo(f"{name:<{max(map(len, listed))}}  {summary}")
+    if kind is None or listed:
         return 0
-    assert kind is not None  # noqa: S101 - for the type checker: without one there is a list
     try:
         page = manual.page(registry.load(kind))
     except registry.BrokenKind as error:
@@ -38,12 +40,3 @@ def kinds(kind: str | None) -> int:
         raise UsageError(f"there is no kind {kind!r}{nearest(kind, registry.names())}") from None
     click.echo(page.text())
     return 0
-
-
-def _summary(name: str) -> str:
-    from inithold.steps import manual, registry  # noqa: PLC0415
-
-    try:
-        return manual.page(registry.load(name)).summary
-    except registry.BrokenKind as error:
-        return str(error)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from inithold.cli import options
+
 
 @click.command()
-@click.option(
-    "-f", "--file", "files", metavar="FILE", multiple=True, help="A file of the stack. Default: as Compose does."
-)
+@options.files
 @click.option("--service", metavar="NAME", help="The init service. Default: the one its dependents wait for.")
 @click.option(
     "--output",

@@ -15,7 +15,6 @@ from inithold.redaction.sanitize import one_line
 from inithold.text.duration import Duration
 
 if TYPE_CHECKING:
-    from inithold.plan.model import Pace
     from inithold.runner.events import Level
 
     _DurationType = click.ParamType[Duration]
@@ -31,58 +30,53 @@ class DurationType(_DurationType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
-        if isinstance(value, Duration):
-            return value
         try:
-            return Duration.parse(str(value))
+            return self.parse(str(value))
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+    def parse(self, text: str) -> Duration:
+        return Duration.parse(text)
 
 
 class PaceType(DurationType):
     """How often: a duration, or `never`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pace:
+    def parse(self, text: str) -> Duration:
         from inithold.plan.model import Pace  # noqa: PLC0415 - the help does not need it
 
-        try:
-            return Pace.parse(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+        return Pace.parse(text)
 
 
 class CommandAfterDashes(click.Command):
     """A command that takes another command after `--`, untouched, as `ctx.obj`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = []
         if "--" in args:
             position = args.index("--")
             ctx.obj = args[position + 1 :]
             if not ctx.obj and not ctx.resilient_parsing:
                 ctx.fail("there is no command after --")
             return super().parse_args(ctx, args[:position])
-        own, words = self._split(ctx, args)
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        with_value = {name for option in options if not option.is_flag for name in option.opts}
+        first = 0
+        while first < len(args) and args[first].startswith("-"):
+            first += 2 if args[first] in with_value else 1
+        words = args[first:]
         one_plan = any(isinstance(parameter, click.Argument) and parameter.nargs == 1 for parameter in self.params)
         several = one_plan and len(words) > 1 and not words[1].startswith("-")
-        if not ctx.resilient_parsing and words and (several or _is_command(words[0])):
-            given = " ".join(["inithold", self.name or "", *own])
+        if not ctx.resilient_parsing and words and (several or _is_program(words[0])):
+            given = " ".join(["inithold", self.name or "", *args[:first]])
             raise click.UsageError(f"a command goes after --: {given} -- {' '.join(words)}", ctx)
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
 
-    def _split(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str]]:
-        """The options before the first word that is neither an option nor its value, and the rest."""
-        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        with_value = {name for option in options if not option.is_flag for name in option.opts}
-        position = 0
-        while position < len(args) and args[position].startswith("-"):
-            position += 2 if args[position] in with_value else 1
-        return args[:position], args[position:]
 
-
-def _is_command(word: str) -> bool:
+def _is_program(word: str) -> bool:
     """Whether a program is named where a plan or URLs are expected: somebody has left out the `--`."""
     if "://" in word or word.endswith((".yaml", ".yml")) or ("/" not in word and Path(word).is_file()):
         return False
@@ -104,10 +98,9 @@ def warn_about_variables(log_format: str = "auto", log_level: Level = "info") ->
     """Name the variables `INITHOLD_...` that nothing reads: a misspelt one would be ignored in silence."""
     from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE  # noqa: PLC0415 - the help does not need it
 
-    if CHECK_VARIABLE in os.environ or RERUN_VARIABLE in os.environ:
-        return  # a hold's own runs; the first one has said it
     unknown = sorted(name for name in os.environ if name.startswith("INITHOLD_") and name not in VARIABLES)
-    if not unknown:
+    # In a hold's own runs the first one has said it.
+    if not unknown or CHECK_VARIABLE in os.environ or RERUN_VARIABLE in os.environ:
         return
     from inithold.runner.events import LogLine  # noqa: PLC0415 - hardly ever needed
     from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - as above
@@ -115,14 +108,8 @@ def warn_about_variables(log_format: str = "auto", log_level: Level = "info") ->
 
     watcher = console(log_format, log_level)
     for name in unknown:
-        watcher.see(
-            LogLine(text=one_line(f"unknown variable {name}{did_you_mean(name, VARIABLES)}"), level="warning")
-        )
-
-
-def command_after_dashes(ctx: click.Context) -> list[str]:
-    """The command after `--`; empty where there is none."""
-    return ctx.obj if isinstance(ctx.obj, list) else []
+        text = one_line(f"unknown variable {name}{did_you_mean(name, VARIABLES)}")
+        watcher.see(LogLine(text=text, level="warning"))
 
 
 def option(name: str, *more: str, **attributes: Any) -> Callable[[F], F]:
@@ -131,6 +118,9 @@ def option(name: str, *more: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(name, *more, envvar=variable, show_envvar=True, **attributes)
 
 
+files = click.option(
+    "-f", "--file", "files", metavar="FILE", multiple=True, help="A file of the stack. Default: as Compose does."
+)
 plan_argument = click.argument(
     "plan_source", metavar="[PLAN]", required=False, envvar="INITHOLD_PLAN", shell_complete=complete_file
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -50,22 +49,23 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
 
     SECRETS.add_environment(os.environ)
     options.warn_about_variables()
+    import os  # noqa: PLC0415
+
+    from inithold.redaction.redact import SECRETS  # noqa: PLC0415
+
+    SECRETS.add_environment(os.environ)
     result = preview(source.load(plan_source or source.DEFAULT))
     text = msgspec.json.format(msgspec.json.encode(result)).decode() if json else _text(result)
     click.echo(text, color=coloured(sys.stdout))
     if not result.certain:
-        leave(click.unstyle("\n".join(_last_words(result))))
+        words = _problems(result)
+        for step in result.steps:
+            if step.status in ("unmet", "unknown"):
+                target = f" on {step.target}" if step.target else ""
+                words += [f"step {step.id} ({step.kind}{target})", *_step(step)]
+        leave(click.unstyle("\n".join(words)))
         return 1
     return PENDING_EXIT if exit_code and result.pending else 0
-
-
-def _last_words(preview: Preview) -> Iterator[str]:
-    yield from _problems(preview)
-    for step in preview.steps:
-        if step.status in ("unmet", "unknown"):
-            yield "\n".join(
-                [f"step {step.id} ({step.kind}{f' on {step.target}' if step.target else ''})", *_step(step)]
-            )
 
 
 def _text(preview: Preview) -> str:
@@ -74,12 +74,22 @@ def _text(preview: Preview) -> str:
     width = max((len(step.id) for step in shown), default=0)
     lines = [click.style(preview.name, bold=True), ""]
     for step in shown:
-        first, *rest = _step(step)
-        lines.append(f"  {step.id:<{width}}  {first}")
-        lines += [f"  {'':<{width}}  {line}" for line in rest]
+        for number, line in enumerate(_step(step)):
+            lines.append(f"  {'' if number else step.id:<{width}}  {line}")
     if folded := len(preview.steps) - len(shown):
         lines.append(click.style(f"  {folded} more, in place or skipped", fg="bright_black"))
-    return "\n".join([*lines, "", _summary(preview)])
+    counts = (
+        (preview.count("+"), "to create"),
+        (preview.count("~"), "to change"),
+        (preview.count("?"), "to run each time"),
+        (sum(step.status == "after" for step in preview.steps), "known only after that"),
+    )
+    sums = ", ".join(f"{number} {what}" for number, what in counts if number)
+    if not preview.certain:
+        summary = " ".join([*([f"{sums}."] if sums else []), *_problems(preview)])
+    else:
+        summary = f"{sums or 'nothing to change, everything is in place'}."
+    return "\n".join([*lines, "", f"Plan: {summary}"])
 
 
 def _step(step: StepPreview) -> list[str]:
@@ -100,20 +110,9 @@ def _step(step: StepPreview) -> list[str]:
     return lines
 
 
-def _summary(preview: Preview) -> str:
-    counts = (
-        (preview.count("+"), "to create"),
-        (preview.count("~"), "to change"),
-        (preview.count("?"), "to run each time"),
-        (sum(step.status == "after" for step in preview.steps), "known only after that"),
+def _problems(preview: Preview) -> list[str]:
+    by_status = (
+        (what, [step.id for step in preview.steps if step.status == status])
+        for status, what in (("unmet", "Would fail"), ("unknown", "Cannot tell"))
     )
-    text = ", ".join(f"{number} {what}" for number, what in counts if number)
-    if not preview.certain:
-        return " ".join(["Plan:", *([f"{text}."] if text else []), *_problems(preview)])
-    return f"Plan: {text}." if text else "Plan: nothing to change, everything is in place."
-
-
-def _problems(preview: Preview) -> Iterator[str]:
-    for status, what in (("unmet", "Would fail"), ("unknown", "Cannot tell")):
-        if ids := [step.id for step in preview.steps if step.status == status]:
-            yield f"{what}: {', '.join(ids)}."
+    return [f"{what}: {', '.join(ids)}." for what, ids in by_status if ids]

@@ -80,7 +80,7 @@ def run(
     from inithold.lifecycle.run import run as live  # noqa: PLC0415 - the help does not need it
     from inithold.lifecycle.settings import Settings  # noqa: PLC0415
 
-    command = options.command_after_dashes(ctx)
+    command: list[str] = ctx.obj
     explicit = ctx.get_parameter_source("plan_source") is click.core.ParameterSource.COMMANDLINE
     if command and explicit:
         raise UsageError("give either a plan or a command after --, not both")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 
@@ -21,11 +19,8 @@ def schema(which: str) -> int:
     """
     import json  # noqa: PLC0415
 
-    click.echo(json.dumps(_schema(which), indent=2))
-    return 0
-
-
-def _schema(which: str) -> dict[str, Any]:
     from inithold.lifecycle import schemas  # noqa: PLC0415 - the help does not need it
 
-    return {"plan": schemas.plan, "record": schemas.record, "preview": schemas.preview}[which]()
+    make = {"plan": schemas.plan, "record": schemas.record, "preview": schemas.preview}[which]
+    click.echo(json.dumps(make(), indent=2))
+    return 0

@@ -46,24 +46,17 @@ def wait(
     """
     options.warn_about_variables(settings["log_format"], settings["log_level"])
     from inithold.lifecycle.wait import wait as wait_for  # noqa: PLC0415 - the help does not need it
+    from inithold.plan import command, source  # noqa: PLC0415 - as above
     from inithold.process.become import become  # noqa: PLC0415 - as above
-
-    code = wait_for(_plan(what), timeout=timeout, only=step, **settings)
-    command = options.command_after_dashes(ctx)
-    if code != 0 or not command:
-        return code
-    return become(command)
-
-
-def _plan(what: tuple[str, ...]) -> Any:
-    from inithold.plan import command, source  # noqa: PLC0415 - the help does not need it
     from inithold.steps import registry  # noqa: PLC0415 - as above
 
-    urls = [word for word in what if "://" in word]
-    if urls and len(urls) == len(what):
-        return command.of_waits(urls)
-    if len(what) > 1:
+    if what and all("://" in word for word in what):
+        plan = command.of_waits(what)
+    elif len(what) > 1:
         raise UsageError("give one plan, or URLs, not both")
-    if what and registry.HOST_AND_PORT.fullmatch(what[0]) and not Path(what[0]).exists():
+    elif what and registry.HOST_AND_PORT.fullmatch(what[0]) and not Path(what[0]).exists():
         raise UsageError(f"{what[0]} is neither a plan nor a URL; did you mean tcp://{what[0]}?")
-    return source.load(what[0] if what else source.default())
+    else:
+        plan = source.load(what[0] if what else source.default())
+    code = wait_for(plan, timeout=timeout, only=step, **settings)
+    return code if code != 0 or not ctx.obj else become(ctx.obj)

@@ -13,21 +13,20 @@ it before it holds or becomes catatonit.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import NamedTuple, NoReturn
 
+from inithold.errors import UsageError
 from inithold.hold.verifier import CAUGHT, RERUN_VARIABLE
 
-if TYPE_CHECKING:
-    from inithold.hold.orders import Orders
-
 PAUSE = "catatonit"
-_HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_VERIFIER = os.path.join(os.path.dirname(__file__), "verifier.py")  # noqa: PTH118, PTH120
 
 BARE = f"""\
 import _signal, posix, sys
@@ -56,6 +55,62 @@ while True:
 """
 
 
+class Orders(NamedTuple):
+    """How to verify. A hold that verifies remembers nothing else, and is told on its command line.
+
+    Attributes:
+        pace: seconds between two checks; infinite for none but on demand.
+        limit: seconds after which a check is killed.
+        on_drift: `rerun`, `exit` or `unhealthy`.
+        marker: its path, absolute.
+        folder: in which the command line is to be executed again.
+        fingerprint: of the plan that was run.
+        command: the command line of this process, program first.
+    """
+
+    pace: float
+    limit: float
+    on_drift: str
+    marker: str
+    folder: str
+    fingerprint: str
+    command: tuple[str, ...]
+
+    @classmethod
+    def of_this_process(cls, pace: float, limit: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
+        """Orders to verify what this very command line has made ready.
+
+        `sys.orig_argv` is what the interpreter was started with, `-m` and its other options too.
+
+        Raises:
+            UsageError: its working directory has been removed.
+        """
+        try:
+            folder = os.getcwd()  # noqa: PTH109
+        except FileNotFoundError:
+            raise UsageError(
+                "a hold that verifies starts its checks in the folder in which it was started, and that is gone",
+                hint="start it in a folder that stays",
+            ) from None
+        command = (sys.executable, *sys.orig_argv[1:])
+        return cls(float(pace), limit, on_drift, os.path.abspath(marker), folder, fingerprint, command)  # noqa: PTH100
+
+    def arguments(self) -> list[str]:
+        """The command line of the program that carries them out."""
+        pace, limit, *texts, command = self
+        return [sys.executable, "-I", "-S", _VERIFIER, repr(pace), repr(limit), *map(str, texts), *command]
+
+    def encode(self) -> bytes:
+        """One line, for the process that will hold."""
+        return json.dumps(self).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Orders:
+        """Of what `encode` made."""
+        *others, command = json.loads(line)
+        return cls._make((*others, tuple(command)))
+
+
 def holder() -> tuple[str, list[str]]:
     """The program that holds and its arguments: catatonit where it is on PATH, else a bare interpreter."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
@@ -72,12 +127,8 @@ def holder_name() -> str:
 
 
 def block_signals(*more: signal.Signals) -> None:
-    """Keep the signals that end a hold for the holder; those that came before have been handled on return.
-
-    Args:
-        more: further signals that the holder is to get.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*_HELD, *more})
+    """Keep the signals that end a hold, and `more`, for the holder; those before have been handled on return."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *more})
 
 
 def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
@@ -131,13 +182,14 @@ def _let_go() -> bool:
     """
     # A working directory keeps its mount busy, a descriptor its file.
     os.chdir("/")
-    if _threads() == 1:
-        os.closerange(CAUGHT, _most_descriptors())
+    tasks, descriptors = _entries("/proc/self/task", [0, 0]), _entries("/proc/self/fd", [1023])
+    if len(tasks) == 1:
+        os.closerange(CAUGHT, max(descriptors) + 1)
         return True
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     # What was caught before this line the handlers have noted by now: the caller looks again.
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for descriptor in range(CAUGHT, _most_descriptors()):
+    for descriptor in range(CAUGHT, max(descriptors) + 1):
         if descriptor not in (reading, writing):
             with suppress(OSError):
                 os.close(descriptor)
@@ -150,15 +202,8 @@ def _let_go() -> bool:
     return False
 
 
-def _threads() -> int:
+def _entries(folder: str, unknown: list[int]) -> list[int]:
     try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+        return [int(name) for name in os.listdir(folder)]  # noqa: PTH208
     except OSError:
-        return 2
-
-
-def _most_descriptors() -> int:
-    try:
-        return max(map(int, os.listdir("/proc/self/fd"))) + 1  # noqa: PTH208
-    except (OSError, ValueError):
-        return 1024
+        return unknown

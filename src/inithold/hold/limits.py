@@ -24,7 +24,7 @@ class Limits:
     """What a run has said, and when it has to be killed."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, tuple[float, bytes]] = {}
+        self._steps: dict[bytes, tuple[float, bytes]] = {}
         self._rest = b""
         self._told_at = float("inf")
         self.told = ""
@@ -40,9 +40,11 @@ class Limits:
             word, _, rest = line.partition(b" ")
             if word == b"until":
                 until, _, facts = rest.partition(b" ")
-                self._steps[_step(facts)] = (float(until), facts)
+                # They begin with the step's id; decoding all of it is not for PID 1.
+                step = facts.partition(b'"step":"')[2].partition(b'"')[0]
+                self._steps[step] = (float(until), facts)
             elif word == b"over":
-                self._steps.pop(rest.decode(), None)
+                self._steps.pop(rest, None)
 
     def tell(self, name: str) -> None:
         """A signal has told the run to end."""
@@ -60,8 +62,3 @@ class Limits:
     def facts(self) -> bytes:
         """Of the step that does not end."""
         return min(self._steps.values(), default=(0.0, b""))[1]
-
-
-def _step(facts: bytes) -> str:
-    # They begin with it; decoding all of it is not for PID 1.
-    return facts.partition(b'"step":"')[2].partition(b'"')[0].decode()

@@ -11,13 +11,16 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 from inithold.hold.limits import Limits
 
 TYPE_CHECKING = False
 """As in `typing`, which takes as long to import as the rest."""
 if TYPE_CHECKING:
-    from inithold.hold.orders import Orders
+    from typing import NoReturn
+
+    from inithold.hold.holder import Orders
 
 _HOLD, _AGAIN = b"hold", b"again"
 """It is time to hold; it is, and somebody has asked meanwhile for another run."""
@@ -70,17 +73,18 @@ class Reaper:
         """If this is PID 1, fork: returns in the child only. Elsewhere returns at once."""
         if self._line is not None:
             return
+        taken = {*_PASSED_ON, signal.SIGCHLD}
         if os.getpid() != 1 or threading.active_count() > 1:
             # A hold that verifies runs the plan again with its signals blocked.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
             return
         listening, speaking = os.pipe()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_BLOCK, taken)
         child = os.fork()
         if child == 0:
             os.close(listening)
             self._line = speaking
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
             return
         os.close(speaking)
         # A hold that verifies ignores it until here.
@@ -91,80 +95,63 @@ class Reaper:
 REAPER = Reaper()
 
 
-class _Line:
-    """What the child says: lines about limits, at most one line of orders, then that it is time to hold.
+def _reap_until(child: int, listening: int) -> NoReturn:
+    """Pass signals on and reap until the child has ended; then hold, or end as it did.
 
-    Args:
-        descriptor: of the pipe.
+    The child writes lines about limits, at most one line of orders, then that it is time to hold.
     """
+    os.set_blocking(listening, False)
+    limits = Limits()
+    received = orders = b""
+    ending = asked = False
 
-    def __init__(self, descriptor: int) -> None:
-        os.set_blocking(descriptor, False)
-        self._descriptor = descriptor
-        self._received = b""
-        self._orders = b""
-        self.limits = Limits()
-
-    @property
-    def orders(self) -> bytes:
-        """The line of orders; empty where there is none (yet)."""
-        self.listen()
-        return self._orders
-
-    @property
-    def hold(self) -> bool:
-        """Whether it is time to hold."""
-        self.listen()
-        return self._received.endswith((_HOLD, _AGAIN))
-
-    @property
-    def again(self) -> bool:
-        """Whether the plan is to be run again at once."""
-        return self._received.endswith(_AGAIN)
-
-    def listen(self) -> None:
-        """Take what has come."""
-        try:
-            while data := os.read(self._descriptor, 65536):
-                self._received += data
-        except BlockingIOError:
-            pass
-        *lines, self._received = self._received.split(b"\n")
+    def listen() -> None:
+        nonlocal received, orders
+        with suppress(BlockingIOError):
+            while data := os.read(listening, 65536):
+                received += data
+        *lines, received = received.split(b"\n")
         for line in lines:
             if line.startswith(b"["):
-                self._orders = line
+                orders = line
             else:
-                self.limits.feed(line + b"\n")
+                limits.feed(line + b"\n")
 
-
-def _reap_until(child: int, listening: int) -> None:
     waited = {*_PASSED_ON, signal.SIGCHLD}
-    line = _Line(listening)
-    ending = asked = False
     while True:
-        line.listen()
-        caught = _wait(waited, line.limits.seconds)
+        listen()
+        seconds = limits.seconds
+        caught = signal.sigwaitinfo(waited) if seconds is None else signal.sigtimedwait(waited, seconds)
+        listen()
         if caught is None:
-            _kill(child, line.limits)
+            _kill(child, limits)
         elif caught.si_signo == signal.SIGCHLD:
-            status = _reap(child)
-            if status is not None:
-                _after(status, line, ending, asked)
-        elif caught.si_signo == signal.SIGHUP and line.orders:
+            code = _reap(child)
+            if code is None:
+                continue
+            listen()
+            # A signal that met the child on its way out would be lost in a hold.
+            if code == 0 and received.endswith((_HOLD, _AGAIN)) and not ending:
+                _hold(orders, asked or received.endswith(_AGAIN))
+            if code < 0:
+                hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+                message = f"inithold: the run was killed by signal {-code}{hint}"
+                print(message, file=sys.stderr, flush=True)
+                from inithold.process import termination_log  # noqa: PLC0415 - not needed until now
+
+                termination_log.write(message)
+            os._exit(code if code >= 0 else 128 - code)
+        elif caught.si_signo == signal.SIGHUP and orders:
             asked = True
         else:
             ending = ending or caught.si_signo in (signal.SIGTERM, signal.SIGINT)
             if caught.si_signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                line.limits.tell(signal.Signals(caught.si_signo).name)
+                limits.tell(signal.Signals(caught.si_signo).name)
             if not (caught.si_signo == signal.SIGINT and caught.si_code == _FROM_KERNEL):
                 os.kill(child, caught.si_signo)
 
 
-def _wait(waited: set[signal.Signals], seconds: float | None) -> signal.struct_siginfo | None:
-    return signal.sigwaitinfo(waited) if seconds is None else signal.sigtimedwait(waited, seconds)
-
-
-def _kill(child: int, limits: Limits) -> None:
+def _kill(child: int, limits: Limits) -> NoReturn:
     """End a run whose code does not stop; say its last words and end."""
     from inithold.process.satellite import launch  # noqa: PLC0415 - hardly ever needed
 
@@ -178,40 +165,21 @@ def _kill(child: int, limits: Limits) -> None:
 
 
 def _reap(child: int) -> int | None:
-    """Reap whatever has ended; the wait status of `child` if it is among them."""
-    ended: int | None = None
-    while True:
-        try:
+    """Reap whatever has ended; the exit code of `child`, negative for a signal, if it is among them."""
+    code: int | None = None
+    with suppress(ChildProcessError):
+        while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return ended
-        if pid == 0:
-            return ended
-        if pid == child:
-            ended = status
+            if pid == 0:
+                break
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+    return code
 
 
-def _after(status: int, line: _Line, ending: bool, asked: bool) -> None:
-    code = os.waitstatus_to_exitcode(status)
-    # A signal that met the child on its way out would be lost in a hold.
-    if code == 0 and line.hold and not ending:
-        _hold(line.orders, asked or line.again)
-    if code < 0:
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        message = f"inithold: the run was killed by signal {-code}{hint}"
-        print(message, file=sys.stderr, flush=True)
-        from inithold.process import termination_log  # noqa: PLC0415 - not needed until now
-
-        termination_log.write(message)
-        code = 128 - code
-    os._exit(code)
-
-
-def _hold(orders: bytes, asked: bool) -> None:
+def _hold(orders: bytes, asked: bool) -> NoReturn:
     from inithold.hold import holder  # noqa: PLC0415 - not needed until now
 
     if not orders:
         holder.become_holder()
-    from inithold.hold.orders import Orders  # noqa: PLC0415 - as above
-
-    holder.become_verifier(Orders.decode(orders), lambda: (signal.SIGHUP,) if asked else ())
+    holder.become_verifier(holder.Orders.decode(orders), lambda: (signal.SIGHUP,) if asked else ())

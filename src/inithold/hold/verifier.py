@@ -40,25 +40,18 @@ class Verifier:
     """
 
     def __init__(
-        self,
-        pace: float,
-        limit: float,
-        on_drift: str,
-        marker: str,
-        folder: str,
-        fingerprint: str,
-        command: "list[str]",
+        self, pace: str, limit: str, on_drift: str, marker: str, folder: str, fingerprint: str, *command: str
     ) -> None:
-        self.pace = pace
-        self.limit = limit
+        self.pace = float(pace)
+        self.limit = float(limit)
         self.on_drift = on_drift
         self.marker = marker
         self.withdrawn = marker + ".withdrawn"
-        self.running = marker + ".running"
         self.folder = folder
         self.fingerprint = fingerprint
         self.command = command
         self.check = 0
+        """The process that checks; 0 for none."""
         self.started_at = 0.0
         self.overdue = self.reported = False
         """Whether the check has reached its limit, and whether that was said since one has answered."""
@@ -134,22 +127,23 @@ class Verifier:
             return
         self.reported = False
         if code == HOLDS:
-            self.put_back()
+            # The marker's time of change says when it was verified.
+            try:
+                move(self.withdrawn, self.marker)
+                posix.utime(self.marker)
+            except OSError as error:
+                say(f"the marker {self.marker} cannot be put back: {error.strerror}")
         elif code == DRIFT:
-            self.drifted()
+            if self.on_drift == "rerun":
+                self.run_again(DRIFTED)
+            self.take_away(self.withdrawn if self.on_drift == "unhealthy" else "")
+            if self.on_drift == "exit":
+                posix._exit(1)
         elif code < 0:
             hint = " (out of memory?)" if -code == _signal.SIGKILL else ""
             say(f"a check was killed by signal {-code}{hint}; the next one is made as usual")
         elif code != INCONCLUSIVE:
             say(f"a check exited {code} without an answer; the next one is made as usual")
-
-    def drifted(self) -> None:
-        """The environment does not hold any more."""
-        if self.on_drift == "rerun":
-            self.run_again(DRIFTED)
-        self.take_away(self.withdrawn if self.on_drift == "unhealthy" else "")
-        if self.on_drift == "exit":
-            posix._exit(1)
 
     def take_away(self, target: str) -> None:
         """Remove the marker, or rename it; where that cannot be done, end: nobody vouches for it then.
@@ -159,26 +153,16 @@ class Verifier:
         """
         try:
             for path in (self.withdrawn, self.marker):
-                if not target:
-                    drop(path)
-                elif path != target:
+                if path != target:
                     move(path, target)
         except OSError as error:
             say(f"the marker {self.marker} cannot be taken away: {error.strerror}")
             posix._exit(1)
 
-    def put_back(self) -> None:
-        """Publish the marker again if it was withdrawn; its time of change says when it was verified."""
-        try:
-            move(self.withdrawn, self.marker)
-            posix.utime(self.marker)
-        except OSError as error:
-            say(f"the marker {self.marker} cannot be put back: {error.strerror}")
-
     def run_again(self, why: str) -> None:
         """Take the marker away, then become the run again; does not return."""
         # It stays this process's: meanwhile another run is refused, as beside any that is going on.
-        self.take_away(self.running)
+        self.take_away(self.marker + ".running")
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.stop_check()
         forget(_signal.SIGALRM)
@@ -236,25 +220,17 @@ class Verifier:
         posix._exit(0)
 
 
-def drop(path: str) -> None:
-    """Remove a file if it is there."""
-    if is_there(path):
-        posix.unlink(path)
-
-
 def move(source: str, target: str) -> None:
-    """Rename a file if it is there."""
-    if is_there(source):
-        posix.rename(source, target)
-
-
-def is_there(path: str) -> bool:
-    """Asked first, because a read-only file system refuses even what would change nothing."""
+    """Rename a file if it is there; remove it where there is no target."""
     try:
-        posix.lstat(path)
+        # Asked first, because a read-only file system refuses even what would change nothing.
+        posix.lstat(source)
     except OSError:
-        return False
-    return True
+        return
+    if target:
+        posix.rename(source, target)
+    else:
+        posix.unlink(source)
 
 
 def forget(number: int) -> None:
@@ -276,18 +252,12 @@ def signals_before_exec() -> "set[int]":
 def say(text: str) -> None:
     """Say something on standard error, which may be closed."""
     try:  # noqa: SIM105 - contextlib would be held forever
-        posix.write(2, f"inithold: {text}\n".encode())
+        posix.write(2, f"inithold: {text}\n".encode(errors="backslashreplace"))
     except OSError:
         pass
-
-
-def main(arguments: "list[str]") -> None:
-    """Hold as the command line says."""
-    pace, limit, on_drift, marker, folder, fingerprint, *command = arguments
-    Verifier(float(pace), float(limit), on_drift, marker, folder, fingerprint, command).hold()
 
 
 if __name__ == "__main__":
     import sys
 
-    main(sys.argv[1:])
+    Verifier(*sys.argv[1:]).hold()

@@ -46,7 +46,7 @@ from inithold.watchers.console.summary import print_summary
 from inithold.watchers.record import RecordWriter
 
 if TYPE_CHECKING:
-    from inithold.hold.orders import Orders
+    from inithold.hold.holder import Orders
     from inithold.lifecycle.watchdog import Watchdog
     from inithold.runner.user_telemetry import UserTelemetry
 

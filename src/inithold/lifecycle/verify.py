@@ -17,7 +17,7 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed, UsageError
-from inithold.hold.orders import Orders
+from inithold.hold.holder import Orders
 from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
 from inithold.lifecycle.settings import Settings, telemetry
 from inithold.marker import file as marker_file

@@ -81,8 +81,9 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
         its path.
     """
     beside = f"{path}.{os.getpid()}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = _open_new(beside, flags)
+    # Left by a process of this number that was killed before the rename.
+    drop(beside)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(descriptor, mode)
@@ -94,15 +95,6 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
         drop(beside)
         raise
     return beside
-
-
-def _open_new(beside: str, flags: int) -> int:
-    try:
-        return os.open(beside, flags, 0o600)
-    except FileExistsError:
-        # Left by a process of this number that was killed between the two calls.
-        drop(beside)
-        return os.open(beside, flags, 0o600)
 
 
 def is_ours(path: str) -> bool:
@@ -122,6 +114,4 @@ def check_writable(path: str) -> None:
     """
     if os.path.lexists(path) and not is_ours(path):
         refuse_irregular(os.lstat(path).st_mode, path)
-    beside = f"{path}.{os.getpid()}.new"
-    os.close(_open_new(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
-    drop(beside)
+    drop(write_beside(path, b"", sync=False))

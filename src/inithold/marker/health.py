@@ -50,33 +50,6 @@ def main(arguments: list[str]) -> int | None:
     """
     if "--help" in arguments or "-h" in arguments:
         return None
-    try:
-        path, wait = _options(arguments)
-    except ValueError as error:
-        # Not 2, as for other commands: the engine reserves it.
-        from inithold.process.exits import say  # noqa: PLC0415 - slow to import
-
-        say(f"inithold health: {error}")
-        return 1
-    reason = problem(path) if wait is None else _wait(path, wait)
-    try:
-        print("ready" if reason is None else f"not ready: {reason}", flush=True)
-    except OSError:
-        # Whoever asks goes by the exit code.
-        let_go(sys.stdout)
-    return 0 if reason is None else 1
-
-
-def _wait(path: str, seconds: float) -> str | None:
-    from time import monotonic, sleep  # noqa: PLC0415
-
-    until = monotonic() + seconds
-    while (reason := problem(path)) is not None and monotonic() < until:
-        sleep(POLL)
-    return reason
-
-
-def _options(arguments: list[str]) -> tuple[str, float | None]:
     marker: str | None = None
     # No variable stands for --wait: INITHOLD_WAIT is the URLs that `run` waits for, in the same container.
     wait: str | None = None
@@ -85,19 +58,42 @@ def _options(arguments: list[str]) -> tuple[str, float | None]:
         name, equals, value = rest.pop(0).partition("=")
         if name == "--marker":
             if not equals and not rest:
-                raise ValueError("--marker needs a path")
+                return _refuse("--marker needs a path")
             marker = value if equals else rest.pop(0)
         elif name == "--wait":
             # The value may stand behind an equals sign or a space, or be left out.
             apart = not equals and rest and not rest[0].startswith("-")
             wait = rest.pop(0) if apart else value if equals else DEFAULT_WAIT
         else:
-            raise ValueError(f"unknown argument {name!r}; see inithold health --help")
-    if wait is None:
-        return path_from(marker), None
-    from inithold.text.duration import Duration  # noqa: PLC0415 - only a probe that waits has one
+            return _refuse(f"unknown argument {name!r}; see inithold health --help")
+    seconds = 0.0
+    if wait is not None:
+        from inithold.text.duration import Duration  # noqa: PLC0415 - only a probe that waits has one
 
+        try:
+            seconds = Duration.parse(wait)
+        except ValueError as error:
+            return _refuse(f"--wait: {error}")
+    path = path_from(marker)
+    reason = problem(path)
+    if reason is not None and seconds:
+        from time import monotonic, sleep  # noqa: PLC0415 - built in, but not needed by most probes
+
+        until = monotonic() + seconds
+        while reason is not None and monotonic() < until:
+            sleep(POLL)
+            reason = problem(path)
     try:
-        return path_from(marker), Duration.parse(wait)
-    except ValueError as error:
-        raise ValueError(f"--wait: {error}") from None
+        print("ready" if reason is None else f"not ready: {reason}", flush=True)
+    except OSError:
+        # Whoever asks goes by the exit code.
+        let_go(sys.stdout)
+    return 0 if reason is None else 1
+
+
+def _refuse(message: str) -> int:
+    from inithold.process.exits import say  # noqa: PLC0415 - slow to import
+
+    say(f"inithold health: {message}")
+    # Not 2, as for other commands: the engine reserves it.
+    return 1

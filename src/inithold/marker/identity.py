@@ -48,7 +48,15 @@ def why_not(vouching: dict[str, object]) -> str | None:
     started = _start_time(pid)
     expected = vouching.get("start_time")
     if started is None:
-        return None if _exists(pid) else f"its process {pid} is gone"
+        # Absent; a zombie, whose start time is not told; or hidden: /proc may show no processes of others.
+        hidden = not os.path.exists(f"{PROC}/{pid}/stat")  # noqa: PTH110 - as below
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            hidden = False
+        except PermissionError:
+            pass
+        return None if hidden else f"its process {pid} is gone"
     if expected is not None and started != expected:
         return f"its process {pid} is gone, and another has its number"
     return None
@@ -63,27 +71,19 @@ def parse(data: bytes) -> object:
     Raises:
         ValueError: it is not a marker's content.
     """
-    try:
-        return _parsed(data)
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"not a marker: {error}") from error
-
-
-def _parsed(data: bytes) -> object:
     begin = data.find(_VOUCHING)
-    if begin >= 0 and data.endswith(b"}}\n"):
-        members = data[begin + len(_VOUCHING) : -3].decode().split(",")
-        pairs = (member.partition(":") for member in members)
-        return {name.strip('"'): _scalar(value) for name, _, value in pairs}
-    import json  # noqa: PLC0415 - slow to import
+    if begin < 0 or not data.endswith(b"}}\n"):
+        import json  # noqa: PLC0415 - slow to import
 
-    return json.loads(data)["vouched_by"]
-
-
-def _scalar(text: str) -> int | str | None:
-    if text == "null":
-        return None
-    return text[1:-1] if text.startswith('"') else int(text)
+        try:
+            return json.loads(data)["vouched_by"]
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a marker: {error}") from error
+    vouching: dict[str, int | str | None] = {}
+    for member in data[begin + len(_VOUCHING) : -3].decode().split(","):
+        name, _, text = member.partition(":")
+        vouching[name.strip('"')] = None if text == "null" else text[1:-1] if text.startswith('"') else int(text)
+    return vouching
 
 
 def _start_time(pid: int) -> int | None:
@@ -95,19 +95,6 @@ def _start_time(pid: int) -> int | None:
     # The second field, the command's name in brackets, may hold spaces and brackets itself.
     state, *rest = stat[stat.rindex(b")") + 2 :].split()
     return None if state in (b"Z", b"X") else int(rest[18])
-
-
-def _exists(pid: int) -> bool:
-    """Whether there is such a process where /proc tells no start time: absent, or hiding others' processes."""
-    if os.path.exists(f"{PROC}/{pid}/stat"):  # noqa: PTH110 - as above
-        return False  # a zombie, whose start time is not told
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _boot_id() -> str | None:

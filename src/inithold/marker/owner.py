@@ -27,11 +27,14 @@ class Owner:
 def other_owner(marker: str, own_pid: int) -> Owner | None:
     """The living process that a marker belongs to; None where that is nobody, or `own_pid`."""
     for path in (marker, withdrawn(marker), running(marker)):
-        if (named := _named(path)) is None:
+        try:
+            # Never through a link: we write none.
+            data = read_regular(path, most=MOST_BYTES, follow=False)
+            vouching = parse(data)
+        except (OSError, ValueError):
             continue
-        data, vouching = named
-        pid = vouching.get("pid")
-        if isinstance(pid, int) and pid != own_pid and why_not(vouching) is None:
+        pid = vouching.get("pid") if isinstance(vouching, dict) else None
+        if isinstance(vouching, dict) and isinstance(pid, int) and pid != own_pid and why_not(vouching) is None:
             runs = path == running(marker)
             verifies = not runs and b'"verify":null' not in data
             return Owner(pid, runs=runs, withdrawn=path == withdrawn(marker), verifies=verifies)
@@ -49,13 +52,3 @@ def drop_stale(marker: str, own_pid: int) -> None:
     if stale and other_owner(marker, own_pid) is None:
         for path in stale:
             drop(path)
-
-
-def _named(path: str) -> tuple[bytes, dict[str, object]] | None:
-    try:
-        # Never through a link: we write none.
-        data = read_regular(path, most=MOST_BYTES, follow=False)
-        vouching = parse(data)
-    except (OSError, ValueError):
-        return None
-    return (data, vouching) if isinstance(vouching, dict) else None

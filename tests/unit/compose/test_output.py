@@ -215,4 +215,4 @@ def test_rule_explains_each_rule(tmp_path: Path) -> None:
     assert page.startswith("# one-shot-init\n\nA one-shot init service runs again on every `up`\n")
     assert "## After" in page
     wrong = run(tmp_path, "rule", "one-shot")
-    assert (wrong.code, wrong.errors) == (2, "there is no rule 'one-shot'")
+    assert (wrong.code, wrong.errors) == (2, "there is no rule 'one-shot'; did you mean 'one-shot-init'?")
