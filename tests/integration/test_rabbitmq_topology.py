@@ -302,7 +302,7 @@ def test_consumers_and_messages_are_left_alone(vhost: Vhost, managed: bool) -> N
 
 
 def test_connections_carry_the_name_of_the_step(vhost: Vhost) -> None:
-    from inithold.steps.rabbitmq.broker import Broker
+    from inithold.steps.rabbitmq.broker import connected
 
     class Asked(Exception):
         pass
@@ -325,7 +325,7 @@ def test_connections_carry_the_name_of_the_step(vhost: Vhost) -> None:
             return nullcontext()
 
     context: Any = Context()
-    with Broker(step.address(), context) as broker:
+    with connected(step.address(), context) as broker:
         broker.channel()
         deadline = threading.Event()
         for _ in range(100):
@@ -542,27 +542,21 @@ def test_a_management_api_lost_half_way_is_tried_again(vhost: Vhost) -> None:
 
 
 def test_a_connection_that_the_broker_closes_is_tried_again(vhost: Vhost) -> None:
-    from inithold.steps.rabbitmq.broker import Broker
-    from inithold.steps.rabbitmq.objects import Queue
-
-    step = Ready(url=vhost.url)
-
-    class Closing(Broker):
-        def exists(self, item: Any) -> bool:
-            self.channel()
-            path = f"/api/vhosts/{vhost.name}/connections"
-            while not (found := vhost.server.api("GET", path)):
-                threading.Event().wait(0.1)
-            vhost.server.api("DELETE", f"/api/connections/{quote(found[0]['name'], safe='')}")
-            return super().exists(item)
-
     from inithold.runner.context import Context
     from inithold.runner.events import Span
     from inithold.runner.stream import Stream
+    from inithold.steps.rabbitmq.broker import connected
+    from inithold.steps.rabbitmq.objects import Queue
 
     context = Context("step", Span("0" * 31 + "1", "0" * 15 + "1"), Stream([]), None)
-    with Closing(step.address(), context) as broker, pytest.raises(NotYet, match="CONNECTION_FORCED"):
+    with connected(Ready(url=vhost.url).address(), context) as broker, pytest.raises(NotYet) as caught:
+        broker.channel()
+        path = f"/api/vhosts/{vhost.name}/connections"
+        while not (found := vhost.server.api("GET", path)):
+            threading.Event().wait(0.1)
+        vhost.server.api("DELETE", f"/api/connections/{quote(found[0]['name'], safe='')}")
         broker.exists(Queue("q"))
+    assert "CONNECTION_FORCED" in caught.value.message
 
 
 def test_cancel_while_declaring(vhost: Vhost) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
+from inithold.errors import Interrupted, NotYet, StepFailed
 from inithold.net.bounds import Bounds, TooSlow, within
+from inithold.net.dial import describe
+from inithold.text.duration import short
 from inithold.text.url import parse, split
 from inithold.version import __version__
 
@@ -56,23 +59,50 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def exchange(request: Request, bounds: Bounds, seconds: float) -> Answer:
+def exchange(
+    request: Request,
+    bounds: Bounds,
+    most: float,
+    *,
+    who: str = "",
+    trust: str = "ca_file",
+    silent: str = "accepts connections and does not answer",
+    hint: str = "check the port",
+) -> Answer:
     """Ask and read the answer.
 
     Args:
         request: what is asked.
         bounds: of the step.
-        seconds: that the whole of it may take.
+        most: seconds that the whole of it may take.
+        who: the service, for messages.
+        trust: how the plan names further authorities.
+        silent: what is said where no answer comes.
+        hint: where something else than HTTP is spoken.
 
     Raises:
         Interrupted: the step was told to stop.
-        TooSlow: the time is up.
-        OSError, http.client.HTTPException: as `http.client` raises them.
+        NotYet, StepFailed: there is no answer.
     """
+    from inithold.net.tls import handshake_error  # noqa: PLC0415 - where it fails alone
+
+    seconds = bounds.remaining(most)
     try:
         return within(seconds, bounds, lambda: _ask(request, seconds))
-    except TimeoutError as error:
-        raise TooSlow from error
+    except Interrupted as stopped:
+        # What it was doing when its time was up.
+        raise Interrupted(f"{who}: {silent}") from stopped
+    except ssl.SSLError as error:
+        raise handshake_error(who, error, trust=trust) from error
+    except (TooSlow, TimeoutError) as error:
+        late = f"no answer within {short(seconds)}" if seconds == most else silent
+        raise NotYet(f"{who}: {late}") from error
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
+        raise NotYet(f"{who}: the connection was closed before the answer was complete") from error
+    except OSError as error:
+        raise NotYet(f"{who}: {describe(error)}") from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise StepFailed(f"{who}: what answers does not speak HTTP", hint=hint) from error
 
 
 def _ask(request: Request, seconds: float) -> Answer:
@@ -99,9 +129,5 @@ def _ask(request: Request, seconds: float) -> Answer:
             body += data
     finally:
         connection.close()
-    return Answer(
-        response.status,
-        response.reason,
-        {name.lower(): value for name, value in response.headers.items()},
-        body,
-    )
+    headers_received = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, response.reason, headers_received, body)

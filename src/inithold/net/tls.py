@@ -17,25 +17,31 @@ _INTERNAL_ERROR = "TLSV1_ALERT_INTERNAL_ERROR"
 """What servers say that have no certificate yet (RFC 8446, 6.2: internal_error)."""
 
 
-def client_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
-    """How to speak TLS with a server.
+def client_context(
+    *, verify: bool, ca_file: str | None, cert_file: str | None = None, key_file: str | None = None
+) -> ssl.SSLContext:
+    """How to speak TLS with a server; files are in PEM form.
 
     Args:
         verify: whether its certificate must be trusted and name the host.
-        ca_file: the authorities trusted instead of the system's, in PEM form.
+        ca_file: the authorities trusted instead of the system's.
+        cert_file: the client's own certificate.
+        key_file: its key, where that stands in another file.
 
     Raises:
-        StepFailed: `ca_file` cannot be read or holds no certificate.
+        StepFailed: a file cannot be read or is not what it should be.
     """
+    path = ca_file
     try:
         context = ssl.create_default_context(cafile=ca_file)
+        if path := cert_file:
+            context.load_cert_chain(path, key_file)
     except ssl.SSLError as error:
         raise StepFailed(
-            f"ca_file {ca_file}: holds no certificate in PEM form",
-            hint="name a file that begins -----BEGIN CERTIFICATE-----",
+            f"{path}: holds no certificate or key in PEM form", hint="name a file that begins -----BEGIN"
         ) from error
     except OSError as error:
-        raise StepFailed(f"ca_file {ca_file}: {error.strerror}", hint="is it mounted, and readable?") from error
+        raise StepFailed(f"{path}: {error.strerror}", hint="is it mounted, and readable?") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -50,12 +56,12 @@ def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError
         error: what was raised.
         trust: how the plan names further authorities, for the hint: `ca_file`.
     """
+    reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
         return StepFailed(
             f"{place}: the server's certificate is not accepted: {error.verify_message.rstrip('.')}",
             hint=f"name the authority that signed it with {trust}, and the server as its certificate does",
         )
-    reason = error.reason or ""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
         return NotYet(f"{place}: the connection was closed during the TLS handshake")
     if reason in _NOT_TLS:

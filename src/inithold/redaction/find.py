@@ -168,6 +168,19 @@ def in_variables(variables: Mapping[str, str]) -> Iterator[Secret]:
         yield from in_variable(name, value)
 
 
+def in_document(value: object) -> Iterator[Secret]:
+    """The secrets in JSON: in its texts those of URLs, in its objects those of variables."""
+    if isinstance(value, str):
+        yield from in_url(value)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from in_document(item)
+            yield from in_variable(str(name), item) if isinstance(item, str) else ()
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from in_document(item)
+
+
 def _user_infos(url: str) -> Iterator[Secret]:
     """What may be the password in a URL: one, or, where it cannot be read, what each reading of it says."""
     try:

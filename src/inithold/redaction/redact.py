@@ -54,6 +54,10 @@ class Redactor:
         """Learn the secrets of variables, which their names tell."""
         self._add_all(find.in_variables(environment))
 
+    def add_document(self, value: object) -> None:
+        """Learn the secrets of JSON: URLs in its texts, and what its names tell, as those of variables."""
+        self._add_all(find.in_document(value))
+
     def add_headers(self, headers: Mapping[str, str]) -> None:
         """Learn the secrets of HTTP headers, which their names tell."""
         for name, value in headers.items():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
-
-import msgspec
 
 from inithold.errors import NotYet, StepFailed
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
 from inithold.steps.base import Change, StepContext
-from inithold.steps.http.service import BODY, CODINGS, Service, answered, decoded, excerpt
+from inithold.steps.http.service import BODY, CODINGS, Service, Status, answered, counts, decoded, excerpt
 
 if TYPE_CHECKING:
     from inithold.net.http import Answer
@@ -26,8 +24,6 @@ _HINTS = {
     404: "the service is up: check the path of the URL",
     405: "the service is up: check method and path",
 }
-
-Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
 
 
 class Ready(Service, frozen=True, kw_only=True):
@@ -70,29 +66,31 @@ class Ready(Service, frozen=True, kw_only=True):
             yield "contains", "expected a text" if not self.contains else "a HEAD request has no body to look into"
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        address = self.dialled(context)
-        place = _Place(self.method, self.url, address)
+        address, method, url = self.dialled(context), self.method, self.url
         most = BODY if self.contains is not None else _EXCERPT_BODY
         for _ in range(REDIRECTS + 1):
-            answer = self.ask(place.method, place.url, context, most=most, enough=self._enough)
-            if answer.status not in _REDIRECTS or self._counts(answer.status):
-                self._judge(place.address, answer)
+            answer = self.ask(method, url, context, most=most, enough=self._enough)
+            if answer.status not in _REDIRECTS or counts(answer.status, self.status):
+                self._judge(parse(url, WEB), answer)
                 return ()
-            place = _redirected(place, answer)
+            # As browsers do, and as RFC 9110, 15.4.4 wants it for 303.
+            method = method if answer.status in (307, 308) or method == "HEAD" else "GET"
+            here, parts = parse(url, WEB), urlsplit(url)
+            base = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+            try:
+                url = urljoin(base, answer.headers.get("location", "")).partition("#")[0]
+                parse(url, WEB)
+            except ValueError as error:
+                raise NotYet(f"{here.shown}: answered {answer.status}, a redirect to nowhere") from error
         raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
 
     def _enough(self, status: int, body: bytes) -> bool:
         """Whether the rest of the body is of no interest: it may never end."""
-        return self._counts(status) and (self.contains is None or self.contains.encode() in body)
-
-    def _counts(self, status: int) -> bool:
-        if self.status is None:
-            return 200 <= status <= 299
-        return status in (self.status if isinstance(self.status, list) else [self.status])
+        return counts(status, self.status) and (self.contains is None or self.contains.encode() in body)
 
     def _judge(self, address: Address, answer: Answer) -> None:
         message = answered(address, answer)
-        if not self._counts(answer.status):
+        if not counts(answer.status, self.status):
             raise NotYet(f"{message}{excerpt(answer)}", hint=_HINTS.get(answer.status))
         if self.contains is not None and self.contains not in decoded(answer):
             coding = answer.headers.get("content-encoding", "identity").lower()
@@ -102,24 +100,3 @@ class Ready(Service, frozen=True, kw_only=True):
                     hint="let the service honour Accept-Encoding: identity, or leave out contains",
                 )
             raise NotYet(f"{message} without {one_line(self.contains, 60)!r}{excerpt(answer)}")
-
-
-class _Place(NamedTuple):
-    """A request on the way of redirects."""
-
-    method: str
-    url: str
-    address: Address
-
-
-def _redirected(place: _Place, answer: Answer) -> _Place:
-    location = answer.headers.get("location", "")
-    parts = urlsplit(place.url)
-    base = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    try:
-        url = urljoin(base, location).partition("#")[0]
-        # As browsers do, and as RFC 9110, 15.4.4 wants it for 303.
-        again = answer.status in (307, 308) or place.method == "HEAD"
-        return _Place(place.method if again else "GET", url, parse(url, WEB))
-    except ValueError as error:
-        raise NotYet(f"{place.address.shown}: answered {answer.status}, a redirect to nowhere") from error

@@ -14,7 +14,7 @@ from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
 from inithold.steps.base import Change, StepContext
-from inithold.steps.http.service import Service, answered, decoded, excerpt
+from inithold.steps.http.service import Service, answered, counts, decoded, excerpt
 
 if TYPE_CHECKING:
     from inithold.net.http import Answer
@@ -91,11 +91,7 @@ class Resource(Service, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         writes = [write for write in (self.create, self.update) if write is not None]
-        for body in (self.body, *(write.body for write in writes)):
-            _learn_secrets(body)
-        for write in writes:
-            if write.url is not None:
-                SECRETS.add_url(write.url)
+        SECRETS.add_document([self.body, *(part for write in writes for part in (write.body, write.url))])
 
     def validate(self) -> Iterator[tuple[str, str]]:
         yield from super().validate()
@@ -115,7 +111,7 @@ class Resource(Service, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         thing = self._get(context)
         if thing is _NOTHING:
-            return (Change("+", self._name()),)
+            return (Change("+", parse(self.url, WEB).database or "/"),)
         if self.body is msgspec.UNSET:
             return ()
         op: Literal["~", "!"] = "!" if self.update is None else "~"
@@ -128,7 +124,7 @@ class Resource(Service, frozen=True, kw_only=True):
         body = self.body if write.body is msgspec.UNSET else write.body
         payload = None if body is msgspec.UNSET else json.dumps(body).encode()
         answer = self.ask(write.method, url, context, json=payload)
-        if self._is_expected(answer.status):
+        if counts(answer.status, self.expect):
             return
         if answer.status == 409 and creating and self._get(context) is not _NOTHING:
             # Somebody else has made it at the same moment; the check that follows compares it.
@@ -141,7 +137,7 @@ class Resource(Service, frozen=True, kw_only=True):
         answer = self.ask("GET", self.url, context)
         if answer.status in _ABSENT:
             return _NOTHING
-        if not 200 <= answer.status <= 299:
+        if not counts(answer.status, None):
             raise _refused(address, answer, "")
         if self.body is msgspec.UNSET and not self.at:
             return None
@@ -153,14 +149,6 @@ class Resource(Service, frozen=True, kw_only=True):
                 hint="check the URL: it may be that of a page for people",
             ) from error
         return pointed_at(document, self.at)
-
-    def _is_expected(self, status: int) -> bool:
-        if self.expect is None:
-            return 200 <= status <= 299
-        return status in (self.expect if isinstance(self.expect, list) else [self.expect])
-
-    def _name(self) -> str:
-        return f"{parse(self.url, WEB).database or '/'}"
 
 
 def pointed_at(document: Any, pointer: str) -> Any:
@@ -191,8 +179,9 @@ def differences(desired: Any, current: Any, *, unordered: bool = False, path: st
             yield from differences(value, current.get(name, _NOTHING), unordered=unordered, path=inner)
     elif isinstance(desired, list) and isinstance(current, list):
         if unordered:
-            missing = [item for item in desired if not any(_is_part(item, other) for other in current)]
-            yield from (f"{path or 'the list'} lacks {_text(item)}" for item in missing)
+            for item in desired:
+                if all(any(differences(item, other, unordered=True)) for other in current):
+                    yield f"{path or 'the list'} lacks {_text(item)}"
         elif len(desired) != len(current):
             yield f"{path or 'the list'} {_text(current)} -> {_text(desired)}"
         else:
@@ -202,25 +191,14 @@ def differences(desired: Any, current: Any, *, unordered: bool = False, path: st
         yield f"{path or 'it'} {_text(current)} -> {_text(desired)}"
 
 
-def _is_part(desired: Any, current: Any) -> bool:
-    return next(differences(desired, current, unordered=True), None) is None
-
-
 def _same(desired: Any, current: Any) -> bool:
-    if isinstance(desired, bool) or isinstance(current, bool):
-        return desired is current or _scalar(desired) == _scalar(current)
-    return bool(desired == current) or (
-        isinstance(desired, int | float | str)
-        and isinstance(current, int | float | str)
-        and _scalar(desired) == _scalar(current)
-    )
-
-
-def _scalar(value: Any) -> str | object:
-    """A number or boolean as the text of it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float | str) else value
+    """Whether two values are equal; a number or boolean also equals the text of it, but 1 is not true."""
+    if isinstance(desired, bool) is isinstance(current, bool) and desired == current:
+        return True
+    if not isinstance(desired, int | float | str) or not isinstance(current, int | float | str):
+        return False
+    one, other = (value if isinstance(value, str) else json.dumps(value) for value in (desired, current))
+    return one == other
 
 
 def _text(value: Any) -> str:
@@ -241,13 +219,3 @@ def _refused(address: Address, answer: Answer, method: str) -> StepError:
     if answer.status == 400 and not method:
         return StepFailed(message, hint="where 400 means absent, ask for the list and say with at where it is")
     return StepFailed(message, hint="compare the request with the documentation of the service")
-
-
-def _learn_secrets(body: Any) -> None:
-    if isinstance(body, Mapping):
-        SECRETS.add_environment({str(name): value for name, value in body.items() if isinstance(value, str)})
-        for value in body.values():
-            _learn_secrets(value)
-    elif isinstance(body, list):
-        for value in body:
-            _learn_secrets(value)

@@ -1,4 +1,4 @@
-"""What the HTTP kinds share: who asks, how, and what it means where there is no answer."""
+"""What the HTTP kinds share: who asks, how, and what of an answer is shown."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from inithold.errors import Interrupted, NotYet, StepError, StepFailed
-from inithold.net.bounds import TooSlow
-from inithold.net.dial import describe, dial
+from inithold.net.dial import dial
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
 from inithold.steps.base import Step, StepContext
-from inithold.text.duration import Duration, DurationField, default, settle, short
+from inithold.text.duration import Duration, DurationField, default, settle
 
 if TYPE_CHECKING:
     from inithold.net.http import Answer
+
+Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
 
 BODY = 1 << 20
 _CONNECT_SECONDS = 5.0
@@ -110,37 +110,35 @@ class Service(Step, frozen=True, kw_only=True):
         Raises:
             NotYet, StepFailed, Interrupted: there is no answer.
         """
-        import http.client  # noqa: PLC0415 - heavy, and the first connection is made without
+        # Heavy, and the first connection is made without.
+        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415
+        from inithold.net.tls import client_context  # noqa: PLC0415
 
-        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415 - as above
-        from inithold.net.tls import client_context  # noqa: PLC0415 - as above
-
-        address, origin = parse(url, WEB), parse(self.url, WEB)
+        address, own = parse(url, WEB), parse(self.url, WEB)
+        headers = {"Content-Type": "application/json"} if json is not None else {}
+        headers |= OWN_HEADERS
+        if _origin(address) == _origin(own):
+            if own.user is not None:
+                pair = base64.b64encode(f"{own.user}:{own.password or ''}".encode()).decode()
+                headers["Authorization"] = f"Basic {pair}"
+            given = {name.lower() for name in self.headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in given} | self.headers
         secure = address.technology == "https"
         tls = client_context(verify=self.verify, ca_file=self.ca_file) if secure else None
-        headers = self._headers(origin) if _same(address, origin) else dict(OWN_HEADERS)
-        if json is not None:
-            headers = {"Content-Type": "application/json"} | headers
+        hint = "check the port" if secure else "check the port; one that speaks TLS needs https://"
         request = Request(method, url, headers, tls, most, enough, json)
-        seconds = context.remaining(self.request_timeout)
-        try:
-            return exchange(request, context, seconds)
-        except Interrupted as stopped:
-            # What it was doing when its time was up.
-            raise Interrupted(_silent(address)) from stopped
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            own = seconds if seconds == self.request_timeout else None
-            raise _meaning(address, error, own) from error
+        return exchange(request, context, self.request_timeout, who=address.shown, hint=hint)
 
-    def _headers(self, address: Address) -> dict[str, str]:
-        from inithold.net.http import OWN_HEADERS  # noqa: PLC0415 - loaded by now
 
-        headers = dict(OWN_HEADERS)
-        if address.user is not None and not any(name.lower() == "authorization" for name in self.headers):
-            pair = f"{address.user}:{address.password or ''}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        given = {name.lower() for name in self.headers}
-        return {name: value for name, value in headers.items() if name.lower() not in given} | self.headers
+def _origin(address: Address) -> tuple[str, str, int]:
+    return address.technology, address.host.lower(), address.port
+
+
+def counts(status: int, expected: int | list[int] | None) -> bool:
+    """Whether a status is expected: one, one of several, 200 to 299 where none is named."""
+    if expected is None:
+        return 200 <= status <= 299
+    return status in (expected if isinstance(expected, list) else [expected])
 
 
 def answered(address: Address, answer: Answer) -> str:
@@ -148,41 +146,11 @@ def answered(address: Address, answer: Answer) -> str:
     return f"{address.shown}: answered {answer.status} {one_line(answer.reason, 60)}".rstrip()
 
 
-def _same(one: Address, other: Address) -> bool:
-    return (one.technology, one.host.lower(), one.port) == (other.technology, other.host.lower(), other.port)
-
-
-def _silent(address: Address) -> str:
-    return f"{address.shown}: accepts connections and does not answer"
-
-
-def _meaning(address: Address, error: Exception, seconds: float | None) -> StepError:
-    """What a failed exchange means; `seconds` is how long it might take, None for as long as the step has left."""
-    import ssl  # noqa: PLC0415 - loaded by now
-    from http import client  # noqa: PLC0415 - as above
-
-    from inithold.net.tls import handshake_error  # noqa: PLC0415 - as above
-
-    if isinstance(error, ssl.SSLError):
-        return handshake_error(address.place, error, trust="ca_file")
-    if isinstance(error, TooSlow):
-        return NotYet(
-            _silent(address) if seconds is None else f"{address.shown}: no answer within {short(seconds)}"
-        )
-    if isinstance(error, client.RemoteDisconnected | client.IncompleteRead):
-        return NotYet(f"{address.shown}: the connection was closed before the answer was complete")
-    if isinstance(error, OSError):
-        return NotYet(f"{address.shown}: {describe(error)}")
-    hint = (
-        "check the port" if address.technology == "https" else "check the port; one that speaks TLS needs https://"
-    )
-    return StepFailed(f"{address.place}: what answers does not speak HTTP", hint=hint)
-
-
 def decoded(answer: Answer) -> str:
+    """The body as text, out of a compression that nobody asked for."""
     body = answer.body
     if answer.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
-        import zlib  # noqa: PLC0415 - nobody asked for it, and hardly anybody sends it
+        import zlib  # noqa: PLC0415 - hardly anybody sends it
 
         # Servers that compress whatever is asked; 47 takes the headers of gzip and of zlib.
         with suppress(zlib.error):
@@ -197,9 +165,8 @@ def decoded(answer: Answer) -> str:
 def excerpt(answer: Answer) -> str:
     """The beginning of a body that is text, for a message."""
     kind = answer.headers.get("content-type", "text/plain").lower()
-    if answer.headers.get("content-encoding", "identity").lower() not in CODINGS:
-        return ""
-    if not answer.body or not re.match(r"text/|application/[\w.+-]*(json|xml)", kind):
+    readable = answer.headers.get("content-encoding", "identity").lower() in CODINGS
+    if not answer.body or not readable or not re.match(r"text/|application/[\w.+-]*(json|xml)", kind):
         return ""
     text = decoded(answer)
     if "html" in kind:

@@ -1,29 +1,22 @@
-"""Who logs in where: the parts of an address that AMQP and the management API read alike."""
+"""Who logs in where, and with which TLS: what AMQP and the management API read of an address alike."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from inithold.steps.address import Address
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
-class Login(NamedTuple):
-    """A user's name and password.
-
-    Attributes:
-        user: as the broker knows it.
-        password: as it is; never shown.
-    """
-
-    user: str
-    password: str
+TRUST = "?cacertfile=/path/ca.pem in the URL"
+"""How a URL names an authority that signs."""
+_UNVERIFIED = (("verify", "verify_none"), ("no_verify_ssl", "1"), ("no_verify_ssl", "true"))
 
 
-def login(address: Address) -> Login:
-    """The user of an address; `guest` where it names none, as the AMQP URI specification leaves to the client."""
-    if address.user is None:
-        return Login("guest", "guest")
-    return Login(address.user, address.password or "")
+def login(address: Address) -> tuple[str, str]:
+    """User and password; `guest` where none is named, as the AMQP URI specification leaves to the client."""
+    return ("guest", "guest") if address.user is None else (address.user, address.password or "")
 
 
 def virtual_host(address: Address) -> str:
@@ -33,3 +26,23 @@ def virtual_host(address: Address) -> str:
     client that stacks use takes such a URL for the default virtual host, so that is meant.
     """
     return address.database or "/"
+
+
+def tls_context(address: Address) -> SSLContext:
+    """How to speak TLS with the server, verifying its certificate.
+
+    Query parameters as in RabbitMQ's URI query specification, and as aio-pika has them: `cacertfile` (`cafile`,
+    `ca_certs`), `certfile`, `keyfile`, and `verify=verify_none` (`no_verify_ssl=1`) to verify nothing.
+
+    Raises:
+        StepFailed: a file cannot be read or is not what it should be.
+    """
+    from inithold.net.tls import client_context  # noqa: PLC0415 - heavy
+
+    query = dict(address.query)
+    return client_context(
+        verify=not any(pair in _UNVERIFIED for pair in address.query),
+        ca_file=query.get("cacertfile") or query.get("cafile") or query.get("ca_certs"),
+        cert_file=query.get("certfile"),
+        key_file=query.get("keyfile"),
+    )

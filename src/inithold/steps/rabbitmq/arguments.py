@@ -1,4 +1,4 @@
-"""The `x-` arguments of exchanges, queues and bindings: what is sent, what is equal, how it is spelled."""
+"""The `x-` arguments of exchanges, queues and bindings: what is sent, what is equal, how it is shown."""
 
 from __future__ import annotations
 
@@ -9,33 +9,14 @@ from typing import Any
 
 import msgspec
 
-NUMBERS = frozenset(
-    {
-        "x-cache-size",
-        "x-cache-ttl",
-        "x-consumer-timeout",
-        "x-delivery-limit",
-        "x-expires",
-        "x-initial-cluster-size",
-        "x-max-in-memory-bytes",
-        "x-max-in-memory-length",
-        "x-max-length",
-        "x-max-length-bytes",
-        "x-max-priority",
-        "x-message-ttl",
-        "x-priority",
-        "x-queue-version",
-        "x-quorum-initial-group-size",
-        "x-quorum-target-group-size",
-        "x-stream-filter-size-bytes",
-        "x-stream-max-segment-size-bytes",
-    }
+_NUMBERS = re.compile(
+    "x-(cache-size|cache-ttl|consumer-timeout|delivery-limit|expires|initial-cluster-size|max-in-memory-bytes"
+    "|max-in-memory-length|max-length|max-length-bytes|max-priority|message-ttl|priority|queue-version"
+    "|quorum-initial-group-size|quorum-target-group-size|stream-filter-size-bytes|stream-max-segment-size-bytes)"
 )
 """Arguments that RabbitMQ and its usual plug-ins take as whole numbers only."""
-FLAGS = frozenset({"x-single-active-consumer"})
-"""Arguments that are true or false."""
-_WHOLE = re.compile(r"[+-]?[0-9]+\Z")
-_WIDEST = 2**63
+_FLAGS = ("x-single-active-consumer",)
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 def sent(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,6 +25,17 @@ def sent(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Only arguments known to be numbers are converted: a routing key or a header of digits is text.
     """
     return {name: _typed(name, value) for name, value in arguments.items()}
+
+
+def _typed(name: str, value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        if _NUMBERS.fullmatch(name) and _WHOLE.fullmatch(value):
+            return int(value)
+        if name in _FLAGS and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+    return value
 
 
 def has_fraction(value: Any) -> bool:
@@ -55,20 +47,30 @@ def has_fraction(value: Any) -> bool:
     return isinstance(value, float) and not value.is_integer()
 
 
-def faults(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with arguments, as (name, message)."""
+def faults(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with arguments."""
     for name, value in sent(arguments).items():
         if len(name.encode()) > 255:
-            yield name, "an argument's name may be 255 bytes long"
-        elif name in NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
-            yield name, f"expected a whole number, got {spelled(value)}"
-        elif name in FLAGS and not isinstance(value, bool):
-            yield name, f"expected true or false, got {spelled(value)}"
+            yield f"{name}: an argument's name may be 255 bytes long"
+        elif _NUMBERS.fullmatch(name) and (isinstance(value, bool) or not isinstance(value, int)):
+            yield f"{name}: expected a whole number, got {shown(value)}"
+        elif name in _FLAGS and not isinstance(value, bool):
+            yield f"{name}: expected true or false, got {shown(value)}"
         elif not _representable(value):
             yield (
-                name,
-                "expected text, a number (whole ones of 64 bits), true or false, or a list or mapping of them",
+                f"{name}: expected text, a number (whole ones of 64 bits), true or false, "
+                "or a list or mapping of them"
             )
+
+
+def _representable(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _representable(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_representable, value))
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -82,35 +84,31 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def spelled(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as people read it: text as it is, everything else as JSON."""
     return value if isinstance(value, str) and value else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def listed(properties: Mapping[str, Any]) -> str:
     """Properties in a line: `durable=true, x-message-ttl=1000`."""
-    return ", ".join(f"{name}={spelled(value)}" for name, value in properties.items())
+    return ", ".join(f"{name}={shown(value)}" for name, value in properties.items())
 
 
-def _typed(name: str, value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, str):
-        return value
-    if name in NUMBERS and _WHOLE.match(value):
-        return int(value)
-    if name in FLAGS and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return value
+def difference(present: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What two sets of properties do not agree in, each side in its own words; None where they are equal.
 
-
-def _representable(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _representable(item) for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_representable, value))
-    if isinstance(value, int):
-        return -_WIDEST <= value < _WIDEST
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, str)
+    Returns:
+        for example `("durable=false, x-message-ttl=1000", "durable=true, no x-message-ttl")`.
+    """
+    names = [
+        name
+        for name in dict.fromkeys([*desired, *present])
+        if name not in present or name not in desired or not same(present[name], desired[name])
+    ]
+    if not names:
+        return None
+    one, other = (
+        ", ".join(listed({name: side[name]}) if name in side else f"no {name}" for name in names)
+        for side in (present, desired)
+    )
+    return one, other

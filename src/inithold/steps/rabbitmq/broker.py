@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
@@ -20,9 +19,8 @@ from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq import verdicts
-from inithold.steps.rabbitmq.access import login, virtual_host
-from inithold.steps.rabbitmq.objects import Binding, Declared, Exchange
-from inithold.steps.rabbitmq.tls import tls_context
+from inithold.steps.rabbitmq.access import login, tls_context, virtual_host
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Queue
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -46,102 +44,40 @@ class Refused(Exception):
         self.words = words
 
 
-class Broker:
-    """A connection to one virtual host, for exchanges, queues and bindings; use as a context manager.
+@contextmanager
+def connected(address: Address, context: StepContext, host: str | None = None) -> Iterator[Broker]:
+    """A connection to a virtual host, closed with the context.
 
     Args:
         address: of the broker, with user and password.
         context: of the step.
-        virtual_host: instead of the address's own.
+        host: the virtual host; the address's own if absent.
     """
+    broker = Broker(address if host is None else address._replace(database=host), context)
+    with _without_log():
+        try:
+            broker.connect()
+            yield broker
+        finally:
+            broker.close()
 
-    def __init__(self, address: Address, context: StepContext, virtual_host: str | None = None) -> None:
-        self._address = address if virtual_host is None else address._replace(database=virtual_host)
+
+class Broker:
+    """A connection to one virtual host, for exchanges, queues and bindings; see `connected`."""
+
+    def __init__(self, address: Address, context: StepContext) -> None:
+        self._address = address
         self._context = context
         self._connection: Any = None
         self._channel: Any = None
-        self._exit = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(_without_log())
-            stack.callback(self._close)
-            self._connect()
-            self._exit = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._exit.close()
-
-    def channel(self) -> None:
-        """Have a channel open: the last one, or another if the broker closed that, or the connection, with its no.
+    def connect(self) -> None:
+        """Log in.
 
         Raises:
-            StepFailed: the broker lets the user have none.
+            NotYet, StepFailed: it does not come about.
         """
-        try:
-            self._request("open a channel", lambda _: None)
-        except Refused as refused:
-            raise verdicts.closed_by_broker(self._address, refused.code, refused.words) from refused
-
-    def exists(self, item: Declared) -> bool:
-        """Whether an exchange or queue of this name is there; asks with a passive declare, which changes nothing.
-
-        Raises:
-            Refused: nobody can say: the queue is exclusive to another connection, for one.
-        """
-        try:
-            self._declare(item, passive=True)
-        except Refused as refused:
-            if refused.code == verdicts.NOT_FOUND:
-                return False
-            raise
-        return True
-
-    def declare(self, item: Declared) -> None:
-        """Make an exchange or queue; does nothing where there is an equal one.
-
-        Raises:
-            Refused: there is another of its name, or the broker does not want it.
-        """
-        self._declare(item, passive=False)
-
-    def bind(self, binding: Binding) -> None:
-        """Make a binding; does nothing where it is there.
-
-        Raises:
-            Refused: one of its ends is not there, or the user may not.
-        """
-        fields = {"routing_key": binding.routing_key, "arguments": binding.sent()}
-        if binding.queue is None:
-            self._request(
-                binding.label,
-                lambda channel: channel.exchange_bind(binding.destination, binding.exchange, **fields),
-            )
-        else:
-            self._request(
-                binding.label, lambda channel: channel.queue_bind(binding.queue, binding.exchange, **fields)
-            )
-
-    def _declare(self, item: Declared, *, passive: bool) -> None:
-        fields = {
-            "passive": passive,
-            "durable": item.durable,
-            "auto_delete": item.auto_delete,
-            "arguments": item.sent(),
-        }
-        if isinstance(item, Exchange):
-            self._request(
-                item.label,
-                lambda channel: channel.exchange_declare(item.name, item.type, internal=item.internal, **fields),
-            )
-        else:
-            self._request(item.label, lambda channel: channel.queue_declare(item.name, **fields))
-
-    def _connect(self) -> None:
-        address, who = self._address, login(self._address)
+        address, (user, password) = self._address, login(self._address)
         seconds = self._context.remaining(CONNECT_SECONDS)
         # Resolved here: pika's own look-up has no limit.
         host = dial(address.host, address.port, timeout=seconds)
@@ -153,7 +89,7 @@ class Broker:
             host=host,
             port=address.port,
             virtual_host=virtual_host(address),
-            credentials=pika.PlainCredentials(who.user, who.password),
+            credentials=pika.PlainCredentials(user, password),
             ssl_options=tls,
             connection_attempts=1,
             socket_timeout=seconds,
@@ -166,8 +102,67 @@ class Broker:
         except (AMQPError, AMQPConnectorException, OSError) as error:
             raise verdicts.not_connected(address, error) from error
 
+    def close(self) -> None:
+        """Say good-bye, for as long as that takes no time."""
+        if self._connection is not None and self._connection.is_open:
+            with suppress(AMQPError, OSError, Interrupted):
+                within(GOODBYE_SECONDS, self._context, self._connection.close)
+
+    def channel(self) -> None:
+        """Have a channel open.
+
+        Raises:
+            StepFailed: the broker lets the user have none.
+        """
+        try:
+            self._request("open a channel", lambda _: None)
+        except Refused as refused:
+            raise verdicts.closed_by_broker(self._address, refused.code, refused.words) from refused
+
+    def exists(self, item: Exchange | Queue) -> bool:
+        """Whether an exchange or queue of this name is there; asks with a passive declare, which changes nothing.
+
+        Raises:
+            Refused: nobody can say: the queue is exclusive to another connection, for one.
+        """
+        try:
+            self.declare(item, passive=True)
+        except Refused as refused:
+            if refused.code == verdicts.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def declare(self, item: Item, *, passive: bool = False) -> None:
+        """Make an exchange, a queue or a binding; does nothing where there is an equal one.
+
+        Raises:
+            Refused: there is another of its name, or the broker does not want it, or the user may not.
+        """
+        arguments = item.sent()
+        if isinstance(item, Binding):
+            fields: dict[str, Any] = {"routing_key": item.routing_key, "arguments": arguments}
+        else:
+            flags = {"durable": item.durable, "auto_delete": item.auto_delete}
+            fields = {"passive": passive, **flags, "arguments": arguments}
+
+        def send(channel: Any) -> None:
+            if isinstance(item, Exchange):
+                channel.exchange_declare(item.name, item.type, internal=item.internal, **fields)
+            elif not isinstance(item, Binding):
+                channel.queue_declare(item.name, **fields)
+            elif item.queue is None:
+                channel.exchange_bind(item.destination, item.exchange, **fields)
+            else:
+                channel.queue_bind(item.queue, item.exchange, **fields)
+
+        self._request(item.label, send)
+
     def _request(self, what: str, send: Callable[[Any], object]) -> None:
-        """Send a request on an open channel and wait for its answer.
+        """Send a request and wait for its answer.
+
+        It goes over the channel that is open, or over another if the broker closed that, or the connection, with
+        its no.
 
         Args:
             what: it is about, for people.
@@ -179,34 +174,28 @@ class Broker:
             Interrupted: the step was told to stop.
         """
         if self._connection is None or not self._connection.is_open:
-            self._connect()
-        message = f"{self._address.place}: does not answer: {what}"
+            self.connect()
+
+        def work() -> None:
+            if self._channel is None or not self._channel.is_open:
+                self._channel = self._connection.channel()
+            send(self._channel)
+
+        place = self._address.place
         try:
-            within(self._context.remaining(ANSWER_SECONDS), self._context, lambda: send(self._open_channel()))
-        except Interrupted as stopped:
-            self._connection = self._channel = None
-            raise Interrupted(message) from stopped
-        except TooSlow as error:
+            within(self._context.remaining(ANSWER_SECONDS), self._context, work)
+        except (Interrupted, TooSlow) as error:
             # Its thread has the connection now, until the heartbeat ends it.
             self._connection = self._channel = None
-            raise NotYet(message) from error
+            kind = Interrupted if isinstance(error, Interrupted) else NotYet
+            raise kind(f"{place}: does not answer: {what}") from error
         except (ChannelClosedByBroker, ConnectionClosedByBroker) as closed:
             code, words = closed.reply_code, one_line(closed.reply_text)
             if verdicts.passes(code, words):
-                raise NotYet(f"{self._address.place}: the broker says: {words}") from closed
+                raise NotYet(f"{place}: the broker says: {words}") from closed
             raise Refused(code, words) from closed
         except (AMQPError, OSError) as error:
-            raise NotYet(f"{self._address.place}: the connection was lost") from error
-
-    def _open_channel(self) -> Any:
-        if self._channel is None or not self._channel.is_open:
-            self._channel = self._connection.channel()
-        return self._channel
-
-    def _close(self) -> None:
-        if self._connection is not None and self._connection.is_open:
-            with suppress(AMQPError, OSError, Interrupted):
-                within(GOODBYE_SECONDS, self._context, self._connection.close)
+            raise NotYet(f"{place}: the connection was lost") from error
 
 
 _lock = Lock()

@@ -8,15 +8,12 @@ from typing import Any, NamedTuple
 from inithold.errors import Rejected, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
-from inithold.steps.rabbitmq.arguments import listed, same
-from inithold.steps.rabbitmq.desired import Desired
+from inithold.steps.rabbitmq.arguments import difference, same
+from inithold.steps.rabbitmq.definitions import Definitions
 from inithold.steps.rabbitmq.management import Management
-from inithold.steps.rabbitmq.objects import Binding, Declared, Exchange, Placed, difference, queue_properties
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, distinct
 
-_COLUMNS = "name,durable,auto_delete,exclusive,arguments,type"
 _CLASSIC = "classic"
-_DELETE_YOURSELF = "inithold never deletes: make the plan agree, use another name, or delete by hand what may go"
-_SET_YOURSELF = "change it by hand (rabbitmqctl change_password), or take the user out of the definitions"
 
 
 class Comparison(NamedTuple):
@@ -25,30 +22,31 @@ class Comparison(NamedTuple):
     Attributes:
         missing: exchanges, queues and bindings that are not there.
         unverified: those of which no more could be found out: exchanges and queues are there, bindings may be.
-        conflicts: what is there with other properties, each a line that names both sides.
         resources: what the management API has to make.
         definitions: the same as the API takes it.
     """
 
-    missing: tuple[Placed, ...] = ()
-    unverified: tuple[Placed, ...] = ()
-    conflicts: tuple[str, ...] = ()
-    resources: tuple[Change, ...] = ()
+    missing: Sequence[Placed] = ()
+    unverified: Sequence[Placed] = ()
+    resources: Sequence[Change] = ()
     definitions: Mapping[str, Any] = {}
 
     def changes(self) -> Iterator[Change]:
         """The answer of `check`."""
         yield from self.resources
         for placed in self.missing:
-            yield Change("+", placed.label, _details(placed))
+            yield Change("+", placed.label, placed.details)
         for placed in self.unverified:
             what = placed.label if isinstance(placed.item, Binding) else f"properties of {placed.label}"
             yield Change("?", what)
 
 
-def through_management(api: Management, desired: Desired) -> Comparison:
-    """Compare everything with what the broker has, properties, arguments and bindings included."""
-    default = _DefaultType(api)
+def through_management(api: Management, desired: Definitions) -> Comparison:
+    """Compare everything with what the broker has, properties, arguments and bindings included.
+
+    Raises:
+        StepFailed: something exists and is something else.
+    """
     missing: list[Placed] = []
     resources: list[Change] = []
     definitions: dict[str, list[dict[str, Any]]] = {}
@@ -57,144 +55,111 @@ def through_management(api: Management, desired: Desired) -> Comparison:
         from inithold.steps.rabbitmq.resources import compare  # noqa: PLC0415 - most plans have none
 
         resources, definitions, conflicts = compare(desired.resources, api.get("definitions") or {})
-    for placed in desired.distinct:
-        item = placed.item
+    default_types: dict[str, str] | None = None
+    for placed in distinct(desired.objects):
+        host, item = placed.virtual_host, placed.item
         if isinstance(item, Binding):
-            if not _is_bound(api, placed.virtual_host, item):
+            if not _is_bound(api, host, item):
                 missing.append(placed)
             continue
-        present = _present(api, placed.virtual_host, item)
+        present = _present(api, host, item)
         if present is None:
             missing.append(placed)
             continue
         properties = item.properties()
         if "type" not in properties:
-            properties = {"type": default.standing_for(present["type"], placed.virtual_host), **properties}
-        sides = difference(present, properties)
-        if sides:
+            if present["type"] != _CLASSIC and default_types is None:
+                hosts = api.get("vhosts", query={"columns": "name,default_queue_type"}) or []
+                default_types = {each["name"]: each.get("default_queue_type") for each in hosts}
+            kind = (default_types or {}).get(host) if present["type"] != _CLASSIC else None
+            properties = {"type": _CLASSIC if kind in (None, "", "undefined") else kind} | properties
+        if sides := difference(present, properties):
             conflicts.append(f"{placed.label} exists with {sides[0]}; the plan wants {sides[1]}")
-    return Comparison(tuple(missing), (), tuple(conflicts), tuple(resources), definitions)
+    refuse(conflicts)
+    return Comparison(missing, (), resources, definitions)
 
 
-def through_amqp(address: Address, context: StepContext, objects: Sequence[Placed]) -> Comparison:
-    """Find out what exists. Properties and bindings cannot be asked for over AMQP: they stay unverified."""
-    from inithold.steps.rabbitmq.broker import Broker  # noqa: PLC0415 - heavy
+def through_amqp(address: Address, context: StepContext, desired: Definitions) -> Comparison:
+    """Find out what exists. Properties and bindings cannot be asked for over AMQP: they stay unverified.
+
+    Raises:
+        StepFailed: something exists and is something else.
+    """
+    from inithold.steps.rabbitmq.broker import Refused, connected  # noqa: PLC0415 - heavy
+    from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
 
     missing: list[Placed] = []
     unverified: list[Placed] = []
     conflicts: list[str] = []
-    for virtual_host, group in by_virtual_host(objects):
+    for host, group in by_virtual_host(distinct(desired.objects)):
         absent: set[str] = set()
-        with Broker(address, context, virtual_host) as broker:
+        with connected(address, context, host) as broker:
             for placed in group:
                 item = placed.item
                 if isinstance(item, Binding):
                     # What is bound to something that is not there is certainly missing.
-                    (missing if absent & {*item.ends()} else unverified).append(placed)
+                    (missing if absent & item.ends else unverified).append(placed)
                     continue
-                there = _exists(broker, address, placed, conflicts)
-                if there is None:
-                    continue
-                if not there:
+                try:
+                    exists = broker.exists(item)
+                except Refused as refused:
+                    if refused.code == RESOURCE_LOCKED:
+                        other = "exists and is exclusive to another connection; the plan wants it shared"
+                        conflicts.append(f"{placed.label} {other}")
+                        continue
+                    raise (Rejected if refused.code == ACCESS_REFUSED else StepFailed)(
+                        f"{address.shown}: the broker refuses to look at {placed.label}: {refused.words}",
+                        hint="to look, the user needs configure, write or read on it",
+                    ) from refused
+                if not exists:
                     absent.add(item.label)
-                (unverified if there else missing).append(placed)
-    return Comparison(tuple(missing), tuple(unverified), tuple(conflicts))
+                (unverified if exists else missing).append(placed)
+    refuse(conflicts)
+    return Comparison(missing, unverified)
 
 
 def by_virtual_host(objects: Iterable[Placed]) -> Iterator[tuple[str, list[Placed]]]:
-    """The objects of each virtual host: exchanges first, then queues, then what binds them."""
+    """The objects of each virtual host."""
     groups: dict[str, list[Placed]] = {}
     for placed in objects:
         groups.setdefault(placed.virtual_host, []).append(placed)
-    for virtual_host, group in groups.items():
-        yield virtual_host, sorted(group, key=_order)
+    yield from groups.items()
 
 
-def conflict(conflicts: Sequence[str]) -> StepFailed:
-    """The failure that says everything that exists and is not what the plan wants."""
-    if len(conflicts) == 1:
-        message = conflicts[0]
+def refuse(conflicts: Sequence[str]) -> None:
+    """Raise where anything exists and is not what the plan wants, each a line that names both sides."""
+    if not conflicts:
+        return
+    message = conflicts[0]
+    if len(conflicts) > 1:
+        lines = "".join(f"\n  {line}" for line in conflicts)
+        message = f"{len(conflicts)} things exist and are not what the plan wants:{lines}"
+    if all(line.startswith("user ") for line in conflicts):
+        hint = "change it by hand (rabbitmqctl change_password), or take the user out of the definitions"
     else:
-        message = f"{len(conflicts)} things exist and are not what the plan wants:\n" + "\n".join(
-            f"  {line}" for line in conflicts
-        )
-    return StepFailed(message, hint=_SET_YOURSELF if all(map(_is_user, conflicts)) else _DELETE_YOURSELF)
+        hint = "inithold never deletes: make the plan agree, use another name, or delete by hand what may go"
+    raise StepFailed(message, hint=hint)
 
 
-def _is_user(line: str) -> bool:
-    return line.startswith("user ")
-
-
-class _DefaultType:
-    """The default queue types of virtual hosts, asked for only where it matters."""
-
-    def __init__(self, api: Management) -> None:
-        self._api = api
-        self._known: dict[str, str] | None = None
-
-    def standing_for(self, present: str, virtual_host: str) -> str:
-        """The type to compare a queue that names none with, where one of the type `present` is there."""
-        if present == _CLASSIC:
-            return _CLASSIC
-        if self._known is None:
-            hosts = self._api.get("vhosts", query={"columns": "name,default_queue_type"}) or []
-            self._known = {host["name"]: host.get("default_queue_type") or _CLASSIC for host in hosts}
-        kind = self._known.get(virtual_host, _CLASSIC)
-        return _CLASSIC if kind == "undefined" else kind
-
-
-def _present(api: Management, virtual_host: str, item: Declared) -> dict[str, Any] | None:
+def _present(api: Management, host: str, item: Exchange | Queue) -> dict[str, Any] | None:
     """The properties of what is there under the name of an object; None where nothing is."""
     if isinstance(item, Exchange):
-        answer = api.get("exchanges", virtual_host, item.name)
-        if answer is None:
-            return None
-        named = {name: answer.get(name) for name in ("type", "durable", "auto_delete", "internal")}
-        return {**named, **(answer.get("arguments") or {})}
-    answer = api.get("queues", virtual_host, item.name, query={"columns": _COLUMNS, "disable_stats": "true"})
+        answer = api.get("exchanges", host, item.name)
+    else:
+        columns = "name,durable,auto_delete,exclusive,arguments,type"
+        answer = api.get("queues", host, item.name, query={"columns": columns, "disable_stats": "true"})
     if answer is None:
         return None
-    return queue_properties(
-        bool(answer.get("durable")),
-        bool(answer.get("auto_delete")),
-        bool(answer.get("exclusive")),
-        answer.get("arguments") or {},
-        answer.get("type") or _CLASSIC,
-    )
+    fields = {name: answer[name] for name in type(item).__struct_fields__ if answer.get(name) is not None}
+    if isinstance(item, Queue):
+        fields.setdefault("type", _CLASSIC)
+    return type(item)(**fields).properties()
 
 
-def _is_bound(api: Management, virtual_host: str, binding: Binding) -> bool:
+def _is_bound(api: Management, host: str, binding: Binding) -> bool:
     kind = "e" if binding.queue is None else "q"
-    answer = api.get("bindings", virtual_host, "e", binding.exchange, kind, binding.destination) or []
+    answer = api.get("bindings", host, "e", binding.exchange, kind, binding.destination) or []
     return any(
         entry.get("routing_key") == binding.routing_key and same(entry.get("arguments") or {}, binding.sent())
         for entry in answer
     )
-
-
-def _exists(broker: Any, address: Address, placed: Placed, conflicts: list[str]) -> bool | None:
-    from inithold.steps.rabbitmq.broker import Refused  # noqa: PLC0415 - heavy
-    from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
-
-    try:
-        return bool(broker.exists(placed.item))
-    except Refused as refused:
-        if refused.code == RESOURCE_LOCKED:
-            conflicts.append(
-                f"{placed.label} exists and is exclusive to another connection; the plan wants it shared"
-            )
-            return None
-        kind = Rejected if refused.code == ACCESS_REFUSED else StepFailed
-        raise kind(
-            f"{address.shown}: the broker refuses to look at {placed.label}: {refused.words}",
-            hint="to look, the user needs configure, write or read on it",
-        ) from refused
-
-
-def _order(placed: Placed) -> int:
-    return 2 if isinstance(placed.item, Binding) else 0 if isinstance(placed.item, Exchange) else 1
-
-
-def _details(placed: Placed) -> tuple[str, ...]:
-    notable = {} if isinstance(placed.item, Binding) else placed.item.notable()
-    return (listed(notable),) if notable else ()

@@ -1,8 +1,8 @@
-"""Makes what is missing, over AMQP."""
+"""Makes what is missing: over AMQP, and what pika cannot send through the management API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,8 +10,8 @@ from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.arguments import has_fraction, listed
-from inithold.steps.rabbitmq.broker import Broker, Refused
-from inithold.steps.rabbitmq.compare import Comparison, by_virtual_host, conflict
+from inithold.steps.rabbitmq.broker import Broker, Refused, connected
+from inithold.steps.rabbitmq.compare import Comparison, by_virtual_host, refuse
 from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed
 from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED
@@ -30,28 +30,34 @@ def declare(address: Address, context: StepContext, comparison: Comparison, api:
         NotYet: the broker was lost; declaring may begin again from the start.
         StepFailed: something exists with other properties, and nothing was made; or the broker does not want it.
     """
-    bindings = [placed for placed in comparison.unverified if isinstance(placed.item, Binding)]
-    through_api = (
-        [] if api is None else [placed for placed in comparison.missing if has_fraction(placed.item.arguments)]
-    )
+    through_api = [placed for placed in comparison.missing if api and has_fraction(placed.item.arguments)]
     for placed in through_api:
         if api and not isinstance(placed.item, Binding):
             api.send(*_as_resource(placed))
-    missing = [placed for placed in comparison.missing if placed not in through_api]
-    with ExitStack() as open_resources:
+    unverified_bindings = [placed for placed in comparison.unverified if isinstance(placed.item, Binding)]
+    missing = [placed for placed in comparison.missing if placed not in through_api] + unverified_bindings
+    with ExitStack() as stack:
         brokers: dict[str, Broker] = {}
 
-        def broker_of(virtual_host: str) -> Broker:
-            if virtual_host not in brokers:
-                brokers[virtual_host] = open_resources.enter_context(Broker(address, context, virtual_host))
-            return brokers[virtual_host]
+        def each(objects: Iterable[Placed]) -> Iterator[tuple[Broker, Placed]]:
+            for host, group in by_virtual_host(objects):
+                if host not in brokers:
+                    brokers[host] = stack.enter_context(connected(address, context, host))
+                yield from ((brokers[host], placed) for placed in group)
 
         # The broker compares what exists first: where something contradicts the plan, nothing is made.
-        _compare(comparison.unverified, broker_of)
-        for virtual_host, group in by_virtual_host([*missing, *bindings]):
-            for placed in group:
-                _make(broker_of(virtual_host), placed)
-
+        conflicts: list[str] = []
+        for broker, placed in each(it for it in comparison.unverified if not isinstance(it.item, Binding)):
+            try:
+                broker.declare(placed.item)
+            except Refused as refused:
+                conflicts.append(_contradiction(placed, refused))
+        refuse(conflicts)
+        for broker, placed in each(missing):
+            try:
+                broker.declare(placed.item)
+            except Refused as refused:
+                refuse([_contradiction(placed, refused)])
     for placed in through_api:
         if api and isinstance(placed.item, Binding):
             api.send(*_as_resource(placed), method="POST")
@@ -70,60 +76,27 @@ def _as_resource(placed: Placed) -> tuple[tuple[str, ...], dict[str, Any]]:
     return ("queues", host, item.name), body
 
 
-def _compare(there: Sequence[Placed], broker_of: Callable[[str], Broker]) -> None:
-    conflicts: list[str] = []
-    for virtual_host, group in by_virtual_host(there):
-        for placed in group:
-            if isinstance(placed.item, Binding):
-                continue
-            try:
-                broker_of(virtual_host).declare(placed.item)
-            except Refused as refused:
-                conflicts.append(_contradiction(placed, refused))
-    if conflicts:
-        raise conflict(conflicts)
-
-
-def _make(broker: Broker, placed: Placed) -> None:
-    item = placed.item
-    try:
-        if isinstance(item, Binding):
-            broker.bind(item)
-        else:
-            broker.declare(item)
-    except Refused as refused:
-        if _is_contradiction(refused):
-            raise conflict([_contradiction(placed, refused)]) from refused
-        raise _refused(placed, refused) from refused
-
-
-def _is_contradiction(refused: Refused) -> bool:
-    return refused.code == PRECONDITION_FAILED and "inequivalent" in refused.words
-
-
 def _contradiction(placed: Placed, refused: Refused) -> str:
-    """The line that names both sides: ours whole, the broker's in its words, which name the first difference."""
-    if isinstance(placed.item, Binding) or not _is_contradiction(refused):
-        raise _refused(placed, refused) from refused
-    desired = listed(placed.item.properties())
-    return (
-        f"{placed.label} exists with other properties; the plan wants {desired}; the broker says: {refused.words}"
-    )
+    """The line that names both sides: ours whole, the broker's in its words, which name the first difference.
 
-
-def _refused(placed: Placed, refused: Refused) -> StepFailed:
-    return StepFailed(f"the broker refuses {placed.label}: {refused.words}", hint=_hint(placed, refused))
-
-
-def _hint(placed: Placed, refused: Refused) -> str:
-    if refused.code == ACCESS_REFUSED and isinstance(placed.item, Binding):
-        return "to bind, the user needs write on where messages go and read on the exchange they come from"
-    if refused.code == ACCESS_REFUSED:
+    Raises:
+        StepFailed: the broker refuses for another reason.
+    """
+    item, code = placed.item, refused.code
+    if code == PRECONDITION_FAILED and "inequivalent" in refused.words and not isinstance(item, Binding):
         return (
+            f"{placed.label} exists with other properties; the plan wants {listed(item.properties())}; "
+            f"the broker says: {refused.words}"
+        )
+    hint = "correct it in the plan, as the broker's words say"
+    if code == ACCESS_REFUSED and isinstance(item, Binding):
+        hint = "to bind, the user needs write on where messages go and read on the exchange they come from"
+    elif code == ACCESS_REFUSED:
+        hint = (
             "to declare, the user needs configure on it; with a dead-letter exchange read on it and write on that"
         )
-    if refused.code == NOT_FOUND:
-        return "declare it in this step too, or let this step need the one that makes it"
-    if refused.code == COMMAND_INVALID and "exchange type" in refused.words:
-        return "enable the plug-in that brings this type of exchange: rabbitmq-plugins enable NAME"
-    return "correct it in the plan, as the broker's words say"
+    elif code == NOT_FOUND:
+        hint = "declare it in this step too, or let this step need the one that makes it"
+    elif code == COMMAND_INVALID and "exchange type" in refused.words:
+        hint = "enable the plug-in that brings this type of exchange: rabbitmq-plugins enable NAME"
+    raise StepFailed(f"the broker refuses {placed.label}: {refused.words}", hint=hint) from refused

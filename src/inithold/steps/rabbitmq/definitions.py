@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue
-from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter, Resource
-from inithold.steps.rabbitmq.validation import Unreadable
+from inithold.errors import StepFailed
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Placed, Queue
 from inithold.text.suggest import did_you_mean
 
-_SECTIONS = ("exchanges", "queues", "bindings", *(shape.section for shape in KINDS))
+if TYPE_CHECKING:
+    from inithold.steps.rabbitmq.resources import Resource
+
 _OWN = ("internal_cluster_id",)
 """Global parameters that name the broker a file came from."""
 
@@ -26,17 +27,17 @@ Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
 class Definitions(NamedTuple):
-    """What a file defines.
+    """What a broker must have.
 
     Attributes:
-        objects: exchanges, queues and bindings.
+        objects: exchanges, queues and bindings, as often as they are named.
         resources: what only the management API can make.
-        faults: entries that are not what their section is for.
+        faults: what is wrong with entries of the file.
     """
 
     objects: tuple[Placed, ...]
-    resources: tuple[Resource, ...]
-    faults: tuple[str, ...]
+    resources: tuple[Resource, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class _Binding(msgspec.Struct):
@@ -55,94 +56,96 @@ def read(path: str, virtual_host: str) -> Definitions:
         virtual_host: of the objects that name none.
 
     Raises:
-        Unreadable: there is no such file or it is not definitions at all. What is wrong with single entries is in
+        StepFailed: there is no such file or it is not definitions at all. What is wrong with single entries is in
             `faults` of the result.
     """
+    from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter  # noqa: PLC0415 - most plans have no file
+
     document = _document(path)
+    shapes: dict[str, Any] = {"exchanges": Exchange, "queues": Queue, "bindings": _Binding}
+    sections = [*shapes, *(shape.section for shape in KINDS)]
     faults = [
-        f"unknown section {name!r}{did_you_mean(name, _SECTIONS)}"
+        f"unknown section {name!r}{did_you_mean(name, sections)}"
         for name, value in document.items()
-        if name not in _SECTIONS and isinstance(value, list) and value
+        if name not in sections and isinstance(value, list) and value
     ]
-    entries = _Entries(document, faults)
     objects: list[Placed] = []
-    for section, shape in (("exchanges", Exchange), ("queues", Queue), ("bindings", _Binding)):
-        for item, entry in entries.typed(section, shape):
-            placed = _placed(item, entry.get("vhost"), virtual_host)
-            objects += [] if placed is None else [placed]
+    for section, shape in shapes.items():
+        for entry, fields in _entries(document, section, shape, faults):
+            if isinstance(entry, _Binding) and entry.source == "":
+                continue  # the default exchange's, which every queue has
+            host = fields.get("vhost")
+            where = host if isinstance(host, str) and host else virtual_host
+            objects.append(Placed(where, _item(entry), "" if where == virtual_host else f" in {where}"))
     resources = tuple(
         resource.placed(virtual_host)
         for shape in KINDS
-        for resource, _ in entries.typed(shape.section, shape)
+        for resource, _ in _entries(document, shape.section, shape, faults)
         if not (isinstance(resource, GlobalParameter) and resource.name in _OWN)
     )
+    for placed in objects:
+        faults += [f"{placed.label}: {field}{': ' if field else ''}{text}" for field, text in placed.item.faults()]
     for resource in resources:
         resource.learn_secrets()
+        faults += resource.faults()
     return Definitions(tuple(objects), resources, tuple(faults))
-
-
-class _Entries:
-    """The entries of the sections of a document, typed; collects what is wrong with them."""
-
-    def __init__(self, document: dict[str, Any], faults: list[str]) -> None:
-        self._document = document
-        self._faults = faults
-
-    def typed(self, section: str, shape: type[Shape]) -> Iterator[tuple[Shape, dict[str, Any]]]:
-        entries = self._document.get(section) or []
-        if not isinstance(entries, list):
-            self._faults.append(f"{section}: expected a list")
-            return
-        known = {field.encode_name for field in msgspec.structs.fields(shape)}
-        for index, entry in enumerate(entries):
-            try:
-                fields = {name: value for name, value in entry.items() if name in known}
-                yield msgspec.convert(fields, shape), entry
-            except AttributeError:
-                self._faults.append(f"{section}[{index}]: expected an object")
-            except msgspec.ValidationError as error:
-                name = entry.get("name")
-                which = f" ({name})" if isinstance(name, str) else ""
-                self._faults.append(f"{section}[{index}]{which}: {_lower(str(error).replace('`', ''))}")
 
 
 def _document(path: str) -> dict[str, Any]:
     try:
         document = json.loads(Path(path).read_text("utf-8-sig"))
+        problem = "not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{path}: not UTF-8 text") from error
+        document, problem = None, str(error.strerror)
+    except UnicodeDecodeError:
+        document, problem = None, "not UTF-8 text"
     except json.JSONDecodeError as error:
-        raise Unreadable(f"{path}: not JSON: {_lower(error.msg)} in line {error.lineno}") from error
-    except RecursionError as error:
-        raise Unreadable(f"{path}: nested too deeply") from error
+        document, problem = None, f"not JSON: {_lower(error.msg)} in line {error.lineno}"
+    except RecursionError:
+        document, problem = None, "nested too deeply"
     if not isinstance(document, dict):
-        raise Unreadable(
-            f"{path}: not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
-        )
+        raise StepFailed(
+            f"{path}: {problem}", hint="export it again (rabbitmqctl export_definitions), or fix it"
+        ) from None
     return document
 
 
-def _placed(entry: Any, virtual_host: object, own: str) -> Placed | None:
-    """The object in its virtual host; None for the binding to the default exchange, which every queue has."""
-    item: Exchange | Queue | Binding = entry
+def _entries(
+    document: dict[str, Any], section: str, shape: type[Shape], faults: list[str]
+) -> Iterator[tuple[Shape, dict[str, Any]]]:
+    """The entries of a section, typed and as they stand there; those that are none are told in `faults`."""
+    entries = document.get(section) or []
+    if not isinstance(entries, list):
+        faults.append(f"{section}: expected a list")
+        return
+    known = {field.encode_name for field in msgspec.structs.fields(shape)}
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            faults.append(f"{section}[{index}]: expected an object")
+            continue
+        try:
+            yield msgspec.convert({name: value for name, value in entry.items() if name in known}, shape), entry
+        except msgspec.ValidationError as error:
+            name = entry.get("name")
+            which = f" ({name})" if isinstance(name, str) else ""
+            faults.append(f"{section}[{index}]{which}: {_lower(str(error).replace('`', ''))}")
+
+
+def _item(entry: Any) -> Item:
     if isinstance(entry, _Binding):
-        if entry.source == "":
-            return None
         to_queue = entry.destination_type == "queue"
-        item = Binding(
+        return Binding(
             exchange=entry.source,
             queue=entry.destination if to_queue else None,
             destination_exchange=None if to_queue else entry.destination,
             routing_key=entry.routing_key,
             arguments=entry.arguments,
         )
-    elif isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
+    if isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
         # The export names the type of every queue, also where nobody asked for it: only the argument is a wish.
-        item = msgspec.structs.replace(entry, type=None)
-    where = virtual_host if isinstance(virtual_host, str) and virtual_host else own
-    return Placed(where, item, "" if where == own else f" in {where}")
+        return msgspec.structs.replace(entry, type=None)
+    item: Item = entry
+    return item
 
 
 def _lower(text: str) -> str:

@@ -6,27 +6,29 @@ import base64
 import html
 import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
-from inithold.net.bounds import TooSlow
-from inithold.net.dial import describe, dial
+from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.net.dial import dial
 from inithold.net.http import Request, exchange
-from inithold.net.tls import handshake_error
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
-from inithold.steps.rabbitmq.access import Login
-from inithold.steps.rabbitmq.tls import TRUST, tls_context
+from inithold.steps.rabbitmq.access import TRUST, tls_context
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 _MOST = 1 << 26
 """Bytes of an answer: the definitions of a whole broker may be some MiB."""
+_HINTS = {
+    "Not management user": "give the user the tag management: rabbitmqctl set_user_tags USER management",
+    "Not administrator user": "virtual hosts, users, permissions, policies and parameters need a user with the "
+    "tag administrator: rabbitmqctl set_user_tags USER administrator",
+    "User not authorised to access virtual host": "give the user permissions in it; empty ones will do",
+}
 
 
 class Management:
@@ -34,18 +36,17 @@ class Management:
 
     Args:
         address: of the API, `http` or `https`; its path is what comes before `/api`.
-        login: who asks.
+        login: user and password.
         context: of the step.
     """
 
-    def __init__(self, address: Address, login: Login, context: StepContext) -> None:
+    def __init__(self, address: Address, login: tuple[str, str], context: StepContext) -> None:
         self._address = address
         self._context = context
         prefix = f"/{(address.database or '').strip('/')}".removesuffix("/api").rstrip("/")
-        self._api = (
-            f"{address._replace(user=None, password=None, database=None, query=()).url()}{quote(prefix)}/api/"
-        )
-        pair = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+        server = address._replace(user=None, password=None, database=None, query=()).url()
+        self._api = f"{server}{quote(prefix)}/api/"
+        pair = base64.b64encode(":".join(login).encode()).decode()
         SECRETS.add(pair)
         self._headers = {
             "Authorization": f"Basic {pair}",
@@ -67,9 +68,9 @@ class Management:
             StepFailed: it is not RabbitMQ's management API.
         """
         status, body = self._exchange("GET", path, query=query)
-        if status == http.HTTPStatus.NOT_FOUND and isinstance(body, dict) and "error" in body:
+        if status == 404 and isinstance(body, dict) and "error" in body:
             return None
-        if status == http.HTTPStatus.OK and body is not None:
+        if status == 200 and body is not None:
             return body
         raise self._refused(status, body, path)
 
@@ -86,7 +87,7 @@ class Management:
             StepFailed: it does not want it.
         """
         status, answer = self._exchange(method, path, body)
-        if status not in (http.HTTPStatus.CREATED, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.OK):
+        if status not in (200, 201, 204):
             raise self._refused(status, answer, path)
 
     def _exchange(
@@ -96,77 +97,39 @@ class Management:
         target = "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         dial(address.host, address.port, timeout=context.remaining(CONNECT_SECONDS))
-        request = Request(method, self._api + target, self._headers, self._tls, _MOST, body=data)
-        try:
-            answer = exchange(request, context, context.remaining(ANSWER_SECONDS))
-        except Interrupted as stopped:
-            raise Interrupted(self._silent(method, target)) from stopped
-        except TooSlow as error:
-            raise NotYet(self._silent(method, target)) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
-        return answer.status, _json(answer.body)
-
-    def _silent(self, method: str, target: str) -> str:
-        return f"management API {self._address.place}: does not answer: {method} /api/{target}"
-
-    def _lost(self, error: OSError | http.client.HTTPException) -> StepError:
-        place = self._address.place
-        if isinstance(error, ssl.SSLError):
-            failure = handshake_error(f"management API {place}", error, trust=TRUST)
-            if isinstance(failure, StepFailed):
-                return failure
-        hint = f"if it lasts, check the port of management_url: {_PORTS}"
-        if isinstance(error, http.client.RemoteDisconnected | http.client.IncompleteRead | ssl.SSLError):
-            return NotYet(f"management API {place}: the connection was closed", hint=hint)
-        if isinstance(error, OSError):
-            return NotYet(f"management API {place}: {describe(error)}", hint=hint)
-        return StepFailed(
-            f"management API {place}: what answers there does not speak HTTP",
-            hint=f"check the port of management_url: {_PORTS}",
+        answer = exchange(
+            Request(method, self._api + target, self._headers, self._tls, _MOST, body=data),
+            context,
+            ANSWER_SECONDS,
+            who=f"management API {address.place}",
+            trust=TRUST,
+            silent=f"does not answer: {method} /api/{target}",
+            hint="check the port of management_url: usually 15672, with TLS 15671",
         )
+        try:
+            return answer.status, json.loads(answer.body) if answer.body else None
+        except ValueError:
+            return answer.status, None
 
     def _refused(self, status: int, body: Any, path: tuple[str, ...]) -> StepError:
-        shown, words = self._address.shown, _words(status, body)
-        if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            return NotYet(f"management API {self._address.place}: {words}")
-        if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-            return Rejected(f"management API {shown}: {words}: {'/'.join(path)}", hint=_RIGHTS.get(words, _CHECK))
+        shown = f"management API {self._address.shown}"
+        message = f"HTTP {status} {http.client.responses.get(status, '')}".strip()
+        reason = body.get("reason") if isinstance(body, dict) else None
+        reason = ": ".join(map(str, reason)) if isinstance(reason, list) else reason
+        if isinstance(reason, str) and reason:
+            # The API escapes its own Erlang terms as if for a page.
+            message = one_line(html.unescape(reason)).strip()
+        if status >= 500:
+            return NotYet(f"management API {self._address.place}: {message}")
+        if status in (401, 403):
+            hint = _HINTS.get(message, "check user and password of management_url")
+            return Rejected(f"{shown}: {message}: {'/'.join(path)}", hint=hint)
         if not isinstance(body, dict):
             return StepFailed(
-                f"management API {shown}: {words}, and not from RabbitMQ's management API",
+                f"{shown}: {message}, and not from RabbitMQ's management API",
                 hint="check host and port of management_url: http://user:password@rabbitmq:15672",
             )
         return StepFailed(
-            f"management API {shown} refuses {'/'.join(path)}: {words}",
+            f"{shown} refuses {'/'.join(path)}: {message}",
             hint="correct what the plan or its definitions file says of it",
         )
-
-
-_PORTS = "usually 15672, with TLS 15671"
-_CHECK = "check user and password of management_url"
-_RIGHTS = {
-    "Not management user": "give the user the tag management: rabbitmqctl set_user_tags USER management",
-    "Not administrator user": "virtual hosts, users, permissions, policies and parameters need a user with the "
-    "tag administrator: rabbitmqctl set_user_tags USER administrator",
-    "User not authorised to access virtual host": "give the user permissions in it; empty ones will do",
-}
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content) if content else None
-    except ValueError:
-        return None
-
-
-def _words(status: int, body: Any) -> str:
-    """The reason that the API gives, or the status where it gives none."""
-    reason = body.get("reason") if isinstance(body, dict) else None
-    if isinstance(reason, list):
-        reason = ": ".join(map(str, reason))
-    if isinstance(reason, str) and reason:
-        # The API escapes its own Erlang terms as if for a page.
-        return one_line(html.unescape(reason)).strip()
-    phrase = http.client.responses.get(status, "")
-    return f"HTTP {status} {phrase}".strip()

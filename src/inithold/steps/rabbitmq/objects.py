@@ -1,15 +1,26 @@
-"""Exchanges, queues and bindings: the fields a plan gives them, and how two of them differ."""
+"""Exchanges, queues and bindings: the fields a plan gives them, and what is wrong with those."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from inithold.steps.rabbitmq.arguments import listed, same, sent
+from inithold.steps.rabbitmq import arguments as of_arguments
+from inithold.steps.rabbitmq.arguments import difference, listed, sent, shown
+from inithold.text.suggest import did_you_mean
 
 QueueType = Literal["classic", "quorum", "stream"]
+_EXCHANGE_TYPES = ("direct", "topic", "fanout", "headers")
+_QUEUE_TYPES = ("classic", "quorum", "stream")
+_USUAL = {"durable": True, "auto_delete": False, "internal": False, "exclusive": False}
+_LONGEST = 255
+"""Bytes of a name or a routing key: AMQP sends its length in one byte."""
+_BREAK = re.compile(r"[\r\n\0]")
+Fault = tuple[str, str]
+"""The field, or nothing for the object itself, and what is wrong with it."""
 
 
 class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,18 +53,18 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def properties(self) -> dict[str, Any]:
         """Everything two exchanges of one name can differ in."""
-        return {
-            "type": self.type,
-            "durable": self.durable,
-            "auto_delete": self.auto_delete,
-            "internal": self.internal,
-            **self.sent(),
-        }
+        return {name: getattr(self, name) for name in ("type", "durable", "auto_delete", "internal")} | self.sent()
 
-    def notable(self) -> dict[str, Any]:
-        """The properties worth a line beside the name."""
-        usual = {"durable": True, "auto_delete": False, "internal": False}
-        return {name: value for name, value in self.properties().items() if usual.get(name, ...) is not value}
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with it by itself."""
+        if self.name == "":
+            yield "name", "the default exchange is always there: leave it out"
+        yield from _name(self.name)
+        if self.type not in _EXCHANGE_TYPES and not self.type.startswith("x-"):
+            known = did_you_mean(self.type, _EXCHANGE_TYPES)
+            known = known or f"; known are {', '.join(_EXCHANGE_TYPES)}, and x-... of a plug-in"
+            yield "type", f"unknown type {self.type!r}{known}"
+        yield from _arguments(self.arguments)
 
 
 class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,17 +99,36 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def sent(self) -> dict[str, Any]:
         """The arguments as the broker gets them."""
-        named = {"x-queue-type": self.type} if self.type else {}
-        return {**sent(self.arguments), **named}
+        return sent(self.arguments) | ({"x-queue-type": self.type} if self.type else {})
 
     def properties(self) -> dict[str, Any]:
-        """Everything two queues of one name can differ in."""
-        return queue_properties(self.durable, self.auto_delete, self.exclusive, self.sent())
+        """Everything two queues of one name can differ in; the type under its own name, wherever it was given."""
+        arguments = self.sent()
+        kind = arguments.pop("x-queue-type", None)
+        flags = {name: getattr(self, name) for name in ("durable", "auto_delete", "exclusive")}
+        return ({"type": kind} if kind else {}) | flags | arguments
 
-    def notable(self) -> dict[str, Any]:
-        """The properties worth a line beside the name."""
-        usual = {"durable": True, "auto_delete": False, "exclusive": False}
-        return {name: value for name, value in self.properties().items() if usual.get(name, ...) is not value}
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with it by itself."""
+        if self.name == "":
+            yield "name", "a queue that the broker names is new in each run: give it a name"
+        yield from _name(self.name)
+        if self.exclusive:
+            yield (
+                "exclusive",
+                "an exclusive queue ends with the connection that declares it: leave it to its service",
+            )
+        given = self.arguments.get("x-queue-type")
+        if self.type and given not in (None, self.type):
+            yield "type", f"type {self.type} and x-queue-type {shown(given)} contradict one another"
+        elif given is not None and given not in _QUEUE_TYPES:
+            yield "arguments", f"x-queue-type: expected {' or '.join(_QUEUE_TYPES)}, got {shown(given)}"
+        if self.explicit_type in ("quorum", "stream"):
+            if not self.durable:
+                yield "durable", f"a {self.explicit_type} queue is always durable"
+            if self.auto_delete:
+                yield "auto_delete", f"a {self.explicit_type} queue cannot be auto-deleted"
+        yield from _arguments(self.arguments)
 
 
 class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,31 +160,43 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The name of the queue or exchange that messages go to."""
         return (self.queue if self.queue is not None else self.destination_exchange) or ""
 
+    @property
+    def ends(self) -> set[str]:
+        """The labels of what it binds."""
+        kind = "exchange" if self.queue is None else "queue"
+        return {f"exchange {self.exchange}", f"{kind} {self.destination}"}
+
     def sent(self) -> dict[str, Any]:
         """The arguments as the broker gets them."""
         return sent(self.arguments)
 
-    def ends(self) -> tuple[str, str]:
-        """The labels of what it binds."""
-        kind = "exchange" if self.queue is None else "queue"
-        return f"exchange {self.exchange}", f"{kind} {self.destination}"
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with it by itself."""
+        if (self.queue is None) == (self.destination_exchange is None):
+            given = "both" if self.queue is not None else "neither"
+            yield "", f"expected queue or destination_exchange, got {given}"
+        elif self.queue == "":
+            yield "queue", "the queue needs a name"
+        elif self.destination_exchange == "":
+            yield "destination_exchange", "nothing can be bound to the default exchange"
+        if self.exchange == "":
+            yield (
+                "exchange",
+                "every queue is bound to the default exchange by its name already: leave the binding out",
+            )
+        for field in ("exchange", "queue", "destination_exchange", "routing_key"):
+            yield from _text(field, getattr(self, field) or "")
+        yield from _arguments(self.arguments)
 
 
-Declared: TypeAlias = Exchange | Queue
-"""What is declared by name and has properties."""
+Item: TypeAlias = Exchange | Queue | Binding
 
 
 class Placed(NamedTuple):
-    """An object in its virtual host.
-
-    Attributes:
-        virtual_host: the name.
-        item: the object.
-        suffix: what to say after its label: nothing in the virtual host of the step's own URL.
-    """
+    """An object in its virtual host; the suffix says which where it is not that of the step's own URL."""
 
     virtual_host: str
-    item: Exchange | Queue | Binding
+    item: Item
     suffix: str = ""
 
     @property
@@ -163,44 +205,47 @@ class Placed(NamedTuple):
         return f"{self.item.label}{self.suffix}"
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What makes it another object: the name, and of a binding everything."""
-        return self.virtual_host, repr(self.item) if isinstance(self.item, Binding) else self.label
+    def details(self) -> tuple[str, ...]:
+        """The properties worth a line below the label."""
+        properties = {} if isinstance(self.item, Binding) else self.item.properties()
+        unusual = {name: value for name, value in properties.items() if _USUAL.get(name, ...) is not value}
+        return (listed(unusual),) if unusual else ()
 
 
-def queue_properties(
-    durable: bool, auto_delete: bool, exclusive: bool, arguments: Mapping[str, Any], kind: str | None = None
-) -> dict[str, Any]:
-    """Everything queues can differ in; the type stands under its own name wherever it was given.
-
-    Args:
-        durable: of the queue.
-        auto_delete: of the queue.
-        exclusive: of the queue.
-        arguments: with `x-queue-type`, if that was given.
-        kind: the type where the arguments do not say; left out if None.
-    """
-    rest = {name: value for name, value in arguments.items() if name != "x-queue-type"}
-    kind = arguments.get("x-queue-type") or kind
-    named = {"type": kind} if kind else {}
-    return {**named, "durable": durable, "auto_delete": auto_delete, "exclusive": exclusive, **rest}
+def distinct(objects: Iterable[Placed]) -> list[Placed]:
+    """The objects, each once: exchanges first, then queues, then what binds them, in each virtual host."""
+    once: dict[tuple[str, str], Placed] = {}
+    for placed in objects:
+        which = repr(placed.item) if isinstance(placed.item, Binding) else placed.label
+        once.setdefault((placed.virtual_host, which), placed)
+    order = (Exchange, Queue, Binding)
+    return sorted(once.values(), key=lambda placed: order.index(type(placed.item)))
 
 
-def difference(present: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What two sets of properties do not agree in, each side in its own words; None where they are equal.
-
-    Returns:
-        for example `("durable=false, x-message-ttl=1000", "durable=true, no x-message-ttl")`.
-    """
-    names = [
-        name
-        for name in dict.fromkeys([*desired, *present])
-        if name not in present or name not in desired or not same(present[name], desired[name])
-    ]
-    if not names:
-        return None
-    return _side(names, present), _side(names, desired)
+def contradictions(objects: Iterable[Placed]) -> Iterator[tuple[int, str]]:
+    """Yield what is declared twice and differs, as (index of the second, message)."""
+    first: dict[str, Exchange | Queue] = {}
+    for index, placed in enumerate(objects):
+        if not isinstance(placed.item, Binding):
+            earlier = first.setdefault(placed.label, placed.item)
+            if sides := difference(earlier.properties(), placed.item.properties()):
+                yield index, f"{placed.label} is declared twice: with {sides[0]} and with {sides[1]}"
 
 
-def _side(names: list[str], properties: Mapping[str, Any]) -> str:
-    return ", ".join(listed({name: properties[name]}) if name in properties else f"no {name}" for name in names)
+def _name(name: str) -> Iterator[Fault]:
+    yield from _text("name", name)
+    if name.startswith("amq."):
+        yield "name", f"{name}: names that start with amq. are the broker's own; bindings may use them as they are"
+
+
+def _text(field: str, text: str) -> Iterator[Fault]:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > _LONGEST:
+        yield field, f"is {size} bytes long; RabbitMQ takes up to {_LONGEST}"
+    # The broker strips line breaks, and then has another name than was asked for.
+    if field != "routing_key" and _BREAK.search(text):
+        yield field, "has a line break or NUL in it"
+
+
+def _arguments(arguments: dict[str, Any]) -> Iterator[Fault]:
+    return (("arguments", message) for message in of_arguments.faults(arguments))

@@ -60,10 +60,10 @@ class Ready(Addressed, frozen=True, kw_only=True):
         address = self.address()
         dial(address.host, address.port, timeout=context.remaining(5.0))
         self.load()
-        from inithold.steps.rabbitmq.broker import Broker  # noqa: PLC0415 - heavy
+        from inithold.steps.rabbitmq.broker import connected  # noqa: PLC0415 - heavy
 
         try:
-            with Broker(address, context) as broker:
+            with connected(address, context) as broker:
                 broker.channel()
         except Rejected as error:
             if self.retry_auth:

@@ -16,8 +16,7 @@ import msgspec
 
 from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change
-from inithold.steps.rabbitmq.arguments import listed
-from inithold.steps.rabbitmq.objects import difference
+from inithold.steps.rabbitmq.arguments import difference, listed
 
 _HASHES = {
     "rabbit_password_hashing_sha256": "sha256",
@@ -39,6 +38,8 @@ class Resource(msgspec.Struct, frozen=True):
     """The key it stands under in the file."""
     key: ClassVar[tuple[str, ...]] = ("name",)
     """The fields that identify it."""
+    called: ClassVar[str] = ""
+    """What it is called in changes, by its fields: `policy {name} in {vhost}`."""
     shown: ClassVar[bool] = True
     """Whether its properties may be shown."""
 
@@ -49,7 +50,7 @@ class Resource(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """What it is called in changes: `policy ha in /`."""
-        raise NotImplementedError
+        return self.called.format_map(msgspec.structs.asdict(self))
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -62,16 +63,18 @@ class Resource(msgspec.Struct, frozen=True):
 
     def learn_secrets(self) -> None:
         """Let nothing of it that is secret be shown."""
+        if not self.shown:
+            SECRETS.add_document(msgspec.structs.asdict(self))
 
     def properties(self) -> dict[str, Any]:
         """What is compared."""
         return {name: value for name, value in self.entry(None).items() if name not in (*self.key, "vhost")}
 
-    def change(self, present: Self | None) -> Change | None:
+    def change(self, present: Any) -> Change | None:
         """What has to be done about it; None where it is as it should be.
 
         Args:
-            present: what the broker has under its name.
+            present: what the broker has under its name, of the same type; None where there is nothing.
 
         Raises:
             Conflict: it is something else and is not to be changed.
@@ -83,12 +86,8 @@ class Resource(msgspec.Struct, frozen=True):
             return None
         return Change("~", f"{self.label}: {f'{sides[0]} -> {sides[1]}' if self.shown else 'another value'}")
 
-    def entry(self, present: Self | None) -> dict[str, Any]:  # noqa: ARG002 - for those that keep something
-        """As `POST /api/definitions` takes it.
-
-        Args:
-            present: what the broker has under its name.
-        """
+    def entry(self, present: Any) -> dict[str, Any]:  # noqa: ARG002 - for those that keep something
+        """As `POST /api/definitions` takes it; `present` as for `change`."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -97,6 +96,7 @@ class VirtualHost(Resource, frozen=True):
     """A virtual host; one that exists is left as it is."""
 
     section = "vhosts"
+    called = "virtual host {name}"
     shown = False
 
     name: str
@@ -105,14 +105,10 @@ class VirtualHost(Resource, frozen=True):
     default_queue_type: str | None = None
     metadata: dict[str, Any] | None = None
 
-    @property
-    def label(self) -> str:
-        return f"virtual host {self.name}"
-
     def properties(self) -> dict[str, Any]:
         return {}
 
-    def entry(self, present: Self | None) -> dict[str, Any]:
+    def entry(self, present: Any) -> dict[str, Any]:
         entry = super().entry(present)
         if self.tags is not None:
             entry["tags"] = _tags(self.tags)
@@ -127,6 +123,7 @@ class User(Resource, frozen=True):
     """A user, with a password or the salted hash of one."""
 
     section = "users"
+    called = "user {name}"
 
     name: str
     password_hash: str | None = None
@@ -134,10 +131,6 @@ class User(Resource, frozen=True):
     password: str | None = None
     tags: list[str] | str = ""
     limits: dict[str, int] | list[Any] | None = None
-
-    @property
-    def label(self) -> str:
-        return f"user {self.name}"
 
     def faults(self) -> Iterator[str]:
         if self.password is None and self.password_hash is None:
@@ -152,7 +145,7 @@ class User(Resource, frozen=True):
             if secret:
                 SECRETS.add(secret, public=[self.name])
 
-    def change(self, present: Self | None) -> Change | None:
+    def change(self, present: Any) -> Change | None:
         tags = _tags(self.tags)
         if present is None:
             return Change("+", self.label, (f"tags {', '.join(tags)}",) if tags else ())
@@ -166,7 +159,7 @@ class User(Resource, frozen=True):
         added += [f"{name}={value}" for name, value in _limits(self.limits).items() if limits.get(name) != value]
         return Change("~", f"{self.label}: with {', '.join(added)}") if added else None
 
-    def entry(self, present: Self | None) -> dict[str, Any]:
+    def entry(self, present: Any) -> dict[str, Any]:
         entry = super().entry(present) | {"tags": _tags(self.tags), "limits": _limits(self.limits)}
         if present is not None:
             entry["password_hash"] = present.password_hash
@@ -192,8 +185,7 @@ class User(Resource, frozen=True):
 class Permissions(Resource, frozen=True):
     """What a user may do in a virtual host."""
 
-    section = "permissions"
-    key = ("vhost", "user")
+    section, key, called = "permissions", ("vhost", "user"), "permissions of {user} in {vhost}"
 
     user: str
     configure: str
@@ -201,16 +193,12 @@ class Permissions(Resource, frozen=True):
     read: str
     vhost: str = ""
 
-    @property
-    def label(self) -> str:
-        return f"permissions of {self.user} in {self.vhost}"
-
 
 class TopicPermissions(Resource, frozen=True):
     """Which routing keys a user may use with a topic exchange."""
 
-    section = "topic_permissions"
-    key = ("vhost", "user", "exchange")
+    section, key = "topic_permissions", ("vhost", "user", "exchange")
+    called = "topic permissions of {user} on {exchange} in {vhost}"
 
     user: str
     exchange: str
@@ -218,16 +206,11 @@ class TopicPermissions(Resource, frozen=True):
     read: str
     vhost: str = ""
 
-    @property
-    def label(self) -> str:
-        return f"topic permissions of {self.user} on {self.exchange} in {self.vhost}"
-
 
 class Policy(Resource, frozen=True):
     """A policy, which sets optional arguments of all queues or exchanges that its pattern matches."""
 
-    section = "policies"
-    key = ("vhost", "name")
+    section, key, called = "policies", ("vhost", "name"), "policy {name} in {vhost}"
 
     name: str
     pattern: str
@@ -236,10 +219,6 @@ class Policy(Resource, frozen=True):
     priority: int = 0
     vhost: str = ""
 
-    @property
-    def label(self) -> str:
-        return f"policy {self.name} in {self.vhost}"
-
     def properties(self) -> dict[str, Any]:
         return {"pattern": self.pattern, "apply-to": self.apply_to, "priority": self.priority, **self.definition}
 
@@ -247,8 +226,8 @@ class Policy(Resource, frozen=True):
 class Parameter(Resource, frozen=True):
     """A runtime parameter of a component, such as a shovel. Its value may hold passwords and is never shown."""
 
-    section = "parameters"
-    key = ("component", "vhost", "name")
+    section, key = "parameters", ("component", "vhost", "name")
+    called = "parameter {component} {name} in {vhost}"
     shown = False
 
     component: str
@@ -256,29 +235,15 @@ class Parameter(Resource, frozen=True):
     value: Any
     vhost: str = ""
 
-    @property
-    def label(self) -> str:
-        return f"parameter {self.component} {self.name} in {self.vhost}"
-
-    def learn_secrets(self) -> None:
-        _learn(self.value)
-
 
 class GlobalParameter(Resource, frozen=True):
     """A runtime parameter of the whole broker. Its value is never shown."""
 
-    section = "global_parameters"
+    section, called = "global_parameters", "global parameter {name}"
     shown = False
 
     name: str
     value: Any
-
-    @property
-    def label(self) -> str:
-        return f"global parameter {self.name}"
-
-    def learn_secrets(self) -> None:
-        _learn(self.value)
 
 
 KINDS: Sequence[type[Resource]] = (
@@ -305,16 +270,13 @@ def compare(
     Returns:
         the changes; the definitions that make them; and the conflicts.
     """
-    present: dict[tuple[str, ...], Resource] = {}
-    for shape in KINDS:
-        for entry in document.get(shape.section) or []:
-            known = msgspec.convert(entry, shape)
-            present[known.identity] = known
+    entries = [msgspec.convert(entry, shape) for shape in KINDS for entry in document.get(shape.section) or []]
+    present = {known.identity: known for known in entries}
     changes: list[Change] = []
     definitions: dict[str, list[dict[str, Any]]] = {}
     conflicts: list[str] = []
     for resource in resources:
-        there: Any = present.get(resource.identity)
+        there = present.get(resource.identity)
         try:
             change = resource.change(there)
         except Conflict as error:
@@ -324,20 +286,6 @@ def compare(
             changes.append(change)
             definitions.setdefault(resource.section, []).append(resource.entry(there))
     return changes, definitions, conflicts
-
-
-def _learn(value: Any) -> None:
-    """Learn the secrets of the URLs and passwords in a value."""
-    if isinstance(value, str):
-        SECRETS.add_url(value)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if isinstance(item, str) and any(word in name.lower() for word in ("password", "secret", "token")):
-                SECRETS.add(item)
-            _learn(item)
-    elif isinstance(value, list):
-        for item in value:
-            _learn(item)
 
 
 def _tags(tags: Sequence[str] | str) -> list[str]:

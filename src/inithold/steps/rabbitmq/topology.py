@@ -9,23 +9,19 @@ import msgspec
 
 from inithold.errors import StepFailed
 from inithold.redaction.redact import SECRETS
-from inithold.steps.address import parse
+from inithold.steps.address import WEB, parse
 from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
-from inithold.steps.rabbitmq import validation
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.arguments import has_fraction
-from inithold.steps.rabbitmq.desired import Desired, desired_state
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
-from inithold.steps.rabbitmq.validation import Unreadable
+from inithold.steps.rabbitmq.definitions import Definitions, read
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Placed, Queue, contradictions
 
 if TYPE_CHECKING:
     from inithold.steps.rabbitmq.compare import Comparison
     from inithold.steps.rabbitmq.management import Management
 
 _LISTS: dict[str, Any] = {"exchanges": list[Exchange], "queues": list[Queue], "bindings": list[Binding]}
-
-
 _FRACTION = "a number with a fraction goes through the management API: give management_url"
 
 
@@ -128,57 +124,46 @@ class Topology(Addressed, frozen=True, kw_only=True):
         if self.management_url:
             import inithold.steps.rabbitmq.management  # noqa: F401, PLC0415 - heavy
 
-    # -- before anything is contacted
-
     def validate(self) -> Iterator[tuple[str, str]]:
         wrong = list(super().validate())
         yield from wrong
-        yield from self._management_faults()
+        if self.management_url:
+            try:
+                parse(self.management_url, WEB)
+            except ValueError as error:
+                yield "management_url", f"management_url {error}"
+        own: list[str] = []
         for field in _LISTS:
             for index, item in enumerate(self._typed(field)):
-                for part, message in validation.faults(item):
-                    yield f"{field}[{index}]{f'.{part}' if part else ''}", message
+                own.append(f"{field}[{index}]")
+                for part, message in item.faults():
+                    yield f"{own[-1]}{f'.{part}' if part else ''}", message
                 if has_fraction(item.arguments) and not self.management_url:
-                    yield f"{field}[{index}].arguments", _FRACTION
-        if wrong:
-            return
-        yield from self._definition_faults()
+                    yield f"{own[-1]}.arguments", _FRACTION
+        if not wrong:
+            yield from self._definition_faults(own)
 
-    def _management_faults(self) -> Iterator[tuple[str, str]]:
-        if not self.management_url:
-            return
-        try:
-            parse(self.management_url, ["http", "https"])
-        except ValueError as error:
-            yield "management_url", f"management_url {error}"
-
-    def _definition_faults(self) -> Iterator[tuple[str, str]]:
+    def _definition_faults(self, own: Sequence[str]) -> Iterator[tuple[str, str]]:
         try:
             desired = self._desired()
-        except Unreadable as error:
-            yield "definitions", str(error)
+        except StepFailed as error:
+            yield "definitions", error.message
             return
         for message in desired.faults:
             yield "definitions", message
-        own = len(self.exchanges) + len(self.queues) + len(self.bindings)
-        for placed in () if self.management_url else desired.objects[own:]:
+        for placed in () if self.management_url else desired.objects[len(own) :]:
             if has_fraction(placed.item.arguments):
                 yield "definitions", f"{placed.label}: arguments: {_FRACTION}"
-        for index, message in validation.contradictions(desired.objects):
-            field = "definitions"
-            if index < len(self.exchanges):
-                field = f"exchanges[{index}]"
-            elif index < len(self.exchanges) + len(self.queues):
-                field = f"queues[{index - len(self.exchanges)}]"
-            yield field, message
-        if desired.sections and not self.management_url:
+        for index, message in contradictions(desired.objects):
+            yield own[index] if index < len(own) else "definitions", message
+        if desired.resources and not self.management_url:
+            *most, last = dict.fromkeys(resource.section.replace("_", " ") for resource in desired.resources)
+            sections = f"{', '.join(most)} and {last}" if most else last
             yield (
                 "definitions",
-                f"{self.definitions} has {_and(desired.sections)}, which AMQP cannot make: give management_url "
+                f"{self.definitions} has {sections}, which AMQP cannot make: give management_url "
                 "(http://user:password@rabbitmq:15672), or take them out",
             )
-
-    # -- the work
 
     def check(self, context: StepContext) -> Sequence[Change]:
         return tuple(self._compare(context).changes())
@@ -197,48 +182,35 @@ class Topology(Addressed, frozen=True, kw_only=True):
         self.load()
         from inithold.steps.rabbitmq import compare  # noqa: PLC0415 - heavy
 
-        desired = self._readable()
+        # The definitions file is read again, since it may change beside a long hold.
+        desired = self._desired()
+        if desired.faults:
+            raise StepFailed(
+                f"{self.definitions}: {'; '.join(desired.faults)}", hint="fix the file where it says so"
+            )
         if self.management_url:
-            comparison = compare.through_management(self._management(context), desired)
-        else:
-            comparison = compare.through_amqp(self.address(), context, desired.distinct)
-        if comparison.conflicts:
-            raise compare.conflict(comparison.conflicts)
-        return comparison
+            return compare.through_management(self._management(context), desired)
+        return compare.through_amqp(self.address(), context, desired)
 
     def _management(self, context: StepContext) -> Management:
         from inithold.steps.rabbitmq.management import Management  # noqa: PLC0415 - heavy
 
-        address = parse(self.management_url or "", ["http", "https"])
+        address = parse(self.management_url or "", WEB)
         return Management(address, login(address if address.user is not None else self.address()), context)
 
-    def _readable(self) -> Desired:
-        """What is asked for; the definitions file is read again, since it may change beside a long hold."""
-        try:
-            desired = self._desired()
-        except Unreadable as error:
-            raise StepFailed(
-                str(error), hint="export it again (rabbitmqctl export_definitions), or fix it"
-            ) from error
-        if desired.faults:
-            raise StepFailed(
-                f"{self.definitions}: " + "; ".join(desired.faults), hint="fix the file where it says so"
-            )
-        return desired
+    def _desired(self) -> Definitions:
+        """What the lists and the definitions file ask for; the plan's own first."""
+        host = virtual_host(self.address())
+        own = tuple(Placed(host, item) for name in _LISTS for item in self._typed(name))
+        if not self.definitions:
+            return Definitions(own)
+        defined = read(self.definitions, host)
+        return defined._replace(objects=own + defined.objects)
 
-    def _desired(self) -> Desired:
-        items = [item for name in _LISTS for item in self._typed(name)]
-        return desired_state(items, self.definitions or None, virtual_host(self.address()))
-
-    def _typed(self, name: str) -> list[Exchange | Queue | Binding]:
+    def _typed(self, name: str) -> list[Item]:
         """A list of the plan; in one written in Python it may hold plain dictionaries."""
-        value: list[Exchange | Queue | Binding] = getattr(self, name)
+        value: list[Item] = getattr(self, name)
         if all(isinstance(item, msgspec.Struct) for item in value):
             return value
-        typed: list[Exchange | Queue | Binding] = msgspec.convert(value, _LISTS[name], strict=False)
+        typed: list[Item] = msgspec.convert(value, _LISTS[name], strict=False)
         return typed
-
-
-def _and(names: Sequence[str]) -> str:
-    words = [name.replace("_", " ") for name in names]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

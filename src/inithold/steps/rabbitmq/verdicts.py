@@ -24,8 +24,7 @@ from inithold.net.dial import describe
 from inithold.net.tls import handshake_error
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
-from inithold.steps.rabbitmq.access import login, virtual_host
-from inithold.steps.rabbitmq.tls import TRUST
+from inithold.steps.rabbitmq.access import TRUST, login, virtual_host
 
 CONNECTION_FORCED = 320
 ACCESS_REFUSED = 403
@@ -37,7 +36,6 @@ NOT_ALLOWED = 530
 INTERNAL_ERROR = 541
 
 _SEE_LOG = "the broker's log may say more"
-_CLOSED = "the connection was closed during the handshake"
 _NOT_NOW = re.compile(r"\bis down\b|\blimit\b")
 """A virtual host that is starting, and too many connections, come with the code of one that is not allowed."""
 _NODE_DOWN = re.compile(r"\bdown or inaccessible\b|\bprocess is stopped\b")
@@ -50,24 +48,11 @@ _HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
 def passes(code: int, words: str) -> bool:
-    """Whether a broker that says no may say yes later.
-
-    Args:
-        code: the AMQP reply code.
-        words: the reply text.
-    """
+    """Whether a broker that says no, with this reply code and text, may say yes later."""
     if code == NOT_ALLOWED:
         return _NOT_NOW.search(words) is not None
-    return code in (CONNECTION_FORCED, INTERNAL_ERROR) or (
-        code == NOT_FOUND and _NODE_DOWN.search(words) is not None
-    )
-
-
-def not_answering(address: Address, message: str) -> NotYet:
-    """A broker that does not answer as one yet."""
-    tls = "with TLS, usually 5671" if address.technology == "amqps" else "without TLS, usually 5672"
-    hint = f"a broker that is starting does so; if it lasts, check that the port speaks AMQP 0-9-1 {tls}"
-    return NotYet(f"{address.place}: {message}", hint=hint)
+    node_is_down = code == NOT_FOUND and _NODE_DOWN.search(words) is not None
+    return code in (CONNECTION_FORCED, INTERNAL_ERROR) or node_is_down
 
 
 def not_connected(address: Address, error: BaseException) -> StepError:
@@ -77,16 +62,31 @@ def not_connected(address: Address, error: BaseException) -> StepError:
         address: of the broker.
         error: as pika or the operating system raise it.
     """
-    cause = _innermost(error)
+    cause = error
+    # pika puts layers around an error while it connects.
+    while layers := getattr(cause, "exceptions", None) or [getattr(cause, "exception", None)]:
+        inner = cause.args[0] if type(cause) is AMQPConnectionError and cause.args else layers[-1]
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
     if "Timeout" in type(cause).__name__:
-        return not_answering(address, "accepts connections and does not answer")
+        return _not_answering(address, "accepts connections and does not answer")
     if isinstance(cause, (ConnectionClosed, *_GUESSES)):
         goodbye = _GOODBYE.search(repr(cause) if isinstance(cause, ConnectionClosed) else str(cause))
-        if goodbye is None:
-            return not_answering(address, _CLOSED)
-        return closed_by_broker(address, int(goodbye["code"]), one_line(ast.literal_eval(goodbye["words"])))
-    if isinstance(cause, OSError):
-        return _broken(address, cause)
+        if goodbye is not None:
+            return closed_by_broker(address, int(goodbye["code"]), one_line(ast.literal_eval(goodbye["words"])))
+    elif isinstance(cause, ssl.SSLError):
+        failure = handshake_error(address.place, cause, trust=TRUST)
+        if not isinstance(failure, NotYet):
+            return failure
+    elif isinstance(cause, OSError) and not isinstance(cause, _HUNG_UP):
+        return NotYet(f"{address.place}: {describe(cause)}")
+    elif not isinstance(cause, OSError):
+        return _no_handshake(address, cause)
+    return _not_answering(address, "the connection was closed during the handshake")
+
+
+def _no_handshake(address: Address, cause: BaseException) -> StepFailed:
     if isinstance(cause, AuthenticationError):
         return StepFailed(
             f"{address.shown}: the broker offers no way to log in with a password",
@@ -95,45 +95,25 @@ def not_connected(address: Address, error: BaseException) -> StepError:
     return StepFailed(f"{address.shown}: the handshake failed: {one_line(str(cause), 200)}", hint=_SEE_LOG)
 
 
-def _broken(address: Address, error: OSError) -> StepError:
-    if isinstance(error, ssl.SSLError):
-        failure = handshake_error(address.place, error, trust=TRUST)
-        return not_answering(address, _CLOSED) if isinstance(failure, NotYet) else failure
-    if isinstance(error, _HUNG_UP):
-        return not_answering(address, _CLOSED)
-    return NotYet(f"{address.place}: {describe(error)}")
+def _not_answering(address: Address, message: str) -> NotYet:
+    tls = "with TLS, usually 5671" if address.technology == "amqps" else "without TLS, usually 5672"
+    hint = f"a broker that is starting does so; if it lasts, check that the port speaks AMQP 0-9-1 {tls}"
+    return NotYet(f"{address.place}: {message}", hint=hint)
 
 
 def closed_by_broker(address: Address, code: int, words: str) -> StepError:
-    """What it means that the broker closes the connection instead of letting the user in.
-
-    Args:
-        address: of the broker.
-        code: the AMQP reply code.
-        words: the reply text.
-    """
+    """What it means that the broker closes the connection, with this reply code and text, and lets nobody in."""
     if passes(code, words):
         return NotYet(f"{address.place}: the broker closed the connection: {words}")
+    host, user = virtual_host(address), login(address)[0]
     if code == ACCESS_REFUSED:
         hint = "check user and password; the broker's log says which of them is wrong"
-        if login(address).user == "guest":
+        if user == "guest":
             hint = "guest may log in from the broker's own machine only: give user and password of another"
         return Rejected(f"{address.shown}: the broker rejects the login: {words}", hint=hint)
     if code == NOT_ALLOWED:
-        host, user = virtual_host(address), login(address).user
         hint = f"give the user permissions in it: rabbitmqctl set_permissions -p {host} {user} '.*' '.*' '.*'"
         if "not found" in words:
             hint = "create it, or correct the path of the URL: %2F is the default virtual host, /"
         return Rejected(f"{address.shown}: the broker rejects the virtual host: {words}", hint=hint)
     return StepFailed(f"{address.shown}: the broker closed the connection: {words}", hint=_SEE_LOG)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """What is inside the layers that pika puts around an error while it connects."""
-    while True:
-        layers = getattr(error, "exceptions", None) or [getattr(error, "exception", None)]
-        if type(error) is AMQPConnectionError and error.args:
-            layers = [error.args[0]]
-        if not isinstance(layers[-1], BaseException):
-            return error
-        error = layers[-1]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -108,12 +107,12 @@ class Bucket(Step, frozen=True, kw_only=True):
         if (self.access_key is None) != (self.secret_key is None):
             missing = "secret_key" if self.secret_key is None else "access_key"
             yield missing, "access_key and secret_key belong together: give both or none"
-        yield from self._contradictions()
         if self.policy is not None:
             try:
                 settings.policy_form(self.policy)
             except ValueError as error:
                 yield "policy", f"policy {error}"
+        yield from self._contradictions()
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         lock = self.object_lock
@@ -153,16 +152,24 @@ class Bucket(Step, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         client = self._client(context)
-        if not self._exists(client):
-            return (Change("+", f"bucket {self.bucket}"), *_changes(self._differences(None, context)))
-        return _changes(self._differences(client, context))
+        exists = self._exists(client)
+        changes = [difference.change for _, difference in self._differences(client if exists else None, context)]
+        return tuple(changes if exists else [Change("+", f"bucket {self.bucket}"), *changes])
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again
         client = self._client(context)
         if not self._exists(client):
-            client.ask("create_bucket", **self._creation(client.region))
-        for setting, difference in self._differences(client, context):
-            client.ask(setting.put, **setting.parameters(difference.value))
+            options: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if self.object_lock else {}
+            if client.region not in _WITHOUT_CONSTRAINT:
+                options["CreateBucketConfiguration"] = {"LocationConstraint": client.region}
+            try:
+                client.ask("create_bucket", **options)
+            except StepFailed:
+                # Somebody else may have made it at the same moment.
+                if not self._exists(client):
+                    raise
+        for operation, difference in self._differences(client, context):
+            client.ask(f"put_{operation}", **difference.put)
 
     def _client(self, context: StepContext) -> Client:
         from inithold.steps.s3.client import Client  # noqa: PLC0415 - heavy
@@ -170,10 +177,9 @@ class Bucket(Step, frozen=True, kw_only=True):
         return Client(
             self._place(),
             self.bucket,
-            endpoint=self.endpoint,
             region=self.region,
-            access_key=self.access_key,
-            secret_key=self.secret_key,
+            endpoint=self.endpoint,
+            login=(self.access_key, self.secret_key),
             ca_file=self.ca_file,
             seconds=context.remaining(_ANSWER_SECONDS),
         )
@@ -182,103 +188,37 @@ class Bucket(Step, frozen=True, kw_only=True):
         return "S3" if self.endpoint is None else parse(self.endpoint, WEB).shown.rstrip("/")
 
     def _exists(self, client: Client) -> bool:
-        from inithold.steps.s3.client import Absent  # noqa: PLC0415 - heavy
+        return client.ask("head_bucket") is not None
 
-        try:
-            client.ask("head_bucket")
-        except Absent:
-            return False
-        return True
+    def _differences(self, client: Client | None, context: StepContext) -> Iterator[tuple[str, Difference]]:
+        """What differs, in the order in which it is set; without a client, of a bucket that does not exist yet."""
+        from inithold.steps.s3.client import NotSupported  # noqa: PLC0415 - heavy
 
-    def _creation(self, region: str) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        if region not in _WITHOUT_CONSTRAINT:
-            options["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        if self.object_lock:
-            options["ObjectLockEnabledForBucket"] = True
-        return options
-
-    def _differences(self, client: Client | None, context: StepContext) -> list[tuple[_Setting, Difference]]:
-        """What differs; without a client, of a bucket that does not exist yet."""
-        result = []
-        for setting in self._settings():
-            current = {} if client is None else self._current(client, setting, context)
-            if current is not None and (difference := setting.differs(current)) is not None:
-                result.append((setting, difference))
-        return result
-
-    def _current(self, client: Client, setting: _Setting, context: StepContext) -> dict[str, Any] | None:
-        """What the server has; None where it does not know the setting and need not."""
-        from inithold.steps.s3.client import Absent, NotSupported  # noqa: PLC0415 - heavy
-
-        try:
-            return client.ask(setting.get)
-        except Absent:
-            return {}
-        except NotSupported:
-            if setting.name == "public_access_block":
-                context.log("the server does not know public_access_block: it is left out", level="warning")
-                return None
-            raise StepFailed(
-                f"{self._place()}: the server does not know {setting.name}",
-                hint=f"take {setting.name} out of the step for this server",
-            ) from None
-
-    def _settings(self) -> Iterator[_Setting]:
-        """The settings that the plan names, in the order in which they are made."""
-        if (block := self.public_access_block) is not None:
-            yield _Setting(
-                *("public_access_block", "get_public_access_block", "put_public_access_block"),
-                lambda now: settings.public_access_block(block, now.get("PublicAccessBlockConfiguration", {})),
-                lambda value: {"PublicAccessBlockConfiguration": value},
-            )
-        if (enabled := self.versioning) is not None:
-            yield _Setting(
-                *("versioning", "get_bucket_versioning", "put_bucket_versioning"),
-                lambda now: settings.versioning(enabled, now.get("Status")),
-                lambda value: {"VersioningConfiguration": {"Status": value}},
-            )
-        if (lock := self.object_lock) is not None:
-            yield _Setting(
-                *("object_lock", "get_object_lock_configuration", "put_object_lock_configuration"),
-                lambda now: settings.object_lock(lock, now.get("ObjectLockConfiguration", {})),
-                lambda value: {"ObjectLockConfiguration": value},
-            )
-        if (given := self.policy) is not None:
-            yield _Setting(
-                *("policy", "get_bucket_policy", "put_bucket_policy"),
-                lambda now: settings.policy(settings.policy_form(given), json.loads(now.get("Policy") or "{}")),
-                lambda value: {"Policy": json.dumps(value)},
-            )
-        if self.cors:
-            yield _Setting(
-                *("cors", "get_bucket_cors", "put_bucket_cors"),
-                lambda now: settings.cors(self.cors, now.get("CORSRules", [])),
-                lambda value: {"CORSConfiguration": {"CORSRules": value}},
-            )
-        if self.lifecycle:
-            yield _Setting(
-                *("lifecycle", "get_bucket_lifecycle_configuration", "put_bucket_lifecycle_configuration"),
-                lambda now: settings.lifecycle(self.lifecycle, now),
-                lambda value: value,
-            )
-        if self.tags:
-            yield _Setting(
-                *("tags", "get_bucket_tagging", "put_bucket_tagging"),
-                lambda now: settings.tags(self.tags, {tag["Key"]: tag["Value"] for tag in now.get("TagSet", [])}),
-                lambda value: {"Tagging": {"TagSet": value}},
-            )
+        for name, (operation, compare) in _SETTINGS.items():
+            given = getattr(self, name)
+            if given is None or given in ((), {}):
+                continue
+            try:
+                current = (client and client.ask(f"get_{operation}")) or {}
+            except NotSupported:
+                if name == "public_access_block":
+                    context.log(f"the server does not know {name}: it is left out", level="warning")
+                    continue
+                raise StepFailed(
+                    f"{self._place()}: the server does not know {name}",
+                    hint=f"take {name} out of the step for this server",
+                ) from None
+            if (difference := compare(given, current)) is not None:
+                yield operation, difference
 
 
-class _Setting(NamedTuple):
-    """One setting of a bucket: how it is asked for, compared and given."""
-
-    name: str
-    get: str
-    put: str
-    differs: Callable[[dict[str, Any]], Difference | None]
-    parameters: Callable[[Any], dict[str, Any]]
-
-
-def _changes(differences: Sequence[tuple[_Setting, Difference]]) -> tuple[Change, ...]:
-    return tuple(difference.change for _, difference in differences)
+_SETTINGS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], Difference | None]]] = {
+    "public_access_block": ("public_access_block", settings.public_access_block),
+    "versioning": ("bucket_versioning", settings.versioning),
+    "object_lock": ("object_lock_configuration", settings.object_lock),
+    "policy": ("bucket_policy", settings.policy),
+    "cors": ("bucket_cors", settings.cors),
+    "lifecycle": ("bucket_lifecycle_configuration", settings.lifecycle),
+    "tags": ("bucket_tagging", settings.tags),
+}
+"""The fields that are settings, in the order in which they are set: botocore's name, and how they are compared."""

@@ -30,24 +30,19 @@ from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, refused
 DEFAULT_REGION = "us-east-1"
 
 
-class Absent(Exception):
-    """What was asked for does not exist."""
-
-
 class NotSupported(Exception):
     """The server does not know this part of the API."""
 
 
 class Client:
-    """Asks one server of one bucket.
+    """Asks one server of one bucket; what is None is botocore's own choice.
 
     Args:
         place: the server, for people.
         bucket: its name.
+        region: of the bucket.
         endpoint: URL of the server; None for AWS.
-        region: of the bucket; None for botocore's own choice.
-        access_key: who asks; None for botocore's own choice.
-        secret_key: of the access key.
+        login: access key and secret key.
         ca_file: authorities to trust instead of the system's.
         seconds: the most that is waited for an answer.
     """
@@ -57,38 +52,37 @@ class Client:
         place: str,
         bucket: str,
         *,
-        endpoint: str | None,
         region: str | None,
-        access_key: str | None,
-        secret_key: str | None,
+        endpoint: str | None,
+        login: tuple[str | None, str | None],
         ca_file: str | None,
         seconds: float,
     ) -> None:
-        self._place = place
-        self._seconds = seconds
-        self._bucket = bucket
+        self._place, self._bucket, self._seconds = place, bucket, seconds
         self._session = botocore.session.get_session()
-        chosen = region or (None if endpoint is None else DEFAULT_REGION)
-        self.region: str = chosen or self._session.get_config_variable("region") or DEFAULT_REGION
+        own = None if endpoint else self._session.get_config_variable("region")
+        self.region: str = region or own or DEFAULT_REGION
         self._options = {
             "region_name": self.region,
             "endpoint_url": endpoint,
-            "aws_access_key_id": access_key,
-            "aws_secret_access_key": secret_key,
+            "aws_access_key_id": login[0],
+            "aws_secret_access_key": login[1],
             "verify": ca_file,
         }
         # A server of one's own seldom has a name for each bucket; one that wants it says so.
         self._client = self._open("auto" if endpoint is None else "path")
 
-    def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    def ask(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """Make one request about the bucket.
 
         Args:
             operation: a method of botocore's client, such as `get_bucket_cors`.
             parameters: of the operation, without the bucket.
 
+        Returns:
+            the answer; None where what was asked for does not exist.
+
         Raises:
-            Absent: what was asked for does not exist.
             NotSupported: the server does not know the operation.
             NotYet, Rejected, StepFailed: it was refused, or there was no answer.
         """
@@ -97,7 +91,7 @@ class Client:
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in ABSENT:
-                raise Absent(code) from error
+                return None
             if code in UNKNOWN:
                 raise NotSupported(code) from error
             if code in VIRTUAL_ONLY:
@@ -109,7 +103,6 @@ class Client:
             raise refused(self._place, operation, self.region, error.response) from error
         except (BotoCoreError, HTTPClientError) as error:
             raise self._failed(error) from error
-        answer.pop("ResponseMetadata", None)
         return answer
 
     def _open(self, addressing: str) -> Any:

@@ -164,11 +164,11 @@ class Difference(NamedTuple):
 
     Attributes:
         change: the line for people.
-        value: what the server is to be given, in S3's own form: what the plan says, and what stays.
+        put: the parameters of the request that sets it, in S3's own form: what the plan says, and what stays.
     """
 
     change: Change
-    value: Any
+    put: Object
 
 
 # -- names
@@ -187,93 +187,7 @@ def s3_form(value: Any) -> Any:
         return {s3_name(name): s3_form(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [s3_form(item) for item in value]
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return value
-
-
-# -- differences
-
-
-def cors(rules: Sequence[CorsRule], current: Sequence[Object]) -> Difference | None:
-    """Compare rules for web pages with the server's."""
-    return _rules("cors", [s3_form(rule) for rule in rules], current, "ID", _cors_words)
-
-
-def lifecycle(rules: Sequence[LifecycleRule], current: Mapping[str, Any]) -> Difference | None:
-    """Compare lifecycle rules with the server's configuration, whose other parts stay."""
-    given = [_lifecycle_form(rule) for rule in rules]
-    found = _rules("lifecycle", given, current.get("Rules", []), "ID", lambda rule: rule.get("ID", "a rule"))
-    if found is None:
-        return None
-    size = "TransitionDefaultMinimumObjectSize"
-    kept = {size: current[size]} if size in current else {}
-    return found._replace(value={"LifecycleConfiguration": {"Rules": found.value}, **kept})
-
-
-def policy(given: Mapping[str, Any], current: Mapping[str, Any]) -> Difference | None:
-    """Compare a policy's statements with those of the policy that the server has.
-
-    Args:
-        given: as `policy_form` returns it.
-        current: the server's; empty where it has none.
-    """
-    statements = _as_list(current.get("Statement", []))
-    found = _rules("policy", given["Statement"], statements, "Sid", _statement_words)
-    if found is None:
-        return None
-    version = given.get("Version") or current.get("Version") or "2012-10-17"
-    return found._replace(value={**current, "Version": version, "Statement": found.value})
-
-
-def tags(given: Mapping[str, str], current: Mapping[str, str]) -> Difference | None:
-    """Compare tags with the server's."""
-    details = [
-        f"+ {key}={value}" if key not in current else f"~ {key} {current[key]} -> {value}"
-        for key, value in given.items()
-        if current.get(key) != value
-    ]
-    if not details:
-        return None
-    details += [f"  {key}={value} stays" for key, value in current.items() if key not in given]
-    merged = {**current, **given}
-    return Difference(
-        Change("~", "tags", tuple(details)), [{"Key": key, "Value": value} for key, value in merged.items()]
-    )
-
-
-def public_access_block(given: PublicAccessBlock, current: Mapping[str, bool]) -> Difference | None:
-    """Compare what may not be made public with the server's."""
-    form: Object = s3_form(given)
-    details = _fields({name: current.get(name, False) for name in form}, form)
-    return Difference(Change("~", "public access block", details), {**current, **form}) if details else None
-
-
-def versioning(enabled: bool, status: str | None) -> Difference | None:
-    """Compare whether versions are kept; switching it off keeps the versions there are."""
-    if enabled == (status == "Enabled"):
-        return None
-    value = "Enabled" if enabled else "Suspended"
-    return Difference(Change("~", f"versioning {(status or 'off').lower()} -> {value.lower()}"), value)
-
-
-def object_lock(given: bool | Retention, current: Mapping[str, Any]) -> Difference | None:
-    """Compare whether objects can be locked, and the default retention.
-
-    Args:
-        given: `True` for locks without a default retention.
-        current: the server's configuration; empty where the bucket has none.
-    """
-    retention = s3_form(given) if isinstance(given, Retention) else {}
-    before = dict(current.get("Rule", {}).get("DefaultRetention", {}))
-    details = _fields(before, retention) if retention else ()
-    locked = current.get("ObjectLockEnabled") == "Enabled"
-    if locked and not details:
-        return None
-    value: Object = {"ObjectLockEnabled": "Enabled"}
-    if retention or before:
-        value["Rule"] = {"DefaultRetention": retention or before}
-    return Difference(Change("~", "object lock" if locked else "object lock off -> enabled", details), value)
+    return datetime(value.year, value.month, value.day, tzinfo=UTC) if isinstance(value, date) else value
 
 
 def policy_form(given: str | Mapping[str, Any]) -> Object:
@@ -290,39 +204,136 @@ def policy_form(given: str | Mapping[str, Any]) -> Object:
             given = json.loads(given)
         except ValueError as error:
             raise ValueError(f"is not JSON: {error}") from None
-    form = {s3_name(name): value for name, value in given.items()} if isinstance(given, Mapping) else {}
-    statements = [
-        {s3_name(name): value for name, value in statement.items()} if isinstance(statement, Mapping) else {}
-        for statement in _as_list(form.get("Statement", []))
-    ]
+    form = _policy_names(given)
+    statements = [_policy_names(statement) for statement in _as_list(form.get("Statement", []))]
     if not statements or not all("Effect" in statement for statement in statements):
         raise ValueError("expected a statement, or a list of them, each with effect, principal, action, resource")
+    for statement in statements:
+        for name in ("Principal", "NotPrincipal", "Condition"):
+            if isinstance(statement.get(name), Mapping):
+                statement[name] = _policy_names(statement[name])
     return {**form, "Statement": statements}
 
 
-def _lifecycle_form(rule: LifecycleRule) -> Object:
-    form: Object = s3_form(rule)
-    # Lowest common form: `Prefix` beside `Filter` is S3's older one, which some servers no longer take.
-    prefix = form.pop("Prefix", "")
-    form["Status"] = rule.status
-    form["Filter"] = form.get("Filter") or {"Prefix": prefix}
-    return form
+def _policy_names(given: Any) -> Object:
+    # The grammar of policies has names of its own for these two.
+    own = {"id": "Id", "aws": "AWS"}
+    return (
+        {own.get(name, s3_name(name)): value for name, value in given.items()}
+        if isinstance(given, Mapping)
+        else {}
+    )
+
+
+# -- differences: each takes what the plan gives and what the server answers, which is empty where it has nothing
+
+
+def public_access_block(given: PublicAccessBlock, current: Object) -> Difference | None:
+    """Compare what may not be made public."""
+    now, form = current.get("PublicAccessBlockConfiguration", {}), s3_form(given)
+    details = _fields({name: now.get(name, False) for name in form}, form)
+    if not details:
+        return None
+    return Difference(
+        Change("~", "public access block", details), {"PublicAccessBlockConfiguration": {**now, **form}}
+    )
+
+
+def versioning(enabled: bool, current: Object) -> Difference | None:
+    """Compare whether versions are kept; switching it off keeps the versions there are."""
+    status = current.get("Status")
+    if enabled == (status == "Enabled"):
+        return None
+    value = "Enabled" if enabled else "Suspended"
+    change = Change("~", f"versioning {(status or 'off').lower()} -> {value.lower()}")
+    return Difference(change, {"VersioningConfiguration": {"Status": value}})
+
+
+def object_lock(given: bool | Retention, current: Object) -> Difference | None:
+    """Compare whether objects can be locked, and the default retention; `True` names none."""
+    now = current.get("ObjectLockConfiguration", {})
+    retention = s3_form(given) if isinstance(given, Retention) else {}
+    before = dict(now.get("Rule", {}).get("DefaultRetention", {}))
+    details = _fields(before, retention) if retention else ()
+    locked = now.get("ObjectLockEnabled") == "Enabled"
+    if locked and not details:
+        return None
+    value: Object = {"ObjectLockEnabled": "Enabled"}
+    if retention or before:
+        value["Rule"] = {"DefaultRetention": retention or before}
+    change = Change("~", "object lock" if locked else "object lock off -> enabled", details)
+    return Difference(change, {"ObjectLockConfiguration": value})
+
+
+def policy(given: str | Mapping[str, Any], current: Object) -> Difference | None:
+    """Compare a policy's statements; those that the plan does not name stay."""
+    form, now = policy_form(given), json.loads(current.get("Policy") or "{}")
+
+    def words(rule: Object) -> str:
+        actions = _as_list(rule.get("Action", rule.get("NotAction", "?")))
+        return str(rule.get("Sid") or f"{rule.get('Effect', '?')} {', '.join(map(str, actions))}")
+
+    result = _rules("policy", form["Statement"], _as_list(now.get("Statement", [])), "Sid", words)
+    if result is None:
+        return None
+    version = form.get("Version") or now.get("Version") or "2012-10-17"
+    return Difference(
+        result[0], {"Policy": json.dumps({**now, **form, "Version": version, "Statement": result[1]})}
+    )
+
+
+def cors(rules: Sequence[CorsRule], current: Object) -> Difference | None:
+    """Compare rules for web pages."""
+
+    def words(rule: Object) -> str:
+        name = f"{rule['ID']}: " if rule.get("ID") else ""
+        return f"{name}{', '.join(rule['AllowedMethods'])} from {', '.join(rule['AllowedOrigins'])}"
+
+    result = _rules("cors", [s3_form(rule) for rule in rules], current.get("CORSRules", []), "ID", words)
+    return result and Difference(result[0], {"CORSConfiguration": {"CORSRules": result[1]}})
+
+
+def lifecycle(rules: Sequence[LifecycleRule], current: Object) -> Difference | None:
+    """Compare lifecycle rules; what else the configuration holds is given back."""
+    given = []
+    for rule in rules:
+        form = s3_form(rule)
+        # Lowest common form: `Prefix` beside `Filter` is S3's older one, which some servers no longer take.
+        prefix = form.pop("Prefix", "")
+        given.append({**form, "Status": rule.status, "Filter": form.get("Filter") or {"Prefix": prefix}})
+    result = _rules("lifecycle", given, current.get("Rules", []), "ID", lambda rule: rule.get("ID", "a rule"))
+    size = "TransitionDefaultMinimumObjectSize"
+    kept = {size: current[size]} if size in current else {}
+    return result and Difference(result[0], {"LifecycleConfiguration": {"Rules": result[1]}, **kept})
+
+
+def tags(given: Mapping[str, str], current: Object) -> Difference | None:
+    """Compare tags."""
+    now = {tag["Key"]: tag["Value"] for tag in current.get("TagSet", [])}
+    details = [
+        f"+ {key}={value}" if key not in now else f"~ {key} {now[key]} -> {value}"
+        for key, value in given.items()
+        if now.get(key) != value
+    ]
+    if not details:
+        return None
+    details += [f"  {key}={value} stays" for key, value in now.items() if key not in given]
+    value = [{"Key": key, "Value": value} for key, value in (now | dict(given)).items()]
+    return Difference(Change("~", "tags", tuple(details)), {"Tagging": {"TagSet": value}})
 
 
 def _rules(
-    what: str,
-    given: Sequence[Object],
-    current: Sequence[Object],
-    key: str,
-    words: Callable[[Object], str],
-) -> Difference | None:
+    what: str, given: Sequence[Object], current: Sequence[Object], key: str, words: Callable[[Object], str]
+) -> tuple[Change, list[Object]] | None:
     """Compare a list of rules: one that is named is changed, one that is not is added, none is taken away."""
     left = list(current)
     result: list[Object] = []
     details: list[str] = []
     added = changed = 0
     for rule in given:
-        same = next((other for other in left if _same(rule, other, key)), None)
+        # A name that the plan leaves out is the server's to choose.
+        ignored = () if key in rule else (key,)
+        same = next((other for other in left if _normal(rule) == _normal(other, ignored)), None)
         named = next((other for other in left if key in rule and other.get(key) == rule[key]), None)
         before = same or named
         if before is not None:
@@ -338,21 +349,13 @@ def _rules(
         return None
     counts = [f"{number} to {verb}" for number, verb in ((added, "add"), (changed, "change")) if number]
     details += [f"  {words(rule)} stays" for rule in left]
-    return Difference(Change("~", f"{what} ({', '.join(counts)})", tuple(details)), [*left, *result])
+    return Change("~", f"{what} ({', '.join(counts)})", tuple(details)), [*left, *result]
 
 
-def _same(rule: Object, other: Object, key: str) -> bool:
-    """Whether a rule says what another says; a name that the plan leaves out is the server's to choose."""
-    one, two = _normal(rule), _normal(other)
-    if key not in one:
-        two.pop(key, None)
-    return bool(one == two)
-
-
-def _normal(value: Any) -> Any:
+def _normal(value: Any, ignored: Sequence[str] = ()) -> Any:
     """A value in one form: servers turn a list of one into its item, and change the order of lists."""
     if isinstance(value, Mapping):
-        items = {name: _normal(item) for name, item in value.items()}
+        items = {name: _normal(item) for name, item in value.items() if name not in ignored}
         if "Prefix" in items and "Filter" not in items and "Status" in items:
             items["Filter"] = {"Prefix": items.pop("Prefix")}
         if items.get("Filter") in ({}, {"Prefix": ""}):
@@ -362,26 +365,20 @@ def _normal(value: Any) -> Any:
     if isinstance(value, list | tuple):
         normal = [_normal(item) for item in value]
         return normal[0] if len(normal) == 1 else sorted(normal, key=_text)
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    return value
+    return value.date().isoformat() if isinstance(value, datetime) else value
 
 
 def _fields(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> tuple[str, ...]:
     lines: list[str] = []
     for name in dict.fromkeys([*after, *before]):
         old, new = before.get(name), after.get(name)
+        letters = (f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+        snake = name.lower() if name.isupper() else "".join(letters).lstrip("_")
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            lines += _fields(old, new, f"{within}{_snake(name)}.")
+            lines += _fields(old, new, f"{within}{snake}.")
         elif old != new:
-            lines.append(f"{within}{_snake(name)} {_text(old)} -> {_text(new)}")
+            lines.append(f"{within}{snake} {_text(old)} -> {_text(new)}")
     return tuple(lines)
-
-
-def _snake(name: str) -> str:
-    if name.isupper():
-        return name.lower()
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 def _text(value: Any) -> str:
@@ -392,15 +389,3 @@ def _text(value: Any) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _cors_words(rule: Object) -> str:
-    name = f"{rule['ID']}: " if rule.get("ID") else ""
-    return f"{name}{', '.join(rule['AllowedMethods'])} from {', '.join(rule['AllowedOrigins'])}"
-
-
-def _statement_words(rule: Object) -> str:
-    if rule.get("Sid"):
-        return str(rule["Sid"])
-    actions = _as_list(rule.get("Action", rule.get("NotAction", "?")))
-    return f"{rule.get('Effect', '?')} {', '.join(map(str, actions))}"

@@ -17,11 +17,10 @@ from inithold.plan.load import load_text
 from inithold.redaction.redact import scrub
 from inithold.steps.address import parse
 from inithold.steps.rabbitmq import Ready, Topology
-from inithold.steps.rabbitmq.access import Login, login, virtual_host
-from inithold.steps.rabbitmq.arguments import same, sent
+from inithold.steps.rabbitmq.access import login, virtual_host
+from inithold.steps.rabbitmq.arguments import difference, same, sent
 from inithold.steps.rabbitmq.definitions import read
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue, difference
-from inithold.steps.rabbitmq.validation import Unreadable
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
 from inithold.steps.rabbitmq.verdicts import passes
 from inithold.testing import check
 
@@ -65,12 +64,12 @@ def test_an_address_shows_the_virtual_host_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("amqp://h", Login("guest", "guest")),
-        ("amqp://app:p%40ss@h", Login("app", "p@ss")),
-        ("amqp://app@h", Login("app", "")),
+        ("amqp://h", ("guest", "guest")),
+        ("amqp://app:p%40ss@h", ("app", "p@ss")),
+        ("amqp://app@h", ("app", "")),
     ],
 )
-def test_guest_logs_in_where_nobody_is_named(url: str, expected: Login) -> None:
+def test_guest_logs_in_where_nobody_is_named(url: str, expected: tuple[str, str]) -> None:
     assert login(parse(url)) == expected
 
 
@@ -389,9 +388,9 @@ def test_the_cluster_a_file_came_from_is_left_out(tmp_path: Path) -> None:
 )
 def test_what_is_no_definitions_file(tmp_path: Path, text: str, expected: str) -> None:
     path = definitions(tmp_path, text)
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(StepFailed) as caught:
         read(path, "/")
-    assert str(caught.value) == f"{path}: {expected}"
+    assert caught.value.message == f"{path}: {expected}"
 
 
 def test_a_binary_file_is_no_definitions_file(tmp_path: Path) -> None:

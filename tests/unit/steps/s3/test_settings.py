@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 
 import pytest
@@ -21,7 +22,7 @@ def test_names_in_snake_case_are_those_of_the_api() -> None:
 
 def test_a_rule_without_a_name_is_in_place_whatever_name_the_server_gave_it() -> None:
     current = [{"ID": "made-up", "AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]
-    assert settings.cors([GET], current) is None
+    assert settings.cors([GET], {"CORSRules": current}) is None
 
 
 def test_the_order_of_lists_and_what_is_empty_do_not_matter() -> None:
@@ -29,20 +30,23 @@ def test_the_order_of_lists_and_what_is_empty_do_not_matter() -> None:
     current = [
         {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "ExposeHeaders": [], "MaxAgeSeconds": 0}
     ]
-    assert settings.cors([rule], current) is None
+    assert settings.cors([rule], {"CORSRules": current}) is None
 
 
 def test_two_equal_rules_need_two() -> None:
-    found = settings.cors([GET, GET], [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}])
+    found = settings.cors([GET, GET], {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
     assert found is not None
     assert found.change.what == "cors (1 to add)"
 
 
 def test_other_rules_stay_before_those_of_the_plan() -> None:
     other = {"ID": "other", "AllowedMethods": ["POST"], "AllowedOrigins": ["https://x"]}
-    found = settings.cors([GET], [other])
+    found = settings.cors([GET], {"CORSRules": [other]})
     assert found is not None
-    assert found.value == [other, {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]
+    assert found.put["CORSConfiguration"]["CORSRules"] == [
+        other,
+        {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]},
+    ]
     assert found.change.details == ("+ GET from *", "  other: POST from https://x stays")
 
 
@@ -66,7 +70,7 @@ def test_a_day_is_midnight_utc() -> None:
     assert settings.lifecycle([rule], {"Rules": [current]}) is None
     found = settings.lifecycle([rule], {})
     assert found is not None
-    assert found.value["LifecycleConfiguration"]["Rules"][0]["Expiration"]["Date"] == midnight
+    assert found.put["LifecycleConfiguration"]["Rules"][0]["Expiration"]["Date"] == midnight
 
 
 def test_what_else_a_lifecycle_configuration_holds_is_given_back() -> None:
@@ -74,21 +78,19 @@ def test_what_else_a_lifecycle_configuration_holds_is_given_back() -> None:
     size = "TransitionDefaultMinimumObjectSize"
     found = settings.lifecycle([rule], {"Rules": [], size: "varies_by_storage_class"})
     assert found is not None
-    assert found.value[size] == "varies_by_storage_class"
+    assert found.put[size] == "varies_by_storage_class"
 
 
 def test_a_policy_s_single_item_and_its_list_are_the_same() -> None:
-    given = settings.policy_form(
-        {"statement": [{"effect": "Allow", "principal": "*", "action": ["s3:Get*"], "resource": ["a"]}]}
-    )
+    given = {"statement": [{"effect": "Allow", "principal": "*", "action": ["s3:Get*"], "resource": ["a"]}]}
     current = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:Get*", "Resource": "a"}}
-    assert settings.policy(given, current) is None
+    assert settings.policy(given, {"Policy": json.dumps(current)}) is None
 
 
 def test_a_statement_with_a_condition_is_not_the_one_without() -> None:
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "a"}
     current = {"Statement": [{**statement, "Condition": {"Bool": {"aws:SecureTransport": "true"}}}]}
-    found = settings.policy(settings.policy_form({"statement": [statement]}), current)
+    found = settings.policy({"statement": [statement]}, {"Policy": json.dumps(current)})
     assert found is not None
     assert found.change.details == ("+ Allow s3:GetObject", "  Allow s3:GetObject stays")
 
@@ -96,16 +98,40 @@ def test_a_statement_with_a_condition_is_not_the_one_without() -> None:
 def test_what_the_plan_does_not_say_of_public_access_stays() -> None:
     block = PublicAccessBlock(block_public_acls=True)
     now = {"BlockPublicAcls": False, "BlockPublicPolicy": True}
-    found = settings.public_access_block(block, now)
+    found = settings.public_access_block(block, {"PublicAccessBlockConfiguration": now})
     assert found is not None
     assert found.change.details == ("block_public_acls false -> true",)
-    assert found.value == {"BlockPublicAcls": True, "BlockPublicPolicy": True}
-    assert settings.public_access_block(block, found.value) is None
+    assert found.put == {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": True}}
+    assert settings.public_access_block(block, found.put) is None
 
 
 def test_a_default_retention_that_the_plan_does_not_name_stays() -> None:
     now = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 1}}}
-    assert settings.object_lock(True, now) is None
-    found = settings.object_lock(Retention(mode="GOVERNANCE", days=3), now)
+    assert settings.object_lock(True, {"ObjectLockConfiguration": now}) is None
+    found = settings.object_lock(Retention(mode="GOVERNANCE", days=3), {"ObjectLockConfiguration": now})
     assert found is not None
     assert found.change.details == ("mode COMPLIANCE -> GOVERNANCE", "days none -> 3", "years 1 -> none")
+
+
+def test_names_of_a_policy_are_those_of_its_grammar() -> None:
+    statement = {
+        "sid": "Own",
+        "effect": "Allow",
+        "principal": {"aws": ["arn:aws:iam::1:root"], "canonical_user": "c"},
+        "not_action": "s3:Delete*",
+        "resource": "a",
+        "condition": {"string_equals": {"aws:SourceVpc": "vpc-1"}},
+    }
+    assert settings.policy_form({"id": "mine", "statement": statement}) == {
+        "Id": "mine",
+        "Statement": [
+            {
+                "Sid": "Own",
+                "Effect": "Allow",
+                "Principal": {"AWS": ["arn:aws:iam::1:root"], "CanonicalUser": "c"},
+                "NotAction": "s3:Delete*",
+                "Resource": "a",
+                "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
+            }
+        ],
+    }
