@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from inithold.compose.stack.command import DEFAULT_MARKER
-from inithold.compose.stack.wrap import script
+from inithold.compose.stack.hold import script
 from unit.compose.case import compose_config, docker_environment, run, run_json
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)] or ["sh"]

@@ -6,16 +6,17 @@ import os
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from inithold.compose.read.environment import read_dotenv
+from inithold.compose.read.environment import read_dotenv, read_env_file
 from inithold.compose.read.reader import Frame, Layer, Reader, Services, absolute, lay, merged
 from inithold.compose.read.shapes import is_absent
 from inithold.compose.read.source import Source
-from inithold.compose.read.tree import Mapping, Scalar, Value
+from inithold.compose.read.tree import Mapping, Place, Scalar, Sequence, Value
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Service:
     """A service of the merged stack: `view` is what Compose runs, `layers` what the files say, in order."""
 
@@ -37,6 +38,26 @@ class Service:
         """The merged single value at `path` with its variables filled in, or None."""
         found = self.scalar(*path)
         return found.filled if found is not None else None
+
+    @cached_property
+    def variables(self) -> dict[str, tuple[str, Place]]:
+        """Its environment, over its `env_file`s: each variable's text, and where it, or its file, is named."""
+        result: dict[str, tuple[str, Place]] = {}
+        files = self.value("env_file")
+        for item in files.items if isinstance(files, Sequence) else ():
+            path = item.get("path") if isinstance(item, Mapping) else item
+            if isinstance(path, Scalar) and "$" not in path.filled:
+                read = read_env_file(path.place.source.folder / Path(path.filled).expanduser())
+                result.update({name: (text, item.place) for name, text in read.items()})
+        environment = self.value("environment")
+        for name, value in environment.entries.items() if isinstance(environment, Mapping) else ():
+            if isinstance(value, Scalar) and value.data is not None:
+                result[name] = (value.filled, value.place)
+        return result
+
+    def variable(self, name: str) -> str | None:
+        """The text of one variable of its environment, None where it is not set."""
+        return self.variables[name][0] if name in self.variables else None
 
 
 @dataclass(slots=True, eq=False)

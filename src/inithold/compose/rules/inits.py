@@ -9,7 +9,7 @@ from inithold.compose.finding import Change, Finding, Severity, key_location, sp
 from inithold.compose.rules.overrides import one_of, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.hold import make_hold
-from inithold.compose.stack.planfile import COMMAND_LINE, read_plan
+from inithold.compose.stack.plans import COMMAND_LINE, read_plan
 from inithold.compose.stack.roles import restart_policy
 
 if TYPE_CHECKING:

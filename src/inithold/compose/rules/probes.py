@@ -10,7 +10,7 @@ from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import is_inithold_image
 from inithold.compose.stack.duration import seconds, shown
-from inithold.compose.stack.planfile import read_plan
+from inithold.compose.stack.plans import read_plan
 from inithold.compose.stack.probe import Sight, read_probe
 from inithold.compose.stack.roles import mounts
 
@@ -74,7 +74,7 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
     for init in stack.held:
         sight, marks, path = init.probe.sight, init.command.marks, init.probed_path
         why = _BLIND.get(sight)
-        if sight is Sight.INITHOLD and init.command.argv and init.command.sleeps:
+        if sight is Sight.INITHOLD and init.command.sleeps:
             why = "asks inithold, which its command does not run: it never becomes healthy"
         elif (
             sight in (Sight.MARKER, Sight.INITHOLD)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from posixpath import basename
 from typing import TYPE_CHECKING
 
 from inithold.compose.read.tree import Scalar, Sequence, Value
-from inithold.compose.stack import shellwords
-from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -47,82 +46,156 @@ class Command:
     """The command of a service, as far as the Compose files say.
 
     Args:
+        service: whose it is.
         argv: entrypoint and command as one list of words, the image's where they could be told, with variables
-            filled in; None for none.
+            filled in; empty for none.
+        written: the same as one text, before variables are filled in.
         dropped: what Compose drops of a string, from an unquoted shell operator on.
-        inithold: it runs `inithold run`.
-        once: it ends when its work is done: `--once`, `--only` or `--from`.
-        repair: it runs a part of the plan, with `--only` or `--from`.
-        plan: the plan it names, None for the default one.
-        wrapped: it runs `inithold run -- CMD`, a plan of one command.
-        waits: it waits for URLs first, with `--wait`.
-        marks: the paths of markers it writes.
-        written_marks: the same before variables are filled in, for what is written into the file.
-        sleeps: it stays up after its work.
+        options: the words behind `inithold run`; None where it runs something else.
     """
 
-    argv: tuple[str, ...] | None
+    service: Service
+    argv: tuple[str, ...]
+    written: str
     dropped: str
-    inithold: bool
-    once: bool
-    repair: bool
-    plan: str | None
-    wrapped: bool
-    waits: bool
-    marks: tuple[str, ...]
-    written_marks: tuple[str, ...]
-    sleeps: bool
+    options: tuple[str, ...] | None
 
     @property
     def text(self) -> str:
         """The words with blanks between."""
-        return " ".join(self.argv or ())
+        return " ".join(self.argv)
+
+    @property
+    def inithold(self) -> bool:
+        """Does it run `inithold run`?"""
+        return self.options is not None
+
+    @property
+    def wrapped(self) -> bool:
+        """Does it run `inithold run -- CMD`, a plan of one command?"""
+        return "--" in (self.options or ())
+
+    @property
+    def _own(self) -> tuple[str, ...]:
+        options = self.options or ()
+        return options[: options.index("--")] if "--" in options else options
+
+    def option(self, name: str) -> str | None:
+        """The value of an option of `inithold run`, be it set by its variable; None where it is not given."""
+        for index, word in enumerate(self._own):
+            if word.startswith(f"{name}="):
+                return word.partition("=")[2]
+            if word == name and index + 1 < len(self._own):
+                return self._own[index + 1]
+        return self.service.variable(f"INITHOLD_{name[2:].upper()}") if self.inithold else None
+
+    @property
+    def repair(self) -> bool:
+        """Does it run a part of the plan, with `--only` or `--from`?"""
+        return any(word.partition("=")[0] in _REPAIRS for word in self._own)
+
+    @property
+    def once(self) -> bool:
+        """Does `inithold run` end when its work is done?"""
+        variable = (self.service.variable("INITHOLD_ONCE") or "").lower() in ("1", "true", "yes", "on")
+        return self.inithold and (self.repair or "--once" in self._own or variable)
+
+    @property
+    def waits(self) -> bool:
+        """Does it wait for URLs first, with `--wait`?"""
+        return bool(self.option("--wait"))
+
+    @property
+    def plan(self) -> str | None:
+        """The plan it names, None for the default one."""
+        above = ""
+        for word in self._own:
+            if above not in _VALUED and not word.startswith("-"):
+                return word
+            above = word
+        return self.service.variable("INITHOLD_PLAN") if self.inithold else None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The paths of the markers that it writes."""
+        return (self.option("--marker") or DEFAULT_MARKER,) if self.inithold else _marks(self.text)
+
+    @property
+    def written_marks(self) -> tuple[str, ...]:
+        """The same before variables are filled in, for what is written into the file."""
+        return self.marks if self.inithold else _marks(self.written)
+
+    @property
+    def sleeps(self) -> bool:
+        """Does it stay up after its work, without inithold?"""
+        return not self.inithold and _SLEEPS.search(self.text) is not None
 
     @property
     def task(self) -> tuple[str, ...]:
         """The words of the work itself, without what makes it hold."""
-        argv = self.argv or ()
+        argv = self.argv
         if self.wrapped:
             return argv[argv.index("--") + 1 :] if "--" in argv else ()
         # The wrapper of `compose fix --wrap shell`.
         return argv[4:] if argv[:2] == ("sh", "-c") and "sleep 86400" in argv[2] and argv[3:4] == ("sh",) else argv
 
     @property
-    def holds(self) -> bool:
-        """True where it is known to stay up."""
-        return (self.inithold and not self.once) or self.sleeps
-
-    @property
     def deaf(self) -> bool:
         """True where PID 1 is known to ignore SIGTERM."""
-        argv = self.argv
-        if not argv or self.inithold or any(basename(word) in _REAPERS for word in argv[:2]):
+        if not self.argv or self.inithold or any(basename(word) in _REAPERS for word in self.argv[:2]):
             return False
-        program = basename(argv[0])
-        if program in _DEAF:
-            return True
-        text = self.text
+        program = basename(self.argv[0])
         if program in _SHELLS:
-            return bool(_SLEEPS.search(text)) and not re.search(
-                r"\btrap\b|\b(?:tini|dumb-init|catatonit|inithold)\b", text
-            )
-        return program.startswith("python") and "time.sleep(" in text and "signal" not in text
+            return self.sleeps and not re.search(r"\btrap\b|\b(?:tini|dumb-init|catatonit|inithold)\b", self.text)
+        python = program.startswith("python") and "time.sleep(" in self.text and "signal" not in self.text
+        return program in _DEAF or python
 
 
 def words(value: Value | None) -> tuple[list[str], str]:
     """The words of an `entrypoint` or `command` as they are written, and what Compose drops of it."""
     if isinstance(value, Sequence):
         return [item.text for item in value.items if isinstance(item, Scalar)], ""
-    if isinstance(value, Scalar) and value.data is not None:
-        return shellwords.split(value.text)
-    return [], ""
+    return split(value.text) if isinstance(value, Scalar) else ([], "")
 
 
 def filled_words(value: Value | None) -> list[str]:
     """The words of an `entrypoint` or `command` with their variables filled in."""
     if isinstance(value, Sequence):
         return [item.filled for item in value.items if isinstance(item, Scalar)]
-    return shellwords.split(value.filled)[0] if isinstance(value, Scalar) and value.data is not None else []
+    return split(value.filled)[0] if isinstance(value, Scalar) else []
+
+
+def split(text: str) -> tuple[list[str], str]:
+    """Split a string command as Compose does, into words, without a shell.
+
+    After mattn/go-shellwords as compose-go uses it: quotes and backslashes count, and at an unquoted `;`, `&`,
+    `|`, `<` or `>` it stops and drops the rest.
+
+    Returns:
+        The words, and what is dropped, empty where nothing is.
+    """
+    result: list[str] = []
+    word, started, quote, escaped = "", False, "", False
+    for index, char in enumerate(text):
+        if escaped:
+            word, started, escaped = word + char, True, False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote, word = ("", word) if char == quote else (quote, word + char)
+        elif char in "'\"":
+            quote, started = char, True
+        elif char.isspace():
+            if started:
+                result.append(word)
+            word, started = "", False
+        elif char in ";&|<>" and not re.search(r"\$\{[^}]*\Z", text[:index]):
+            # A digit before `>` would name a descriptor: it is dropped too.
+            keep = started and not (char == ">" and word.isdigit())
+            return ([*result, word] if keep else result), text[index:]
+        else:
+            word, started = word + char, True
+    return ([*result, word] if started else result), ""
 
 
 def is_inithold_image(image: str) -> bool:
@@ -144,85 +217,29 @@ def read_command(service: Service, complete: tuple[str, ...] | None = None) -> C
     """
     entrypoint, command = service.value("entrypoint"), service.value("command")
     own = None if has_no_words(entrypoint) else entrypoint
-    written, dropped_first = words(own)
-    rest, dropped_rest = words(command)
-    written += rest
-    from_image = list(complete or ())[: len(complete or ()) - len(written)]
-    written = [*from_image, *written]
+    (first, dropped), (rest, dropped_behind) = words(own), words(command)
+    from_image = (complete or ())[: len(complete or ()) - len(first) - len(rest)]
     argv = [*(word.replace("$$", "$") for word in from_image), *filled_words(own), *filled_words(command)]
-    known = complete is not None or entrypoint is not None
-    image = service.text("image") or ""
-    shown = " ".join(argv)
-    found = _INITHOLD.search(shown)
     options: list[str] | None = None
-    if found:
-        options = _options(argv, found["rest"])
-    elif is_inithold_image(image) and not known and (not argv or argv[0] == "run"):
-        options = argv[1:]
-    repair = any(word.partition("=")[0] in _REPAIRS for word in _own(options or []))
+    if match := _INITHOLD.search(" ".join(argv)):
+        runs = (at for at, (one, two) in enumerate(pairwise(argv)) if basename(one) == "inithold" and two == "run")
+        at = next(runs, None)
+        options = argv[at + 2 :] if at is not None else match["rest"].split()
+    elif is_inithold_image(service.text("image") or "") and complete is None and entrypoint is None:
+        options = argv[1:] if not argv or argv[0] == "run" else None
     return Command(
-        argv=tuple(argv) if argv else None,
-        dropped=dropped_first or dropped_rest,
-        inithold=options is not None,
-        once=options is not None and (repair or "--once" in _own(options) or _flag(service, "INITHOLD_ONCE")),
-        repair=repair,
-        plan=_plan(options) or variable(service, "INITHOLD_PLAN") if options is not None else None,
-        wrapped=options is not None and "--" in options,
-        waits=options is not None and _waits(service, options),
-        marks=_marker(service, options) if options is not None else _marks(shown),
-        written_marks=_marker(service, options)
-        if options is not None
-        else _marks(" ".join(written).replace("$$", "$")),
-        sleeps=options is None and _SLEEPS.search(shown) is not None,
+        service=service,
+        argv=tuple(argv),
+        written=" ".join([*from_image, *first, *rest]).replace("$$", "$"),
+        dropped=dropped or dropped_behind,
+        options=None if options is None else tuple(options),
     )
 
 
-def _options(argv: list[str], rest: str) -> list[str]:
-    for index, word in enumerate(argv[:-1]):
-        if basename(word) == "inithold" and argv[index + 1] == "run":
-            return argv[index + 2 :]
-    return rest.split()
-
-
-def _own(options: list[str]) -> list[str]:
-    return options[: options.index("--")] if "--" in options else options
-
-
-def _waits(service: Service, options: list[str]) -> bool:
-    given = any(word.partition("=")[0] == "--wait" for word in _own(options))
-    return given or bool(variable(service, "INITHOLD_WAIT"))
-
-
-def _flag(service: Service, name: str) -> bool:
-    return (variable(service, name) or "").lower() in ("1", "true", "yes", "on")
-
-
-def _plan(options: list[str] | None) -> str | None:
-    skip = False
-    for word in _own(options or []):
-        if skip:
-            skip = False
-        elif word in _VALUED:
-            skip = True
-        elif not word.startswith("-"):
-            return word
-    return None
-
-
-def _marker(service: Service, options: list[str]) -> tuple[str, ...]:
-    own = _own(options)
-    for index, word in enumerate(own):
-        if word.startswith("--marker="):
-            return (word.partition("=")[2],)
-        if word == "--marker" and index + 1 < len(own):
-            return (own[index + 1],)
-    return (variable(service, "INITHOLD_MARKER") or DEFAULT_MARKER,)
-
-
 def _marks(text: str) -> tuple[str, ...]:
-    found = [match for pattern in _MARKS for match in pattern.findall(text)]
+    paths = [match for pattern in _MARKS for match in pattern.findall(text)]
     # The wrapper of `compose fix --wrap shell` names its marker once, in a variable.
     if named := re.search(r"(?:^|\s)m=(/\S+?);?\s", text):
-        found = [named[1] if path in ("$m", '"$m"') else path for path in found] + [named[1]]
-    kept = [path for path in found if not path.startswith("/dev/") or path.startswith("/dev/shm/")]  # noqa: S108
+        paths = [named[1] if path in ("$m", '"$m"') else path for path in paths] + [named[1]]
+    kept = [path for path in paths if not path.startswith("/dev/") or path.startswith("/dev/shm/")]  # noqa: S108
     return tuple(dict.fromkeys(kept))

@@ -1,80 +1,177 @@
-"""Makes a one-shot init service hold: its command, its restart policy, its healthcheck, and who waits for it."""
+"""Makes a one-shot init service hold: its command, its restart policy, its healthcheck, and who waits for it.
+
+A command is kept exactly as it is. What makes it hold goes before the entrypoint, so that `command` stays as
+written, in whichever form: the engine runs entrypoint and command as one list of words.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from inithold.compose.finding import DELETE, Change
-from inithold.compose.read.tree import Scalar, Sequence, plain
+from inithold.compose.read.tree import Scalar, Sequence, Value, plain
 from inithold.compose.stack import wiring
-from inithold.compose.stack.command import is_inithold_image
+from inithold.compose.stack.command import DEFAULT_MARKER, has_no_words, is_inithold_image, split
+from inithold.compose.stack.image import argv, escaped
 from inithold.compose.stack.roles import Wrap
 from inithold.compose.stack.servers import unready_servers
-from inithold.compose.stack.wrap import needs_image, wrap
 
 if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.stack.image import ImageConfig
     from inithold.compose.stack.roles import Init, Stack
 
 Way = tuple[list[Change], str | None, str | None]
 """The changes; what to do by hand where there are none; what the user has to see to once they are made."""
 
+_SHARED_MEMORY = "/dev/shm/init-complete"  # noqa: S108 - in the container
+
 
 def make_hold(init: Init, stack: Stack) -> Way:
-    """How a one-shot is made to hold, as far as `--wrap` asks for it.
-
-    Args:
-        init: the one-shot service.
-        stack: with how to wrap a command, if that was asked for.
-    """
+    """How a one-shot is made to hold, as far as `--wrap` asks for it."""
+    service, name = init.service, stack.images.name(init.service)
+    note = None
     if init.command.repair:
         return _by_hand(
             "run the whole plan with `inithold run`, which holds: --only and --from are for repairs beside such a "
             "run, and end when they are done"
         )
     if init.command.inithold:
-        return _without_once(init, stack)
-    if stack.wrap is None:
-        return _by_hand(
-            "make it hold: `fix --wrap inithold` for an image that has inithold, `--wrap shell` for any with sh"
-        )
-    image = stack.images.name(init.service) or f"of {init.name}"
-    note = None
-    if stack.wrap is Wrap.INITHOLD and not is_inithold_image(image):
-        if stack.images.lacks_inithold(stack.images.name(init.service)):
+        changes, test, tmpfs = _without_once(service), wiring.test_for(init), False
+        if not changes:
+            return _by_hand("take --once from its command, so that it holds")
+    else:
+        if stack.wrap is None:
             return _by_hand(
-                f"the image {image} does not contain inithold: install it there, build the image and fix "
-                "again, or use `--wrap shell`"
+                "make it hold: `fix --wrap inithold` for an image that has inithold, `--wrap shell` for any with "
+                "sh"
             )
-        note = f"the image {image} must contain inithold: `pip install inithold` where it is built"
-    servers = [server for server in unready_servers(init, stack) if server.port and not server.tested]
-    config = stack.images(init.service) if needs_image(init.service) else None
-    wrapped = wrap(init, stack.wrap, config, servers)
-    if wrapped is None:
-        return _by_hand(
-            "its entrypoint is the image's, which no engine here could tell: pull or build the image where docker "
-            "answers, or write `entrypoint:` into the service"
-        )
-    wired = wiring.healthcheck(init, stack, wrapped.test, tmpfs=wrapped.tmpfs)
-    return [*wrapped.changes, *wiring.restart(init), *wired, *wiring.dependents(init)], None, note
+        image = name or f"of {init.name}"
+        if stack.wrap is Wrap.INITHOLD and not is_inithold_image(image):
+            if stack.images.lacks_inithold(name):
+                return _by_hand(
+                    f"the image {image} does not contain inithold: install it there, build the image and fix "
+                    "again, or use `--wrap shell`"
+                )
+            note = f"the image {image} must contain inithold: `pip install inithold` where it is built"
+        entrypoint = service.value("entrypoint")
+        needed = entrypoint is None or (has_no_words(entrypoint) and _empty(service.value("command")))
+        config = stack.images(service) if needed else None
+        if needed and argv(service, config).words is None:
+            return _by_hand(
+                "its entrypoint is the image's, which no engine here could tell: pull or build the image where "
+                "docker answers, or write `entrypoint:` into the service"
+            )
+        read_only = (service.text("read_only") or "").lower() == "true"
+        marker = _SHARED_MEMORY if read_only and not init.on_tmpfs(DEFAULT_MARKER) else DEFAULT_MARKER
+        tmpfs = init.on_tmpfs(marker)
+        if stack.wrap is Wrap.INITHOLD:
+            own = ["--marker", marker] if marker != DEFAULT_MARKER else []
+            servers = [server for server in unready_servers(init, stack) if server.port and not server.tested]
+            waits = [word for server in servers for word in ("--wait", f"tcp://{server.name}:{server.port}")]
+            prefix, test = ["inithold", "run", *own, *waits, "--"], [*wiring.PROBE, *own]
+            changes = _put_before(service, stack.wrap, prefix, prefix, config)
+        else:
+            # A list in brackets that has to stay one takes no text of several lines.
+            place = entrypoint.place if isinstance(entrypoint, Sequence) and entrypoint.items else None
+            brackets = place is not None and getattr(place.node, "flow_style", False) and not place.can_open
+            flat = ["sh", "-c", script(marker, one_line=True), "sh"]
+            listed = flat if brackets else ["sh", "-c", script(marker, one_line=False), "sh"]
+            changes = _put_before(service, stack.wrap, listed, flat, config)
+            test = ["CMD-SHELL", f"test -f {marker}"]
+            if service.text("init") != "true":
+                changes.append(Change(init.name, ("init",), True))
+    wired = wiring.healthcheck(init, stack, test, tmpfs=tmpfs)
+    return [*changes, *wiring.restart(init), *wired, *wiring.dependents(init)], None, note
 
 
 def _by_hand(remedy: str) -> Way:
     return [], remedy, None
 
 
-def _without_once(init: Init, stack: Stack) -> Way:
+def _without_once(service: Service) -> list[Change]:
     changes: list[Change] = []
     for field in ("entrypoint", "command"):
-        value = init.service.value(field)
+        value = service.value(field)
         if isinstance(value, Sequence) and any(plain(item) == "--once" for item in value.items):
             rest = plain(value)
             rest.remove("--once")
-            changes.append(Change(init.name, (field,), rest))
+            changes.append(Change(service.name, (field,), rest))
         elif isinstance(value, Scalar) and " --once" in value.text:
-            changes.append(Change(init.name, (field,), value.text.replace(" --once", "", 1)))
-    if init.service.value("environment", "INITHOLD_ONCE") is not None:
-        changes.append(Change(init.name, ("environment", "INITHOLD_ONCE"), DELETE))
-    if not changes:
-        return _by_hand("take --once from its command, so that it holds")
-    wired = wiring.healthcheck(init, stack, wiring.test_for(init), tmpfs=False)
-    return [*changes, *wiring.restart(init), *wired, *wiring.dependents(init)], None, None
+            changes.append(Change(service.name, (field,), value.text.replace(" --once", "", 1)))
+    if service.value("environment", "INITHOLD_ONCE") is not None:
+        changes.append(Change(service.name, ("environment", "INITHOLD_ONCE"), DELETE))
+    return changes
+
+
+def script(marker: str, *, one_line: bool) -> str:
+    """The portable wrapper: a POSIX shell script that runs its arguments, publishes the marker and holds.
+
+    SIGTERM, SIGINT and SIGQUIT end the command while it runs, and the hold at once. Every `$` is doubled, as
+    Compose wants it.
+    """
+    lines = [
+        f"m={marker}",
+        'rm -f "$m" || exit 1',
+        "t=",
+        # `$!` rather than a name for it: a signal may come before the name is given. SIGTERM for all of them: what
+        # a shell starts in the background ignores SIGINT and SIGQUIT, which images name as their STOPSIGNAL.
+        'stop() { t=$1; kill "$!" 2>/dev/null; }',
+        'trap "stop 143" TERM',
+        'trap "stop 130" INT',
+        'trap "stop 131" QUIT',
+        # A shell gives what it starts in the background an empty input: the container's own is kept aside for it.
+        "exec 3<&0",
+        '"$@" <&3 3<&- & p=$!',
+        "exec 3<&-",
+        'if [ "$t" ]; then kill "$p"; fi',
+        'wait "$p"',
+        "c=$?",
+        'if [ "$t" ]; then wait "$p"; exit "$t"; fi',
+        'if [ "$c" != 0 ]; then echo "inithold: the command failed with exit code $c" >&2; exit 1; fi',
+        # SIGKILL: a child that has not come to its own program yet would take the signal for the shell's.
+        'end() { kill -9 "$!" 2>/dev/null; exit 0; }',
+        "trap end TERM INT QUIT",
+        'echo ready > "$m" || exit 1',
+        'while true; do sleep 86400 & wait "$!"; done',
+    ]
+    joined = "; ".join(lines) if one_line else "\n".join(lines) + "\n"
+    return joined.replace("$", "$$")
+
+
+def _put_before(
+    service: Service, form: Wrap, listed: list[str], flat: list[str], image: ImageConfig | None
+) -> list[Change]:
+    entrypoint, command = service.value("entrypoint"), service.value("command")
+    given = escaped(image.entrypoint) or () if image and entrypoint is None else ()
+    default = escaped(image.command) or () if image and _empty(command) else ()
+    if not has_no_words(entrypoint):
+        return [Change(service.name, ("entrypoint",), _prefixed(entrypoint, listed, flat))]
+    if form is Wrap.INITHOLD and not given:
+        value = [*listed, *default] if default else _prefixed(command, listed, flat)
+        return [Change(service.name, ("command",), value)]
+    changes = [Change(service.name, ("entrypoint",), [*listed, *given])]
+    if default:
+        # An entrypoint of the service's own makes the engine forget the image's command.
+        changes.append(Change(service.name, ("command",), list(default)))
+    return changes
+
+
+def _prefixed(value: Value | None, listed: list[str], flat: list[str]) -> Any:
+    if isinstance(value, Sequence):
+        return [*listed, *(item.data for item in value.items if isinstance(item, Scalar))]
+    if not isinstance(value, Scalar):
+        return listed
+    parts, dropped = split(value.text)
+    # A variable may stand for several words: what has one stays a string, and so does what is a string now.
+    if any("\n" in item for item in listed) and not dropped and "$" not in value.text:
+        return [*listed, *parts]
+    quoted = [part if re.fullmatch(r"[\w/.:-]+", part) else f"'{part}'" for part in flat]
+    return f"{' '.join(quoted)} {value.text}"
+
+
+def _empty(value: Value | None) -> bool:
+    if isinstance(value, Scalar):
+        return not value.text.strip()
+    return value is None or (isinstance(value, Sequence) and not value.items)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from inithold.compose.finding import DELETE, Change
 from inithold.compose.read.shapes import is_absent
 from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
+from inithold.compose.stack import wiring
 from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, has_no_words, words
 from inithold.compose.stack.duration import shown
+from inithold.compose.stack.hold import script
+from inithold.compose.stack.image import escaped
 from inithold.compose.stack.roles import HEALTHY, Wrap
 from inithold.compose.stack.servers import GIVES_UP
-from inithold.compose.stack.wiring import INTERVAL, PROBE, PROBE_TIMEOUT, RESTART, START_PERIOD
-from inithold.compose.stack.wrap import script
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -77,10 +78,8 @@ class Hook:
         if name != "environment" or own is None:
             return shared if own is None else own
         if isinstance(own, list):
-            own = {
-                key: value if separator else None
-                for key, separator, value in (str(each).partition("=") for each in own)
-            }
+            pairs = (str(each).partition("=") for each in own)
+            own = {key: value if separator else None for key, separator, value in pairs}
         return {**(shared or {}), **own}
 
 
@@ -99,10 +98,9 @@ def hooks(service: Service, field: str) -> list[Hook]:
 def shared_hooks(stack: Stack) -> list[list[Hook]]:
     """`pre_start` hooks that several services have: each group runs at the same time."""
     groups: dict[str, list[Hook]] = {}
-    for service in stack.project.services.values():
-        for hook in hooks(service, "pre_start"):
-            key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
-            groups.setdefault(json.dumps(key, default=str), []).append(hook)
+    for hook in [hook for each in stack.project.services.values() for hook in hooks(each, "pre_start")]:
+        key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
+        groups.setdefault(json.dumps(key, default=str), []).append(hook)
     return [group for group in groups.values() if len({hook.service.name for hook in group}) > 1]
 
 
@@ -121,10 +119,10 @@ def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
     Raises:
         ByHand: it cannot be made without a hand; the message says why.
     """
-    first, image = group[0], group[0].image(stack)
-    command = words(first.value.get("command"))[0]
+    first, sharing = group[0], {hook.service.name for hook in group}
+    image, command = first.image(stack), words(first.value.get("command"))[0]
     differs = [
-        key for key in _SHARED if len({json.dumps(hook.field(key)) for hook in group}) > 1 and key != "volumes"
+        key for key in _SHARED if key != "volumes" and len({json.dumps(hook.field(key)) for hook in group}) > 1
     ]
     if any(len(hooks(hook.service, "pre_start")) > 1 for hook in group):
         raise ByHand("its services have other hooks beside it")
@@ -137,15 +135,13 @@ def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
     entrypoint = _entrypoint(first, image, stack)
     awaited: dict[str, Any] = {}
     for hook in reversed(group):
-        awaited.update(hook.field("depends_on") or {})
-    sharing = {hook.service.name for hook in group}
-    awaited = {target: entry for target, entry in awaited.items() if target not in sharing}
+        awaited |= hook.field("depends_on") or {}
+    awaited = {name: entry for name, entry in awaited.items() if name not in sharing}
     if any(stack.reaches(target) & sharing for target in awaited):
         raise ByHand("what its services depend on depends on one of them")
     names = chain(["init"], (f"init-{number}" for number in count(2)))
     name = next(each for each in names if each not in stack.project.services)
-    service = _held(group, image, entrypoint, awaited, wrap)
-    changes = [Change(name, (), service)]
+    changes = [Change(name, (), _held(group, image, entrypoint, awaited, wrap))]
     for hook in group:
         changes.append(Change(hook.service.name, ("pre_start",), DELETE))
         changes.append(Change(hook.service.name, ("depends_on", name), {"condition": HEALTHY}))
@@ -154,32 +150,31 @@ def one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
 
 def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
     """What comes before the command of a hook: its own, its service's (since Compose 5.6), or its image's."""
-    for holder in (hook.value, hook.service.view):
-        given = holder.get("entrypoint")
+    for given in (hook.value.get("entrypoint"), hook.service.value("entrypoint")):
         if given is not None and not is_absent(given):
             return [] if has_no_words(given) else words(given)[0]
     own_image = image == stack.images.name(hook.service)
     config = stack.images(hook.service) if own_image else stack.images.inspect(image)
     if config is None or config.entrypoint is None:
         raise ByHand(f"the entrypoint of the image {image} could not be told")
-    return [word.replace("$", "$$") for word in config.entrypoint]
+    return list(escaped(config.entrypoint))
 
 
 def _held(
     group: list[Hook], image: str, entrypoint: list[str], awaited: dict[str, Any], wrap: Wrap
 ) -> dict[str, Any]:
     """The service that does what the hook did, with all that it shared with the services."""
-    first = group[0]
+    first, shell = group[0], wrap is Wrap.SHELL
     command = words(first.value.get("command"))[0]
     service: dict[str, Any] = {"image": first.field("image") or image}
-    if wrap is Wrap.SHELL:
+    if shell:
         service["entrypoint"] = ["sh", "-c", script(DEFAULT_MARKER, one_line=False), "sh", *entrypoint]
         service |= {"command": command, "init": True}
     elif entrypoint:
         service |= {"entrypoint": ["inithold", "run", "--", *entrypoint], "command": command}
     else:
         service["command"] = ["inithold", "run", "--", *command]
-    service["restart"] = RESTART
+    service["restart"] = wiring.RESTART
     for key in ("user", "working_dir", "privileged", *_SHARED):
         value = first.field(key)
         if isinstance(value, list) and key == "volumes":
@@ -188,12 +183,11 @@ def _held(
             service[key] = value
     if awaited:
         service["depends_on"] = awaited
-    shell = wrap is Wrap.SHELL
     service["healthcheck"] = {
-        "test": ["CMD-SHELL", f"test -f {DEFAULT_MARKER}"] if shell else PROBE,
-        "interval": INTERVAL,
-        "timeout": "5s" if shell else shown(PROBE_TIMEOUT),
-        "start_period": shown(START_PERIOD),
+        "test": ["CMD-SHELL", f"test -f {DEFAULT_MARKER}"] if shell else wiring.PROBE,
+        "interval": wiring.INTERVAL,
+        "timeout": "5s" if shell else shown(wiring.PROBE_TIMEOUT),
+        "start_period": shown(wiring.START_PERIOD),
         "start_interval": "1s" if shell else "500ms",
     }
     return service

@@ -8,14 +8,17 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from inithold.compose.read.environment import interpolate
 from inithold.compose.read.tree import Mapping, Scalar, Value
 from inithold.compose.stack.command import has_no_words, is_inithold_image, words
 from inithold.compose.stack.dockerfile import read_dockerfile
+from inithold.errors import DocumentError
+from inithold.text.yaml12 import read_text
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Project, Service
@@ -101,30 +104,9 @@ class ImageReader:
             return self._lacking.get(name or "", False)
         ends = time.monotonic() + self._remaining
         config = _inspected(name, self._remaining)
-        path = next(
-            (entry[5:] for entry in config.get("Env") or () if entry.startswith("PATH="))
-            if isinstance(config, dict)
-            else iter(()),
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
-        code, output = (
-            _docker(["create", "--network", "none", _reference(name), "inithold"], ends - time.monotonic())
-            if config
-            else (1, b"")
-        )
-        lacks = False
-        if code == 0:
-            container = output.decode().strip()
-            codes = []
-            for folder in filter(None, path.split(":")):
-                codes.append(_docker(["cp", f"{container}:{folder}/inithold", "-"], ends - time.monotonic())[0])
-                if codes[-1] != 1:
-                    break
-            lacks = all(each == 1 for each in codes)
-            _docker(["rm", "--force", "--volumes", container], ENGINE_LIMIT)
+        self._lacking[name] = isinstance(config, dict) and _lacks_inithold(name, config.get("Env") or (), ends)
         self._remaining = max(ends - time.monotonic(), 0.0)
-        self._lacking[name] = lacks
-        return lacks
+        return self._lacking[name]
 
     def name(self, service: Service) -> str | None:
         """The image's name, be it the one that Compose gives it; None where a variable in it is not set."""
@@ -141,17 +123,26 @@ class ImageReader:
             base = read_dockerfile(f"FROM {name}") if name else None
             official = base is not None and base.entrypoint is not None
             return ImageConfig(base.entrypoint, base.command, source="its name") if base and official else None
-        text, shown = self._dockerfile(service, build)
-        if text is None:
-            return None
+        inline, named = build.get("dockerfile_inline"), build.get("dockerfile")
+        if isinstance(inline, Scalar) and inline.data is not None:
+            text, source = self._text(inline), f"dockerfile_inline of {service.name}"
+        else:
+            context, file = self.build_context(service), self._text(named) if named is not None else "Dockerfile"
+            if context is None or file is None:
+                return None
+            source = os.path.relpath(context / file, self._project.folder)
+            try:
+                text = read_text(context / file, limit=_LARGEST)
+            except DocumentError:
+                return None
         arguments = build.get("args")
         given = arguments.entries if isinstance(arguments, Mapping) else {}
         filled = {name: self._text(value) or "" for name, value in given.items()}
-        result = read_dockerfile(text, target=self._text(build.get("target")), arguments=filled)
+        result = read_dockerfile(text or "", target=self._text(build.get("target")) or None, arguments=filled)
         if result is None:
             return None
         files = tuple(result.files.items())
-        return ImageConfig(result.entrypoint, result.command, result.folder, shown, files, result.healthcheck)
+        return ImageConfig(result.entrypoint, result.command, result.folder, source, files, result.healthcheck)
 
     def _build(self, service: Service) -> Value | None:
         """Its `build`, be it written at another service that names the image of both."""
@@ -164,32 +155,13 @@ class ImageReader:
     def build_context(self, service: Service) -> Path | None:
         """The folder that its image is built from; None where that is not a folder on this machine."""
         build = self._build(service)
-        return self._context(build) if isinstance(build, Mapping) else None
-
-    def _context(self, build: Mapping) -> Path | None:
+        if not isinstance(build, Mapping):
+            return None
         context = build.get("context")
         text = self._text(context) if context is not None else "."
         if text is None or "://" in text or text.startswith("git@"):
             return None
-        folder = build.place.source.folder if context is None else context.place.source.folder
-        return (folder / Path(text).expanduser()).resolve()
-
-    def _dockerfile(self, service: Service, build: Mapping) -> tuple[str | None, str]:
-        inline = build.get("dockerfile_inline")
-        if isinstance(inline, Scalar) and inline.data is not None:
-            return self._text(inline), f"dockerfile_inline of {service.name}"
-        context, named = self._context(build), build.get("dockerfile")
-        name = self._text(named) if named is not None else "Dockerfile"
-        if context is None or name is None:
-            return None, ""
-        path = context / name
-        try:
-            if not path.is_file() or path.stat().st_size > _LARGEST:
-                return None, ""
-            shown = os.path.relpath(path, self._project.folder)
-            return path.read_text(encoding="utf-8"), shown
-        except (OSError, UnicodeDecodeError, ValueError):
-            return None, ""
+        return ((context or build).place.source.folder / Path(text).expanduser()).resolve()
 
     def _text(self, value: Value | None) -> str | None:
         if not isinstance(value, Scalar):
@@ -213,15 +185,38 @@ def argv(service: Service, image: ImageConfig | None) -> Argv:
         return Argv((*own, *given), False)
     first: tuple[str, ...] | None = ()
     if entrypoint is None:
-        first = _escaped(image.entrypoint) if image is not None else None
-        if image is None and is_inithold_image(service.text("image") or ""):
-            first = ("inithold",)
-    rest = tuple(given) if given else _escaped(image.command if image is not None else None)
+        unknown = ("inithold",) if is_inithold_image(service.text("image") or "") else None
+        first = escaped(image.entrypoint) if image is not None else unknown
+    rest = tuple(given) if given else escaped(image.command) if image is not None else None
     return Argv(None if first is None or rest is None else (*first, *rest), entrypoint is None and first != ())
 
 
-def _escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+@overload
+def escaped(parts: tuple[str, ...]) -> tuple[str, ...]: ...
+@overload
+def escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None: ...
+def escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """An image's words in Compose's spelling, in which `$$` is a dollar sign."""
     return None if parts is None else tuple(part.replace("$", "$$") for part in parts)
+
+
+def _lacks_inithold(name: str, environment: Iterable[str], ends: float) -> bool:
+    usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    path = next((entry[5:] for entry in environment if entry.startswith("PATH=")), usual)
+    create = ["create", "--network", "none", _reference(name), "inithold"]
+    code, output = _docker(create, ends - time.monotonic())
+    if code != 0:
+        return False
+    container = output.decode().strip()
+    copies = (
+        _docker(["cp", f"{container}:{folder}/inithold", "-"], ends - time.monotonic())[0]
+        for folder in path.split(":")
+        if folder
+    )
+    # 1: there is no such file. Anything else is one, or no answer.
+    lacks = all(code == 1 for code in copies)
+    _docker(["rm", "--force", "--volumes", container], ENGINE_LIMIT)
+    return lacks
 
 
 def _reference(name: str) -> str:

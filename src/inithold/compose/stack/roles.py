@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv
 from inithold.compose.stack.probe import Probe, Sight, read_probe
-from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
@@ -117,18 +116,15 @@ class Init:
         if path.startswith("/dev/shm/") and self.service.value("ipc") is None:  # noqa: S108 - in the container
             return True
         listed = self.service.value("tmpfs")
-        roots = (
-            [item.filled.partition(":")[0] for item in listed.items if isinstance(item, Scalar)]
-            if isinstance(listed, Sequence)
-            else []
-        )
+        items = listed.items if isinstance(listed, Sequence) else []
+        roots = [item.filled.partition(":")[0] for item in items if isinstance(item, Scalar)]
         roots += [mount.target for mount in mounts(self.service) if mount.kind == "tmpfs"]
         return any(path.startswith(f"{root.rstrip('/')}/") for root in roots)
 
     @property
     def probed_path(self) -> str:
         """The marker its healthcheck looks at."""
-        return self.probe.path or variable(self.service, "INITHOLD_MARKER") or DEFAULT_MARKER
+        return self.probe.path or self.service.variable("INITHOLD_MARKER") or DEFAULT_MARKER
 
 
 @dataclass(slots=True, eq=False)
@@ -179,28 +175,22 @@ class Stack:
 
     def waits_on(self, name: str, target: str) -> bool:
         """Does `name` start only after `target` is done, directly or through what it depends on?"""
-        seen: set[str] = set()
-        todo = [name]
-        while todo:
-            current = todo.pop()
-            for dependency in self.dependencies.get(current, ()):
-                if dependency.target == target and dependency.condition != STARTED:
-                    return True
-                if dependency.target not in seen:
-                    seen.add(dependency.target)
-                    todo.append(dependency.target)
-        return False
+        return any(
+            entry.target == target and entry.condition != STARTED
+            for each in (name, *self.reaches(name))
+            for entry in self.dependencies.get(each, ())
+        )
 
     def reaches(self, name: str) -> set[str]:
         """Everything `name` depends on, directly or not."""
-        seen: set[str] = set()
+        result: set[str] = set()
         todo = [name]
         while todo:
             for dependency in self.dependencies.get(todo.pop(), ()):
-                if dependency.target not in seen:
-                    seen.add(dependency.target)
+                if dependency.target not in result:
+                    result.add(dependency.target)
                     todo.append(dependency.target)
-        return seen
+        return result
 
 
 def dependencies(service: Service) -> list[Dependency]:
@@ -250,30 +240,27 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
     marker, or it has dependents and a restart policy that lets it end. Probably: it is named like one and ends by
     itself, as far as can be told.
     """
-    probe = read_probe(service.value("healthcheck"))
-    named = named_for_init(service.name)
-    policy = restart_policy(service)
-
-    def init(*, held: bool, sure: bool = True) -> Init:
-        return Init(service, command, probe, held, dependents, sure)
-
+    probe, policy = read_probe(service.value("healthcheck")), restart_policy(service)
+    named, restarts = named_for_init(service.name), policy in ("always", "unless-stopped")
     completed = any(dependency.awaits_end for dependency in dependents)
-    restarts = policy in ("always", "unless-stopped")
+    held = Init(service, command, probe, True, dependents)
     if command.inithold and not command.once:
-        return init(held=True)
+        return held
     if command.sleeps:
         marks = any(not _ALIVE.search(path) for path in command.marks)
-        holds = marks or completed or bool(dependents and named) or _shows_end(service, named=True)
-        return init(held=True) if holds else None
+        return held if marks or completed or (dependents and named) or _shows_end(service, named=True) else None
     if not command.inithold and not command.dropped and (restarts or not completed) and dependents:
         runs_on = _RUNNING.search(service.name) is not None and not completed
         if not runs_on and _shows_end(service, named=named):
-            return init(held=True)
+            return held
     if completed:
-        return init(held=False)
-    if not command.inithold and (not named or restarts or _serves(service, probe)):
+        return replace(held, held=False)
+    # What has ports, or a health check of its own, stays up.
+    serves = service.value("ports") is not None or service.value("expose") is not None
+    serves = serves or probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
+    if not command.inithold and (not named or restarts or serves):
         return None
-    return init(held=False, sure=bool(dependents) and policy in ("no", "on-failure"))
+    return replace(held, held=False, sure=bool(dependents) and policy in ("no", "on-failure"))
 
 
 def named_for_init(name: str) -> bool:
@@ -298,24 +285,15 @@ def replicas(service: Service) -> int:
     return max((int(count) for count in counts if count.isdigit()), default=1)
 
 
-def _serves(service: Service, probe: Probe) -> bool:
-    """Does it look like a service that stays up: it has ports, or a health check of its own?"""
-    if service.value("ports") is not None or service.value("expose") is not None:
-        return True
-    return probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
-
-
 def _shows_end(service: Service, *, named: bool) -> bool:
     """Does its health check, in some file, look at a marker that says that its work is done?"""
-    for layer in service.layers:
-        probe = read_probe(layer.tree.get("healthcheck"))
+    for probe in [read_probe(layer.tree.get("healthcheck")) for layer in service.layers]:
         if probe.sight is Sight.INITHOLD:
             return True
         # Servers are probed by files, too (`test -f /run/nginx.pid`), and workers by one that says that they live.
         path = probe.path or ""
-        if probe.sight is not Sight.MARKER or path.endswith(_SERVER_FILES) or service.value("ports") is not None:
-            continue
-        if not _ALIVE.search(path) and (named or _DONE.search(path)):
+        file = probe.sight is Sight.MARKER and not path.endswith(_SERVER_FILES) and service.value("ports") is None
+        if file and not _ALIVE.search(path) and (named or _DONE.search(path)):
             return True
     return False
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight, read_probe
-from inithold.compose.stack.variables import variables
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -81,7 +80,7 @@ class Server:
 def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     """The services that this one depends on or names as hosts, and where."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
-    named = [(match, place) for text, place in variables(service).values() for match in _HOST.findall(text)]
+    named = [(match, place) for text, place in service.variables.values() for match in _HOST.findall(text)]
     for field in ("entrypoint", "command"):
         value = service.value(field)
         if value is not None:

@@ -42,24 +42,23 @@ class Tie:
 
 def ties(stack: Stack) -> dict[str, list[Tie]]:
     """What each service of the stack needs; what two fields name counts once."""
-    found: dict[str, list[Tie]] = {}
+    result: dict[str, list[Tie]] = {}
     for name, service in stack.project.services.items():
-        said = [
-            Tie(service, entry.target, "depends_on", entry.entry.place, entry)
-            for entry in stack.dependencies[name]
-            if "$" not in entry.target
+        listed = [*_implied(service)]
+        listed += [
+            Tie(service, each.target, "depends_on", each.entry.place, each) for each in stack.dependencies[name]
         ]
-        found[name] = list({tie.target: tie for tie in [*_implied(service), *said]}.values())
-    return found
+        result[name] = list({tie.target: tie for tie in listed if "$" not in tie.target}.values())
+    return result
 
 
 def _implied(service: Service) -> Iterator[Tie]:
     for field in _SHARED:
         value = service.scalar(field)
-        if value is not None and value.filled.startswith("service:") and "$" not in value.filled:
+        if value is not None and value.filled.startswith("service:"):
             yield Tie(service, value.filled.removeprefix("service:"), field, value.place)
     for field in _LISTED:
         listed = service.value(field)
         for item in listed.items if isinstance(listed, Sequence) else ():
-            if isinstance(item, Scalar) and not item.filled.startswith("container:") and "$" not in item.filled:
+            if isinstance(item, Scalar) and not item.filled.startswith("container:"):
                 yield Tie(service, item.filled.partition(":")[0], field, item.place)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from inithold.compose.finding import DELETE, Change
 from inithold.compose.read.tree import Scalar
 from inithold.compose.stack.duration import seconds, shown
-from inithold.compose.stack.planfile import read_plan
+from inithold.compose.stack.plans import read_plan
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import HEALTHY
-from inithold.compose.stack.variables import variable
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Dependency, Init, Stack
@@ -36,17 +35,10 @@ LATE_ABOVE_WITHOUT_START = 10.0
 
 def test_for(init: Init) -> list[str]:
     """The test that sees the readiness of `init` as its command now is."""
-    if init.command.inithold:
-        marker = init.marker
-        named = variable(init.service, "INITHOLD_MARKER")
-        custom = marker is not None and marker != named and "--marker" in init.command.text
-        return [*PROBE, *(["--marker", marker] if custom and marker else [])]
-    return ["CMD-SHELL", f"test -f {init.marker}"]
-
-
-def start_interval_for(test: list[str], *, tmpfs: bool) -> str:
-    """Half a second where no old marker can be seen, else a second."""
-    return "500ms" if "inithold" in test or tmpfs else "1s"
+    if not init.command.inithold:
+        return ["CMD-SHELL", f"test -f {init.marker}"]
+    custom = "--marker" in init.command.text and init.marker != init.service.variable("INITHOLD_MARKER")
+    return [*PROBE, "--marker", init.marker] if custom and init.marker else PROBE
 
 
 def start_period_for(init: Init, stack: Stack) -> str:
@@ -65,38 +57,40 @@ def probe_with(init: Init, test: list[str]) -> list[Change]:
 
 
 def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> list[Change]:
-    """What the healthcheck of `init` needs so that `test` is its test."""
-    name, service = init.name, init.service
+    """What the healthcheck of `init` needs so that `test` is its test.
+
+    Args:
+        init: the init service.
+        stack: with the oldest engine to be supported.
+        test: the test.
+        tmpfs: the marker lies where no restart leaves an old one.
+    """
+    service, waits = init.service, PROBE[-1] in test
+
+    def change(field: str, value: object) -> Change:
+        return Change(init.name, ("healthcheck", field), value)
+
     changes = probe_with(init, test)
     if init.probe.sight is Sight.DISABLED and service.value("healthcheck", "disable") is not None:
-        changes.append(Change(name, ("healthcheck", "disable"), False))
+        changes.append(change("disable", False))
     interval = seconds(service.text("healthcheck", "interval"))
     busy = BUSY_BELOW if stack.start_interval else BUSY_BELOW_WITHOUT_START
-    late = None if stack.start_interval else LATE_ABOVE_WITHOUT_START
-    if service.value("healthcheck", "interval") is None or (
-        interval is not None and (interval < busy or (late is not None and interval > late))
-    ):
-        recommended = INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START
-        changes.append(Change(name, ("healthcheck", "interval"), recommended))
+    late = not stack.start_interval and interval is not None and interval > LATE_ABOVE_WITHOUT_START
+    if service.value("healthcheck", "interval") is None or late or (interval is not None and interval < busy):
+        changes.append(change("interval", INTERVAL if stack.start_interval else INTERVAL_WITHOUT_START))
     if service.value("healthcheck", "timeout") is None:
-        waits = PROBE[-1] in test
-        changes.append(Change(name, ("healthcheck", "timeout"), shown(PROBE_TIMEOUT) if waits else "5s"))
-    period = seconds(service.text("healthcheck", "start_period"))
-    wanted = start_period_for(init, stack)
-    if service.value("healthcheck", "start_period") is None or (
-        period is not None and period < (seconds(wanted) or 0)
-    ):
-        changes.append(Change(name, ("healthcheck", "start_period"), wanted))
-    changes += start_interval(init, stack, start_interval_for(test, tmpfs=tmpfs))
+        changes.append(change("timeout", shown(PROBE_TIMEOUT) if waits else "5s"))
+    period, covering = seconds(service.text("healthcheck", "start_period")), start_period_for(init, stack)
+    short = period is not None and period < (seconds(covering) or 0)
+    if service.value("healthcheck", "start_period") is None or short:
+        changes.append(change("start_period", covering))
+    given = service.value("healthcheck", "start_interval") is not None
+    if stack.start_interval and not given:
+        # Half a second where no old marker can be seen, else a second.
+        changes.append(change("start_interval", "500ms" if "inithold" in test or tmpfs else "1s"))
+    elif given and not stack.start_interval:
+        changes.append(change("start_interval", DELETE))
     return changes
-
-
-def start_interval(init: Init, stack: Stack, value: str) -> list[Change]:
-    """The change of `start_interval`, as far as the oldest engine allows."""
-    given = init.service.value("healthcheck", "start_interval")
-    if stack.start_interval:
-        return [] if given is not None else [Change(init.name, ("healthcheck", "start_interval"), value)]
-    return [] if given is None else [Change(init.name, ("healthcheck", "start_interval"), DELETE)]
 
 
 def restart(init: Init) -> list[Change]:
@@ -104,18 +98,17 @@ def restart(init: Init) -> list[Change]:
 
     Compose takes its `any`, which Swarm knows, for `always`; with that the engine refuses a number of attempts.
     """
-    service, value = init.service, RESTART
+    service, value, right = init.service, RESTART, {RESTART}
     path: tuple[str, ...] = ("restart",)
     changes = []
     if service.value("deploy", "restart_policy") is not None:
-        path, value = ("deploy", "restart_policy", "condition"), "any"
+        path, value, right = ("deploy", "restart_policy", "condition"), "any", {"any", "always", RESTART}
         attempts = (*path[:-1], "max_attempts")
         if service.value(*attempts) is not None:
             changes.append(Change(init.name, attempts, DELETE))
     written = [layer.tree.get(*path) for layer in service.layers]
-    texts = {value.filled for value in written if isinstance(value, Scalar)}
-    right = service.text(*path) in ({RESTART} if value == RESTART else {"any", "always", RESTART})
-    if not right or texts - {service.text(*path)}:
+    texts = {each.filled for each in written if isinstance(each, Scalar)}
+    if service.text(*path) not in right or texts - {service.text(*path)}:
         changes.insert(0, Change(init.name, path, value, everywhere=True))
     return changes
 
@@ -123,18 +116,17 @@ def restart(init: Init) -> list[Change]:
 def dependents(init: Init) -> list[Change]:
     """Everyone who waits for `init` to complete waits for it to be healthy."""
     return [
-        Change(dependency.service.name, ("depends_on", init.name, "condition"), HEALTHY, everywhere=True)
-        for dependency in init.dependents
-        if dependency.awaits_end and dependency.condition != HEALTHY
+        Change(entry.service.name, ("depends_on", init.name, "condition"), HEALTHY, everywhere=True)
+        for entry in init.dependents
+        if entry.awaits_end and entry.condition != HEALTHY
     ]
 
 
 def add_healthcheck(init: Init, stack: Stack) -> list[Change]:
     """A healthcheck for an init whose marker is known; none for another."""
-    marker = init.marker
-    if marker is None or "$" in marker:
+    if init.marker is None or "$" in init.marker:
         return []
-    return healthcheck(init, stack, test_for(init), tmpfs=init.on_tmpfs(marker))
+    return healthcheck(init, stack, test_for(init), tmpfs=init.on_tmpfs(init.marker))
 
 
 def await_healthy(entry: Dependency, init: Init, stack: Stack) -> list[Change]:
