@@ -13,7 +13,7 @@ from inithold.compose.rules import RULES
 if TYPE_CHECKING:
     from inithold.compose.finding import Finding
     from inithold.compose.read.project import Project
-    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Source
     from inithold.compose.stack.roles import Stack
 
 _COMMENT = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore(?:\[(?P<rules>[^\]]*)\]|\b)")

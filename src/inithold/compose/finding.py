@@ -12,8 +12,7 @@ from inithold.text.url import MASK
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
-    from inithold.compose.read.source import Source
-    from inithold.compose.read.tree import Place, Value
+    from inithold.compose.read.tree import Place, Source, Value
 
 DOCUMENTATION: Final = "https://inithold.readthedocs.io/en/latest/reference/rules/"
 

@@ -10,7 +10,7 @@ from yaml.nodes import MappingNode
 
 from inithold.compose.edit import layout
 from inithold.compose.finding import DELETE, Change
-from inithold.compose.read.source import Source
+from inithold.compose.read.tree import Source
 from inithold.text.yaml12 import compose_all
 
 RAW = ("--no-interpolate", "--no-path-resolution", "--no-normalize", "--no-consistency", "--no-env-resolution")

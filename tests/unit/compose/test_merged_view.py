@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inithold.compose.read.discover import find_files
-from inithold.compose.read.mounts import read_mount
+from inithold.compose.read.merge import read_mount
 from inithold.compose.read.project import Service, load_project
 from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value, plain
 from unit.compose.case import CASES, COMPOSE_VERSIONS, compose_config, docker_environment, major, options_of

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from inithold.compose.edit.write import write_files
-from inithold.compose.read.source import read_source
+from inithold.compose.read.tree import read_source
 from inithold.errors import UsageError
 from unit.compose.case import contents, run
 

@@ -17,7 +17,7 @@ from inithold.text.url import MASK
 from inithold.text.yaml12 import compose_all
 
 if TYPE_CHECKING:
-    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Source
 
 
 def as_diff(texts: dict[Path, str], sources: Sequence[Source]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 if TYPE_CHECKING:
-    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Source
 
 _COLON = re.compile(r"\s*:(?:[ \t]+[&!][^\s,\[\]{}]*)*")
 _ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")

@@ -15,14 +15,12 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from inithold.compose.edit import layout, render, spans
 from inithold.compose.edit.layout import CannotEdit, Edit
 from inithold.compose.finding import DELETE, Change
-from inithold.compose.read.shapes import is_absent
-from inithold.compose.read.tree import Mapping, Scalar, Value, plain
+from inithold.compose.read.tree import Mapping, Scalar, Value, is_absent, plain
 from inithold.compose.read.tree import Sequence as SequenceValue
 
 if TYPE_CHECKING:
-    from inithold.compose.read.project import Project, Service
-    from inithold.compose.read.reader import Layer
-    from inithold.compose.read.source import Source
+    from inithold.compose.read.project import Layer, Project, Service
+    from inithold.compose.read.tree import Source
 
 _User = tuple[str, tuple[str, ...]]
 _T = TypeVar("_T", bound=Node)

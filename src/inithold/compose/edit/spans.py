@@ -9,8 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inithold.compose.edit import layout, render
 from inithold.compose.edit.layout import CannotEdit, Edit
-from inithold.compose.read.source import Source
-from inithold.compose.read.tree import Place, Scalar, Sequence, Value, plain
+from inithold.compose.read.tree import Place, Scalar, Sequence, Source, Value, plain
 
 # New keys go behind the last of these that is there, else to the end.
 _BEHIND = {

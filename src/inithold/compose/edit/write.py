@@ -14,7 +14,7 @@ from inithold.compose.edit.layout import CannotEdit, Edit
 from inithold.errors import UsageError
 
 if TYPE_CHECKING:
-    from inithold.compose.read.source import Source
+    from inithold.compose.read.tree import Source
 
 _BOM = b"\xef\xbb\xbf"
 

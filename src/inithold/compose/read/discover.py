@@ -40,10 +40,9 @@ def find_files(given: Sequence[str], environment: Mapping[str, str], folder: Pat
         separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
         return [name for name in listed.split(separator) if name]
     for place in (folder, *folder.parents):
-        base = _first(place, _NAMES)
-        if base is not None:
-            override = _first(place, _OVERRIDES)
-            return [_shown(path, folder) for path in (base, override) if path is not None]
+        names = [next((name for name in each if (place / name).exists()), None) for each in (_NAMES, _OVERRIDES)]
+        if names[0] is not None:
+            return [_shown(place / name, folder) for name in names if name is not None]
     raise UsageError(
         "no Compose file here or in a folder above",
         hint=f"name one with -f; looked for {', '.join(_NAMES)} and COMPOSE_FILE",
@@ -57,12 +56,5 @@ def find_siblings(loaded: Iterable[Path], first: Path, folder: Path) -> list[str
     return [_shown(path, folder) for path in sorted(found) if path.resolve() not in known]
 
 
-def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).exists()), None)
-
-
 def _shown(path: Path, folder: Path) -> str:
-    try:
-        return str(path.relative_to(folder))
-    except ValueError:
-        return os.path.relpath(path, folder)
+    return os.path.relpath(path, folder)

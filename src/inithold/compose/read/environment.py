@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*\Z")
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(?:(['\"])(.*?)\2.*|(.*?)(?:\s+#.*)?\s*)\Z")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPERATOR = re.compile(r":?[-+?]")
 
@@ -22,18 +22,8 @@ def read_env_file(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
-    found = {}
-    for line in lines:
-        match = _LINE.match(line)
-        if match and not line.lstrip().startswith("#"):
-            found[match[1]] = _unquote(match[2])
-    return found
-
-
-def _unquote(value: str) -> str:
-    if value[:1] in ("'", '"') and value.find(value[0], 1) > 0:
-        return value[1 : value.index(value[0], 1)]
-    return re.split(r"\s+#", value, maxsplit=1)[0]
+    matches = [match for line in lines if (match := _LINE.match(line))]
+    return {match[1]: match[3] if match[2] else match[4] for match in matches}
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str | None:
@@ -68,18 +58,16 @@ def _expand(text: str, variables: Mapping[str, str]) -> tuple[str, bool]:
             parts.append("$")
             continue
         at = end + 1 if braced else name.end()
-        value = variables.get(name[0])
+        result = variables.get(name[0])
         operator = _OPERATOR.match(text, name.end(), end) if braced else None
-        if operator is None:
-            result = value
-        else:
-            given = bool(value) if operator[0][0] == ":" else value is not None
+        if operator is not None:
+            given = bool(result) if operator[0][0] == ":" else result is not None
             kind = operator[0][-1]
             if given == (kind == "+"):
                 argument, known = _expand(text[operator.end() : end], variables)
                 result = argument if known and kind != "?" else None
-            else:
-                result = value if given else ""
+            elif not given:
+                result = ""
         complete = complete and result is not None
         parts.append(text[start:at] if result is None else result)
     return "".join([*parts, text[at:]]), complete

@@ -1,34 +1,119 @@
-"""Merges two views of a service as Compose merges files: later says more, or says otherwise.
+"""Brings the fields of a service to one form, and merges two views of it as Compose merges files.
 
-After compose-go's `override` package: mappings are merged, lists appended, a few fields replaced.
+After the Compose specification and compose-go's `override` package (v2.9): mappings are merged, lists appended, a
+few fields replaced.
 """
 
 from __future__ import annotations
 
-from inithold.compose.read.mounts import mount_target
-from inithold.compose.read.tree import OVERRIDE, RESET, Mapping, Scalar, Sequence, Value
+import re
+from dataclasses import dataclass
 
+from inithold.compose.read.tree import (
+    OVERRIDE,
+    RESET,
+    Mapping,
+    Place,
+    Scalar,
+    Sequence,
+    Source,
+    Value,
+    is_absent,
+    plain,
+)
+
+_KEYED = ("environment", "labels", "annotations", "sysctls")
+_LISTS = ("tmpfs", "dns", "dns_search", "dns_opt", "env_file", "profiles")
+_FORMS: dict[str, tuple[type[Value], ...]] = {
+    "depends_on": (Mapping, Sequence),
+    "healthcheck": (Mapping,),
+    "deploy": (Mapping,),
+    "environment": (Mapping, Sequence),
+    "volumes": (Sequence,),
+    "command": (Scalar, Sequence),
+    "entrypoint": (Scalar, Sequence),
+    "image": (Scalar,),
+    "restart": (Scalar,),
+    "tmpfs": (Scalar, Sequence),
+    "build": (Scalar, Mapping),
+    "extends": (Scalar, Mapping),
+    "profiles": (Sequence,),
+}
+_NAMES = {Mapping: "a mapping", Sequence: "a list", Scalar: "a single value"}
 _REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
 # Lists in which an item replaces an equal one rather than standing beside it.
 _SETS = {
-    "cap_add",
-    "cap_drop",
-    "configs",
-    "devices",
-    "dns",
-    "dns_opt",
-    "dns_search",
-    "env_file",
-    "expose",
-    "external_links",
-    "links",
-    "ports",
-    "profiles",
-    "secrets",
-    "security_opt",
-    "tmpfs",
-    "volumes",
+    *("cap_add", "cap_drop", "configs", "devices", "dns", "dns_opt", "dns_search", "env_file", "expose"),
+    *("external_links", "links", "ports", "profiles", "secrets", "security_opt", "tmpfs", "volumes"),
 }
+# A colon inside `${VAR:-default}` separates nothing.
+_PARTS = re.compile(r"(?:\$\{[^}]*\}|[^:])+")
+
+
+def shape_service(service: Mapping, name: str, source: Source) -> Mapping:
+    """The service with every field in its long form; the places stay those of what is written.
+
+    Raises:
+        DocumentError: a field that is read here has a form that Compose does not know.
+    """
+    entries = {}
+    for key, value in service.entries.items():
+        path = f"services.{name}.{key}"
+        if key in _FORMS:
+            _expect(value, path, _FORMS[key], source)
+        entries[key] = value if value.tag == RESET or is_absent(value) else _shape(key, value, path, source)
+    return Mapping(service.places, service.tag, entries)
+
+
+def _expect(value: Value, path: str, kinds: tuple[type[Value], ...], source: Source) -> None:
+    if not isinstance(value, kinds) and not is_absent(value) and value.tag != RESET:
+        raise source.fault(f"{path} must be {' or '.join(_NAMES[kind] for kind in kinds)}", value.place.node)
+
+
+def _shape(key: str, value: Value, path: str, source: Source) -> Value:
+    entries: dict[str, Value] | None = None
+    args = value.get("args") if key == "build" and isinstance(value, Mapping) else None
+    if key == "depends_on" and isinstance(value, Mapping):
+        for name, entry in value.entries.items():
+            _expect(entry, f"{path}.{name}", (Mapping,), source)
+    elif key in _LISTS and isinstance(value, Scalar):
+        return Sequence(value.places, value.tag, [value])
+    elif key == "build" and isinstance(value, Scalar):
+        entries = {"context": value}
+    elif isinstance(value, Mapping) and isinstance(args, Sequence):
+        entries = {**value.entries, "args": Mapping(args.places, args.tag, _keyed(args))}
+    elif isinstance(value, Sequence) and key == "depends_on":
+        entries = _dependencies(value, path, source)
+    elif isinstance(value, Sequence) and key in _KEYED:
+        entries = _keyed(value)
+    elif isinstance(value, Sequence) and key == "networks":
+        names = [item for item in value.items if isinstance(item, Scalar)]
+        entries = {item.filled: Scalar(item.places, data=None) for item in names}
+    return value if entries is None else Mapping(value.places, value.tag, entries)
+
+
+def _keyed(value: Sequence) -> dict[str, Value]:
+    """`NAME=value` items by their names."""
+    entries: dict[str, Value] = {}
+    for item in value.items:
+        if isinstance(item, Scalar) and item.data is not None:
+            name, separator, rest = item.filled.partition("=")
+            own, _, written = item.text.partition("=")
+            entries[name] = Scalar(item.places, data=(written if own == name else rest) if separator else None)
+    return entries
+
+
+def _dependencies(value: Sequence, path: str, source: Source) -> dict[str, Value]:
+    entries: dict[str, Value] = {}
+    for item in value.items:
+        if not isinstance(item, Scalar) or item.data is None:
+            raise source.fault(f"{path} must be a list of service names", item.place.node)
+        implied: dict[str, Value] = {
+            "condition": Scalar(item.places, data="service_started", implied=True),
+            "required": Scalar(item.places, data=True, implied=True),
+        }
+        entries[item.filled] = Mapping(item.places, None, implied)
+    return entries
 
 
 def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
@@ -39,60 +124,87 @@ def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
         over: the later one.
         path: where in the service this is, `("healthcheck", "test")`.
     """
-    if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or path in _REPLACED:
+    if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or _replaces(base, over, path):
         return over
-    if isinstance(over, Scalar) and over.data is None:
+    if is_absent(over):
         return base
+    places = base.places + over.places
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return _mappings(base, over, path)
+        entries = dict(base.entries)
+        for key, value in over.entries.items():
+            entries[key] = merge(entries.get(key), value, (*path, key))
+        return Mapping(places, base.tag, entries)
     if isinstance(base, Sequence) and isinstance(over, Sequence):
-        return _sequences(base, over, path)
+        items = [*base.items, *over.items]
+        if len(path) == 1 and path[0] in _SETS:
+            items = list({_identity(item, path[0]): item for item in items}.values())
+        return Sequence(places, base.tag, items)
     if isinstance(base, Scalar) and isinstance(over, Scalar):
-        return Scalar(base.places + over.places, base.tag, over.data, over.implied)
+        return Scalar(places, base.tag, over.data, over.implied)
     return over
+
+
+def _replaces(base: Value, over: Value, path: tuple[str, ...]) -> bool:
+    if path != ("logging",) or not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return path in _REPLACED
+    # Options of one driver mean nothing to another.
+    driver = plain(over.get("driver"))
+    return driver is not None and driver != plain(base.get("driver"))
+
+
+def _identity(item: Value, field: str) -> object:
+    """By what an item of a set is equal to another."""
+    if field == "volumes":
+        mount = read_mount(item)
+        return mount.target if mount is not None else id(item)
+    if isinstance(item, Mapping):
+        keys = (item.get(key) for key in ("target", "path", "source"))
+        return next((key.filled for key in keys if isinstance(key, Scalar)), id(item))
+    return item.filled if isinstance(item, Scalar) else id(item)
 
 
 def settle(value: Value) -> Value:
     """The final view: what is `!reset` is gone, the tags are gone."""
-    if isinstance(value, Mapping):
-        entries = {}
-        for key, entry in value.entries.items():
-            if entry.tag != RESET:
-                entries[key] = settle(entry)
-        return Mapping(value.places, None, entries)
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    entries = {key: settle(entry) for key, entry in value.entries.items() if entry.tag != RESET}
+    return Mapping(value.places, None, entries)
 
 
-def _mappings(base: Mapping, over: Mapping, path: tuple[str, ...]) -> Mapping:
-    if path == ("logging",) and _driver(base) != _driver(over) and _driver(over) is not None:
-        return over
-    entries = dict(base.entries)
-    for key, value in over.entries.items():
-        entries[key] = merge(entries.get(key), value, (*path, key))
-    return Mapping(base.places + over.places, base.tag, entries)
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount of a service.
+
+    Args:
+        kind: `bind`, `volume` (named or anonymous), `tmpfs`, or what the long form says.
+        source: host path or volume name, empty for an anonymous volume or a tmpfs.
+        target: path in the container.
+        place: where it is written.
+    """
+
+    kind: str
+    source: str
+    target: str
+    place: Place
+
+    def holds(self, path: str) -> bool:
+        """Is `path` in the container at or below this mount?"""
+        root = self.target.rstrip("/")
+        return path == root or path.startswith(f"{root}/")
 
 
-def _driver(value: Mapping) -> str | None:
-    driver = value.get("driver")
-    return driver.filled if isinstance(driver, Scalar) else None
-
-
-def _sequences(base: Sequence, over: Sequence, path: tuple[str, ...]) -> Sequence:
-    items = [*base.items, *over.items]
-    if len(path) == 1 and path[0] in _SETS:
-        unique: dict[str, Value] = {}
-        for item in items:
-            unique[_identity(item, path[0])] = item
-        items = list(unique.values())
-    return Sequence(base.places + over.places, base.tag, items)
-
-
-def _identity(item: Value, field: str) -> str:
-    if field == "volumes":
-        return mount_target(item) or f"unknown {id(item)}"
+def read_mount(item: Value) -> Mount | None:
+    """One item of `volumes`, in the short or the long form; None for what is not one."""
     if isinstance(item, Mapping):
-        for key in ("target", "path", "source"):
-            if isinstance(found := item.get(key), Scalar):
-                return found.filled
-        return f"unknown {id(item)}"
-    return item.filled if isinstance(item, Scalar) else f"unknown {id(item)}"
+        kind, source, target = (item.get(key) for key in ("type", "source", "target"))
+        if not isinstance(target, Scalar):
+            return None
+        named = source.filled if isinstance(source, Scalar) else ""
+        return Mount(kind.filled if isinstance(kind, Scalar) else "volume", named, target.filled, item.place)
+    if not isinstance(item, Scalar) or item.data is None:
+        return None
+    parts = _PARTS.findall(item.filled)
+    if len(parts) < 2:
+        return Mount("volume", "", item.filled, item.place)
+    bound = parts[0][:1] in ("/", ".", "~") or parts[0].startswith("${PWD")
+    return Mount("bind" if bound else "volume", parts[0], parts[1], item.place)

@@ -1,21 +1,136 @@
-"""The values of a Compose file, with merge keys and aliases resolved and every origin kept."""
+"""One Compose file: its text, and its values, with merge keys and aliases resolved and every origin kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+import re
+from bisect import bisect_right
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inithold.compose.read.environment import fill
-from inithold.compose.read.source import Source
-from inithold.text.yaml12 import CoreSchemaResolver
+from inithold.errors import DocumentError, Fault
+from inithold.text.yaml12 import CoreSchemaResolver, compose_all, read_text
 
 _CORE = "tag:yaml.org,2002:"
 _KNOWN = {f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")} | {"!"}
+_RESOLVER = CoreSchemaResolver()
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s*)*")
 RESET, OVERRIDE = "!reset", "!override"
 # Aliases of aliases grow without bound ("billion laughs"); Compose refuses such files too.
 _MOST_VALUES = 2_000_000
+# A stack of 30,000 lines is about 1 MB. What is larger is a mistake, not a Compose file.
+_LARGEST = 4 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """A Compose file as read.
+
+    Args:
+        path: where it is, absolute.
+        name: how the user knows it, for messages.
+        text: its content, without a byte order mark.
+        marked: True where the file starts with a byte order mark.
+        documents: the root node of each YAML document in it.
+        foreign: True for a file that is only extended from: it is read and never edited.
+        base: the folder its relative names start from, where that is not its own.
+        variables: what its values may refer to.
+    """
+
+    path: Path
+    name: str
+    text: str
+    marked: bool
+    documents: list[Node]
+    foreign: bool = False
+    base: Path | None = None
+    variables: MappingOf[str, str] = field(default_factory=dict)
+    _starts: list[int] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The folder its relative names start from."""
+        return self.base if self.base is not None else self.path.parent
+
+    @property
+    def newline(self) -> str:
+        r"""The file's own line ending: `\r\n` where its first line ends so, else `\n`."""
+        return "\r\n" if self.text.partition("\n")[0].endswith("\r") else "\n"
+
+    @property
+    def data(self) -> bytes:
+        """The file's content, byte order mark and all."""
+        return self.encoded(self.text)
+
+    def encoded(self, text: str) -> bytes:
+        """Another text as this file would have it."""
+        return (_BOM if self.marked else b"") + text.encode()
+
+    def line_start(self, offset: int) -> int:
+        """Offset of the first character of the line that `offset` is in."""
+        return self.text.rfind("\n", 0, offset) + 1
+
+    def line_end(self, offset: int) -> int:
+        """Offset just behind the last character of the line that `offset` is in, before its line ending."""
+        end = self.text.find("\n", offset)
+        if end < 0:
+            return len(self.text)
+        return end - 1 if end > offset and self.text[end - 1] == "\r" else end
+
+    def line_of(self, offset: int) -> int:
+        """0-based number of the line that `offset` is in."""
+        if not self._starts:
+            self._starts = [match.end() for match in re.finditer("\n", self.text)]
+        return bisect_right(self._starts, offset)
+
+    def fault(self, message: str, node: Node | None = None) -> DocumentError:
+        """An error that names this file and, where a node is given, its line and column."""
+        if node is None:
+            return DocumentError(Fault(message, file=self.name))
+        mark = node.start_mark
+        return DocumentError(Fault(message, file=self.name, line=mark.line + 1, column=mark.column + 1))
+
+
+def read_source(
+    path: Path,
+    name: str,
+    *,
+    variables: MappingOf[str, str],
+    text: str | None = None,
+    foreign: bool = False,
+    base: Path | None = None,
+) -> Source:
+    """Read and parse a Compose file.
+
+    Args:
+        path: the file, absolute.
+        name: how messages call it.
+        variables: what its values may refer to.
+        text: take this for its content rather than what is on disk.
+        foreign: see `Source`.
+        base: see `Source`.
+
+    Raises:
+        DocumentError: missing, unreadable, too large, not UTF-8, not YAML, empty.
+    """
+    marked = False
+    if text is None:
+        try:
+            text = read_text(path, limit=_LARGEST)
+            with path.open("rb") as stream:
+                marked = stream.read(len(_BOM)) == _BOM
+        except DocumentError as error:
+            error.fault.file = name
+            raise DocumentError(error.fault) from None
+    documents = compose_all(text, file=name)
+    if not documents:
+        raise DocumentError(Fault("empty: not a Compose file", file=name))
+    return Source(path, name, text, marked, documents, foreign, base, variables)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,14 +145,8 @@ class Place:
     @property
     def start(self) -> int:
         """Offset of the value itself, behind an anchor or tag."""
-        text, at = self.source.text, self.node.start_mark.index
-        end = self.node.end_mark.index
-        while at < end and text[at] in "&!":
-            while at < end and not text[at].isspace():
-                at += 1
-            while at < end and text[at].isspace():
-                at += 1
-        return int(at)
+        match = _PROPERTIES.match(self.source.text, self.node.start_mark.index, self.node.end_mark.index)
+        return match.end() if match is not None else int(self.node.start_mark.index)
 
     @property
     def can_open(self) -> bool:
@@ -79,7 +188,7 @@ class Scalar(Value):
         """The value as it is written, as a string field has it."""
         if self.data is None:
             return ""
-        node = self.places[-1].node
+        node = self.place.node
         if isinstance(self.data, str) or self.implied or not isinstance(node, ScalarNode):
             return str(self.data).lower() if isinstance(self.data, bool) else str(self.data)
         return str(node.value)
@@ -89,23 +198,26 @@ class Scalar(Value):
 class Mapping(Value):
     """Keys and values, in order."""
 
-    entries: dict[str, Value] = None  # type: ignore[assignment]  # always given
+    entries: dict[str, Value] = field(default_factory=dict)
 
     def get(self, *path: str) -> Value | None:
         """The value under `path`, or None."""
-        found: Value | None = self
+        value: Value | None = self
         for part in path:
-            if not isinstance(found, Mapping):
-                return None
-            found = found.entries.get(part)
-        return found
+            value = value.entries.get(part) if isinstance(value, Mapping) else None
+        return value
 
 
 @dataclass(slots=True, eq=False)
 class Sequence(Value):
     """A list of values."""
 
-    items: list[Value] = None  # type: ignore[assignment]  # always given
+    items: list[Value] = field(default_factory=list)
+
+
+def is_absent(value: Value | None) -> bool:
+    """True for what is not there, or there and empty (`healthcheck:`)."""
+    return value is None or (isinstance(value, Scalar) and value.data is None)
 
 
 def plain(value: Value | None) -> Any:
@@ -124,8 +236,6 @@ class Builder:
         DocumentError: duplicate keys, unknown tags, keys that are no scalars, anchors that contain themselves.
     """
 
-    resolver: ClassVar[CoreSchemaResolver] = CoreSchemaResolver()
-
     def __init__(self, source: Source) -> None:
         self.source = source
         self._done: dict[int, tuple[Value, int]] = {}
@@ -139,76 +249,52 @@ class Builder:
             raise self.source.fault("not a Compose file: nested too deeply") from None
 
     def _value(self, node: Node, key: ScalarNode | None, holder: Node | None) -> tuple[Value, int]:
-        known = self._done.get(id(node))
-        if known is not None:
-            return known
+        """The value of a node, and how many values are in it."""
+        if id(node) in self._done:
+            return self._done[id(node)]
         if id(node) in self._open:
             raise self.source.fault("an anchor contains itself", node)
-        place = Place(self.source, node, key, holder)
-        tag = self._tag(node)
+        tag = None if node.tag in _KNOWN else str(node.tag)
+        if tag not in (None, RESET, OVERRIDE):
+            shown = node.tag.replace(_CORE, "!!")
+            raise self.source.fault(f"unknown tag {shown}; Compose knows !reset and !override", node)
         self._open.add(id(node))
+        places, size = (Place(self.source, node, key, holder),), 1
+        value: Value
         if isinstance(node, ScalarNode):
-            made: tuple[Value, int] = Scalar((place,), tag, self._data(node, tag)), 1
+            value = Scalar(places, tag, _data(node, tag))
         elif isinstance(node, SequenceNode):
-            made = self._sequence(node, place, tag)
+            items = [self._value(child, None, node) for child in node.value]
+            value, size = Sequence(places, tag, [item for item, _ in items]), 1 + sum(count for _, count in items)
         else:
-            made = self._mapping(node, place, tag)
+            entries, size = self._entries(node)
+            value = Mapping(places, tag, entries)
         self._open.discard(id(node))
-        if made[1] > _MOST_VALUES:
+        if size > _MOST_VALUES:
             raise self.source.fault("aliases expand to millions of values", node)
-        self._done[id(node)] = made
-        return made
+        self._done[id(node)] = value, size
+        return value, size
 
-    def _tag(self, node: Node) -> str | None:
-        if node.tag in _KNOWN:
-            return None
-        if node.tag in (RESET, OVERRIDE):
-            return str(node.tag)
-        shown = node.tag.replace(_CORE, "!!")
-        raise self.source.fault(f"unknown tag {shown}; Compose knows !reset and !override", node)
-
-    def _data(self, node: ScalarNode, tag: str | None) -> Any:
-        name = (
-            node.tag
-            if tag is None
-            else cast(Any, self.resolver).resolve(ScalarNode, node.value, (node.style is None, False))
-        )
-        kind = name.removeprefix(_CORE)
-        text: str = node.value
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return text.lower() == "true"
-        if kind == "int":
-            return _integer(text)
-        return text if kind != "float" or not _is_float(text) else float(text)
-
-    def _sequence(self, node: SequenceNode, place: Place, tag: str | None) -> tuple[Value, int]:
-        items, size = [], 1
-        for child in node.value:
-            value, count = self._value(child, None, node)
-            items.append(value)
-            size += count
-        return Sequence((place,), tag, items), size
-
-    def _mapping(self, node: Node, place: Place, tag: str | None) -> tuple[Value, int]:
+    def _entries(self, node: Node) -> tuple[dict[str, Value], int]:
         entries: dict[str, Value] = {}
         merged: list[Mapping] = []
-        seen: set[str] = set()
+        names: set[str] = set()
         size = 1
         for key, child in node.value:
             if not isinstance(key, ScalarNode):
                 raise self.source.fault("a key must be a single value", key)
-            name = key.value
-            if name in seen:
-                raise self.source.fault(f"duplicate key {name!r}", key)
-            seen.add(name)
+            if key.value in names:
+                raise self.source.fault(f"duplicate key {key.value!r}", key)
+            names.add(key.value)
             value, count = self._value(child, key, node)
             size += count
-            if key.tag == f"{_CORE}merge":
-                merged.extend(self._merge_parts(value, child))
-            else:
-                entries[name] = value
+            if key.tag != f"{_CORE}merge":
+                entries[key.value] = value
+                continue
+            for part in value.items if isinstance(value, Sequence) else [value]:
+                if not isinstance(part, Mapping):
+                    raise self.source.fault("a merge key (<<) takes a mapping or a list of mappings", child)
+                merged.append(part)
         for part in merged:
             for name, value in part.entries.items():
                 own = entries.get(name)
@@ -217,26 +303,24 @@ class Builder:
                 elif own.tag == RESET:
                     # Compose takes a key away before it merges: what the merge key brings replaces earlier files'.
                     entries[name] = replace(value, tag=OVERRIDE)
-        return Mapping((place,), tag, entries), size
-
-    def _merge_parts(self, value: Value, node: Node) -> list[Mapping]:
-        parts = value.items if isinstance(value, Sequence) else [value]
-        mappings = [part for part in parts if isinstance(part, Mapping)]
-        if len(mappings) != len(parts):
-            raise self.source.fault("a merge key (<<) takes a mapping or a list of mappings", node)
-        return mappings
+        return entries, size
 
 
-def _integer(text: str) -> Any:
+def _data(node: ScalarNode, tag: str | None) -> Any:
+    """The data of a single value; a text that is not what its tag says stays a text."""
+    kind, text = node.tag, str(node.value)
+    if tag is not None:
+        kind = cast(Any, _RESOLVER).resolve(ScalarNode, text, (node.style is None, False))
     try:
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        match kind.removeprefix(_CORE):
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int":
+                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            case "float":
+                return float(text)
     except ValueError:
-        return text
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        pass
+    return text

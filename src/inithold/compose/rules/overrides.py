@@ -13,8 +13,7 @@ from inithold.compose.stack.probe import Sight, read_probe
 from inithold.compose.stack.roles import COMPLETED, HEALTHY
 
 if TYPE_CHECKING:
-    from inithold.compose.read.project import Service
-    from inithold.compose.read.reader import Layer
+    from inithold.compose.read.project import Layer, Service
     from inithold.compose.stack.roles import Init, Stack
 
 _Strong = Callable[[Value | None], bool]

@@ -9,8 +9,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from inithold.compose.finding import DELETE, Change
-from inithold.compose.read.shapes import is_absent
-from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, is_absent, plain
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, has_no_words, words
 from inithold.compose.stack.duration import shown

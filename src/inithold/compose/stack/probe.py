@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from inithold.compose.read.shapes import is_absent
-from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value, is_absent
 
 if TYPE_CHECKING:
     from inithold.compose.read.tree import Place

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import spot
-from inithold.compose.read.mounts import Mount, read_mount
+from inithold.compose.read.merge import Mount, read_mount
 from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv
