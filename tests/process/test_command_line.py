@@ -187,3 +187,30 @@ def test_health_waits_with_a_space_too(
     wrong = run_inithold("health", "--wait", "5x")
     assert wrong.returncode == 1
     assert "--wait: expected a duration" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["status", "--jso"], "unknown argument '--jso'; did you mean '--json'?"),
+        (["health", "--makrer", "x"], "unknown argument '--makrer'; did you mean '--marker'?"),
+        (
+            ["run", "inithold.yml"],
+            "inithold.yml: cannot read: No such file or directory; did you mean 'inithold.yaml'?",
+        ),
+        (
+            ["plan", "./initold.yaml"],
+            "No such file or directory; did you mean 'inithold.yaml'?",
+        ),
+        (["plan", f"{'x' * 300}.yaml"], "x.yaml: cannot read: File name too long"),
+        (["wait", "db"], "inithold wait takes URLs such as tcp://db:5432"),
+        (["plan", "nowhere/plan.yaml"], "nowhere/plan.yaml: cannot read: No such file or directory"),
+    ],
+)
+def test_what_is_misspelt_is_told_with_the_nearest(
+    run_inithold: Inithold, plan: Path, words: list[str], message: str
+) -> None:
+    done = run_inithold(*words)
+    assert done.returncode == (1 if words[0] == "health" else 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -65,7 +65,10 @@ def main(arguments: list[str]) -> int | None:
             apart = not equals and rest and not rest[0].startswith("-")
             wait = rest.pop(0) if apart else value if equals else DEFAULT_WAIT
         else:
-            return _refuse(f"unknown argument {name!r}; see inithold health --help")
+            from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - only where something is wrong
+
+            near = did_you_mean(name, ("--marker", "--wait"))
+            return _refuse(f"unknown argument {name!r}{near}; see inithold health --help")
     seconds = 0.0
     if wait is not None:
         from inithold.text.duration import Duration  # noqa: PLC0415 - only a probe that waits has one

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from inithold.plan.load import load_file
 from inithold.plan.model import CheckedPlan
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import sanitize
+from inithold.text.suggest import did_you_mean
 
 DEFAULT = "inithold.yaml"
 
@@ -42,7 +44,7 @@ def load(source: str) -> CheckedPlan:
         DocumentError: the file cannot be read.
         PlanError: it is not a plan.
     """
-    if Path(source).exists():
+    if not _is_missing(source):
         return load_file(source)
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", source):
         return _from_python(source)
@@ -60,7 +62,23 @@ def load(source: str) -> CheckedPlan:
             [Fault(f"{sanitize(source)} is a URL, and a plan is wanted")],
             hint="wait for a URL with inithold wait URL, or before a command: inithold run --wait URL -- CMD",
         )
-    return load_file(source)
+    names: list[str] = []
+    with suppress(OSError):
+        names = [name for name in os.listdir(Path(source).parent) if name.endswith((".yaml", ".yml"))]  # noqa: PTH208
+    near = did_you_mean(Path(source).name, names)
+    hint = "name a plan file or module:attribute; inithold wait takes URLs such as tcp://db:5432, too"
+    fault = Fault(f"cannot read: No such file or directory{near}", file=source)
+    raise PlanError([fault], hint=None if near else hint)
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - one that may not be looked at is not missing
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _from_python(source: str) -> CheckedPlan:

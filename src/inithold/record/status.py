@@ -40,7 +40,10 @@ class _Options:
             elif name in ("--record", "--marker") and (equals or rest):
                 self.values[name] = value if equals else rest.pop(0)
             else:
-                raise ValueError(f"unknown argument {name!r}; see inithold status --help")
+                from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - only where something is wrong
+
+                near = "" if name in FLAGS else did_you_mean(name, (*FLAGS, "--record", "--marker"))
+                raise ValueError(f"unknown argument {name + equals + value!r}{near}; see inithold status --help")
 
     @property
     def marker(self) -> str:
