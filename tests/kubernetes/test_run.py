@@ -6,6 +6,7 @@ import os
 import signal
 import urllib.request
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_the_deployment_is_ready_and_holds(make: Make, servers: Servers, shared:
     init = sandbox.start(container)
     init.wait_for_output("5 steps")
     startup = sandbox.exec(init, container, container["startupProbe"]["exec"]["command"])
-    assert (startup.returncode, startup.stdout) == (0, "ready\n"), startup.stdout + init.output
+    assert (startup.returncode, startup.stdout.splitlines()[-1]) == (0, "ready"), startup.stdout + init.output
     readiness = sandbox.exec(init, container, container["readinessProbe"]["exec"]["command"])
     assert readiness.returncode == 0, readiness.stdout
     assert "game_sessions" in servers.tables()
@@ -76,6 +77,19 @@ def test_the_probes_say_no_as_long_as_init_waits(make: Make) -> None:
     readiness = sandbox.exec(init, container, container["readinessProbe"]["exec"]["command"])
     assert readiness.returncode == 1
     assert "there is no marker at /tmp/init-complete" in readiness.stdout
+
+
+def test_the_startup_probe_has_said_why_when_the_run_fails(make: Make) -> None:
+    """The container takes the probe in it along: what it has printed is the text of the event."""
+    manifests = applied()
+    (container,) = manifests.pod("init").containers
+    sandbox = make(manifests, "init", BROKER_PORT=str(free_port()))
+    init = sandbox.start(container)
+    init.wait_for_output("waiting")
+    Timer(2, os.kill, [sandbox.process(init), signal.SIGKILL]).start()
+    startup = sandbox.exec(init, container, container["startupProbe"]["exec"]["command"])
+    assert startup.returncode != 0
+    assert startup.stdout.startswith("not ready: there is no marker at /tmp/init-complete: init is still running")
 
 
 def test_the_job_runs_and_ends(make: Make, servers: Servers) -> None:

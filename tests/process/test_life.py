@@ -43,6 +43,23 @@ def test_run_holds_and_health_says_so(run_inithold: Inithold, plan: Path) -> Non
     assert "is gone" in after.stdout
 
 
+def test_a_probe_that_waits_has_said_why_when_it_is_killed(run_inithold: Inithold) -> None:
+    """As a platform kills it: when its own time is up, or with its container when the run fails."""
+    probe = run_inithold.start("health", "--wait=25s")
+    probe.wait_for_output("not ready: there is no marker at ")
+    probe.signal(signal.SIGKILL)
+    assert probe.wait() == -signal.SIGKILL
+    assert probe.stdout.splitlines() == [probe.stdout.strip()]
+
+
+def test_a_probe_that_waits_says_when_it_is_ready(run_inithold: Inithold, plan: Path) -> None:
+    probe = run_inithold.start("health", "--wait=25s")
+    probe.wait_for_output("not ready: ")
+    run_inithold.start("run").wait_for_hold()
+    assert probe.wait() == 0
+    assert probe.stdout.splitlines()[1:] == ["ready"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("path", [None, "/nowhere"], ids=["catatonit", "interpreter"])
 def test_hold_ends_at_once(run_inithold: Inithold, plan: Path, number: signal.Signals, path: str | None) -> None:

@@ -82,16 +82,25 @@ def main(arguments: list[str]) -> int | None:
     if reason is not None and seconds:
         from time import monotonic, sleep  # noqa: PLC0415 - built in, but not needed by most probes
 
-        until = monotonic() + seconds
+        # At once: a probe that waits is killed without warning when its container ends, or its own time is up, and
+        # what it has printed by then is all that the platform shows.
+        _print(f"not ready: {reason}")
+        first, until = reason, monotonic() + seconds
         while reason is not None and monotonic() < until:
             sleep(POLL)
             reason = problem(path)
+        if reason == first:
+            return 1
+    _print("ready" if reason is None else f"not ready: {reason}")
+    return 0 if reason is None else 1
+
+
+def _print(line: str) -> None:
     try:
-        print("ready" if reason is None else f"not ready: {reason}", flush=True)
+        print(line, flush=True)
     except OSError:
         # Whoever asks goes by the exit code.
         let_go(sys.stdout)
-    return 0 if reason is None else 1
 
 
 def _refuse(message: str) -> int:
