@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> str:
 def holds(project: AlembicProject, url: str, target: str = "head") -> bool:
     context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
     address = parse(url, ["postgresql", "sqlite"])
-    return fast_check.at_target(str(project.ini), "alembic", target, address, context)
+    return fast_check.position(str(project.ini), "alembic", target, address, context) == "at the target"
 
 
 def upgraded(project: AlembicProject, url: str) -> None:
@@ -284,9 +284,9 @@ def test_a_project_in_pyproject(project: AlembicProject, url: str) -> None:
     toml.write_text('[tool.alembic]\nscript_location = "%(here)s/migrations"\nprepend_sys_path = ["."]\n')
     project.ini.unlink()
     context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
-    assert fast_check.at_target(str(toml), "alembic", "head", parse(url), context)
+    assert fast_check.position(str(toml), "alembic", "head", parse(url), context) == "at the target"
     toml.write_text(toml.read_text() + 'version_locations = ["a", "b"]\n')
-    assert not fast_check.at_target(str(toml), "alembic", "head", parse(url), context)
+    assert fast_check.position(str(toml), "alembic", "head", parse(url), context) is None
 
 
 def change(old: str, new: str) -> Callable[[AlembicProject], object]:

@@ -112,6 +112,7 @@ class _Once:
     """What a step's first and only check sees; see `inithold.StepContext`."""
 
     step_id = "wait"
+    only_waits = True
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds

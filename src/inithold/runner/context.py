@@ -76,6 +76,7 @@ class Context:
         deadline: when its time is up, on the monotonic clock; None for never.
         idle: called when the step begins to wait.
         tracing: who makes user code's spans children of the step's.
+        only_waits: whether nothing will be applied.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Context:
         *,
         idle: Callable[[], None] = lambda: None,
         tracing: Tracing | None = None,
+        only_waits: bool = False,
     ) -> None:
         self.step_id = step_id
         self.span = span
@@ -94,6 +96,7 @@ class Context:
         self.deadline = deadline
         self.stop = Stop()
         self.idle = idle
+        self.only_waits = only_waits
         self.phase: Phase = "checking"
         self._tracing = tracing
 

@@ -15,7 +15,7 @@ import msgspec
 
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
-from inithold.runner.attempt import Attempts, Work, converge
+from inithold.runner.attempt import Attempts, Work, converge, wait_for
 from inithold.runner.context import Context
 from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
 from inithold.runner.stream import Stream, Tracing
@@ -219,7 +219,15 @@ class Runner:
             return
         deadline = self._deadline(planned)
         span = Span(self._span.trace_id, new_span_id(), self._span.span_id, self._span.sampled)
-        context = Context(planned.id, span, self._stream, deadline, idle=self._idle, tracing=self._tracing)
+        context = Context(
+            planned.id,
+            span,
+            self._stream,
+            deadline,
+            idle=self._idle,
+            tracing=self._tracing,
+            only_waits=self._work is wait_for,
+        )
         attempts = Attempts(planned, context, self._workers.get(planned.id))
         self._running[planned.id] = _Running(planned, context, attempts)
         if deadline is not None:
@@ -314,7 +322,8 @@ class Runner:
 
     def _idle(self) -> None:
         """A step waits: import what later ones need meanwhile, once."""
-        if not self._preloading:
+        # Not in a gate, which may wait for long: there it would only cost memory.
+        if not self._preloading and self._work is not wait_for:
             self._preloading = True
             Thread(target=self._preload, daemon=True, name="inithold-preload").start()
 

@@ -42,6 +42,10 @@ class StepContext(Protocol):
         """The step's id in the plan."""
 
     @property
+    def only_waits(self) -> bool:
+        """Whether nothing will be applied: a gate, which may wait for long and is to take little memory."""
+
+    @property
     def environ(self) -> Mapping[str, str]:
         """The environment for child processes: this process's own, with `TRACEPARENT` of the step's span."""
 

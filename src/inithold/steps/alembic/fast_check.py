@@ -1,4 +1,4 @@
-"""Whether a database is at the target, found out without importing Alembic, where there is no doubt.
+"""Where a database is on its way to the target, found out without importing Alembic, where there is no doubt.
 
 Importing it, SQLAlchemy and the application's models is most of what a start costs that has nothing to do, and of
 a check that is made every minute. The step's `url` says which database must be at the target, so its version table
@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from inithold.errors import NotYet, StepFailed
 from inithold.steps.address import Address
@@ -25,6 +25,7 @@ from inithold.steps.base import StepContext
 if TYPE_CHECKING:
     from inithold.steps.database.driver import Session
 
+Position = Literal["at the target", "empty", "earlier"]
 _TABLE = "alembic_version"
 _ID = re.compile(r"\w+", re.ASCII)
 _REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
@@ -56,8 +57,8 @@ class _Doubt(Exception):
     """Only env.py itself can tell; the message says why."""
 
 
-def at_target(file: str, section: str, target: str, address: Address, context: StepContext) -> bool:
-    """Whether the database is at the target, beyond doubt; False where it is not, or where only env.py can tell.
+def position(file: str, section: str, target: str, address: Address, context: StepContext) -> Position | None:
+    """Where the database is, beyond doubt; None where only env.py can tell, such as at a revision without a file.
 
     Args:
         file: alembic.ini or pyproject.toml.
@@ -72,52 +73,58 @@ def at_target(file: str, section: str, target: str, address: Address, context: S
     from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
     try:
-        head = _head(Path(file), section, target, address)
+        head, earlier = _revision_ids(Path(file), section, target, address)
         with session(address, context) as asked:
-            current = _is_at(head, asked, every_schema=address.technology == "postgresql")
+            current = _position(head, earlier, asked, every_schema=address.technology == "postgresql")
     except _Doubt as doubt:
         context.log(f"env.py is asked for the revision: {doubt}", level="debug")
-        return False
+        return None
     except (OSError, ValueError, SyntaxError, LookupError, configparser.Error) as error:
         context.log(f"env.py is asked for the revision: {type(error).__name__} in its project", level="debug")
-        return False
+        return None
     except ImportError:
-        return False  # SQLAlchemy may have a driver that is not ours
-    how = (
-        f"at {head} by its version table"
-        if current
-        else f"not at {head} by its version table alone: env.py is asked"
-    )
-    context.log(how, level="debug")
+        return None  # SQLAlchemy may have a driver that is not ours
+    at = "at" if current == "at the target" else "not at"
+    context.log(f"{at} {head} by its version table", level="debug")
     return current
 
 
-def _is_at(head: str, asked: Session, *, every_schema: bool) -> bool:
+def _position(head: str, earlier: Sequence[str], asked: Session, *, every_schema: bool) -> Position | None:
     rows = asked.catalog([_TABLE])
     # With a second one, in whatever schema, the one that is meant depends on the connection.
     tables = {(row.schema, row.table) for row in rows if row.visible or every_schema}
+    if not tables:
+        return "empty"
     if len(tables) != 1 or not any(row.visible and row.column == "version_num" for row in rows):
-        return False
+        return None
     only = f"SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}"  # noqa: S608 - a constant
+    one_of = "number = 1 AND revision IN ({})"
+    questions: dict[Position, str] = {"at the target": one_of.format(f"'{head}'"), "empty": "number = 0"}
+    if earlier:
+        questions["earlier"] = one_of.format(", ".join(f"'{revision}'" for revision in earlier))
     try:
-        return asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE number = 1 AND revision = '{head}'").in_place  # noqa: S608 - word characters
+        for answer, question in questions.items():
+            if asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE {question}").in_place:  # noqa: S608 - word characters
+                return answer
     except (NotYet, StepFailed):
-        return False  # Alembic will meet it too, and say what it is about
+        pass  # Alembic will meet it too, and say what it is about
+    return None
 
 
-def _head(file: Path, section: str, target: str, address: Address) -> str:
-    """The only head of a project, if that is the target."""
+def _revision_ids(file: Path, section: str, target: str, address: Address) -> tuple[str, list[str]]:
+    """The only head of a project, if that is the target, and the revisions that lead to it."""
     parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
     if parameters or "PGOPTIONS" in os.environ:
         raise _Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
     folder = _script_location(file, section)
     _read_env((folder / "env.py").read_text(encoding="utf-8"))
-    head = _only_head(list(_revisions(folder / "versions")))
+    revisions = list(_revisions(folder / "versions"))
+    head = _only_head(revisions)
     if head is None:
         raise _Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
     if target not in ("head", "heads", head):
         raise _Doubt(f"target {target} is not the head")
-    return head
+    return head, [revision.id for revision in revisions if revision is not None and revision.id != head]
 
 
 def _script_location(file: Path, section: str) -> Path:
