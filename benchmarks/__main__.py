@@ -19,6 +19,7 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "ready": ready.to_ready,
     "warm-styles": ready.warm_styles,
     "holding": holding.holding,
+    "waiting-gate": holding.waiting_gate,
     "noticing": noticing.noticing,
     "verifying": verifying.verifying,
 }

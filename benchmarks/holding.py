@@ -1,4 +1,4 @@
-"""What holding costs, and how fast it ends."""
+"""What holding and waiting cost, and how fast a hold ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.result import Result
 from benchmarks.stack import Init, Stack
+from servers.ports import free_port
 
 UNSHARE = (
     shutil.which("unshare", path=f"{os.environ['PATH']}:/usr/bin") or "unshare",
@@ -45,6 +46,27 @@ def holding(stack: Stack) -> Sequence[Result]:
         results.append(
             Result(f"SIGTERM to exit as PID 1, {name}", (seconds or PATIENCE) * 1000, 50, "ms", _said(hand_exit))
         )
+    return results
+
+
+def waiting_gate(stack: Stack) -> Sequence[Result]:
+    """Memory of `inithold wait` before servers that are not there, and before init has run."""
+    results: list[Result] = []
+    missing = stack.environment(
+        f"postgresql://app:secret@127.0.0.1:{free_port()}/app", f"amqp://app:secret@127.0.0.1:{free_port()}/"
+    )
+    for name, environment, bound, line in (
+        ("before servers that are not there", missing, 25, b"broker"),
+        ("until init has run", stack.empty(), 45, b"schema (empty)"),
+    ):
+        gate = stack.start("gate", environment, prefix=UNSHARE)
+        while line not in gate.log.read_bytes():
+            time.sleep(0.05)
+        time.sleep(3)
+        anonymous, pss = _memory(gate)
+        what = f"anonymous memory of a gate that waits, {name}"
+        results.append(Result(what, anonymous * 1.048576, bound, "MB", f"PSS {pss * 1.048576:.1f} MB"))
+        gate.end()
     return results
 
 

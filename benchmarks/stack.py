@@ -20,9 +20,11 @@ from servers.rabbitmq import RabbitMQ
 HERE = Path(__file__).parent
 PROJECT = HERE.parent / "examples" / "game-scheduler"
 INITHOLD = (sys.executable, "-m", "inithold", "run", str(HERE / "handwritten" / "inithold.yaml"))
+GATE = (sys.executable, "-m", "inithold", "wait", str(HERE / "handwritten" / "inithold.yaml"))
 BY_HAND = (sys.executable, str(HERE / "handwritten" / "main.py"))
 CONTESTANTS: Mapping[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "inithold": (INITHOLD, {}),
+    "gate": (GATE, {}),
     "alembic as a child": (BY_HAND, {}),
     "alembic in process": (BY_HAND, {"ALEMBIC": "in-process"}),
 }

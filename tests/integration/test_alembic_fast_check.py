@@ -48,6 +48,25 @@ def holds(project: AlembicProject, url: str, target: str = "head") -> bool:
     return fast_check.position(str(project.ini), "alembic", target, address, context) == "at the target"
 
 
+def test_where_a_database_is_that_is_not_at_head(project: AlembicProject, database: str) -> None:
+    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None, only_waits=True)
+
+    def position() -> str | None:
+        return fast_check.position(str(project.ini), "alembic", "head", parse(database), context)
+
+    assert position() == "empty"
+    assert drive(project.upgrade(database, target="0001")).outcome == "changed"
+    assert position() == "earlier"
+    (change,) = project.upgrade(database).before_worker(context) or ()
+    assert str(change) == "~ schema (an earlier revision) -> head"
+    upgraded(project, database)
+    assert position() == "at the target"
+    (project.folder / "migrations" / "versions" / "0002.py").unlink(missing_ok=True)
+    for file in (project.folder / "migrations" / "versions").glob("0002*"):
+        file.unlink()
+    assert position() is None, "ahead of the files: Alembic says so"
+
+
 def upgraded(project: AlembicProject, url: str) -> None:
     driven = drive(project.upgrade(url))
     assert driven.outcome == "changed", driven.finished

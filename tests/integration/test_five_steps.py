@@ -13,6 +13,7 @@ import pytest
 
 from conftest import Vhost
 from servers.inithold import Inithold
+from servers.ports import free_port
 
 PROJECT = Path(__file__).parents[2] / "examples" / "game-scheduler"
 STEPS = ["database", "migrate", "schema", "broker", "topology"]
@@ -116,6 +117,24 @@ def test_a_wrong_password_fails_at_once_with_the_servers_words(
     assert done.seconds < 60, "not the 10 minutes that it waits for what may heal"
     assert "password authentication failed" in done.stderr
     assert "wrong-password-here" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_gate_that_waits_takes_little_memory(run_inithold: Inithold, environment: dict[str, str | None]) -> None:
+    nowhere = {
+        **environment,
+        "DATABASE_URL": f"postgresql://app:secret@127.0.0.1:{free_port()}/app",
+        "RABBITMQ_URL": f"amqp://app:secret@127.0.0.1:{free_port()}/",
+    }
+    for env, line, most in ((nowhere, "for 5.", 25), (environment, "for 5.", 45)):
+        gate = run_inithold.start("wait", env=env, cwd=PROJECT)
+        gate.wait_for_output(line)
+        assert not Path(f"/proc/{gate.pid}/task/{gate.pid}/children").read_text(), "a worker of its own"
+        lines = Path(f"/proc/{gate.pid}/smaps_rollup").read_text().splitlines()
+        (kilobytes,) = (int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+        assert kilobytes * 1024 < most * 1_000_000
+        gate.signal(signal.SIGTERM)
+        assert gate.wait() == 128 + signal.SIGTERM
 
 
 def test_dependents_wait_on_it_with_the_same_plan(
