@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.result import BEGIN, END, keep
+from benchmarks.result import keep, kept
 
 SHOWN = (
     "start to ready, cold (empty servers), against alembic as a child",
@@ -38,11 +38,6 @@ def excerpt(text: str) -> str:
     shown = [("what", "measured", "beside it, in the same run"), ("---",) * 3]
     shown += [(what, rows[what][1], rows[what][3]) for what in SHOWN]
     return f"{machine}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in shown)
-
-
-def kept(text: str) -> str:
-    """What stands between the marks of a Markdown page."""
-    return text.partition(BEGIN)[2].partition(END)[0]
 
 
 def write() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,13 @@ def machine() -> str:
     return f"{system}, {len(names) or '?'} cores ({name}), Python {platform.python_version()}, {load}"
 
 
-def keep(path: Path, text: str) -> None:
-    """Put `text` between the marks of a Markdown file."""
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def keep(path: Path, text: str, mark: str = "measured") -> None:
+    """Put `text` between the marks of a Markdown file: `<!-- MARK -->` and `<!-- /MARK -->`."""
+    before, _, rest = path.read_text().partition(f"<!-- {mark} -->")
+    _, _, after = rest.partition(f"<!-- /{mark} -->")
+    path.write_text(f"{before}<!-- {mark} -->\n{text}\n<!-- /{mark} -->{after}")
 
 
-Measure = Callable[[], Sequence[Result]]
+def kept(text: str, mark: str = "measured") -> str:
+    """What stands between the marks of a Markdown page."""
+    return text.partition(f"<!-- {mark} -->\n")[2].partition(f"\n<!-- /{mark} -->")[0]

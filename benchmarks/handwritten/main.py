@@ -100,10 +100,14 @@ def declare_topology() -> None:
     channel = connection.channel()
     channel.exchange_declare("game_events", "topic", durable=True)
     channel.exchange_declare("game_events.dlx", "fanout", durable=True)
+    channel.exchange_declare("game_events.retry", "fanout", durable=True)
     channel.queue_declare("bot_events", durable=True, arguments={"x-dead-letter-exchange": "game_events.dlx"})
     channel.queue_declare("dead_letters", durable=True)
+    channel.queue_declare("retry_delay", durable=True, arguments={"x-dead-letter-exchange": ""})
+    channel.queue_declare("parked_events", durable=True)
     channel.queue_bind("bot_events", "game_events", "game.#")
     channel.queue_bind("dead_letters", "game_events.dlx")
+    channel.queue_bind("retry_delay", "game_events.retry")
     connection.close()
 
 

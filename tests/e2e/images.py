@@ -132,8 +132,9 @@ def _wheels(engine: Engine) -> str:
     extras = project["project"]["optional-dependencies"]
     needed = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     needed += [item for items in extras.values() for item in items if not item.startswith("inithold[")]
-    for file in ("requirements.txt", "requirements-test.txt"):
-        lines = (EXAMPLE / file).read_text().splitlines()
+    django = EXAMPLE.with_name("django")
+    for file in (EXAMPLE / "requirements.txt", EXAMPLE / "requirements-test.txt", django / "requirements.txt"):
+        lines = file.read_text().splitlines()
         needed += [line for line in lines if line and not line.startswith("#")]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inithold-tests"
     folder = cache / f"wheels-{hashlib.sha256(repr(needed).encode()).hexdigest()[:12]}"

@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Every option has a variable INITHOLD_<OPTION>. Documentation: https://inithold.readthedocs.io",
+    epilog="Every option has a variable INITHOLD_<OPTION>.",
 )
 @click.version_option(__version__, "-V", "--version", message="inithold %(version)s")
 @click.pass_context

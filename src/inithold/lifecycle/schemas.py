@@ -19,7 +19,6 @@ from inithold.text.duration import Duration
 from inithold.text.yaml12 import compose
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-HOME = "https://inithold.readthedocs.io/en/latest/reference"
 _DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 _BY_TYPE: dict[Any, object] = {bool: True, int: 1, float: 1.5, list: [], tuple: [], date: "2027-01-31"}
 _TELLS_NOTHING: tuple[object, ...] = (None, msgspec.NODEFAULT, msgspec.UNSET, (), [], {}, "")

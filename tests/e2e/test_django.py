@@ -1,0 +1,91 @@
+"""The Django example of docs/how-to/django.md, built on the image of image/Dockerfile and run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.pages import DOCS, ROOT, blocks
+from e2e.engine import Engine
+from e2e.images import Images, build_inithold
+from e2e.project import Project
+
+EXAMPLE = ROOT / "examples" / "django"
+PAGE = DOCS / "how-to" / "django.md"
+NEW_MIGRATION = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    dependencies = [("catalog", "0001_initial")]
+    operations = [migrations.RunSQL("INSERT INTO catalog_book (title) VALUES ('Dune')")]
+"""
+
+
+@pytest.fixture(scope="module")
+def with_postgres(engine: Engine, images: Images) -> Iterator[str]:
+    """The image as the page builds it."""
+    tag = f"{images.registry}inithold:postgres"
+    build_inithold(engine, images, tag, "--build-arg", "EXTRAS=postgres")
+    yield tag
+    engine.docker("rmi", "-f", tag)
+
+
+@pytest.fixture
+def library(engine: Engine, images: Images, with_postgres: str, tmp_path: Path) -> Iterator[Project]:
+    """The example, built under a name of its own."""
+    folder = tmp_path / "library"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    variables = {**images.variables(), "INITHOLD_IMAGE": with_postgres, "IMAGE_REGISTRY": f"{tmp_path.name}/"}
+    made = Project(engine, folder, {**variables, "WEB_PORT": "0"})
+    made.environment["IMAGE_REGISTRY"] = f"{made.name}/"
+    made.compose("build", "--quiet", timeout=400)
+    yield made
+    made.remove()
+    made.run("docker", "rmi", "-f", f"{made.name}/library", check=False)
+
+
+def books(made: Project) -> list[str]:
+    code = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000').read().decode())"
+    shown = made.compose("exec", "-T", "web", "python", "-c", code).stdout
+    found: list[str] = json.loads(shown)["books"]
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_it_migrates_once_and_again_when_there_is_a_new_migration(library: Project) -> None:
+    library.compose("up", "-d", "--wait")
+    assert books(library) == ["The Hobbit"]
+    library.compose("exec", "-T", "web", "python", "manage.py", "has_superuser")
+    library.compose("up", "-d", "--wait")
+    library.compose("up", "-d", "--wait", "--force-recreate", "web")
+    log = library.compose("logs", "init").stdout
+    assert log.count("holding") == 1, log
+    (library.folder / "catalog" / "migrations" / "0002_dune.py").write_text(NEW_MIGRATION)
+    library.compose("build", "--quiet", timeout=400)
+    library.compose("up", "-d", "--wait")
+    assert books(library) == ["Dune", "The Hobbit"]
+    log = library.compose("logs", "init").stdout
+    assert re.search(r"migrate +changed", log)
+    assert re.search(r"superuser +unchanged", log)
+    assert "change-me" not in log
+
+    # What the page says is copied, and its size, within a fifth: dependencies grow.
+    paths = re.findall(r"^\| `(/[\w/]+)` \|.*?\| (\d+) (MB|kB) \|", PAGE.read_text(), re.MULTILINE)
+    assert [path for path, *_ in paths] == ["/opt/inithold", "/usr/bin/catatonit"]
+    for path, written, unit in paths:
+        used = library.compose("exec", "-T", "web", "du", "-sb", path).stdout.split()[0]
+        measured = int(used) / (1_000_000 if unit == "MB" else 1_000)
+        print(f"{path}: {measured:.0f} {unit}")
+        assert abs(measured - int(written)) <= int(written) / 5, f"{path}: {measured:.0f} {unit}"
+
+
+def test_the_page_shows_the_files_of_the_example() -> None:
+    shown = {block.file: block.text for block in blocks(PAGE) if block.file}
+    assert set(shown) == {"Dockerfile", "inithold.yaml", "compose.yaml"}
+    for name, text in shown.items():
+        assert text == (EXAMPLE / name).read_text(), name
