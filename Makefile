@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # How often `make soak` kills and starts everything.
 ROUNDS ?= 30
 
-.PHONY: help demo test lint format docs images bench soak lowest release-check clean
+.PHONY: help demo test lint format docs images bench rivals soak lowest release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ images: $(VENV)/.installed-dev ## Photograph the terminal and the report for the
 bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 	@tests/install-servers
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+rivals: $(VENV)/.installed-dev ## Run inithold beside what else people use, on a Docker engine, and write the tables
+	@tests/install-servers
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.rivals
 
 soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUNDS=N) on a Docker engine
 	INITHOLD_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/e2e/test_gates.py -k holds

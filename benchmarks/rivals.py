@@ -45,8 +45,9 @@ def operations_table(results: Mapping[str, Sequence[Operation]]) -> str:
 
 
 def summary(page: str) -> str:
-    """The README's lines: all runs, an `up` with nothing to do, a dependent that is recreated; taken from the page."""
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in kept(page, "wirings").splitlines()]
+    """The README's lines, from the page: all runs, an `up` with nothing to do, a dependent that is recreated."""
+    lines = kept(page, "wirings").splitlines()
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
     head, _, *operations = [row for row in rows if len(row) > 1]
     runs = [cell.partition(",")[0] for cell in operations[-1][1:]]
     seconds = lambda index: [cell.partition(", ")[2] for cell in operations[index][1:]]  # noqa: E731
@@ -114,15 +115,18 @@ def _run(command: Sequence[str | Path], environment: Mapping[str, str]) -> Previ
 
 
 def previews() -> dict[str, tuple[Preview, Preview]]:
-    """By state of the server, what inithold and what the playbook say: empty, all in place, after drift by hand."""
+    """What inithold and what the playbook say of a server: empty, all in place, after drift by hand."""
     with PostgreSQL() as server, tempfile.TemporaryDirectory() as home:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": home,
             "LC_ALL": "C.UTF-8",
             "SERVER_URL": server.dsn("").rstrip("/"),
-            **{"PGPORT": str(server.port), "PGUSER": server.user, "PGPASSWORD": server.password},
-            **{"ADMIN_PASSWORD": "admin-of-the-games", "APP_PASSWORD": "app-of-the-games"},
+            "PGPORT": str(server.port),
+            "PGUSER": server.user,
+            "PGPASSWORD": server.password,
+            "ADMIN_PASSWORD": "admin-of-the-games",
+            "APP_PASSWORD": "app-of-the-games",
             "INITHOLD_MARKER": f"{home}/marker",
         }
         inithold = (sys.executable, "-m", "inithold")
@@ -167,7 +171,7 @@ def previews_table(found: Mapping[str, tuple[Preview, Preview]]) -> str:
         (
             "after `ALTER ROLE ... NOLOGIN` and `REVOKE USAGE` by hand",
             "<br>".join(f"`{line}`" for line in drift[0].changes),
-            "<br>".join(f"`changed` at the task \"{task}\"" for task in drift[1].changed) + ", without what",
+            "<br>".join(f'`changed` at the task "{task}"' for task in drift[1].changed) + ", without what",
         ),
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

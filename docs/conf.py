@@ -6,11 +6,9 @@ nobody for anything.
 
 from __future__ import annotations
 
-from inithold import __version__
-
 project = "inithold"
 author = "the inithold authors"
-version = release = __version__
+
 
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
@@ -22,6 +20,8 @@ myst_heading_anchors = 3
 myst_url_schemes = ["http", "https"]
 
 html_theme = "furo"
-html_title = f"inithold {__version__}"
+html_title = "inithold"
 html_copy_source = False
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]

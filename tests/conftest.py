@@ -7,9 +7,11 @@ own: `with PostgreSQL() as server:`.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,11 +21,15 @@ from servers.inithold import Inithold
 from servers.mariadb import MariaDB
 from servers.otlp import Collector
 from servers.postgresql import PostgreSQL
+from servers.programs import MissingProgram
 from servers.rabbitmq import RabbitMQ
 from servers.redis import Redis
 from servers.run import end_run, run_folder
 from servers.seaweedfs import SeaweedFS
 from servers.sharing import shared
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,6 +130,22 @@ def run_inithold(tmp_path: Path) -> Iterator[Inithold]:
     runner = Inithold(tmp_path)
     yield runner
     runner.end_all()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium, without a window."""
+    from servers import chromium  # Playwright is not in every environment that runs tests
+
+    try:
+        path = chromium.executable()
+    except MissingProgram:
+        # On Debian tests/install-servers brings it; Ubuntu has it as a snap only, which no container can run.
+        if platform.system() == "Linux" and platform.freedesktop_os_release()["ID"] == "debian":
+            raise
+        pytest.skip("no Chromium or Chrome is installed")
+    with chromium.chromium(path) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def test_the_readme_shows_them_and_they_are_small() -> None:
         assert size(ROOT / name) > (600, 400)
 
 
-def test_they_can_be_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         executable()
     except MissingProgram:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +14,6 @@ from inithold.record.model import Record
 from inithold.report.reading import read_all
 from inithold.report.render import page as render
 from records import BEGAN, failed, hostile, many, ready, write
-from servers.chromium import chromium, executable
-from servers.programs import MissingProgram
 
 Show = Callable[..., Page]
 HERE = Path(__file__).parent
@@ -31,19 +28,6 @@ MOVING = """() => [...document.querySelectorAll("*")].filter((e) => {
   return animationName !== "none" || transitionDuration !== "0s" || scrollBehavior !== "auto";
 }).length"""
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        path = executable()
-    except MissingProgram:
-        # On Debian tests/install-servers brings it; Ubuntu has it as a snap only, which no container can run.
-        if platform.system() == "Linux" and platform.freedesktop_os_release()["ID"] == "debian":
-            raise
-        pytest.skip("no Chromium or Chrome is installed")
-    with chromium(path) as running:
-        yield running
 
 
 @pytest.fixture

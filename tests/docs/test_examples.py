@@ -18,7 +18,6 @@ from docs.session import Session
 from inithold.cli import cli
 from inithold.plan.load import load_text
 
-GITHUB = "https://github.com/inithold/inithold/"
 RULES = "docs/reference/rules/"  # show stacks with faults; tests/unit/compose looks after them
 BLOCKS = [block for block in all_blocks() if not block.page.startswith(RULES)]
 
@@ -175,16 +174,6 @@ def _run_script(block: Block, folder: Path) -> None:
         [sys.executable, "-c", block.text], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == block.exit_code, f"{block}\n{done.stdout}{done.stderr}"
-
-
-def test_links_into_the_repository_lead_somewhere() -> None:
-    broken = []
-    for path in documents():
-        for kind, target in re.findall(rf"\({re.escape(GITHUB)}(blob|tree)/main/([^)#]+)", path.read_text()):
-            there = (ROOT / target).is_dir() if kind == "tree" else (ROOT / target).is_file()
-            if not there:
-                broken.append(f"{path.name}: {target}")
-    assert not broken
 
 
 def test_links_between_documents_lead_somewhere() -> None:

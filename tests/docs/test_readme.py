@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks import readme
+from benchmarks import readme, rivals
+from benchmarks.result import kept
 
 from docs.pages import DOCS
 
 
 def test_the_measured_numbers_are_those_of_the_table() -> None:
-    shown = readme.kept(readme.README.read_text()).strip()
-    assert shown == readme.excerpt(readme.TABLE.read_text()), "python -m benchmarks.readme writes them anew"
+    shown = kept(readme.README.read_text()).strip()
+    assert shown == readme.excerpt(readme.TABLE.read_text()), "python -m benchmarks.readme writes them again"
     assert shown.count("\n") == len(readme.SHOWN) + 3
+
+
+def test_the_wirings_are_those_of_the_page() -> None:
+    page = rivals.PAGE.read_text()
+    assert kept(readme.README.read_text(), "wirings") == rivals.summary(page), (
+        "rivals.write_readme() writes them again"
+    )
+    assert "times as much" in kept(page, "previews")
 
 
 def test_a_line_that_is_gone_is_told() -> None:

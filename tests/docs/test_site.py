@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from docs.pages import DOCS
 from inithold.lifecycle.settings import Settings
@@ -44,6 +45,44 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     assert not loaded
 
 
+WIDE = """() => ({
+  page: document.scrollingElement.scrollWidth - innerWidth,
+  code: [...document.querySelectorAll("pre")].filter((e) => e.scrollWidth > e.clientWidth + 1)
+    .map((e) => [e.closest("[class*=highlight-]").className, getComputedStyle(e).overflowX]),
+})"""
+TERMINAL = ("highlight-console", "highlight-text")
+"""Keep their columns: on a narrow screen they scroll within themselves."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("width", [1280, 400])
+def test_pages_and_their_code_fit(width: int, site: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    beyond = []
+    for file in sorted(site.rglob("*.html")):
+        page.goto(file.as_uri())
+        found = page.evaluate(WIDE)
+        scrolls = [kind.startswith(TERMINAL) and overflow == "auto" for kind, overflow in found["code"]]
+        if found["page"] > 0 or (found["code"] if width == 1280 else not all(scrolls)):
+            beyond.append(f"{file.relative_to(site)}: {found}")
+    page.close()
+    assert not beyond
+
+
+def test_the_home_page_has_a_picture_says_why_and_leads_to_each_guide(site: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    assert page.locator("article img").first.evaluate("e => e.complete && e.naturalWidth > 600")
+    for reason in ("on every docker compose up", "up --wait", "dead container"):
+        assert page.locator("article p", has_text=reason).first.is_visible(), reason
+    shown = page.locator(".sidebar-tree a").evaluate_all(
+        "all => all.filter(e => e.checkVisibility()).map(e => e.href)"
+    )
+    guides = {f"how-to/{path.stem}.html" for path in (DOCS / "how-to").glob("*.md")}
+    assert guides <= {"/".join(link.rsplit("/", 2)[-2:]) for link in shown}
+    page.close()
+
+
 def test_what_loads_from_elsewhere_is_found() -> None:
     for text in (
         '<script src="https://cdn.example/x.js">',
@@ -52,7 +91,7 @@ def test_what_loads_from_elsewhere_is_found() -> None:
         "@font-face { src: url(https://fonts.example/x.woff2) }",
     ):
         assert LOADED.search(text), text
-    assert not LOADED.search('<a href="https://github.com/inithold/inithold">')
+    assert not LOADED.search('<a href="https://git.example/inithold">')
 
 
 def rows(page: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Four ways to wire one init service, and what people do with a stack all day.
 
-Each start of init adds a line to a file on this machine, the same for every wiring, whatever becomes of containers and
-volumes. `python -m benchmarks.rivals` makes a table of it, the tests hold what the pages say of it.
+Each start of init adds a line to a file on this machine, the same for every wiring, whatever becomes of containers
+and volumes. `make rivals` makes a table of it; test_rivals.py tests what the pages say of it.
 """
 
 from __future__ import annotations

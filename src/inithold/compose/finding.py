@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.read.tree import Place, Source, Value
 
-DOCUMENTATION: Final = "https://inithold.readthedocs.io/en/latest/reference/rules/"
-
 
 class Severity(StrEnum):
     """How bad it is: `error` breaks a start, `warning` costs time or safety, `info` is worth knowing."""
@@ -123,9 +121,9 @@ class Finding:
     rule: str = ""
 
     @property
-    def link(self) -> str:
-        """The rule's page in the manual."""
-        return f"{DOCUMENTATION}{self.rule}.html"
+    def manual(self) -> str:
+        """The command that shows the rule's page."""
+        return f"inithold compose rule {self.rule}"
 
     @property
     def fix(self) -> str:

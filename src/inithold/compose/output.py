@@ -10,8 +10,9 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from inithold.compose.finding import DELETE, DOCUMENTATION, Finding, Severity
+from inithold.compose.finding import DELETE, Finding, Severity
 from inithold.compose.rules import RULES
+from inithold.version import DOCUMENTATION
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -32,7 +33,7 @@ def as_text(findings: Sequence[Finding], _notes: Sequence[str]) -> str:
     lines = []
     for finding in findings:
         lines.append(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]")
-        lines += [f"    {finding.fix}", f"    {finding.link}"]
+        lines += [f"    {finding.fix}", f"    why: {finding.manual}"]
     if not findings:
         return "no findings"
     safe = sum(bool(finding.changes) and not finding.unsafe for finding in findings)
@@ -56,7 +57,7 @@ def as_json(findings: Sequence[Finding], notes: Sequence[str]) -> str:
             "end_column": finding.location.end_column,
             "service": finding.service,
             "related": finding.init,
-            "documentation": finding.link,
+            "documentation": f"{DOCUMENTATION}reference/rules/{finding.rule}.html",
             "fix": [
                 {"service": change.service, "path": list(change.path)}
                 | ({"remove": True} if change.value is DELETE else {"value": change.value})
@@ -91,13 +92,13 @@ def as_github(findings: Sequence[Finding], notes: Sequence[str]) -> str:
             f"{name}={escaped(value).replace(':', '%3A').replace(',', '%2C')}" for name, value in fields.items()
         )
         level = "notice" if finding.severity is Severity.INFO else finding.severity.value
-        lines.append(f"::{level} {shown}::{escaped(f'{finding.message}. {finding.fix}. {finding.link}')}")
+        lines.append(f"::{level} {shown}::{escaped(f'{finding.message}. {finding.fix}. Why: {finding.manual}')}")
     return "\n".join([*lines, *(f"::notice::{escaped(note)}" for note in notes)])
 
 
 def as_sarif(findings: Sequence[Finding], notes: Sequence[str]) -> str:
     """A SARIF 2.1.0 log (OASIS standard) of one run, as code-scanning services take it."""
-    driver: dict[str, Any] = {"name": "inithold", "informationUri": "https://inithold.readthedocs.io/"}
+    driver: dict[str, Any] = {"name": "inithold", "informationUri": DOCUMENTATION}
     # Run from a source tree that is not installed: the version is optional in SARIF.
     with suppress(PackageNotFoundError):
         driver["version"] = version("inithold")
@@ -105,7 +106,7 @@ def as_sarif(findings: Sequence[Finding], notes: Sequence[str]) -> str:
     for rule in RULES:
         title, _, page = rule.page.partition("\n")
         text = {"text": page.strip(), "markdown": page.strip()}
-        link = f"{DOCUMENTATION}{rule.id}.html"
+        link = f"{DOCUMENTATION}reference/rules/{rule.id}.html"
         driver["rules"].append({"id": rule.id, "shortDescription": {"text": title}, "help": text, "helpUri": link})
     ids = [rule.id for rule in RULES]
     results = []

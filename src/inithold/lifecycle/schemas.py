@@ -17,6 +17,7 @@ from inithold.steps import manual, registry
 from inithold.steps.base import Step
 from inithold.text.duration import Duration
 from inithold.text.yaml12 import compose
+from inithold.version import DOCUMENTATION
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
@@ -59,7 +60,11 @@ def _document(
     (own, *references), definitions = msgspec.json.schema_components(
         [_described(cls, described) for cls in (root, *others)], ref_template="#/$defs/{name}"
     )
-    identity = {"$schema": DIALECT, "$id": f"{HOME}/{name}.schema.json", "title": f"inithold {name}"}
+    identity = {
+        "$schema": DIALECT,
+        "$id": f"{DOCUMENTATION}reference/{name}.schema.json",
+        "title": f"inithold {name}",
+    }
     return {**identity, **own, "$defs": definitions}, references
 
 

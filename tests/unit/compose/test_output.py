@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as SarifLog
 
-from inithold.compose.finding import DOCUMENTATION
 from inithold.compose.rules import RULES
+from inithold.version import DOCUMENTATION
 from unit.compose.case import run
 
 STACK = """\
@@ -48,7 +48,7 @@ def test_text(folder: Path) -> None:
     assert lines[0].startswith("compose.yaml:5:14: warning: restart: no: init stays down after a failure")
     assert lines[0].endswith("[init-restart-policy]")
     assert lines[1] == "    fix: init.restart: unless-stopped"
-    assert lines[2] == f"    {DOCUMENTATION}init-restart-policy.html"
+    assert lines[2] == "    why: inithold compose rule init-restart-policy"
     assert lines[-1] == "4 findings, 2 that `inithold compose fix` fixes, 1 more with --unsafe"
     assert "note: compose.prod.yaml is not checked" in outcome.errors
 
@@ -87,7 +87,7 @@ def test_json(folder: Path) -> None:
         "end_column": 18,
         "service": "init",
         "related": None,
-        "documentation": f"{DOCUMENTATION}init-restart-policy.html",
+        "documentation": f"{DOCUMENTATION}reference/rules/init-restart-policy.html",
         "fix": [{"service": "init", "path": ["restart"], "value": "unless-stopped"}],
         "unsafe": False,
         "by_hand": None,
@@ -112,7 +112,8 @@ def test_sarif(folder: Path) -> None:
     (each,) = log["runs"]
     assert log["version"] == "2.1.0"
     assert [rule["id"] for rule in each["tool"]["driver"]["rules"]] == [rule.id for rule in RULES]
-    assert all(rule["helpUri"] == f"{DOCUMENTATION}{rule['id']}.html" for rule in each["tool"]["driver"]["rules"])
+    for rule in each["tool"]["driver"]["rules"]:
+        assert rule["helpUri"] == f"{DOCUMENTATION}reference/rules/{rule['id']}.html"
     for result in each["results"]:
         assert each["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
         (location,) = result["locations"]
