@@ -160,3 +160,12 @@ print(len(files) > 10, [str(f) for f in files if not pathlib.Path(importlib.util
         assert engine.run("docker", "logs", container).stdout == "10001\n"
     finally:
         engine.docker("rm", "-f", container)
+
+
+def test_without_a_plan_it_says_what_to_do(engine: Engine, images: Images) -> None:
+    done = engine.run("docker", "run", "--rm", images.inithold, check=False)
+    assert done.returncode == 2
+    assert "there is no inithold.yaml in /app" in done.stderr
+    assert "put or mount one there, or name a plan as the argument" in done.stderr
+    assert "inithold run -- COMMAND" in done.stderr
+    assert "Traceback" not in done.stderr

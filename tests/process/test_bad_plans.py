@@ -118,11 +118,11 @@ def test_yaml_1_1_traps_are_read_as_yaml_1_2(run_inithold: Inithold, tmp_path: P
     assert "no: ready in" in done.stderr
 
 
-def test_a_file_that_is_not_there_says_what_to_do(run_inithold: Inithold) -> None:
+def test_a_file_that_is_not_there_says_what_to_do(run_inithold: Inithold, tmp_path: Path) -> None:
     done = run_inithold("run")
     assert done.returncode == 2
-    assert "there is no inithold.yaml here" in done.stderr
-    assert "next: name a plan as the argument, or set INITHOLD_PLAN; inithold new drafts one" in done.stderr
+    assert f"there is no inithold.yaml in {tmp_path}" in done.stderr
+    assert "next: put or mount one there, or name a plan as the argument" in done.stderr
     assert "absent.yaml: cannot read: No such file or directory" in run_inithold("run", "absent.yaml").stderr
 
 

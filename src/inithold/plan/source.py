@@ -53,9 +53,10 @@ def load(source: str) -> CheckedPlan:
         hint = (
             "inithold.yml is here: rename it, name it as the argument, or set INITHOLD_PLAN=inithold.yml"
             if Path("inithold.yml").exists()
-            else "name a plan as the argument, or set INITHOLD_PLAN; inithold new drafts one from a Compose stack"
+            else "put or mount one there, or name a plan as the argument or in INITHOLD_PLAN; `inithold new` "
+            "drafts one from a Compose stack, and `inithold run -- COMMAND` needs none"
         )
-        raise PlanError([Fault(f"there is no {DEFAULT} here")], hint=hint)
+        raise PlanError([Fault(f"there is no {DEFAULT} in {sanitize(str(Path.cwd()))}")], hint=hint)
     if "://" in source:
         SECRETS.add_url(source)
         raise PlanError(
