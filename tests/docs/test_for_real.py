@@ -88,7 +88,7 @@ def test_the_readme_s_one_line(
 @pytest.mark.parametrize("block", DOCKERFILES, ids=[str(block) for block in DOCKERFILES])
 def test_a_dockerfile_is_one(block: Block) -> None:
     lines = [line for line in block.text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
-    assert lines[0].startswith("FROM ")
+    assert next(line for line in lines if not line.startswith("ARG ")).startswith("FROM ")
     for line in lines:
         instruction, _, rest = line.partition(" ")
         assert instruction in INSTRUCTIONS, line
