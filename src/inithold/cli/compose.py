@@ -130,7 +130,7 @@ def fix(
         click.echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=diff)
         more = "; give --unsafe for that" if finding.changes and finding.unsafe else ""
         click.echo(f"    by hand, {why}: {finding.fix}" if why else f"    {finding.fix}{more}", err=diff)
-        click.echo(f"    {finding.link}", err=diff)
+        click.echo(f"    why: {finding.manual}", err=diff)
     fixed, left = len(result.fixed), len(result.left)
     click.echo(f"{fixed} fixed, {left} left" if fixed or left else "nothing to fix", err=diff)
     return 1 if result.left or (diff and result.texts) else 0
