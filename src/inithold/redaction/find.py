@@ -1,13 +1,10 @@
-"""Where secrets stand: in URLs, in variables and headers by their names, in arguments of commands.
-
-The only finder of secrets. What it yields is a value and the words that it may be equal to without being a secret.
-"""
+"""Where secrets stand: in URLs, in variables and headers by their names; `literals` finds those in commands."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -21,13 +18,7 @@ _NAME_OF_URL = re.compile(r"_URL\Z|\AConnectionStrings__", re.IGNORECASE)
 _NAME_OF_PATH = re.compile(r"[-_](?:FILE|DIR|PATH)\Z", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+")
 _SHORTEST_PERHAPS = 8
-_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
-_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.S)
-_ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.S)
-_LOGIN = re.compile(r"(?:-u|--user|--proxy-user)(?:=|\Z|(?=[^:-]+:))")
-"""Of curl and its like: `-u user:password`."""
-_HEADER = re.compile(r"(?P<name>[\w-]+):\s*(?P<value>.+)", re.S)
-
+HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 _QUERY_SECRET = re.compile(
     r"[?&](?!sslkey=|ssl_keyfile=)[\w.-]*(?:password|passwd|pass|pwd|secret|token|key|auth|signature|sig)"
     r"=(?P<value>[^&#\s]+)",
@@ -38,7 +29,7 @@ _KEYWORD_SECRET = re.compile(
     r"\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>[^\s;'][^\s;]*))",
     re.IGNORECASE,
 )
-_NEXT_URL = re.compile(r"[\s,;|\"']+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_NEXT_URL = re.compile(r"[\s,;|\"'=]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 # `(?!//)`: the colon after a scheme does not end a user's name.
 _USER_INFO = re.compile(r"(?:\A|/)(?P<user>[^:/]*):(?!//)(?P<password>.+)@(?P<rest>[^@]*)\Z", re.S)
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -82,7 +73,7 @@ def in_variable(name: str, value: str) -> Iterator[Secret]:
 
 def in_header(name: str, value: str) -> Iterator[Secret]:
     """The secrets in an HTTP header: in credentials and cookies, and by its name as of a variable."""
-    if name.lower() not in _HEADERS:
+    if name.lower() not in HEADERS:
         yield from in_variable(name, value)
         return
     yield Secret(value)
@@ -97,55 +88,6 @@ def in_header(name: str, value: str) -> Iterator[Secret]:
         yield Secret(password, (user,))
     if "cookie" in name.lower():
         yield from (Secret(part.partition("=")[2]) for part in value.split(";"))
-
-
-def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
-    """The secrets in a command line: URLs, `--password VALUE`, `--token=VALUE`, `-u user:VALUE`, `NAME=VALUE`.
-
-    Args:
-        words: program and arguments. A word that is a whole line of a shell is looked into, too.
-    """
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else ""
-        if (header := _HEADER.fullmatch(word)) and (
-            header["name"].lower() in _HEADERS or is_secret_name(header["name"])
-        ):
-            yield from in_header(header["name"], header["value"])
-        elif inner := _shell_words(word):
-            yield from in_arguments(inner)
-        elif login := _LOGIN.match(word):
-            user, _, password = (word[login.end() :] or following).partition(":")
-            yield Secret(password, (user,))
-        elif option := _OPTION.fullmatch(word):
-            yield from _in_option(f"-{option['name']}", option["value"], following)
-        elif assignment := _ASSIGNMENT.fullmatch(word):
-            yield from in_variable(assignment["name"], assignment["value"])
-        elif "://" in word:
-            yield from in_url(word)
-
-
-def _in_option(name: str, value: str | None, following: str) -> Iterator[Secret]:
-    if not is_secret_name(name):
-        yield from in_url(value or "")
-    elif value is not None or not following.startswith("-"):
-        value = following if value is None else value
-        is_file = name.lower().endswith("key") and value.startswith(("/", "."))
-        yield from () if is_file else in_variable(name, value)
-
-
-def _shell_words(line: str) -> list[str]:
-    """The words of a line of a shell; empty where it is one word."""
-    if not any(space in line for space in " \t\n"):
-        return []
-    import shlex  # noqa: PLC0415 - few arguments are lines
-
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
-    lexer.commenters, lexer.whitespace_split = "", True
-    try:
-        words = list(lexer)
-    except ValueError:
-        words = [piece.strip("'\"") for piece in line.split()]
-    return [] if words == [line] else words
 
 
 def in_url(url: str) -> Iterator[Secret]:
@@ -197,25 +139,20 @@ def _user_infos(url: str) -> Iterator[Secret]:
 
 def _readings(url: str) -> Iterator[Secret]:
     rest = url.partition("://")[2]
-    found = _AUTHORITY.match(rest)
-    authority = found[0] if found else ""
+    match = _AUTHORITY.match(rest)
+    authority = match[0] if match else ""
     sober = _USER_INFO.search(authority)
     if sober:
         yield from _whole_and_pieces(sober["password"], _public(sober["user"], rest[sober.start("rest") :]))
-        if "@" not in rest[len(authority) :].partition("?")[0]:
-            # A further at sign is the query's.
-            return
-    greedy = _USER_INFO.search(url)
-    if greedy:
+    # A further at sign may be the query's.
+    if (not sober or "@" in rest[len(authority) :].partition("?")[0]) and (greedy := _USER_INFO.search(url)):
         yield from _whole_and_pieces(greedy["password"], _public(greedy["user"], greedy["rest"]))
 
 
 def _whole_and_pieces(password: str, public: tuple[str, ...]) -> Iterator[Secret]:
-    yield Secret(password, public)
-    pieces = _DELIMITERS.split(password)
-    if len(pieces) > 1:
-        # A client that splits such a URL elsewhere than the user meant shows a piece: as a host, a database.
-        yield from (Secret(piece, public) for piece in pieces)
+    # A client that splits such a URL elsewhere than the user meant shows a piece: as a host, a database.
+    for piece in dict.fromkeys([password, *_DELIMITERS.split(password)]):
+        yield Secret(piece, public)
 
 
 def _public(user: str, rest: str) -> tuple[str, ...]:

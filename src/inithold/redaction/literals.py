@@ -1,12 +1,22 @@
-"""Finds secrets that stand literally in a command or a script: `--password x`, `TOKEN=x`, `-u user:x`."""
+"""Secrets that stand literally in a command or a script: `--password x`, `TOKEN=x`, `-u user:x`.
+
+The only finder of them: their places serve who writes the text again, their values who scrubs.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
+from urllib.parse import unquote
 
-_NAME = r"[\w.-]*(?:password|passwd|passphrase|secret|token|credentials|api[-_]?key)[\w-]*"
+from inithold.redaction.find import HEADERS, Secret, in_header, in_url, in_variable, is_secret_name
+
+_NAME = (
+    r"(?:[\w.-]*(?:password|passwd|passphrase|secret|token|credentials|api[-_]?key)[\w-]*"
+    r"|(?:[\w.-]*[-_])?(?:pass|pwd|pw))"
+)
 _NO_SECRET = re.compile(r"[_-](?:FILE|DIR|PATH|ID|NAME|TTL|ALGORITHM|STDIN)\Z", re.I)
 # A value in quotes, or up to the next character that ends a word; one with a variable in it is none.
 _VALUE = (
@@ -81,3 +91,52 @@ def find_literals(text: str) -> Iterator[Literal]:
                 f"{re.sub(r'[^A-Z0-9]', '_', found['name'].upper())}_PASSWORD" if in_url else f"{prefix}_PASSWORD"
             )
             yield Literal(*found.span("value"), prefix if prefix == "AUTHORIZATION" else name, in_url)
+
+
+_LOGIN = re.compile(r"(?:-u|--user|--proxy-user)(?:=|\Z|(?=[^:-]+:))")
+"""Of curl and its like: `-u user:password`."""
+_HEADER = re.compile(r"(?P<name>[\w-]+):\s*(?P<value>.+)", re.S)
+_ASSIGNMENT = re.compile(r"(?:-{1,2}[\w.-]+=)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.S)
+
+
+def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
+    """The secrets in a command line.
+
+    Args:
+        words: program and arguments. A word that is a whole line of a shell is looked into, too.
+    """
+    text = "\x1f".join(words)
+    for literal in find_literals(text):
+        value = text[literal.start : literal.end]
+        if literal.in_url or literal.name == "AUTHORIZATION":
+            yield from (Secret(value), Secret(unquote(value)))
+        else:
+            yield from in_variable(f"_{literal.name}", value)
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        header, login, assignment = _HEADER.fullmatch(word), _LOGIN.match(word), _ASSIGNMENT.fullmatch(word)
+        if header and (header["name"].lower() in HEADERS or is_secret_name(header["name"])):
+            yield from in_header(header["name"], header["value"])
+        elif inner := _shell_words(word):
+            yield from in_arguments(inner)
+        elif login:
+            user, _, password = (word[login.end() :] or following).partition(":")
+            yield Secret(password, (user,))
+        elif assignment:
+            yield from in_variable(assignment["name"], assignment["value"])
+        elif "://" in word:
+            yield from in_url(word)
+
+
+def _shell_words(line: str) -> list[str]:
+    """The words of a line of a shell; empty where it is one word."""
+    if not any(space in line for space in " \t\n"):
+        return []
+    import shlex  # noqa: PLC0415 - few arguments are lines
+
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
+    lexer.commenters, lexer.whitespace_split = "", True
+    try:
+        words = list(lexer)
+    except ValueError:
+        words = [piece.strip("'\"") for piece in line.split()]
+    return [] if words == [line] else words

@@ -65,7 +65,9 @@ class Redactor:
 
     def add_arguments(self, words: Sequence[str]) -> None:
         """Learn the secrets of a command line."""
-        self._add_all(find.in_arguments(words))
+        from inithold.redaction.literals import in_arguments  # noqa: PLC0415 - slow to compile
+
+        self._add_all(in_arguments(words))
 
     def scrub(self, text: str) -> str:
         """Return `text` with every known secret masked."""
