@@ -11,7 +11,6 @@ import pytest
 from inithold.steps import database as kinds
 from inithold.testing import check, drive
 from servers.inithold import Inithold
-from stopping import until
 
 Technology = str
 SETUP = "CREATE TABLE users (id int, name varchar(40), done int)"
@@ -143,10 +142,11 @@ def test_a_verifying_hold_asks_the_guard(
     steps = [{"id": "seed", "uses": "database.sql", "with": fields}]
     plan = {"version": 1, "name": "guards", "hold": {"verify": "1s"}, "steps": steps}
     (tmp_path / "inithold.yaml").write_text(json.dumps(plan))
-    init = run_inithold.start("run", "--marker", str(tmp_path / "ready"))
+    init = run_inithold.start("run", cwd=tmp_path)
     init.wait_for_hold(60)
     assert drive(kinds.Sql(url=empty, sql="DELETE FROM users")).outcome == "changed"
     init.wait_for_output(f"unless answers {answers}", 60)
-    until(lambda: not check(kinds.Sql(url=empty, sql=SEED, unless=guard)), 60)
+    init.wait_until(lambda: init.output.count("init  holding") == 2, "the second hold", 60)
+    assert not check(kinds.Sql(url=empty, sql=SEED, unless=guard))
     init.signal(signal.SIGTERM)
     assert init.wait() == 0

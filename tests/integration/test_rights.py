@@ -1,4 +1,4 @@
-"""Each kind's check by a user who has the rights that the kind names, and no others; and without one of them."""
+"""Each kind's check and apply by a user who has the rights that the kind names, and no others; and without one."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ from inithold.errors import Rejected, StepError
 from inithold.steps import registry
 from inithold.steps.database import Ready, Sql, Tables
 from inithold.steps.file import Ready as File
+from inithold.steps.mysql import Database as Mysql
+from inithold.steps.postgres import Database as Postgres
+from inithold.steps.postgres import Roles
 from inithold.steps.rabbitmq import Ready as Broker
 from inithold.steps.rabbitmq import Topology
 from inithold.steps.redis import Ready as Cache
+from inithold.steps.s3 import Bucket
 from inithold.testing import check, drive
 from servers.mariadb import MariaDB
 from servers.postgresql import PostgreSQL
 from servers.redis import Redis
+from servers.seaweedfs import SeaweedFS
 
 PASSWORD = "pw-of-a-user-with-few-rights"
 USERS_OWN = {"command.run", "python.call", "http.ready", "http.resource"}
 """Ask what the user wrote, or a service of the user's."""
 THEIR_OWN_TESTS = {"mysql.database", "postgres.database", "postgres.roles", "s3.bucket"}
-"""Have a test of their rights beside the others: in tests/integration/test_mysql_*.py, test_postgres_*.py and
-test_s3_*.py."""
+"""Have a test of the rights of their check beside the others: in tests/integration/test_mysql_*.py,
+test_postgres_*.py and test_s3_*.py."""
 PROVEN: set[str] = set()
+APPLIED: set[str] = set()
 Test = TypeVar("Test", bound=Callable[..., object])
 
 
@@ -44,10 +50,23 @@ def proves(*kinds: str) -> Callable[[Test], Test]:
     return lambda test: test
 
 
+def proves_apply(*kinds: str) -> Callable[[Test], Test]:
+    """Marks a test as the one of the rights that applying needs."""
+    APPLIED.update(kinds)
+    return lambda test: test
+
+
 def test_every_kind_names_rights_that_are_proven() -> None:
     unnamed = [name for name in registry.KINDS if not registry.load(name).rights]
     assert unnamed == [], "give the class a `rights`"
     assert set(registry.KINDS) - PROVEN - USERS_OWN - THEIR_OWN_TESTS == set(), "add a test here"
+
+
+def test_every_kind_names_rights_to_apply_that_are_proven() -> None:
+    applying = {name for name in registry.KINDS if not registry.load(name).looks_only}
+    named = {name for name in registry.KINDS if registry.load(name).apply_rights}
+    assert named == applying, "give the class `apply_rights`, unless it only looks"
+    assert applying - APPLIED - USERS_OWN == set(), "add a test here"
 
 
 # -- PostgreSQL
@@ -118,6 +137,90 @@ def test_alembic_needs_to_read_the_version_table(
     assert not check(project.upgrade(reader))
 
 
+@pytest.fixture
+def writer(postgresql: PostgreSQL, reader: str) -> str:
+    """The same role, which may write where it is let."""
+    postgresql.execute(f"ALTER ROLE {role_of(reader)} RESET default_transaction_read_only")
+    return reader
+
+
+@proves_apply("database.sql")
+def test_sql_needs_what_its_statements_need(postgresql: PostgreSQL, writer: str) -> None:
+    step = Sql(url=writer, sql="INSERT INTO players VALUES ('Bob')", unless="SELECT 1 FROM players")
+    grant(postgresql, writer, "USAGE ON SCHEMA public")
+    grant(postgresql, writer, "SELECT ON players")
+    assert "permission denied for table players" in drive(step).reason
+    grant(postgresql, writer, "INSERT ON players")
+    assert drive(step).outcome == "changed"
+
+
+@proves_apply("alembic.upgrade")
+def test_alembic_needs_to_write_the_version_table(
+    postgresql: PostgreSQL, database: str, writer: str, tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path)
+    project.tables("users", "games")
+    assert drive(project.upgrade(database, target="0001")).outcome == "changed"
+    grant(postgresql, writer, "USAGE, CREATE ON SCHEMA public")
+    grant(postgresql, writer, "SELECT ON alembic_version")
+    assert "permission denied for table alembic_version" in drive(project.upgrade(writer)).reason
+    grant(postgresql, writer, "INSERT, UPDATE, DELETE ON alembic_version")
+    assert drive(project.upgrade(writer)).outcome == "changed"
+
+
+def test_alembic_needs_create_to_make_the_version_table(
+    postgresql: PostgreSQL, writer: str, tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path)
+    project.tables("users")
+    grant(postgresql, writer, "USAGE ON SCHEMA public")
+    assert "permission denied for schema public" in drive(project.upgrade(writer)).reason
+    grant(postgresql, writer, "CREATE ON SCHEMA public")
+    assert drive(project.upgrade(writer)).outcome == "changed"
+
+
+@proves_apply("postgres.database")
+def test_a_database_needs_createdb_and_membership_in_its_owner(postgresql: PostgreSQL, writer: str) -> None:
+    maker, owner, name = role_of(writer), f"owner_{uuid4().hex[:8]}", f"made_{uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {owner}")
+    postgresql.execute(f"ALTER ROLE {maker} CREATEDB")
+    url = postgresql.dsn(name, user=maker, password=PASSWORD)
+    own = Postgres(url=url, extensions=["citext"])
+    given = Postgres(url=url, owner=owner, extensions=["citext", "pgcrypto"])
+    try:
+        assert drive(own).outcome == "changed"
+        assert drive(given).outcome == "failed"
+        postgresql.execute(f"GRANT {owner} TO {maker}")
+        assert drive(given).outcome == "changed"
+        untrusted = Postgres(url=url, extensions=["file_fdw"])
+        assert "permission denied" in drive(untrusted).reason
+    finally:
+        postgresql.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+@proves_apply("postgres.roles")
+def test_roles_need_createrole_and_grants_the_objects(postgresql: PostgreSQL, database: str, writer: str) -> None:
+    maker, app, group = role_of(writer), f"app_{uuid4().hex[:8]}", f"group_{uuid4().hex[:8]}"
+    name = name_of(database)
+    postgresql.execute(f"CREATE SCHEMA own AUTHORIZATION {maker} CREATE TABLE scores (id int)", name)
+    everything: dict[str, Any] = {
+        "roles": [{"name": group}, {"name": app, "password": PASSWORD, "connection_limit": 5, "member_of": group}],
+        "grants": [
+            {"to": app, "schema": "own", "privileges": "USAGE"},
+            {"to": app, "schema": "own", "tables": "all", "privileges": ["SELECT", "INSERT"]},
+        ],
+        "default_privileges": [{"schema": "own", "on": "tables", "to": app, "privileges": "SELECT"}],
+    }
+    assert "permission denied" in drive(Roles(url=writer, **everything)).reason
+    postgresql.execute(f"ALTER ROLE {maker} CREATEROLE")
+    assert drive(Roles(url=writer, **everything)).outcome == "changed"
+    others = Roles(url=writer, grants=[{"to": app, "schema": "public", "tables": "all", "privileges": "SELECT"}])  # type: ignore[list-item]
+    assert drive(others).outcome == "failed"
+    grant(postgresql, writer, "USAGE ON SCHEMA public")
+    postgresql.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {maker} WITH GRANT OPTION", name)
+    assert drive(others).outcome == "changed"
+
+
 # -- MySQL
 
 
@@ -165,6 +268,42 @@ def test_on_mysql_alembic_needs_to_read_the_version_table(
     project.tables("users")
     assert drive(project.upgrade(mysql_database)).outcome == "changed"
     assert not check(project.upgrade(mysql_reader("SELECT ON alembic_version")))
+
+
+def test_on_mysql_sql_needs_what_its_statements_need(mysql_reader: Callable[[str], str]) -> None:
+    url = mysql_reader("SELECT ON players")
+    step = Sql(url=url, sql="INSERT INTO players VALUES ('Bob')", unless="SELECT 1 FROM players")
+    assert "denied" in drive(step).reason
+    mysql_reader("INSERT ON players")
+    assert drive(step).outcome == "changed"
+
+
+def test_on_mysql_alembic_needs_to_write_the_version_table(
+    mysql_reader: Callable[[str], str], tmp_path: Path
+) -> None:
+    project = AlembicProject(tmp_path)
+    project.tables("users")
+    url = mysql_reader("SELECT, INSERT, UPDATE, DELETE ON *")
+    assert "denied" in drive(project.upgrade(url)).reason
+    mysql_reader("CREATE ON *")
+    assert drive(project.upgrade(url)).outcome == "changed"
+
+
+@proves_apply("mysql.database")
+def test_a_database_of_mysql_needs_create_and_alter(mariadb: MariaDB, mysql_reader: Callable[[str], str]) -> None:
+    user = mysql_reader("INSERT ON players").partition("//")[2].partition(":")[0]
+    name = f"made_{uuid4().hex[:8]}"
+    step = Mysql(url=mariadb.url(name, user=user, password=PASSWORD), character_set="utf8mb4")
+    other = Mysql(url=step.url, character_set="latin1")
+    try:
+        assert "denied" in drive(step).reason
+        mariadb.execute(f"GRANT CREATE ON `{name}`.* TO '{user}'@'%'")
+        assert drive(step).outcome == "changed"
+        assert "denied" in drive(other).reason
+        mariadb.execute(f"GRANT ALTER ON `{name}`.* TO '{user}'@'%'")
+        assert drive(other).outcome == "changed"
+    finally:
+        mariadb.drop_database(name)
 
 
 # -- RabbitMQ
@@ -233,6 +372,35 @@ def test_topology_needs_a_tag_for_what_it_looks_at(vhost: Vhost, tmp_path: Path)
         with pytest.raises(Rejected):
             check(topology_by(vhost, "policymaker", **fields))
         assert not check(topology_by(vhost, "administrator", **fields))
+
+
+@proves_apply("rabbitmq.topology")
+def test_topology_needs_permissions_on_what_it_makes(vhost: Vhost) -> None:
+    user = user_of(vhost)
+    lists: dict[str, Any] = {
+        "exchanges": [{"name": "events", "type": "topic"}, {"name": "dead", "type": "fanout"}],
+        "queues": [{"name": "bot", "arguments": {"x-dead-letter-exchange": "dead"}}],
+        "bindings": [{"exchange": "events", "queue": "bot", "routing_key": "#"}],
+    }
+    step = Topology(url=vhost.server.url(vhost.name, user=user, password=PASSWORD), **lists)
+    assert drive(step).outcome == "failed"
+    needed = {"configure": "^(events|dead|bot)$", "write": "^(bot|dead)$", "read": "^(events|bot)$"}
+    for missing in needed:
+        vhost.server.allow(user, vhost.name, **{**needed, missing: "^$"})
+        assert drive(step).outcome == "failed", missing
+    vhost.server.allow(user, vhost.name, **needed)
+    assert drive(step).outcome == "changed"
+
+
+# -- S3
+
+
+@proves_apply("s3.bucket")
+def test_a_bucket_needs_rights_on_itself_alone(seaweedfs: SeaweedFS) -> None:
+    login = seaweedfs.login("maker")
+    mine = f"made-{uuid4().hex[:8]}"
+    assert drive(Bucket(bucket=f"other-{uuid4().hex[:8]}", **login)).outcome == "failed"
+    assert drive(Bucket(bucket=mine, versioning=True, tags={"team": "games"}, **login)).outcome == "changed"
 
 
 # -- Redis

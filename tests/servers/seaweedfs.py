@@ -21,6 +21,7 @@ from servers.server import Server
 IDENTITIES = {
     "admin": ["Admin", "Read", "Write", "List", "Tagging"],
     "looker": ["Read", "List"],
+    "maker": ["Admin:made-*"],
 }
 """Its users; the access key is `NAME-key`, the secret key `secret-of-NAME`."""
 

@@ -106,6 +106,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """In a worker: whether what its check prints and logs is shown only for debugging, warnings excepted."""
     rights: ClassVar[str] = ""
     """The rights that `check` needs, for the manual."""
+    apply_rights: ClassVar[str] = ""
+    """The rights that `apply` needs beside those; empty for a kind that only looks."""
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with the fields beyond their types, as (field, message); nothing is contacted.

@@ -64,6 +64,7 @@ class Run(Step, frozen=True, kw_only=True):
     kind = "command.run"
     retries_failures = True
     rights = "those of the `unless` command; to search the folders above what `creates` names"
+    apply_rights = "those of the command"
 
     run: Command
     cwd: str | None = None

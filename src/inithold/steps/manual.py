@@ -120,7 +120,8 @@ def _plain_name(wanted: Any) -> str:
 
 
 def _facts(kind: type[Step]) -> list[tuple[str, str]]:
-    facts = [("Rights that its check needs", kind.rights)] if kind.rights else []
+    rights = (("Rights that its check needs", kind.rights), ("Rights that its apply needs", kind.apply_rights))
+    facts = [fact for fact in rights if fact[1]]
     if kind.looks_only:
         facts.append(("Changes", "nothing: it only looks"))
     timeout = kind.default_timeout

@@ -75,6 +75,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         "to connect and to read Alembic's version table (SELECT, on PostgreSQL also USAGE of its schema); and "
         "what env.py itself needs"
     )
+    apply_rights = (
+        "those of the revisions, and INSERT, UPDATE and DELETE on the version table; to make that, CREATE on its "
+        "schema, on MySQL on the database"
+    )
 
     config: str = "alembic.ini"
     target: str = "head"

@@ -51,10 +51,8 @@ class Sql(Database, frozen=True, kw_only=True):
     """
 
     kind = "database.sql"
-    rights = (
-        "to connect to the database and to read (SELECT) what `unless` asks for; to apply, also those of the "
-        "statements"
-    )
+    rights = "to connect to the database and to read (SELECT) what `unless` asks for"
+    apply_rights = "those of the statements"
 
     sql: str | None = None
     file: str | None = None

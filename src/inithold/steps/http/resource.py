@@ -79,7 +79,8 @@ class Resource(Service, frozen=True, kw_only=True):
     """
 
     kind = "http.resource"
-    rights = "to read `url`; to apply, also to make the requests of `create` and `update`"
+    rights = "to read `url`"
+    apply_rights = "to make the requests of `create` and `update`"
 
     body: Any | msgspec.UnsetType = msgspec.UNSET
     at: str = ""

@@ -63,10 +63,8 @@ class Database(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "mysql.database"
-    rights = (
-        "to log in, and any privilege on the database or SHOW DATABASES: without, it is not visible. To apply, "
-        "CREATE or ALTER on it"
-    )
+    rights = "to log in, and any privilege on the database or SHOW DATABASES: without, it is not visible"
+    apply_rights = "CREATE on the database to make it, ALTER to change its defaults"
 
     name: str | None = None
     character_set: str | None = None

@@ -83,8 +83,11 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
     kind = "postgres.database"
     rights = (
         "to connect to the database, and while it does not exist to the maintenance database; only catalogs are "
-        "read that everybody may read. To apply, CREATEDB to make the database; to own it, or to be a superuser, "
-        "for the rest"
+        "read that everybody may read"
+    )
+    apply_rights = (
+        "CREATEDB to make the database; to make extensions, CREATE on it, and for those that are not trusted to "
+        "be a superuser; to give it an owner, to own it and to be a member of that role"
     )
 
     owner: str | None = None

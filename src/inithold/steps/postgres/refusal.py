@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +27,7 @@ _LONGEST = 1 << 20
 
 
 class Refusal(NamedTuple):
-    """What the server says.
-
-    Attributes:
-        sqlstate: its code.
-        message: its words, in its language.
-    """
+    """What the server says: its SQLSTATE, and its words in its language."""
 
     sqlstate: str
     message: str
@@ -55,7 +51,7 @@ def ask(options: Mapping[str, str], seconds: float) -> Refusal | None:
     path = options.get("host", "").startswith(("/", "@"))
     for encrypted in (False,) if path else _ORDER.get(options.get("sslmode", ""), (True,)):
         try:
-            with _dialled(options, seconds) as plain, _secured(plain, options, encrypted) as connection:
+            with _connected(options, seconds, encrypted) as connection:
                 answer = _Conversation(connection, options).refusal()
                 if answer is None or answer.sqlstate != "28000":
                     return answer
@@ -84,41 +80,35 @@ def prepared(password: str) -> str:
     return unicodedata.normalize("NFKC", "".join(one for one in spaced if not stringprep.in_table_b1(one)))
 
 
-def _dialled(options: Mapping[str, str], seconds: float) -> socket.socket:
+@contextmanager
+def _connected(options: Mapping[str, str], seconds: float, encrypted: bool) -> Iterator[socket.socket]:
     host, port = options.get("hostaddr") or options.get("host", ""), options.get("port", "5432")
-    if not host.startswith(("/", "@")):
-        return socket.create_connection((host, int(port)), timeout=seconds)
-    path = f"{host}/.s.PGSQL.{port}"
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(seconds)
-    connection.connect(f"\0{path[1:]}" if host.startswith("@") else path)
-    return connection
-
-
-def _secured(plain: socket.socket, options: Mapping[str, str], encrypted: bool) -> socket.socket:
-    direct = options.get("sslnegotiation") == "direct"
-    if not encrypted:
-        return plain
-    if not direct:
-        plain.sendall(_TLS_REQUEST)
-        if plain.recv(1) != b"S":
-            return plain
-    return _tls(options, direct=direct).wrap_socket(plain, server_hostname=options.get("host"))
-
-
-def _tls(options: Mapping[str, str], *, direct: bool) -> ssl.SSLContext:
-    mode = options.get("sslmode", "")
-    root = options.get("sslrootcert") or str(Path("~/.postgresql/root.crt").expanduser())
-    tls = ssl.create_default_context(cafile=root if mode.startswith("verify") and root != "system" else None)
-    # The certificates that a server makes for itself are not strict.
-    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    tls.check_hostname = mode == "verify-full"
-    tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
-    if options.get("sslcert"):
-        tls.load_cert_chain(options["sslcert"], options.get("sslkey"), options.get("sslpassword"))
-    if direct:
-        tls.set_alpn_protocols(["postgresql"])
-    return tls
+    mode, direct = options.get("sslmode", ""), options.get("sslnegotiation") == "direct"
+    with ExitStack() as stack:
+        if host.startswith(("/", "@")):
+            plain = stack.enter_context(socket.socket(socket.AF_UNIX))
+            plain.settimeout(seconds)
+            path = f"{host}/.s.PGSQL.{port}"
+            plain.connect(f"\0{path[1:]}" if host.startswith("@") else path)
+        else:
+            plain = stack.enter_context(socket.create_connection((host, int(port)), timeout=seconds))
+        if encrypted and not direct:
+            plain.sendall(_TLS_REQUEST)
+            encrypted = plain.recv(1) == b"S"
+        if not encrypted:
+            yield plain
+            return
+        root = options.get("sslrootcert") or str(Path("~/.postgresql/root.crt").expanduser())
+        tls = ssl.create_default_context(cafile=root if mode.startswith("verify") and root != "system" else None)
+        # The certificates that a server makes for itself are not strict.
+        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        tls.check_hostname = mode == "verify-full"
+        tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
+        if options.get("sslcert"):
+            tls.load_cert_chain(options["sslcert"], options.get("sslkey"), options.get("sslpassword"))
+        if direct:
+            tls.set_alpn_protocols(["postgresql"])
+        yield stack.enter_context(tls.wrap_socket(plain, server_hostname=options.get("host")))
 
 
 class _Conversation:
@@ -133,7 +123,11 @@ class _Conversation:
         text = "".join(f"{name}\0{value}\0" for name, value in pairs.items() if value)
         startup = struct.pack(">I", _PROTOCOL) + text.encode() + b"\0"
         self._connection.sendall(struct.pack(">I", len(startup) + 4) + startup)
-        for kind, body in self._messages():
+        while True:
+            kind, length = struct.unpack(">cI", self._read(5))
+            if not 4 <= length <= _LONGEST:
+                raise ValueError("not PostgreSQL")
+            body = self._read(length - 4)
             if kind == b"E":
                 fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
                 return Refusal(fields[b"C"], fields.get(b"M", ""))
@@ -141,14 +135,6 @@ class _Conversation:
                 return None
             if kind == b"Z":
                 return HEALED
-        return None
-
-    def _messages(self) -> Iterator[tuple[bytes, bytes]]:
-        while True:
-            kind, length = struct.unpack(">cI", self._read(5))
-            if not 4 <= length <= _LONGEST:
-                raise ValueError("not PostgreSQL")
-            yield kind, self._read(length - 4)
 
     def _read(self, count: int) -> bytes:
         data = b""
@@ -175,16 +161,14 @@ class _Conversation:
             first = f"n,,{self._client_first}".encode()
             self._send(b"SCRAM-SHA-256\0" + struct.pack(">I", len(first)) + first)
         elif method == 11:
-            self._send(self._proof(data.decode()))
+            server_first = data.decode()
+            given = dict(part.split("=", 1) for part in server_first.split(","))
+            salt, iterations = base64.b64decode(given["s"]), int(given["i"])
+            client, stored, _ = scram_keys(prepared(self._password), salt, iterations)
+            final = f"c=biws,r={given['r']}"
+            signature = hmac.digest(stored, f"{self._client_first},{server_first},{final}".encode(), "sha256")
+            proof = bytes(one ^ other for one, other in zip(client, signature, strict=True))
+            self._send(f"{final},p={base64.b64encode(proof).decode()}".encode())
         else:
             return method in (0, 12)
         return True
-
-    def _proof(self, server_first: str) -> bytes:
-        given = dict(part.split("=", 1) for part in server_first.split(","))
-        salt, iterations = base64.b64decode(given["s"]), int(given["i"])
-        client, stored, _ = scram_keys(prepared(self._password), salt, iterations)
-        final = f"c=biws,r={given['r']}"
-        signature = hmac.digest(stored, f"{self._client_first},{server_first},{final}".encode(), "sha256")
-        proof = bytes(one ^ other for one, other in zip(client, signature, strict=True))
-        return f"{final},p={base64.b64encode(proof).decode()}".encode()

@@ -177,8 +177,12 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     kind = "postgres.roles"
     rights = (
         "to connect to the database. For passwords SELECT on the columns rolname and rolpassword of pg_authid, "
-        "which superusers have; without it each role with a password logs in itself. To apply, CREATEROLE for "
-        "roles, and for grants to own the objects or to hold the privileges WITH GRANT OPTION; or a superuser"
+        "which superusers have; without it each role with a password logs in itself"
+    )
+    apply_rights = (
+        "CREATEROLE for roles, and from PostgreSQL 16 on the ADMIN OPTION on those that are altered or get "
+        "members; for grants to own the objects or to hold the privileges WITH GRANT OPTION; for default "
+        "privileges to be a member of the role they are for; for superusers and replication to be a superuser"
     )
 
     roles: list[Role] = msgspec.field(default_factory=list)

@@ -26,7 +26,6 @@ _REJECTED = {
     "3D000": "check the name of the database, or have it created first",
 }
 _NO_CONNECT = {"42501": "grant the user CONNECT on the database"}
-_NO_DATABASE = "3D000"
 # 08P01 is what PgBouncer says of nearly everything.
 _PGBOUNCER_NEVER = re.compile(r"no such (?:database|user)|unsupported startup|SSL required|auth|not allowed", re.I)
 _PROXY_HINT = "check user, password and database, and the configuration of the proxy"
@@ -55,11 +54,7 @@ _IN_TRANSACTION_HINT = "the statements run in one transaction: run this one with
 
 
 class RefusedConnection(Rejected):
-    """The server is up and lets nobody in.
-
-    Attributes:
-        sqlstate: its code.
-    """
+    """The server is up and lets nobody in; `sqlstate` is its code."""
 
     def __init__(self, message: str, sqlstate: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -109,7 +104,11 @@ def connect_error(where: str, error: psycopg.Error) -> StepError:
             return NotYet(f"{where}: {_first_line(text)}")
         if refusal is not None:
             return _by_server(where, *refusal)
-    return _by_libpq(where, _first_line(text))
+    message = _first_line(text)
+    for words, about, hint in () if _CUT_OFF.search(message) else _NEVER:
+        if words.search(message):
+            return StepFailed(f"{where}: {about}{message}", hint=hint)
+    return NotYet(f"{where}: {message}")
 
 
 def _by_server(where: str, sqlstate: str, message: str) -> StepError:
@@ -122,13 +121,6 @@ def _by_server(where: str, sqlstate: str, message: str) -> StepError:
     return StepFailed(
         f"{where}: {message} ({sqlstate})", hint="see the server's log, and this code in PostgreSQL's manual"
     )
-
-
-def _by_libpq(where: str, message: str) -> StepError:
-    for words, about, hint in () if _CUT_OFF.search(message) else _NEVER:
-        if words.search(message):
-            return StepFailed(f"{where}: {about}{message}", hint=hint)
-    return NotYet(f"{where}: {message}")
 
 
 def _first_line(text: str) -> str:

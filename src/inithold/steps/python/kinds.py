@@ -18,6 +18,7 @@ class _Calling(Step, frozen=True, kw_only=True):
     kind = "python.call"
     retries_failures = True
     rights = "those of the `check` function"
+    apply_rights = "those of the function"
 
     def check(self, context: StepContext) -> Sequence[Change]:
         if not self.verifiable:

@@ -88,6 +88,11 @@ class Topology(Addressed, frozen=True, kw_only=True):
         "management and any permissions in the virtual host; for what a definitions file has beside exchanges, "
         "queues and bindings the tag administrator"
     )
+    apply_rights = (
+        "configure on the exchanges and queues that are made; for a binding write on its destination and read on "
+        "its source; for a dead-letter exchange write on it and read on the queue; for what a definitions file "
+        "has beside these the tag administrator"
+    )
 
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
     queues: list[Queue] = msgspec.field(default_factory=list)

@@ -74,6 +74,10 @@ class Bucket(Step, frozen=True, kw_only=True):
         "`s3:ListBucket`, and the `Get` permission of each setting that the plan names: `s3:GetBucketVersioning`, "
         "`s3:GetBucketPolicy`, `s3:GetBucketCORS`, `s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, ..."
     )
+    apply_rights = (
+        "`s3:CreateBucket` where it is to be made, and the `Put` permission of each setting: "
+        "`s3:PutBucketVersioning`, `s3:PutBucketPolicy`, ..."
+    )
 
     bucket: str
     endpoint: str | None = None
