@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from typing import Any
 
 from inithold.record.model import (
     ATTEMPTS_KEPT,
@@ -39,26 +37,6 @@ class Account:
     def __init__(self) -> None:
         self.record: Record | None = None
         self._steps: dict[str, StepRecord] = {}
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            RunStarted: self._run_started,
-            LockWaiting: self._lock_waiting,
-            LockAcquired: self._lock_acquired,
-            StepStarted: self._step_started,
-            PhaseChanged: self._phase_changed,
-            StepWaiting: self._step_waiting,
-            AttemptFailed: self._attempt_failed,
-            StepChecked: self._step_checked,
-            LogLine: self._log_line,
-            StepFinished: self._step_finished,
-            RunFinished: self._run_finished,
-            MarkerPublished: self._marker_published,
-        }
-
-    def see(self, event: Event) -> None:
-        """Take note of an event."""
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
 
     def resume(self, record: Record) -> None:
         """Go on with the record of another process."""
@@ -72,73 +50,78 @@ class Account:
         """The account of one step."""
         return self._steps[step_id]
 
-    def _run_started(self, event: RunStarted) -> None:
-        log = self.record.log if self.record else []
-        self.record = Record(
-            name=event.name,
-            digest=event.digest,
-            run_id=event.run_id,
-            trace_id=event.span.trace_id,
-            inithold=__version__,
-            python=platform.python_version(),
-            started=event.at,
-            reason=event.reason,
-            steps=[StepRecord(info.id, info.kind, info.needs, info.target) for info in event.steps],
-            log=log,
-            repair=event.repair,
+    def see(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case LogLine(level="debug"):
+                return
+            case LogLine() if event.step in self._steps:
+                step = self._steps[event.step]
+                step.log.append(event.text)
+                step.lines_left_out += max(0, len(step.log) - LINES_KEPT)
+                del step.log[:-LINES_KEPT]
+            case LogLine() if self.record:
+                self.record.log.append(event.text)
+                del self.record.log[:-LINES_KEPT]
+            case StepStarted():
+                self._steps[event.step].started = event.at
+            case PhaseChanged():
+                step = self._steps[event.step]
+                if step.phases:
+                    # The times of what is over so far; the end of the step brings the exact ones.
+                    last = step.phases[-1]
+                    setattr(step, last.phase, getattr(step, last.phase) + max(0.0, event.at - last.at))
+                step.state = event.phase
+                step.attempts = event.attempt
+                step.phases.append(PhaseStart(event.phase, event.attempt, event.at))
+                step.phases_left_out += max(0, len(step.phases) - PHASES_KEPT)
+                del step.phases[:-PHASES_KEPT]
+            case StepWaiting():
+                self._steps[event.step].waiting_for = event.reason
+            case AttemptFailed():
+                failures = self._steps[event.step].failures
+                failures.append(Attempt(event.attempt, event.at, event.error))
+                del failures[:-ATTEMPTS_KEPT]
+            case StepChecked():
+                step = self._steps[event.step]
+                step.waiting_for = ""
+                step.wanted = event.changes
+                step.changes = event.changes or step.changes
+            case StepFinished():
+                self._finish(self._steps[event.step], event)
+            case RunStarted():
+                self._start(event)
+            case LockWaiting() if self.record:
+                self.record.lock_waiting_for = event.reason
+            case LockAcquired() if self.record:
+                self.record.lock_waited = event.waited
+                self.record.lock_waiting_for = ""
+            case RunFinished() if self.record:
+                self.record.ended = event.at
+                self.record.outcome = event.outcome
+                self.record.reason = event.reason or self.record.reason
+                self.record.hint = event.hint
+            case MarkerPublished() if self.record:
+                self.record.marker = event.path
+
+    def _start(self, event: RunStarted) -> None:
+        self.resume(
+            Record(
+                name=event.name,
+                digest=event.digest,
+                run_id=event.run_id,
+                trace_id=event.span.trace_id,
+                inithold=__version__,
+                python=platform.python_version(),
+                started=event.at,
+                reason=event.reason,
+                steps=[StepRecord(info.id, info.kind, info.needs, info.target) for info in event.steps],
+                log=self.record.log if self.record else [],
+                repair=event.repair,
+            )
         )
-        self._steps = {step.id: step for step in self.record.steps}
 
-    def _lock_waiting(self, event: LockWaiting) -> None:
-        if self.record:
-            self.record.lock_waiting_for = event.reason
-
-    def _lock_acquired(self, event: LockAcquired) -> None:
-        if self.record:
-            self.record.lock_waited = event.waited
-            self.record.lock_waiting_for = ""
-
-    def _step_started(self, event: StepStarted) -> None:
-        self._steps[event.step].started = event.at
-
-    def _phase_changed(self, event: PhaseChanged) -> None:
-        step = self._steps[event.step]
-        _count_phase(step, event.at)
-        step.state = event.phase
-        step.attempts = event.attempt
-        step.phases.append(PhaseStart(event.phase, event.attempt, event.at))
-        step.phases_left_out += max(0, len(step.phases) - PHASES_KEPT)
-        del step.phases[:-PHASES_KEPT]
-
-    def _step_waiting(self, event: StepWaiting) -> None:
-        self._steps[event.step].waiting_for = event.reason
-
-    def _attempt_failed(self, event: AttemptFailed) -> None:
-        failures = self._steps[event.step].failures
-        failures.append(Attempt(event.attempt, event.at, event.error))
-        del failures[:-ATTEMPTS_KEPT]
-
-    def _step_checked(self, event: StepChecked) -> None:
-        step = self._steps[event.step]
-        step.waiting_for = ""
-        step.wanted = event.changes
-        if event.changes:
-            step.changes = event.changes
-
-    def _log_line(self, event: LogLine) -> None:
-        if event.level == "debug":
-            return
-        if event.step in self._steps:
-            step = self._steps[event.step]
-            step.log.append(event.text)
-            step.lines_left_out += max(0, len(step.log) - LINES_KEPT)
-            del step.log[:-LINES_KEPT]
-        elif self.record is not None:
-            self.record.log.append(event.text)
-            del self.record.log[:-LINES_KEPT]
-
-    def _step_finished(self, event: StepFinished) -> None:
-        step = self._steps[event.step]
+    def _finish(self, step: StepRecord, event: StepFinished) -> None:
         step.state = event.outcome
         step.ended = event.at
         step.attempts = event.attempts
@@ -152,21 +135,3 @@ class Account:
         step.reason = event.reason
         step.hint = event.hint
         step.tolerated = event.tolerated
-
-    def _run_finished(self, event: RunFinished) -> None:
-        if self.record:
-            self.record.ended = event.at
-            self.record.outcome = event.outcome
-            self.record.reason = event.reason or self.record.reason
-            self.record.hint = event.hint
-
-    def _marker_published(self, event: MarkerPublished) -> None:
-        if self.record:
-            self.record.marker = event.path
-
-
-def _count_phase(step: StepRecord, until: float) -> None:
-    """Add what is over to the times of a step that runs; its end brings the exact ones."""
-    if step.phases:
-        last = step.phases[-1]
-        setattr(step, last.phase, getattr(step, last.phase) + max(0.0, until - last.at))

@@ -18,11 +18,10 @@ def of_repairs(path: str) -> str:
 
     Repairs have a row of their own: the current record is that of the run which holds.
     """
-    stem, dot, ending = path.rpartition(".")
-    return f"{stem}.repair.{ending}" if dot and "/" not in ending else f"{path}.repair"
+    return earlier(path, "repair")
 
 
-def earlier(path: str, number: int) -> str:
+def earlier(path: str, number: int | str) -> str:
     """The path of an earlier record: `x.record.json` -> `x.record.1.json`."""
     stem, dot, ending = path.rpartition(".")
     return f"{stem}.{number}.{ending}" if dot and "/" not in ending else f"{path}.{number}"

@@ -35,7 +35,8 @@ def present(marker: str, record: Mapping[str, Any] | None) -> dict[str, Any]:
     if owner is None:
         return {"state": "over", "text": _over(marker, record), "since": None, "verified": None}
     if owner.runs:
-        return {"state": "running", "text": _running(record), "since": _started(record), "verified": None}
+        since = None if record is None or record["outcome"] is not None else float(record["started"])
+        return {"state": "running", "text": _running(record), "since": since, "verified": None}
     return _holding(marker, owner, record or {})
 
 
@@ -49,10 +50,6 @@ def _running(record: Mapping[str, Any] | None) -> str:
     ended = sum(step["ended"] is not None for step in steps)
     current = [step["id"] for step in steps if step["state"] in ("waiting", "checking", "applying")]
     return f"{took}, step {min(ended + 1, len(steps))} of {len(steps)}: {', '.join(current[:5]) or 'done'}"
-
-
-def _started(record: Mapping[str, Any] | None) -> float | None:
-    return None if record is None or record["outcome"] is not None else float(record["started"])
 
 
 def _holding(marker: str, owner: Owner, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,44 +20,13 @@ from inithold.text.files import read_regular
 WATCH_INTERVAL = 0.25
 USAGE_EXIT = 2
 FLAGS = ("--json", "--all", "--watch")
+_YES = ("1", "true", "t", "yes", "y", "on")
 VERSION = 1
 """The newest version of the record's format that is read here."""
 
 
 class _Unreadable(Exception):
     """A record that cannot be shown; says why."""
-
-
-class _Options:
-    def __init__(self, arguments: list[str]) -> None:
-        self.flags = {name for name in FLAGS if _is_set(name)}
-        self.values: dict[str, str] = {}
-        rest = list(arguments)
-        while rest:
-            name, equals, value = rest.pop(0).partition("=")
-            if name in FLAGS and not equals:
-                self.flags.add(name)
-            elif name in ("--record", "--marker") and (equals or rest):
-                self.values[name] = value if equals else rest.pop(0)
-            else:
-                from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - only where something is wrong
-
-                near = "" if name in FLAGS else did_you_mean(name, (*FLAGS, "--record", "--marker"))
-                raise ValueError(f"unknown argument {name + equals + value!r}{near}; see inithold status --help")
-
-    @property
-    def marker(self) -> str:
-        return marker_path(self.values.get("--marker"))
-
-    @property
-    def path(self) -> str:
-        return path_from(self.values.get("--record"), self.marker)
-
-
-def _is_set(flag: str) -> bool:
-    """Whether the variable of a flag, such as `INITHOLD_JSON`, says yes."""
-    value = os.environ.get(f"INITHOLD_{flag[2:].upper()}", "")
-    return value.lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def main(arguments: list[str]) -> int | None:
@@ -68,15 +37,31 @@ def main(arguments: list[str]) -> int | None:
     """
     if "--help" in arguments or "-h" in arguments:
         return None
-    try:
-        options = _Options(arguments)
-    except ValueError as error:
-        from inithold.process.exits import say  # noqa: PLC0415 - slow to import
+    # The variable of a flag, such as `INITHOLD_JSON`, may say yes, too.
+    flags = {name for name in FLAGS if os.environ.get(f"INITHOLD_{name[2:].upper()}", "").lower() in _YES}
+    values: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if name in FLAGS and not equals:
+            flags.add(name)
+        elif name in ("--record", "--marker") and (equals or rest):
+            values[name] = value if equals else rest.pop(0)
+        else:
+            from inithold.process.exits import say  # noqa: PLC0415 - slow to import
+            from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - only where something is wrong
 
-        say(f"inithold status: {error}")
-        return USAGE_EXIT
+            near = "" if name in FLAGS else did_you_mean(name, (*FLAGS, "--record", "--marker"))
+            wrong = f"unknown argument {name + equals + value!r}{near}"
+            say(f"inithold status: {wrong}; see inithold status --help")
+            return USAGE_EXIT
+    marker = marker_path(values.get("--marker"))
+    path = path_from(values.get("--record"), marker)
+    as_json = "--json" in flags
     try:
-        return _answer(options)
+        if "--all" in flags:
+            return _all(path, as_json=as_json)
+        return _watch(path, marker, as_json=as_json) if "--watch" in flags else _one(path, marker, as_json=as_json)
     except KeyboardInterrupt:
         return 130
     except _Unreadable as error:
@@ -87,38 +72,35 @@ def main(arguments: list[str]) -> int | None:
         return lost(error)
 
 
-def _answer(options: _Options) -> int:
-    if "--all" in options.flags:
-        return _all(options)
-    return _watch(options) if "--watch" in options.flags else _one(options)
-
-
-def _one(options: _Options) -> int:
-    record = _read(options.path)
-    now = present(options.marker, record)
+def _one(path: str, marker: str, *, as_json: bool) -> int:
+    record = _read(path)
+    now = present(marker, record)
     if record is None:
         if now["state"] != "over":
             print(now["text"])
-        return _none(options.path)
-    print(
-        json.dumps({**record, "present": now}, indent=2)
-        if "--json" in options.flags
-        else _text(record, now, _written(options.path))
-    )
+        return _none(path)
+    print(json.dumps({**record, "present": now}, indent=2) if as_json else _text(record, now, _written(path)))
     return 0
 
 
-def _all(options: _Options) -> int:
-    records = [(path, record) for path in existing(options.path) if (record := _readable(path)) is not None]
+def _all(newest: str, *, as_json: bool) -> int:
+    records: list[tuple[str, dict[str, Any]]] = []
+    for path in existing(newest):
+        try:
+            record = _read(path)
+        except _Unreadable as error:
+            print(f"inithold status: {error}", file=sys.stderr)
+        else:
+            records += [] if record is None else [(path, record)]
     if not records:
-        return _none(options.path)
+        return _none(newest)
     records.sort(key=lambda each: float(each[1]["started"]), reverse=True)
-    if "--json" in options.flags:
+    if as_json:
         print(json.dumps([record for _, record in records], indent=2))
         return 0
     for path, record in records:
         began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
-        over = path not in (options.path, of_repairs(options.path))
+        over = path not in (newest, of_repairs(newest))
         print(f"{began}  {headline(record, now=_written(path) if over else time.time(), over=over)}")
         for step in record["steps"]:
             for change in step["changes"] if step["state"] == "changed" else ():
@@ -136,43 +118,29 @@ def _written(path: str) -> float:
         return time.time()
 
 
-def _watch(options: _Options) -> int:
-    terminal, as_json = sys.stdout.isatty(), "--json" in options.flags
+def _watch(path: str, marker: str, *, as_json: bool) -> int:
+    redrawn = sys.stdout.isatty() and not as_json
     last: Any = ()
     while True:
-        record = _read(options.path)
+        record = _read(path)
         # At a terminal the times of what runs go on; elsewhere only news is worth a line.
-        if record != last or (terminal and not as_json):
-            _show(record, options.marker, terminal=terminal, as_json=as_json)
+        if record != last or redrawn:
             last = record
+            now = present(marker, record)
+            if not as_json:
+                text = "waiting for a run to begin" if record is None else _text(record, now)
+                # Home, then clear what is below: no flicker.
+                print(f"\x1b[H\x1b[J{text}" if redrawn else text, flush=True)
+            elif record is not None:
+                print(json.dumps({**record, "present": now}), flush=True)
         if record is not None and record["outcome"] is not None:
             return 0
         time.sleep(WATCH_INTERVAL)
 
 
-def _show(record: dict[str, Any] | None, marker: str, *, terminal: bool, as_json: bool) -> None:
-    now = present(marker, record)
-    if as_json:
-        if record is not None:
-            print(json.dumps({**record, "present": now}), flush=True)
-        return
-    text = "waiting for a run to begin" if record is None else _text(record, now)
-    # Home, then clear what is below: no flicker.
-    print(f"\x1b[H\x1b[J{text}" if terminal else text, flush=True)
-
-
 def _none(path: str) -> int:
     print(f"inithold status: there is no record at {path}: nothing has run here yet", file=sys.stderr)
     return 1
-
-
-def _readable(path: str) -> dict[str, Any] | None:
-    """The record; None, and a word on why, where it cannot be read."""
-    try:
-        return _read(path)
-    except _Unreadable as error:
-        print(f"inithold status: {error}", file=sys.stderr)
-        return None
 
 
 def _read(path: str) -> dict[str, Any] | None:
@@ -199,23 +167,16 @@ def _read(path: str) -> dict[str, Any] | None:
     return dict(record)
 
 
-def _verification(record: dict[str, Any]) -> list[str]:
-    """What a hold that verifies has found since; nothing while everything is as it was."""
-    verification = record.get("verification")
-    if verification is None:
-        return []
-    since = datetime.fromtimestamp(verification["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
-    words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}[
-        verification["holds"]
-    ]
-    return [f"since {since} it {words}:", *(f"  {line}" for line in verification["seen"])]
-
-
 def _text(record: dict[str, Any], current: Mapping[str, Any], written: float | None = None) -> str:
     over = current["state"] == "over"
     now = written if over and written is not None else time.time()
     shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
-    head = [current["text"], headline(record, now=now, over=over), *_verification(record)]
+    head = [current["text"], headline(record, now=now, over=over)]
+    if verification := record.get("verification"):
+        since = datetime.fromtimestamp(verification["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
+        words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}
+        head.append(f"since {since} it {words[verification['holds']]}:")
+        head += [f"  {line}" for line in verification["seen"]]
     parts = ["\n".join(head), "", shown, *legend(record["steps"])]
     waiting = [step for step in record["steps"] if step["waiting_for"]]
     parts += [""] if waiting else []

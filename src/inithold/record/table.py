@@ -7,7 +7,7 @@ a run in a container must not wait for more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from inithold.text.duration import spoken
@@ -24,21 +24,8 @@ _COLOURS = {
     "checking": "36",
     "applying": "36",
 }
-# Steps that are pending or unchanged are only counted.
-_RANKS = {
-    state: rank
-    for rank, state in enumerate(
-        (
-            "failed",
-            "applying",
-            "checking",
-            "waiting",
-            "changed",
-            "cancelled",
-            "skipped",
-        )
-    )
-}
+_RANKS = ("failed", "applying", "checking", "waiting", "changed", "cancelled", "skipped")
+"""Which steps are shown first; those that are pending or unchanged are only counted."""
 ON_PATH = "*"
 _RAN = "ran (cannot be checked)"
 MOST_ROWS = 40
@@ -49,10 +36,6 @@ _GAP = "  "
 _GIVE_WAY = ((2, 12), (4, 0), (3, 0), (2, 0), (0, 12), (5, 0))
 """What gives way to a narrow terminal, down to which width: changes, after, attempts, changes, id, time."""
 T = TypeVar("T")
-
-
-def _state(step: Any) -> str:
-    return str(step["state"])
 
 
 def table(record: Mapping[str, Any], *, colour: bool, now: float, width: int | None = None) -> str:
@@ -68,19 +51,26 @@ def table(record: Mapping[str, Any], *, colour: bool, now: float, width: int | N
     """
     steps = record["steps"]
     path = set(critical_path(steps))
-    shown = of_interest(steps, MOST_ROWS)
+    shown = of_interest(steps, MOST_ROWS, lambda step: str(step["state"]))
     rows = [_row(step, record, path, now) for step in shown]
-    widths = _widths([HEADINGS, *rows], width)
+    widths = [max(len(row[column]) for row in [HEADINGS, *rows]) for column in range(len(HEADINGS))]
+    for column, least in _GIVE_WAY if width is not None else ():
+        present = [each for each in widths if each]
+        excess = sum(present) + len(_GAP) * (len(present) - 1) - (width or 0)
+        if excess > 0:
+            shrunk = widths[column] - excess
+            widths[column] = shrunk if shrunk >= least > 0 else min(least, widths[column])
     lines = [_line(HEADINGS, widths)] if rows else []
     for step, row in zip(shown, rows, strict=True):
         lines.append(_line(row, widths, _COLOURS.get(step["state"]) if colour else None))
     if len(shown) < len(steps):
         rest = f"and {len(steps) - len(shown)} more" if shown else f"{len(steps)} steps"
-        lines.append(f"  {rest}: {_counts(_others(steps, shown))}")
+        ids = {step["id"] for step in shown}
+        lines.append(f"  {rest}: {_counts([step for step in steps if step['id'] not in ids])}")
     return "\n".join(lines)
 
 
-def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str] = _state) -> list[T]:
+def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str]) -> list[T]:
     """The steps to show where there is no room for all: those where something happens, in plan order.
 
     Args:
@@ -91,27 +81,18 @@ def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str] = _stat
     if len(steps) <= most:
         return list(steps)
     chosen = [index for index, step in enumerate(steps) if state(step) in _RANKS]
-    chosen.sort(key=lambda index: _RANKS[state(steps[index])])
+    chosen.sort(key=lambda index: _RANKS.index(state(steps[index])))
     return [steps[index] for index in sorted(chosen[:most])]
 
 
-def _others(steps: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    ids = {step["id"] for step in shown}
-    return [step for step in steps if step["id"] not in ids]
-
-
 def _counts(steps: Sequence[Mapping[str, Any]]) -> str:
-    counted = Counter(_RAN if _ran(step) else step["state"] for step in steps)
+    # What runs each time, since it cannot be checked, is counted apart: nobody knows whether it changed anything.
+    ran = [
+        step["state"] == "changed" and bool(step["changes"]) and all(each["op"] == "?" for each in step["changes"])
+        for step in steps
+    ]
+    counted = Counter(_RAN if each else step["state"] for step, each in zip(steps, ran, strict=True))
     return ", ".join(f"{counted[state]} {state}" for state in (*_COLOURS, _RAN) if counted[state])
-
-
-def _ran(step: Mapping[str, Any]) -> bool:
-    """Whether it is done in each run, since it cannot be checked: nobody knows whether it changed anything."""
-    return (
-        step["state"] == "changed"
-        and bool(step["changes"])
-        and all(change["op"] == "?" for change in step["changes"])
-    )
 
 
 def legend(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -122,22 +103,6 @@ def legend(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     if any(change["op"] == "?" for step in steps for change in step["changes"]):
         lines.append("(? cannot be checked, so it runs each time; unless or creates give a command a check)")
     return lines
-
-
-def _widths(rows: Sequence[Sequence[str]], most: int | None) -> list[int]:
-    """The width of each column; 0 leaves it out. The changes give way first, then the times and attempts."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    for column, least in _GIVE_WAY if most is not None else ():
-        excess = _total(widths) - (most or 0)
-        if excess > 0:
-            shrunk = widths[column] - excess
-            widths[column] = shrunk if shrunk >= least > 0 else min(least, widths[column])
-    return widths
-
-
-def _total(widths: Sequence[int]) -> int:
-    present = [width for width in widths if width]
-    return sum(present) + len(_GAP) * (len(present) - 1)
 
 
 def headline(record: Mapping[str, Any], *, now: float, over: bool = False) -> str:
@@ -178,10 +143,19 @@ def failure(record: Mapping[str, Any]) -> str:
     """The last words of a run that failed: which step, what was seen, how long it was tried, what to do next."""
     failed = [step for step in record["steps"] if step["state"] == "failed"]
     failed.sort(key=lambda step: bool(step["tolerated"]))  # what ended the run comes first
-    blocks = [*_failed_by_itself(record), *(_failed(step) for step in failed[:MOST_FAILURES])]
+    blocks = [_failed(step) for step in failed[:MOST_FAILURES]]
+    if record["outcome"] == "failed" and all(step["tolerated"] for step in failed):
+        # Its lock or its marker failed: no step tells why.
+        took = spoken(record["ended"] - record["started"])
+        hint = f"\n  next:  {_indented(record['hint'])}" if record.get("hint") else ""
+        blocks.insert(0, f"the run failed\n  seen:  {_indented(record['reason'])}\n  tried: for {took}{hint}")
     if len(failed) > MOST_FAILURES:
         blocks.append(f"and {len(failed) - MOST_FAILURES} more steps failed: inithold status --json")
-    skipped = [step["id"] for step in record["steps"] if step["state"] == "skipped" and not _passed_over(step)]
+    skipped = [
+        step["id"]
+        for step in record["steps"]
+        if step["state"] == "skipped" and step["reason"] != "its when is false"
+    ]
     if skipped:
         more = f" and {len(skipped) - MOST_FAILURES} more" if len(skipped) > MOST_FAILURES else ""
         blocks.append(f"not started, because of that: {', '.join(skipped[:MOST_FAILURES])}{more}")
@@ -205,47 +179,34 @@ def critical_path(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(path)[::-1]
 
 
-def after_needs(step: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
-    """Seconds from the start of the run until the step's needs were met; None if it has not started."""
-    return None if step["started"] is None else max(0.0, step["started"] - record["started"])
-
-
 def _end(step: Mapping[str, Any]) -> float:
     return float("inf") if step["ended"] is None else float(step["ended"])
 
 
 def _row(step: Mapping[str, Any], record: Mapping[str, Any], path: set[str], now: float) -> tuple[str, ...]:
-    mark = f"{ON_PATH} " if step["id"] in path else "  "
-    waited = after_needs(step, record)
-    took = None if step["started"] is None else (step["ended"] or now) - step["started"]
-    state = f"{step['state']}, tolerated" if step["tolerated"] else step["state"]
+    started, changes = step["started"], "-"
+    if step["changes"]:
+        changes = f"{step['changes'][0]['op']} {step['changes'][0]['what']}"
+        changes = changes if len(changes) <= 48 else f"{changes[:45]}..."
+        changes += f" and {len(step['changes']) - 1} more" if len(step["changes"]) > 1 else ""
     return (
-        mark + step["id"],
-        state,
-        _changes(step["changes"]),
+        (f"{ON_PATH} " if step["id"] in path else "  ") + step["id"],
+        f"{step['state']}, tolerated" if step["tolerated"] else step["state"],
+        changes,
         str(step["attempts"]) if step["attempts"] else "-",
-        "-" if waited is None else spoken(waited),
-        "-" if took is None else spoken(took),
+        "-" if started is None else spoken(max(0.0, started - record["started"])),
+        "-" if started is None else spoken((step["ended"] or now) - started),
     )
 
 
-def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
-    if not changes:
-        return "-"
-    first = f"{changes[0]['op']} {changes[0]['what']}"
-    first = first if len(first) <= 48 else f"{first[:45]}..."
-    return first if len(changes) == 1 else f"{first} and {len(changes) - 1} more"
-
-
 def _line(cells: Iterable[str], widths: Sequence[int], colour: str | None = None) -> str:
-    padded = [f"{_cut(cell, width):<{width}}" for cell, width in zip(cells, widths, strict=True)]
+    padded = [
+        f"{cell if len(cell) <= width else f'{cell[: max(0, width - 3)]}...'[:width]:<{width}}"
+        for cell, width in zip(cells, widths, strict=True)
+    ]
     if colour:
         padded[1] = f"\x1b[{colour}m{padded[1]}\x1b[0m"
     return _GAP.join(cell for cell, width in zip(padded, widths, strict=True) if width).rstrip()
-
-
-def _cut(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else f"{cell[: max(0, width - 3)]}..."[:width]
 
 
 def _failed(step: Mapping[str, Any]) -> str:
@@ -267,19 +228,5 @@ def _failed(step: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _failed_by_itself(record: Mapping[str, Any]) -> Iterator[str]:
-    """A run whose lock or marker failed: no step tells why."""
-    by_step = any(step["state"] == "failed" and not step["tolerated"] for step in record["steps"])
-    if record["outcome"] != "failed" or by_step:
-        return
-    took = spoken(record["ended"] - record["started"])
-    next_ = f"\n  next:  {_indented(record['hint'])}" if record.get("hint") else ""
-    yield f"the run failed\n  seen:  {_indented(record['reason'])}\n  tried: for {took}{next_}"
-
-
 def _indented(text: str) -> str:
     return text.replace("\n", "\n         ")
-
-
-def _passed_over(step: Mapping[str, Any]) -> bool:
-    return bool(step["reason"] == "its when is false")

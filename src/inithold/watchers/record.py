@@ -49,19 +49,20 @@ class RecordWriter:
     def see(self, event: Event) -> None:
         if isinstance(event, RunStarted) and not self._rotated:
             self._rotated = True
-            self._tell(self._attempt(lambda: rotate(self._path, self._keep)))
+            try:
+                rotate(self._path, self._keep)
+            except OSError as error:
+                self._broken = True
+                self._cannot(error)
         if isinstance(event, RunStarted | RunFinished | MarkerPublished):
             self._write()
-        else:
-            self._soon()
-
-    def close(self) -> None:
-        self._write(sync=True)
-
-    def _soon(self) -> None:
+            return
         with self._lock:
             if self._pending is None and not self._broken and self._account.record is not None:
                 self._wait()
+
+    def close(self) -> None:
+        self._write(sync=True)
 
     def _wait(self) -> None:
         self._pending = threading.Timer(max(0.0, self._next - time.monotonic()), self._when_due)
@@ -87,25 +88,18 @@ class RecordWriter:
                 if self._broken or self._account.record is None:
                     return
                 self._next = began + INTERVAL
-            data = self._encode()
-            # What a run that still goes on has written is of no use after a crash of the machine.
-            error = self._attempt(lambda: write_whole(self._path, data, sync=sync))
+            data = msgspec.json.encode(self._account.record) + b"\n"
+            error = None
+            try:
+                # What a run that still goes on has written is of no use after a crash of the machine.
+                write_whole(self._path, data, sync=sync)
+            except OSError as raised:
+                self._broken, error = True, raised
             ended = time.monotonic()
             self._next = ended + min(max(INTERVAL, (ended - began) / SHARE), LONGEST)
-        self._tell(error)
-
-    def _encode(self) -> bytes:
-        return msgspec.json.encode(self._account.record) + b"\n"
-
-    def _attempt(self, action: Callable[[], None]) -> OSError | None:
-        try:
-            action()
-        except OSError as error:
-            self._broken = True
-            return error
-        return None
-
-    def _tell(self, error: OSError | None) -> None:
-        # Never under the lock: a warning goes through the stream, which may be telling this watcher something.
         if error is not None:
-            self._warn(f"the record {self._path} cannot be written ({error.strerror}); the run goes on without it")
+            self._cannot(error)
+
+    def _cannot(self, error: OSError) -> None:
+        # Never under the lock: a warning goes through the stream, which may be telling this watcher something.
+        self._warn(f"the record {self._path} cannot be written ({error.strerror}); the run goes on without it")

@@ -1,4 +1,4 @@
-"""Chooses who tells people: a live table, plain lines or JSON lines. Each is imported only where it is used."""
+"""Chooses who tells people: a live table, plain lines or JSON lines; a run's end is in `summary`."""
 
 from __future__ import annotations
 
@@ -42,18 +42,10 @@ def console(log_format: str, level: Level, *, account: Account | None = None, wi
         account: what a live table draws, which `auto` chooses at a terminal; None for no table.
         width: of the column of ids in plain lines, until a run tells its own.
     """
-    return Forgiving(_writer(log_format, level, account, width))
-
-
-def _writer(log_format: str, level: Level, account: Account | None, width: int) -> Watcher:
-    if log_format == "json":
-        from inithold.watchers.console.json_lines import JsonLines  # noqa: PLC0415
-
-        return JsonLines(level=level)
     if log_format == "auto" and account is not None and sys.stderr.isatty() and redrawable():
-        from inithold.watchers.console.live import LiveTable  # noqa: PLC0415
+        from inithold.watchers.console.live import LiveTable  # noqa: PLC0415 - slow to import
 
-        return LiveTable(account, level)
-    from inithold.watchers.console.plain import PlainLog  # noqa: PLC0415
+        return Forgiving(LiveTable(account, level))
+    from inithold.watchers.console.log import JsonLines, PlainLog  # noqa: PLC0415 - not beside the table
 
-    return PlainLog(level=level, width=width)
+    return Forgiving(JsonLines(level=level) if log_format == "json" else PlainLog(level=level, width=width))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inithold.record.account import Account
-from inithold.record.model import Record, StepRecord
+from inithold.record.model import Record
 from inithold.record.table import of_interest
 from inithold.runner.events import (
     Event,
@@ -26,20 +26,20 @@ from inithold.runner.events import (
 )
 from inithold.steps.base import Change
 from inithold.text.duration import spoken
-from inithold.watchers.console.plain import LEVELS
+from inithold.watchers.console.log import LEVELS
 
-STYLES = {
-    "pending": "dim",
-    "waiting": "cyan",
-    "checking": "cyan",
-    "applying": "cyan",
-    "unchanged": "green",
-    "changed": "yellow",
-    "failed": "bold red",
-    "skipped": "dim",
-    "cancelled": "magenta",
+MARKS = {
+    "pending": ("·", "dim"),
+    "waiting": ("", "cyan"),
+    "checking": ("", "cyan"),
+    "applying": ("", "cyan"),
+    "unchanged": ("✓", "green"),
+    "changed": ("●", "yellow"),
+    "failed": ("✗", "bold red"),
+    "skipped": ("-", "dim"),
+    "cancelled": ("-", "magenta"),
 }
-MARKS = {"pending": "·", "unchanged": "✓", "changed": "●", "failed": "✗", "skipped": "-", "cancelled": "-"}
+"""The mark of a state, empty for a spinner, and its style."""
 OP_STYLES = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
 ROWS = 30
 """Steps shown at once while the run goes on; those that are done give way first."""
@@ -64,42 +64,44 @@ class LiveTable:
         self._spinner = Spinner("dots", style="cyan")
 
     def see(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._listed.clear()
         match event:
-            case RunStarted() if self._live is None:
-                if event.reason:
-                    self._console.print(Text(f"again: {event.reason}", style="yellow"), soft_wrap=True)
-                self._live = Live(
-                    get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
-                )
-                self._live.start()
+            case RunStarted():
+                self._listed.clear()
+                if self._live is None:
+                    self._begin(event)
             case LogLine() if LEVELS[event.level] >= self._least:
-                self._console.print(_log_line(event), soft_wrap=True)
+                style = {"warning": "yellow", "error": "red"}.get(event.level, "")
+                who = (f"{event.step}  ", "bold") if event.step else ("", "")
+                self._print(Text.assemble(who, (event.text, style or "dim" if event.step else style)))
             case StepChecked() if self._listed.get(event.step) != event.changes:
                 self._listed[event.step] = event.changes
                 for change in event.changes:
-                    self._print_change(event.step, change.op, change.what, change.details)
+                    what = (f"{change.op} {change.what}", OP_STYLES[change.op])
+                    self._print(Text.assemble((f"{event.step}  ", "bold"), what))
+                    for detail in change.details:
+                        self._print(Text(f"{' ' * len(event.step)}      {detail}", "dim"))
             case RunFinished():
-                self._stop()
+                self.close()
             case MarkerPublished():
                 self._console.print(Text.assemble(("ready", "bold green"), f"; marker {event.path}"))
             case HoldStarted():
                 self._console.print(Text(f"{event}; Ctrl-C ends it", style="dim"))
 
     def close(self) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _print_change(self, step: str, op: str, what: str, details: tuple[str, ...]) -> None:
-        line = Text.assemble((f"{step}  ", "bold"), (f"{op} {what}", OP_STYLES[op]))
-        self._console.print(line, soft_wrap=True)
-        for detail in details:
-            self._console.print(Text(f"{' ' * len(step)}      {detail}", style="dim"), soft_wrap=True)
+    def _begin(self, event: RunStarted) -> None:
+        if event.reason:
+            self._print(Text(f"again: {event.reason}", style="yellow"))
+        self._live = Live(
+            get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
+        )
+        self._live.start()
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def _render(self) -> RenderableType:
         record = self._account.record
@@ -123,13 +125,14 @@ class LiveTable:
         room = max(1, min(ROWS, self._console.size.height - _BELOW - bool(record.lock_waiting_for)))
         shown = of_interest(record.steps, room, lambda step: step.state)
         for step in shown:
-            running = step.state in ("waiting", "checking", "applying")
-            mark: RenderableType = (
-                self._spinner if running else Text(MARKS.get(step.state, " "), STYLES[step.state])
-            )
-            took = "" if step.started is None else spoken((step.ended or now) - step.started)
+            mark, style = MARKS[step.state]
             grid.add_row(
-                mark, Text(step.id), Text(step.state, STYLES[step.state]), _attempts(step), took, _why(step)
+                Text(mark, style) if mark else self._spinner,
+                Text(step.id),
+                Text(step.state, style),
+                f"attempt {step.attempts}" if step.attempts > 1 else "",
+                "" if step.started is None else spoken((step.ended or now) - step.started),
+                Text(step.waiting_for or step.reason or step.target, "dim", overflow="ellipsis", no_wrap=True),
             )
         if record.lock_waiting_for:
             grid.add_row(
@@ -138,17 +141,3 @@ class LiveTable:
         if more := len(record.steps) - len(shown):
             grid.add_row("", Text(f"and {more} more", "dim"))
         return grid
-
-
-def _attempts(step: StepRecord) -> str:
-    return f"attempt {step.attempts}" if step.attempts > 1 else ""
-
-
-def _why(step: StepRecord) -> Text:
-    return Text(step.waiting_for or step.reason or step.target, "dim", overflow="ellipsis", no_wrap=True)
-
-
-def _log_line(event: LogLine) -> Text:
-    style = {"warning": "yellow", "error": "red"}.get(event.level, "")
-    who = (f"{event.step}  ", "bold") if event.step else ("", "")
-    return Text.assemble(who, (event.text, style or "dim" if event.step else style))
