@@ -17,9 +17,11 @@ from inithold.runner.events import Span
 from inithold.runner.stream import Stream
 from inithold.steps.address import parse
 from inithold.steps.alembic import fast_check
+from inithold.steps.base import Change
 from inithold.testing import check, drive
 from servers.postgresql import PostgreSQL
 
+AT_HEAD: tuple[Change, ...] = ()
 TEMPLATES = Path(alembic.__file__).parent / "templates"
 WITHOUT_ALEMBIC = """
 import sys
@@ -42,29 +44,28 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/games.db"
 
 
-def holds(project: AlembicProject, url: str, target: str = "head") -> bool:
-    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
+def pending(
+    project: AlembicProject, url: str, target: str = "head", *, only_waits: bool = False
+) -> tuple[Change, ...] | None:
+    """What is told without Alembic; None where that is left to env.py."""
+    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None, only_waits=only_waits)
     address = parse(url, ["postgresql", "sqlite"])
-    return fast_check.position(str(project.ini), "alembic", target, address, context) == "at the target"
+    return fast_check.pending(str(project.ini), "alembic", target, address, context, exists=True)
 
 
-def test_where_a_database_is_that_is_not_at_head(project: AlembicProject, database: str) -> None:
-    context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None, only_waits=True)
+def test_a_gate_is_told_that_something_is_pending(project: AlembicProject, database: str) -> None:
+    def told() -> list[str] | None:
+        changes = pending(project, database, only_waits=True)
+        return None if changes is None else [str(change) for change in changes]
 
-    def position() -> str | None:
-        return fast_check.position(str(project.ini), "alembic", "head", parse(database), context)
-
-    assert position() == "empty"
+    assert told() == ["~ schema (empty) -> head"]
     assert drive(project.upgrade(database, target="0001")).outcome == "changed"
-    assert position() == "earlier"
-    (change,) = project.upgrade(database).before_worker(context) or ()
-    assert str(change) == "~ schema (an earlier revision) -> head"
+    assert told() == ["~ schema (an earlier revision) -> head"]
     upgraded(project, database)
-    assert position() == "at the target"
-    (project.folder / "migrations" / "versions" / "0002.py").unlink(missing_ok=True)
+    assert told() == []
     for file in (project.folder / "migrations" / "versions").glob("0002*"):
         file.unlink()
-    assert position() is None, "ahead of the files: Alembic says so"
+    assert told() is None, "ahead of the files: Alembic says so"
 
 
 def upgraded(project: AlembicProject, url: str) -> None:
@@ -283,10 +284,37 @@ TRICKY = {
 @pytest.mark.parametrize("env", TRICKY.values(), ids=TRICKY.keys())
 def test_any_other_env_is_asked_itself(env: str, project: AlembicProject, url: str) -> None:
     upgraded(project, url)
-    assert holds(project, url)
+    assert pending(project, url) == AT_HEAD
     assert env not in USUAL.values()
     project.env.write_text(env)
-    assert not holds(project, url)
+    assert pending(project, url) is None
+
+
+@pytest.mark.parametrize("at", ["", "0001", "0002"])
+def test_pending_revisions_are_told_as_alembic_would(at: str, project: AlembicProject, database: str) -> None:
+    project.revision("0003", "add scores")
+    project.revision("0004", "")
+    if at:
+        drive(project.upgrade(database, target=at))
+    quick = check(project.upgrade(database))
+    assert pending(project, database) is not None
+    project.env.write_text(SYNC_ENV.replace("connection=connection", "connection=connection, as_sql=bool(0)"))
+    assert pending(project, database) is None
+    assert check(project.upgrade(database)) == quick
+    assert len(quick[0].details) == 4 - int(at or 0)
+
+
+def test_a_first_start_makes_no_file_to_look_at(project: AlembicProject, url: str, tmp_path: Path) -> None:
+    (change,) = check(project.upgrade(url))
+    assert change.what == "schema (empty) -> head (2 revisions)"
+    assert not (tmp_path / "games.db").exists()
+
+
+def test_a_revision_that_is_not_known_is_left_to_alembic(project: AlembicProject, url: str) -> None:
+    upgraded(project, url)
+    next(project.versions.glob("0002*")).unlink()
+    assert pending(project, url) is None
+    assert "it is ahead of them" in drive(project.upgrade(url)).reason
 
 
 def test_the_log_says_which_way_was_taken(project: AlembicProject, url: str) -> None:
@@ -303,9 +331,10 @@ def test_a_project_in_pyproject(project: AlembicProject, url: str) -> None:
     toml.write_text('[tool.alembic]\nscript_location = "%(here)s/migrations"\nprepend_sys_path = ["."]\n')
     project.ini.unlink()
     context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
-    assert fast_check.position(str(toml), "alembic", "head", parse(url), context) == "at the target"
+    arguments = (str(toml), "alembic", "head", parse(url), context)
+    assert fast_check.pending(*arguments, exists=True) == AT_HEAD
     toml.write_text(toml.read_text() + 'version_locations = ["a", "b"]\n')
-    assert fast_check.position(str(toml), "alembic", "head", parse(url), context) is None
+    assert fast_check.pending(*arguments, exists=True) is None
 
 
 def change(old: str, new: str) -> Callable[[AlembicProject], object]:
@@ -321,7 +350,6 @@ def change(old: str, new: str) -> Callable[[AlembicProject], object]:
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda project: project.revision("0003", "add scores"),
         lambda project: project.revision("0002b", "a second head", down="0001"),
         change("revision = '0002'", "revision = '0001'"),
         change("down_revision = '0001'", "down_revision = '0000'"),
@@ -334,7 +362,7 @@ def change(old: str, new: str) -> Callable[[AlembicProject], object]:
         lambda project: project.env.unlink(),
         lambda project: project.ini.unlink(),
     ],
-    ids=["pending", "two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots",
+    ids=["two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots",
          "elsewhere", "databases", "no-env", "no-ini"],
 )  # fmt: skip
 def test_other_files_are_left_to_alembic(
@@ -342,38 +370,33 @@ def test_other_files_are_left_to_alembic(
 ) -> None:
     upgraded(project, url)
     edit(project)
-    assert not holds(project, url)
+    assert pending(project, url) is None
 
 
 def test_a_target_is_met_only_where_it_is_the_head(project: AlembicProject, url: str) -> None:
     upgraded(project, url)
-    assert [holds(project, url, target) for target in ("head", "heads", "0002", "0001", "000")] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
+    answers = [pending(project, url, target) for target in ("head", "heads", "0002", "0001", "000")]
+    assert answers == [AT_HEAD, AT_HEAD, AT_HEAD, None, None]
 
 
 def test_a_url_that_says_more_is_not_judged(project: AlembicProject, database: str) -> None:
     upgraded(project, database)
-    assert holds(project, f"{database}?connect_timeout=5&schema=public&connection_limit=5")
-    assert not holds(project, f"{database}?options=-csearch_path%3Dother")
+    assert pending(project, f"{database}?connect_timeout=5&schema=public&connection_limit=5") == AT_HEAD
+    assert pending(project, f"{database}?options=-csearch_path%3Dother") is None
 
 
 def test_a_second_version_table_is_a_doubt(project: AlembicProject, database: str, postgresql: PostgreSQL) -> None:
     upgraded(project, database)
     postgresql.execute("CREATE SCHEMA other", name_of(database))
     postgresql.execute("CREATE TABLE other.alembic_version (version_num varchar(32))", name_of(database))
-    assert not holds(project, database)
+    assert pending(project, database) is None
     assert not check(project.upgrade(database))
 
 
 def test_two_rows_are_not_one_head(project: AlembicProject, database: str, postgresql: PostgreSQL) -> None:
     upgraded(project, database)
     postgresql.execute("INSERT INTO alembic_version VALUES ('0001')", name_of(database))
-    assert not holds(project, database)
+    assert pending(project, database) is None
 
 
 def test_a_table_that_may_not_be_read_is_alembics_to_meet(
@@ -384,7 +407,7 @@ def test_a_table_that_may_not_be_read_is_alembics_to_meet(
     postgresql.create_user(user, "pw-of-reader")
     try:
         as_reader = postgresql.dsn(name_of(database), user=user, password="pw-of-reader")
-        assert not holds(project, as_reader)
+        assert pending(project, as_reader) is None
         driven = drive(project.upgrade(as_reader))
         assert driven.outcome == "failed"
         assert "alembic_version" in driven.reason

@@ -134,8 +134,9 @@ class _Life:
         ]
         self._stream = Stream([*watchers, self._telemetry] if self._telemetry else watchers)
         self._user_telemetry: UserTelemetry | None = None
-        if self._telemetry is not None:
-            from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - many environments have none
+        self._has_user_code = any(planned.enabled and planned.step.in_run for planned in plan.steps)
+        if self._telemetry is not None and self._has_user_code:
+            from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - few plans have such code
 
             self._user_telemetry = UserTelemetry(self._telemetry.signals, self._stream.emit, self._warn)
         self._span = run_span(os.environ)
@@ -217,8 +218,7 @@ class _Life:
             self._warn("the lock was lost: the run starts over")
 
     def _run_steps(self) -> RunResult:
-        has_code = any(planned.enabled and planned.step.in_run for planned in self._plan.steps)
-        if self._watchdog is None and has_code and self._owned and self._signals.catches:
+        if self._watchdog is None and self._has_user_code and self._owned and self._signals.catches:
             from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
 
             self._watchdog = Watchdog(self._record_path, self._settings.log_format)
@@ -226,6 +226,7 @@ class _Life:
             self._plan,
             self._stream,
             self._span,
+            signals=() if self._telemetry is None else self._telemetry.signals,
             tracing=self._user_telemetry,
             abandoned=self._abandoned,
             watchdog=self._watchdog,
@@ -279,9 +280,9 @@ class _Life:
 
     def _flush(self, *, before_hold: bool) -> None:
         """Leave everything to the sender; before an exit, wait for it."""
-        if self._telemetry is None or self._user_telemetry is None:
+        if self._telemetry is None:
             return
-        own_providers = self._user_telemetry.finish(EXIT_FLUSH)
+        own_providers = self._user_telemetry.finish(EXIT_FLUSH) if self._user_telemetry else lambda: None
         bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
         for line in (self._telemetry.finish(bound, retry=before_hold, wait=not before_hold), own_providers()):
             if line:

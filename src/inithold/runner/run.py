@@ -6,7 +6,7 @@ import heapq
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
@@ -17,7 +17,16 @@ from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
 from inithold.runner.attempt import Attempts, Work, converge, wait_for
 from inithold.runner.context import Context
-from inithold.runner.events import PASSED_OVER, LogLine, RunOutcome, Span, StepFinished, StepOutcome, StepStarted
+from inithold.runner.events import (
+    PASSED_OVER,
+    LogLine,
+    RunOutcome,
+    Span,
+    StepFinished,
+    StepOutcome,
+    StepStarted,
+    TelemetrySignal,
+)
 from inithold.runner.stream import Stream, Tracing
 from inithold.runner.threads import Threads
 from inithold.runner.worker import Worker
@@ -88,7 +97,8 @@ class Runner:
         stream: where events go.
         span: the run's own span; the steps' are its children.
         work: what is done with each step: `converge` for `run`, `wait_for` for `wait`.
-        tracing: who makes user code's spans children of the steps'.
+        signals: of OpenTelemetry that are exported, for user code in workers.
+        tracing: who makes spans of user code in this process children of the steps'.
         abandoned: ids of the steps whose abandoned check is still alive; one set for all runs of a plan in this
             process, so that none of them is run beside itself.
         watchdog: who keeps the limits of code in this process.
@@ -101,6 +111,7 @@ class Runner:
         span: Span,
         *,
         work: Work = converge,
+        signals: Collection[TelemetrySignal] = (),
         tracing: Tracing | None = None,
         abandoned: set[str] | None = None,
         watchdog: Watchdog | None = None,
@@ -114,9 +125,8 @@ class Runner:
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
         self._threads = Threads()
-        signals = () if tracing is None else tuple(tracing.signals)
         self._workers = {
-            planned.id: Worker(planned.step, signals) for planned in plan.steps if planned.step.in_worker
+            planned.id: Worker(planned.step, tuple(signals)) for planned in plan.steps if planned.step.in_worker
         }
         self._running: dict[str, _Running] = {}
         self._finished: dict[str, StepFinished] = {}

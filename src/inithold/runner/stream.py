@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Protocol
 
-from inithold.runner.events import Event, Span, TelemetrySignal
+from inithold.runner.events import Event, Span
 
 
 class Watcher(Protocol):
@@ -22,10 +22,6 @@ class Watcher(Protocol):
 
 class Tracing(Protocol):
     """What can make user code's spans children of a step's span."""
-
-    @property
-    def signals(self) -> Collection[TelemetrySignal]:
-        """What is exported."""
 
     def scope(self, span: Span) -> AbstractContextManager[object]:
         """While open, spans that this thread starts are children of `span`."""

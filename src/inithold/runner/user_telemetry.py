@@ -21,9 +21,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.metadata import entry_points
 from threading import Lock, RLock, Thread, get_ident
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -115,6 +112,8 @@ class UserTelemetry:
         Args:
             early: whether no code had the API before; else there may be tracers already that wait for a provider.
         """
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and few use OpenTelemetry
+
         _offering.append(self)
         if early and entry_points(group="opentelemetry_tracer_provider", name=_NAME):
             # The API asks for them when somebody wants a tracer and has set no provider.
@@ -408,16 +407,14 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, Sequence | set | frozenset) else str(value)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Acts once, when the thread it was made in has imported the first module that holds a provider."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act = act
         self._thread = get_ident()
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         package, _, name = fullname.partition(".")
         if package != "opentelemetry" or name not in _MODULES.values() or get_ident() != self._thread:
             return None

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from inithold.errors import StepFailed
 from inithold.steps.address import DEFAULT_PORTS, Address
+from inithold.steps.base import StepContext
+from inithold.steps.database.driver import session
 from inithold.steps.postgres.conninfo import libpq_query
 
 
@@ -193,3 +195,20 @@ def _mysql_query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
 def _beyond_asyncpg(address: Address) -> tuple[str, ...]:
     known = _TUNING | _ASYNCPG | {"sslmode"}
     return tuple(name for name in libpq_query(address) if name not in known)
+
+
+def answers(address: Address, context: StepContext) -> bool:
+    """Connect as `database.ready` does: bounded in time, and exact about why it cannot.
+
+    Returns:
+        whether it was asked; False where our own driver is not installed.
+
+    Raises:
+        NotYet, Rejected, StepFailed: it does not answer.
+    """
+    try:
+        with session(address, context) as database:
+            database.answer()
+    except ImportError:
+        return False
+    return True

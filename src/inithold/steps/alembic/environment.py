@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.process.capture import take_handlers_over
-from inithold.steps.address import Address
 from inithold.steps.alembic import failures
-from inithold.steps.alembic.driver import DRIVERS
+from inithold.steps.alembic.driver import DRIVERS, answers
+from inithold.steps.alembic.fast_check import NO_REVISION
 from inithold.steps.alembic.project import PERCENT, Project
 from inithold.steps.alembic.revisions import named
 from inithold.steps.alembic.sessions import Watch, watching
-from inithold.steps.base import StepContext, WorkerContext
+from inithold.steps.base import WorkerContext
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -61,7 +61,7 @@ class Run:
     def __init__(self, project: Project, context: WorkerContext) -> None:
         self._project = project
         self._context = context
-        self._choose: Callable[[Heads], Sequence[RevisionStep]] = lambda _: ()
+        self._choose: Callable[[Seen], Sequence[RevisionStep]] = lambda _: ()
         self._step: RevisionStep | None = None
         self._migration: MigrationContext | None = None
         self._seen: list[Seen] = []
@@ -70,11 +70,11 @@ class Run:
         """Find out where the databases are; Alembic writes nothing."""
         return self._run(dont_mutate=True)
 
-    def upgrade(self, choose: Callable[[Heads], Sequence[RevisionStep]]) -> tuple[Seen, ...]:
+    def upgrade(self, choose: Callable[[Seen], Sequence[RevisionStep]]) -> tuple[Seen, ...]:
         """Apply revisions.
 
         Args:
-            choose: gives them, first to last, for where a database is.
+            choose: gives them, first to last, for a database.
         """
         self._choose = choose
         return self._run()
@@ -118,10 +118,10 @@ class Run:
     def _migrate(self, heads: Heads | str | None, migration: MigrationContext) -> Iterator[RevisionStep]:
         _listen()
         heads = (heads,) if isinstance(heads, str) else tuple(heads or ())
-        self._seen.append(
-            Seen(heads, _engine_url(migration.connection), migration.version_table, migration.version_table_schema)
-        )
-        for step in self._choose(heads):
+        url = getattr(getattr(migration.connection, "engine", None), "url", None)
+        database = Seen(heads, url, migration.version_table, migration.version_table_schema)
+        self._seen.append(database)
+        for step in self._choose(database):
             self._context.check_cancelled()
             self._step = step
             yield step
@@ -206,6 +206,11 @@ def _event_loop(project: Project) -> Iterator[None]:
         loop.close()
 
 
+def shown(heads: Heads) -> str:
+    """Where a database is, for people."""
+    return ", ".join(sorted(heads)) or NO_REVISION
+
+
 def heads_at(project: Project, seen: Seen, context: WorkerContext) -> Heads:
     """Read, over a connection of our own, where the database at the project's URL is.
 
@@ -232,6 +237,7 @@ def heads_at(project: Project, seen: Seen, context: WorkerContext) -> Heads:
 
 def _heads_asynchronously(url: URL, seen: Seen) -> Heads:
     import asyncio  # noqa: PLC0415 - slow, and few projects need it
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     from sqlalchemy import pool  # noqa: PLC0415 - slow
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow
@@ -240,7 +246,9 @@ def _heads_asynchronously(url: URL, seen: Seen) -> Heads:
         async with create_async_engine(url, poolclass=pool.NullPool).connect() as connection:
             return await connection.run_sync(_heads, seen)
 
-    return asyncio.run(ask())
+    # In a thread: env.py may be running a loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, ask()).result()
 
 
 def _heads(connection: Connection, seen: Seen) -> Heads:
@@ -260,26 +268,3 @@ def uses_url(project: Project, seen: Seen) -> bool:
 def _place(url: URL) -> tuple[object, ...]:
     query = tuple(url.query.get(name) for name in ("host", "port", "unix_socket", "options"))
     return url.get_backend_name(), url.host, url.port, url.database, query
-
-
-def _engine_url(connection: Any) -> URL | None:
-    return getattr(getattr(connection, "engine", None), "url", None)
-
-
-def answers(address: Address, context: StepContext) -> bool:
-    """Connect as `database.ready` does: bounded in time, and exact about why it cannot.
-
-    Returns:
-        whether it was asked; False where our own driver is not installed.
-
-    Raises:
-        NotYet, Rejected, StepFailed: it does not answer.
-    """
-    from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
-
-    try:
-        with session(address, context) as asked:
-            asked.answer()
-    except ImportError:
-        return False
-    return True

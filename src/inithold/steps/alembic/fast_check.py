@@ -1,4 +1,4 @@
-"""Where a database is on its way to the target, found out without importing Alembic, where there is no doubt.
+"""Which revisions are pending, found out without importing Alembic, where there is no doubt.
 
 Importing it, SQLAlchemy and the application's models is most of what a start costs that has nothing to do, and of
 a check that is made every minute. The step's `url` says which database must be at the target, so its version table
@@ -16,17 +16,19 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inithold.errors import NotYet, StepFailed
 from inithold.steps.address import Address
-from inithold.steps.base import StepContext
+from inithold.steps.base import Change, StepContext
 
 if TYPE_CHECKING:
     from inithold.steps.database.driver import Session
 
-Position = Literal["at the target", "empty", "earlier"]
+NO_REVISION = "(empty)"
+"""Where a database is that knows no revision yet, for people."""
 _TABLE = "alembic_version"
+_ONLY = f"SELECT 1 FROM (SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}) AS it WHERE {{}}"  # noqa: S608 - constants and word characters
 _ID = re.compile(r"\w+", re.ASCII)
 _REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
 _ASSIGNED = re.compile(r"^(revision|down_revision|branch_labels|depends_on)\b[^=\n]*=[ \t]*(.*)$", re.MULTILINE)
@@ -39,7 +41,7 @@ _DOUBTFUL_PARAMETERS = {
 _DOUBTFUL_KEYWORDS = {"version_table", "version_table_schema", "opts", "as_sql", "starting_rev"}
 """Of `context.configure`."""
 _DOUBTFUL_NAMES = re.compile(
-    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|\A(?:exec|eval|runpy)\Z",
+    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|\A(?:exec|eval|runpy)\Z",
     re.I,
 )
 _DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*use\s+\S+\s*;?\s*\Z", re.I)
@@ -57,8 +59,10 @@ class _Doubt(Exception):
     """Only env.py itself can tell; the message says why."""
 
 
-def position(file: str, section: str, target: str, address: Address, context: StepContext) -> Position | None:
-    """Where the database is, beyond doubt; None where only env.py can tell, such as at a revision without a file.
+def pending(
+    file: str, section: str, target: str, address: Address, context: StepContext, *, exists: bool
+) -> tuple[Change, ...] | None:
+    """What there is to do, beyond doubt; None where only env.py can tell.
 
     Args:
         file: alembic.ini or pyproject.toml.
@@ -66,6 +70,7 @@ def position(file: str, section: str, target: str, address: Address, context: St
         target: what is upgraded to.
         address: of the database.
         context: of the step.
+        exists: whether there is a database to ask, rather than a file that is to be made.
 
     Raises:
         NotYet, Rejected, StepFailed: the database cannot be reached.
@@ -73,9 +78,16 @@ def position(file: str, section: str, target: str, address: Address, context: St
     from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
     try:
-        head, earlier = _revision_ids(Path(file), section, target, address)
-        with session(address, context) as asked:
-            current = _position(head, earlier, asked, every_schema=address.technology == "postgresql")
+        history = _history(Path(file), section, target, address)
+        in_line = not history[0].parents and all(len(revision.parents) == 1 for revision in history[1:])
+        # A gate need not know which revisions are pending, and is spared Alembic's memory.
+        roughly = context.only_waits
+        at = ""
+        if exists:
+            with session(address, context) as database:
+                at = _revision_of(
+                    database, history, postgresql=address.technology == "postgresql", roughly=roughly
+                )
     except _Doubt as doubt:
         context.log(f"env.py is asked for the revision: {doubt}", level="debug")
         return None
@@ -84,47 +96,81 @@ def position(file: str, section: str, target: str, address: Address, context: St
         return None
     except ImportError:
         return None  # SQLAlchemy may have a driver that is not ours
-    at = "at" if current == "at the target" else "not at"
-    context.log(f"{at} {head} by its version table", level="debug")
-    return current
-
-
-def _position(head: str, earlier: Sequence[str], asked: Session, *, every_schema: bool) -> Position | None:
-    rows = asked.catalog([_TABLE])
-    # With a second one, in whatever schema, the one that is meant depends on the connection.
-    tables = {(row.schema, row.table) for row in rows if row.visible or every_schema}
-    if not tables:
-        return "empty"
-    if len(tables) != 1 or not any(row.visible and row.column == "version_num" for row in rows):
+    ids = [revision.id for revision in history]
+    if at == ids[-1]:
+        context.log(f"at {at} by its version table", level="debug")
+        return ()
+    if roughly:
+        return (Change("~", f"schema {'(an earlier revision)' if at else NO_REVISION} -> {target}"),)
+    if not in_line:
+        context.log("env.py is asked for the revision: its revisions are not one line", level="debug")
         return None
-    only = f"SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}"  # noqa: S608 - a constant
-    one_of = "number = 1 AND revision IN ({})"
-    questions: dict[Position, str] = {"at the target": one_of.format(f"'{head}'"), "empty": "number = 0"}
-    if earlier:
-        questions["earlier"] = one_of.format(", ".join(f"'{revision}'" for revision in earlier))
+    context.log(f"at {at or 'no revision'} by its version table", level="debug")
+    later = history[ids.index(at) + 1 :] if at else history
     try:
-        for answer, question in questions.items():
-            if asked.ask(f"SELECT 1 FROM ({only}) AS it WHERE {question}").in_place:  # noqa: S608 - word characters
-                return answer
+        return (change(at or NO_REVISION, [revision.shown() for revision in later], target),)
+    except SyntaxError:
+        return None  # Alembic says where
+
+
+def change(at: str, pending: Sequence[str], target: str, *, of: str = "") -> Change:
+    """The change that an upgrade is.
+
+    Args:
+        at: where the database is.
+        pending: the revisions to run, first to last, as people are shown them.
+        target: what is upgraded to.
+        of: which database, where there are several.
+    """
+    count = "1 revision" if len(pending) == 1 else f"{len(pending)} revisions"
+    return Change("~", f"schema{of} {at} -> {target} ({count})", tuple(pending))
+
+
+def trusts(file: str, section: str, target: str, address: Address) -> bool:
+    """Whether `pending` believes that env.py works on the database at the address, and on no other."""
+    try:
+        return bool(_history(Path(file), section, target, address))
+    except (_Doubt, OSError, ValueError, SyntaxError, LookupError, configparser.Error):
+        return False
+
+
+def _revision_of(database: Session, history: Sequence[_Revision], *, postgresql: bool, roughly: bool) -> str:
+    """The revision of a database; empty for one without. One that is earlier may be any of those if `roughly`."""
+    rows = database.catalog([_TABLE])
+    # With a second one, in whatever schema, the one that is meant depends on the connection.
+    tables = {(row.schema, row.table) for row in rows if row.visible or postgresql}
+    if not tables:
+        return ""
+    if len(tables) != 1 or not any(row.visible and row.column == "version_num" for row in rows):
+        raise _Doubt("there are several version tables, or one that is not Alembic's")
+    *earlier, head = [f"'{revision.id}'" for revision in history]
+    try:
+        if database.ask(_ONLY.format(f"number = 1 AND revision = {head}")).in_place:
+            return history[-1].id
+        if database.ask(_ONLY.format("number = 0")).in_place:
+            return ""
+        if earlier and database.ask(_ONLY.format(f"number = 1 AND revision IN ({', '.join(earlier)})")).in_place:
+            for revision in reversed(earlier):
+                if roughly or database.ask(_ONLY.format(f"revision = {revision}")).in_place:
+                    return revision.strip("'")
     except (NotYet, StepFailed):
         pass  # Alembic will meet it too, and say what it is about
-    return None
+    raise _Doubt("its version table does not hold one of the revisions")
 
 
-def _revision_ids(file: Path, section: str, target: str, address: Address) -> tuple[str, list[str]]:
-    """The only head of a project, if that is the target, and the revisions that lead to it."""
+def _history(file: Path, section: str, target: str, address: Address) -> list[_Revision]:
+    """The revisions of a project, if they all lead to the target, which is last."""
     parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
     if parameters or "PGOPTIONS" in os.environ:
         raise _Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
     folder = _script_location(file, section)
     _read_env((folder / "env.py").read_text(encoding="utf-8"))
-    revisions = list(_revisions(folder / "versions"))
-    head = _only_head(revisions)
-    if head is None:
+    history = _in_order(list(_revisions(folder / "versions")))
+    if not history:
         raise _Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
-    if target not in ("head", "heads", head):
+    if target not in ("head", "heads", history[-1].id):
         raise _Doubt(f"target {target} is not the head")
-    return head, [revision.id for revision in revisions if revision is not None and revision.id != head]
+    return history
 
 
 def _script_location(file: Path, section: str) -> Path:
@@ -313,11 +359,17 @@ class _Configured:
 class _Revision(NamedTuple):
     id: str
     parents: tuple[str, ...]
+    text: str
+
+    def shown(self) -> str:
+        """As `revisions.named` has it."""
+        title = (ast.get_docstring(ast.parse(self.text), clean=False) or "").strip().partition("\n")[0]
+        return f"{self.id} {title}" if title else self.id
 
 
 def _revisions(folder: Path) -> Iterator[_Revision | None]:
     """Each revision file; None for one of which more must be known."""
-    for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is wanted
+    for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is needed
         if _REVISION_FILE.fullmatch(entry):
             yield _revision((folder / entry).read_text(encoding="utf-8"))
         elif entry.endswith((".pyc", ".pyo")):
@@ -325,30 +377,29 @@ def _revisions(folder: Path) -> Iterator[_Revision | None]:
 
 
 def _revision(text: str) -> _Revision | None:
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, value in _ASSIGNED.findall(text):
-        if name in found:
+        if name in values:
             return None
-        found[name] = ast.literal_eval(value)
-    own, down = found.get("revision"), found.get("down_revision", 0)
+        values[name] = ast.literal_eval(value)
+    own, down = values.get("revision"), values.get("down_revision", 0)
     parents = (down,) if isinstance(down, str) else () if down is None else down
-    if found.get("branch_labels") or found.get("depends_on") or not isinstance(parents, tuple):
+    if values.get("branch_labels") or values.get("depends_on") or not isinstance(parents, tuple):
         return None
     if not isinstance(own, str) or not _ID.fullmatch(own) or not all(isinstance(one, str) for one in parents):
         return None
-    return _Revision(own, parents)
+    return _Revision(own, parents, text)
 
 
-def _only_head(revisions: Sequence[_Revision | None]) -> str | None:
-    """The one head of revisions that all lead to it; None for anything else."""
-    known = {revision.id: revision.parents for revision in revisions if revision is not None}
-    heads = known.keys() - {parent for parents in known.values() for parent in parents}
+def _in_order(revisions: Sequence[_Revision | None]) -> list[_Revision]:
+    """Revisions that all lead to one head, parents first; none for anything else."""
+    known = {revision.id: revision for revision in revisions if revision is not None}
+    heads = known.keys() - {parent for revision in known.values() for parent in revision.parents}
     if len(known) != len(revisions) or len(heads) != 1:
-        return None
-    todo, seen = list(heads), set(heads)
-    while todo:
-        for parent in known.get(todo.pop(), ()):
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
-    return heads.pop() if seen == known.keys() else None
+        return []
+    order = [known[heads.pop()]]
+    for revision in order:  # which grows meanwhile
+        if not known.keys() >= set(revision.parents):
+            return []
+        order += [known[parent] for parent in revision.parents if known[parent] not in order]
+    return order[::-1] if len(order) == len(known) else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
     from alembic.script import Script, ScriptDirectory
 
-RELATIVE = re.compile(r"(?:\A|\w|@)[+-]\d+\Z")
-"""As Alembic has it: `+2`, `-1`, `3f2a+1`, `games@+1`."""
 _DISORDER = "the revision files cannot be put in order"
 _FIX_ORDER = "fix down_revision in the files named"
 _FIX_TARGET = "alembic history lists the revisions, alembic branches the branches; or set target: head"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +14,19 @@ from inithold.errors import StepFailed
 from inithold.net.dial import dial
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
-from inithold.steps.alembic import fast_check, revisions
-from inithold.steps.alembic.driver import DRIVERS, installed, preferred
-from inithold.steps.alembic.environment import Run, Seen, answers, heads_at, uses_url
-from inithold.steps.alembic.project import Command, Project, Source, read
+from inithold.steps.alembic import fast_check
+from inithold.steps.alembic.driver import DRIVERS, answers, installed, preferred
 from inithold.steps.base import Change, StepContext, WorkerContext
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
+    from inithold.steps.alembic.environment import Run, Seen
+    from inithold.steps.alembic.project import Command, Project
+
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
+_RELATIVE = re.compile(r"(?:\A|\w|@)[+-]\d+\Z")
+"""As Alembic has it: `+2`, `-1`, `3f2a+1`, `games@+1`."""
 _ADDRESS = ("url", "host", "port", "user", "password", "database")
 
 
@@ -96,7 +100,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 yield "url", "url is a database in memory, which is gone when Alembic hangs up"
         if not self.target.strip():
             yield "target", "target is empty: expected head, heads or a revision"
-        elif revisions.RELATIVE.search(self.target):
+        elif _RELATIVE.search(self.target):
             yield "target", "a relative target cannot be checked again: expected head, heads or a revision"
         elif self.target in ("base", "current") or ":" in self.target:
             yield "target", f"target {self.target!r} is nothing to upgrade to: expected head, heads or a revision"
@@ -125,15 +129,14 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
     def before_worker(self, context: StepContext) -> Sequence[Change] | None:
         address = self._address()
-        if address is not None and not self.x and not _no_file_yet(address):
-            position = fast_check.position(self.config, self.name, self.target, address, context)
-            if position == "at the target":
-                return ()
-            if position is not None and context.only_waits:
-                # A gate need not know which revisions are pending, and is spared Alembic's memory.
-                at = "(empty)" if position == "empty" else "(an earlier revision)"
-                return (Change("~", f"schema {at} -> {self.target}"),)
-        if address is not None and address.probe is not None:
+        if address is None:
+            return None
+        if not self.x:
+            exists = not _no_file_yet(address)
+            pending = fast_check.pending(self.config, self.name, self.target, address, context, exists=exists)
+            if pending is not None:
+                return pending
+        if address.probe is not None:
             # The first attempt is early, and waiting is cheap.
             dial(*address.probe, timeout=context.remaining(5.0))
             if address.technology == "mysql":
@@ -142,22 +145,55 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         return None
 
     def check(self, context: StepContext) -> Sequence[Change]:
+        from inithold.steps.alembic import revisions  # noqa: PLC0415 - not for what needs no worker
+        from inithold.steps.alembic.environment import Seen, shown  # noqa: PLC0415
+
         context = cast("WorkerContext", context)
         project, run = self._read(context, "current")
-        found = self._look(project, run)
-        changes = [_change(seen, steps, self.target, several=len(found) > 1) for seen, steps in found if steps]
-        self._refuse_other_database(project, [seen for seen, _ in found], context)
+        # Connecting would make the file; a check makes nothing.
+        databases = (Seen((), None, "", None),) if _no_file_yet(project.address) else run.look()
+        changes = []
+        for database in databases:
+            if pending := revisions.pending(project.script, self.target, database.heads):
+                of = f" of {database.url.database}" if len(databases) > 1 and database.url is not None else ""
+                names = [revisions.named(step.revision) for step in pending]
+                changes.append(fast_check.change(shown(database.heads), names, self.target, of=of))
+        if not _no_file_yet(project.address):
+            self._refuse_other_database(project, databases, context)
         return changes
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again inside
-        project, run = self._read(cast("WorkerContext", context), "upgrade")
-        run.upgrade(lambda heads: revisions.pending(project.script, self.target, heads))
+        from inithold.steps.alembic import revisions  # noqa: PLC0415 - as above
+
+        context = cast("WorkerContext", context)
+        project, run = self._read(context, "upgrade")
+
+        from inithold.steps.alembic.environment import uses_url  # noqa: PLC0415
+
+        def choose(database: Seen) -> Sequence[RevisionStep]:
+            pending = revisions.pending(project.script, self.target, database.heads)
+            address = project.address
+            if (
+                pending
+                and address is not None
+                and not uses_url(project, database)
+                and fast_check.trusts(self.config, self.name, self.target, address)
+            ):
+                # The check has not asked env.py.
+                self._refuse_other_database(project, [database], context)
+            return pending
+
+        run.upgrade(choose)
 
     def _address(self) -> Address | None:
         given = any(getattr(self, field) is not None for field in _ADDRESS)
         return self.address() if given else None
 
     def _read(self, context: WorkerContext, command: Command) -> tuple[Project, Run]:
+        from inithold.steps.alembic import revisions  # noqa: PLC0415 - as above
+        from inithold.steps.alembic.environment import Run  # noqa: PLC0415
+        from inithold.steps.alembic.project import Source, read  # noqa: PLC0415
+
         self.preload()
         source = Source(self.config, self.name, self.target, self.x, command)
         project = read(source, self._address(), context.learn)
@@ -165,21 +201,16 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             context.log(f"{project.script.dir} has no revisions", level="warning")
         return project, Run(project, context)
 
-    def _look(self, project: Project, run: Run) -> list[tuple[Seen, list[RevisionStep]]]:
-        # Connecting would make the file; a check makes nothing.
-        seen = (Seen((), None, "", None),) if _no_file_yet(project.address) else run.look()
-        return [(each, revisions.pending(project.script, self.target, each.heads)) for each in seen]
+    def _refuse_other_database(self, project: Project, databases: Sequence[Seen], context: WorkerContext) -> None:
+        from inithold.steps.alembic.environment import heads_at, shown, uses_url  # noqa: PLC0415 - as above
 
-    def _refuse_other_database(self, project: Project, found: Sequence[Seen], context: WorkerContext) -> None:
-        address = project.address
-        if address is None or _no_file_yet(address) or any(uses_url(project, seen) for seen in found):
+        if project.address is None or any(uses_url(project, database) for database in databases):
             return
-        heads = heads_at(project, found[0], context)
-        if all(set(heads) != set(seen.heads) for seen in found):
-            its, ours = _at(found[0].heads), _at(heads)
+        heads = heads_at(project, databases[0], context)
+        if all(set(heads) != set(database.heads) for database in databases):
             raise StepFailed(
-                f"{project.env} does not use the url it is given: "
-                f"its database is at {its}, the one at {address.shown} at {ours}",
+                f"{project.env} does not use the url it is given: its database is at "
+                f"{shown(databases[0].heads)}, the one at {project.address.shown} at {shown(heads)}",
                 hint='make env.py connect to config.get_main_option("sqlalchemy.url"), '
                 "or leave url out of the step",
             )
@@ -198,17 +229,6 @@ def _no_highlighting() -> Iterator[None]:
     finally:
         if free:
             del sys.modules[plugin]
-
-
-def _change(seen: Seen, steps: Sequence[RevisionStep], target: str, *, several: bool) -> Change:
-    of = f" of {seen.url.database}" if several and seen.url is not None else ""
-    count = "1 revision" if len(steps) == 1 else f"{len(steps)} revisions"
-    pending = tuple(revisions.named(step.revision) for step in steps)
-    return Change("~", f"schema{of} {_at(seen.heads)} -> {target} ({count})", pending)
-
-
-def _at(heads: Sequence[str]) -> str:
-    return ", ".join(sorted(heads)) or "(empty)"
 
 
 def _no_file_yet(address: Address | None) -> bool:
