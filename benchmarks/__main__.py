@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import compose_check, engine, gates, holding, noticing, readme, ready, verifying
+from benchmarks import compose_check, engine, gates, holding, memory, noticing, readme, ready, verifying
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -20,6 +20,7 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "warm-styles": ready.warm_styles,
     "holding": holding.holding,
     "waiting-gate": holding.waiting_gate,
+    "memory": memory.peak,
     "noticing": noticing.noticing,
     "verifying": verifying.verifying,
 }

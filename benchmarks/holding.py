@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.memory import memory, processes
 from benchmarks.result import Result
 from benchmarks.stack import Init, Stack
 from servers.ports import free_port
@@ -86,23 +87,10 @@ def _inside(init: Init) -> int:
     return int(Path(f"/proc/{init.process.pid}/task/{init.process.pid}/children").read_text().split()[0])
 
 
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += _tree(int(child))
-    return found
-
-
 def _memory(init: Init) -> tuple[float, float]:
     """Anonymous memory and PSS of all processes of the namespace, in MiB."""
-    anonymous = pss = 0
-    for pid in _tree(_inside(init)):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-            name, kilobytes = line.split()[:2]
-            anonymous += int(kilobytes) if name == "Anonymous:" else 0
-            pss += int(kilobytes) if name == "Pss:" else 0
-    return anonymous / 1024, pss / 1024
+    each = [memory(pid) for pid in processes(_inside(init))]
+    return sum(anonymous for anonymous, _ in each), sum(pss for _, pss in each)
 
 
 def _sigterm_to_exit(init: Init) -> float | None:

@@ -63,6 +63,7 @@ class Worker:
         self._lock = Lock()
         self._process: _Process | None = None
         self._closed = False
+        self._has_applied = False
 
     def load(self) -> None:
         """Start the process and let it import what it will need, while there is nothing better to do."""
@@ -72,10 +73,14 @@ class Worker:
     def check(self, context: Context) -> Sequence[Change]:
         """As `Step.check`."""
         changes = self._step.before_worker(context)
-        return self._ask({"type": "check"}, context, CHECK_GRACE) if changes is None else changes
+        if changes is None or (changes and self._has_applied):
+            # What still differs after an apply is for the step's own code to explain.
+            return self._ask({"type": "check"}, context, CHECK_GRACE)
+        return changes
 
     def apply(self, context: Context, changes: Sequence[Change]) -> None:
         """As `Step.apply`."""
+        self._has_applied = True
         self._ask({"type": "apply", "changes": msgspec.to_builtins(changes)}, context, APPLY_GRACE)
 
     def renew(self, step: Step) -> None:

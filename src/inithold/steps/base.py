@@ -145,7 +145,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The answer of `check` where it takes no worker to tell; None where it does. Raises as `check` does.
 
         For kinds that run in a worker, which takes long to start: what can be told without the user's code, such
-        as that the server is not up yet.
+        as that the server is not up yet. Changes that are still needed after an apply are told by `check`.
         """
         return None
 

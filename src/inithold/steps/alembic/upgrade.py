@@ -33,10 +33,10 @@ _ADDRESS = ("url", "host", "port", "user", "password", "database")
 class Upgrade(Addressed, frozen=True, kw_only=True):
     """Bring a database schema to an Alembic revision.
 
-    Check runs the application's own `env.py`, as `alembic current` does, and lists the revisions that are pending
-    by id and message. Where `url` is given, a database that is at the target is recognized by its version table,
-    without importing Alembic, which is several times as fast; `env.py` is asked where it may keep another version
-    table, or several (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
+    Check lists the revisions that are pending by id and message. Where `url` is given, its version table and the
+    revision files tell, without importing Alembic, which is several times as fast. Where that may be wrong, since
+    `env.py` may keep another version table, or several, or the revisions are not one line, check runs `env.py`, as
+    `alembic current` does (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
     `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply share; Alembic's log lines
     and what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its
     transaction left it.
