@@ -73,27 +73,6 @@ def capturing(say: Say, *, every_thread: bool = False) -> Iterator[None]:
         sink.end()
 
 
-def take_handlers_over() -> None:
-    """Have what a configuration of logging would print said as records instead: once each, with their levels.
-
-    For code that configured logging for a program of its own, such as an `env.py`; the loggers it has disabled go
-    on.
-    """
-    loggers = [
-        logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)
-    ]
-    root = logging.getLogger()
-    for logger in (root, *loggers):
-        logger.disabled = False
-        for handler in [handler for handler in logger.handlers if _prints(handler)]:
-            records = _Records(named=False)
-            records.setLevel(handler.level)
-            logger.addHandler(records)
-            logger.removeHandler(handler)
-    if not any(isinstance(handler, _Records) for handler in root.handlers):
-        root.addHandler(_Records(named=False))
-
-
 @contextmanager
 def suspended() -> Iterator[None]:
     """While open, nothing of this thread or task is captured."""
@@ -104,6 +83,26 @@ def suspended() -> Iterator[None]:
         _current.reset(token)
 
 
+def take_handlers_over() -> None:
+    """Have what a configuration of logging would print said as records instead: once each, with their levels.
+
+    For code that configured logging for a program of its own, such as an `env.py`; the loggers it has disabled go
+    on.
+    """
+    root = logging.getLogger()
+    for logger in (root, *logging.Logger.manager.loggerDict.values()):
+        if not isinstance(logger, logging.Logger):
+            continue
+        logger.disabled = False
+        for handler in [handler for handler in logger.handlers if _prints(handler)]:
+            records = _Records("%(message)s")
+            records.setLevel(handler.level)
+            logger.addHandler(records)
+            logger.removeHandler(handler)
+    if not any(isinstance(handler, _Records) for handler in root.handlers):
+        root.addHandler(_Records("%(message)s"))
+
+
 class _Output(io.TextIOBase):
     """Stands in for a standard output: captures or passes on."""
 
@@ -112,8 +111,7 @@ class _Output(io.TextIOBase):
         self.original = original
 
     def write(self, text: str) -> int:
-        sink = _sink()
-        if sink is None:
+        if (sink := _sink()) is None:
             return self.original.write(text)
         sink.write(text)
         return len(text)
@@ -143,58 +141,50 @@ class _Output(io.TextIOBase):
         return self.original.errors
 
 
+def _prints(handler: logging.Handler) -> bool:
+    """Whether what it writes is captured as output already."""
+    return isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, _Output)
+
+
 _SAID = "_said_by_inithold"
+_LEVELS: tuple[tuple[int, Level], ...] = (
+    (logging.ERROR, "error"),
+    (logging.WARNING, "warning"),
+    (logging.INFO, "info"),
+)
 
 
 class _Records(logging.Handler):
     """Captures log records.
 
     Args:
+        form: of a line.
         fallback: takes those of others, where this one stands in for logging's last resort.
-        named: whether the name of the logger is said.
     """
 
-    def __init__(self, fallback: logging.Handler | None = None, *, named: bool = True) -> None:
+    def __init__(self, form: str, fallback: logging.Handler | None = None) -> None:
         super().__init__()
+        self._formatter = logging.Formatter(form)
         self._fallback = fallback
-        self._formatter = logging.Formatter("%(name)s: %(message)s" if named else "%(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        sink = _sink()
-        if sink is None:
+        if (sink := _sink()) is None:
             if self._fallback is not None and record.levelno >= self._fallback.level:
                 self._fallback.handle(record)
-        elif _SAID not in record.__dict__ and not any(_prints(handler) for handler in _handlers(record.name)):
-            # Loggers hand a record on to those above them.
-            record.__dict__[_SAID] = True
-            sink.say(self._text(record), _level(record.levelno))
-
-    def _text(self, record: logging.LogRecord) -> str:
+            return
+        if _SAID in record.__dict__:
+            return  # loggers hand a record on to those above them
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(map(_prints, logger.handlers)):
+                return
+            logger = logger.parent if logger.propagate else None
+        record.__dict__[_SAID] = True
         try:
-            return self._formatter.format(record)
+            text = self._formatter.format(record)
         except Exception as error:  # noqa: BLE001 - the user's arguments may not fit the user's message
-            return f"{record.name}: {record.msg!r} ({type(error).__name__} as it was formatted)"
-
-
-def _handlers(name: str) -> Iterator[logging.Handler]:
-    """Every handler that a record of this logger reaches."""
-    logger: logging.Logger | None = logging.getLogger(name)
-    while logger is not None:
-        yield from logger.handlers
-        logger = logger.parent if logger.propagate else None
-
-
-def _prints(handler: logging.Handler) -> bool:
-    """Whether what it writes is captured as output already."""
-    return isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, _Output)
-
-
-def _level(number: int) -> Level:
-    if number >= logging.ERROR:
-        return "error"
-    if number >= logging.WARNING:
-        return "warning"
-    return "info" if number >= logging.INFO else "debug"
+            text = f"{record.name}: {record.msg!r} ({type(error).__name__} as it was formatted)"
+        sink.say(text, next((level for least, level in _LEVELS if record.levelno >= least), "debug"))
 
 
 class _Lowered(int):
@@ -213,52 +203,45 @@ class _Installation:
         self._users = 0
         self.everybody: _Sink | None = None
         self._outputs: dict[str, _Output] = {}
-        self._handler: _Records | None = None
+        self._handler = _Records("%(name)s: %(message)s")
         self._last_resort: logging.Handler | None = None
-        self._lowered: _Lowered | None = None
+        self._lowered = _Lowered(logging.INFO)
 
-    def enter(self, everybody: _Sink | None = None) -> None:
+    def enter(self, everybody: _Sink | None) -> None:
         with self._lock:
             self.everybody = everybody or self.everybody
             self._users += 1
-            if self._users == 1:
-                self._install()
+            if self._users > 1:
+                return
+            for name in ("stdout", "stderr"):
+                self._outputs[name] = _Output(getattr(sys, name) or io.StringIO())
+                setattr(sys, name, self._outputs[name])
+            root = logging.getLogger()
+            if root.handlers:
+                self._handler = _Records("%(name)s: %(message)s")
+                root.addHandler(self._handler)
+                return
+            self._last_resort = logging.lastResort
+            logging.lastResort = self._handler = _Records("%(name)s: %(message)s", self._last_resort)
+            if root.level == logging.WARNING:
+                # The default would drop what is of interest here.
+                root.setLevel(self._lowered)
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0:
-                self.everybody = None
-                self._remove()
-
-    def _install(self) -> None:
-        for name in ("stdout", "stderr"):
-            self._outputs[name] = _Output(getattr(sys, name) or io.StringIO())
-            setattr(sys, name, self._outputs[name])
-        root = logging.getLogger()
-        if root.handlers:
-            self._handler = _Records()
-            root.addHandler(self._handler)
-            return
-        self._last_resort = logging.lastResort
-        logging.lastResort = self._handler = _Records(self._last_resort)
-        if root.level == logging.WARNING:
-            # The default would drop what is of interest here.
-            self._lowered = _Lowered(logging.INFO)
-            root.setLevel(self._lowered)
-
-    def _remove(self) -> None:
-        for name, output in self._outputs.items():
-            if getattr(sys, name) is output:
-                setattr(sys, name, output.original)
-        root = logging.getLogger()
-        if self._handler is not None:
+            if self._users:
+                return
+            self.everybody = None
+            for name, output in self._outputs.items():
+                if getattr(sys, name) is output:
+                    setattr(sys, name, output.original)
+            root = logging.getLogger()
             root.removeHandler(self._handler)
-        if logging.lastResort is self._handler:
-            logging.lastResort = self._last_resort
-        if self._lowered is not None and root.level is self._lowered:
-            root.setLevel(logging.WARNING)
-        self._handler = self._last_resort = self._lowered = None
+            if logging.lastResort is self._handler:
+                logging.lastResort = self._last_resort
+            if root.level is self._lowered:
+                root.setLevel(logging.WARNING)
 
 
 _INSTALLATION = _Installation()

@@ -26,8 +26,8 @@ GRACE = 3.0
 TAIL = 20
 """Lines of output that a failure tells again."""
 _TAIL_WIDTH = 500
-_QUIET = 0.2
-"""Seconds of silence after its end: what still holds its output by then is not its own."""
+_QUIET = 200
+"""Milliseconds of silence after its end: what still holds its output by then is not its own."""
 _LINGERING = 0.5
 """Seconds that is listened to after its end at most."""
 _PROGRESS_INTERVAL = 5.0
@@ -48,7 +48,12 @@ class Ended(NamedTuple):
 
     def told(self) -> str:
         """What it said last, to be put behind how it ended."""
-        return "" if self.tail is None else _told(self.tail)
+        if self.tail is None:
+            return ""
+        if not self.tail:
+            return ", and said nothing"
+        # Lines of their own: the first tells enough where there is room for one alone.
+        return "\n".join(["", "its last output:", *(f"  {line}" for line in self.tail)])
 
 
 def run(
@@ -83,14 +88,7 @@ def run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    output = _Output(say)
-    with process, _Group(process, context, guard, own=True) as group:
-        output.follow(process)
-        if process.stdout is not None:
-            process.stdout.close()
-        code = group.wait()
-    _raise_if_stopped(context, output.tail)
-    return Ended(code, tuple(output.tail))
+    return _run(process, {process.stdout: None}, _Group(process, context, guard, own=True), context, say)
 
 
 def run_passed_through(
@@ -113,18 +111,8 @@ def run_passed_through(
         stdout=None if os.isatty(1) else subprocess.PIPE,
         stderr=None if os.isatty(2) else subprocess.STDOUT if one else subprocess.PIPE,
     )
-    copies = [
-        (stream, target) for stream, target in ((process.stdout, 1), (process.stderr, 2)) if stream is not None
-    ]
-    output = _Output(lambda _: None)
-    with process, _Group(process, context, guard, own=own) as group:
-        output.copy(process, copies, group)
-        code = group.wait()
-    if not copies:
-        context.check_cancelled()
-        return Ended(code, None)
-    _raise_if_stopped(context, output.tail)
-    return Ended(code, tuple(output.tail))
+    copied = {process.stdout: 1, process.stderr: 2}
+    return _run(process, copied, _Group(process, context, guard, own=own), context, lambda _: None)
 
 
 def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subprocess.Popen[bytes], int | None]:
@@ -161,91 +149,88 @@ def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subp
     return process, guard
 
 
-def _told(tail: Sequence[str]) -> str:
-    if not tail:
-        return ", and said nothing"
-    # Lines of their own: the first tells enough where there is room for one alone.
-    return "\n".join(["", "its last output:", *(f"  {line}" for line in tail)])
+def _run(
+    process: subprocess.Popen[bytes],
+    streams: Mapping[IO[bytes] | None, int | None],
+    group: _Group,
+    context: Bounds,
+    say: Callable[[str], None],
+) -> Ended:
+    """See a process to its end.
 
-
-def _raise_if_stopped(context: Bounds, tail: Sequence[str]) -> None:
+    Args:
+        process: it.
+        streams: its outputs, each with the descriptor to which it is copied, if any.
+        group: it and all it has started.
+        context: of the step.
+        say: takes each line.
+    """
+    sources = {stream.fileno(): (stream, target) for stream, target in streams.items() if stream is not None}
+    with process, group:
+        tail = _relay(process, sources, group, say)
+        for stream, _ in sources.values():
+            stream.close()
+        code = group.wait()
+    ended = Ended(code, tuple(tail) if sources else None)
     try:
         context.check_cancelled()
     except Interrupted as stopped:
-        raise Interrupted(f"still running{_told(tail)}") from stopped
+        if sources:
+            raise Interrupted(f"still running{ended.told()}") from stopped
+        raise
+    return ended
 
 
-class _Output:
-    """Says what a process writes, and remembers the end of it."""
+def _relay(
+    process: subprocess.Popen[bytes],
+    sources: Mapping[int, tuple[IO[bytes], int | None]],
+    group: _Group,
+    say: Callable[[str], None],
+) -> deque[str]:
+    """Read until its outputs end, or it has ended itself and somebody else keeps them open.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.tail: deque[str] = deque(maxlen=TAIL)
-        self._say = say
-        self._lines = Lines()
-        self._said_at = time.monotonic()
+    Returns:
+        the last lines.
+    """
+    tail: deque[str] = deque(maxlen=TAIL)
+    lines = Lines()
+    said_at = time.monotonic()
 
-    def follow(self, process: subprocess.Popen[bytes]) -> None:
-        """Read until its output ends, or it has ended itself and somebody else keeps its output open."""
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        pipe = process.stdout.fileno()
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        last_at: float | None = None
-        while True:
-            ready = poll.poll(int(_QUIET * 1000))
-            data = os.read(pipe, 65536) if ready else b""
-            if ready and not data:
-                break
-            self._take(data)
-            if last_at is None and process.poll() is not None:
-                last_at = time.monotonic() + _LINGERING
-            elif last_at is not None and (not ready or time.monotonic() > last_at):
-                self._say("(a process it started keeps its output open; what that writes is not shown)")
-                break
-        for line in self._lines.end():
-            self._line(line)
-
-    def copy(
-        self, process: subprocess.Popen[bytes], copies: Sequence[tuple[IO[bytes], int]], group: _Group
-    ) -> None:
-        """Write what comes in at each stream to a descriptor; see `follow` for the end of it."""
-        open_ = {stream.fileno(): (stream, target) for stream, target in copies}
-        poll = select.poll()
-        for source in open_:
-            poll.register(source, select.POLLIN)
-        last_at: float | None = None
-        while open_:
-            ready = poll.poll(int(_QUIET * 1000))
-            for source, _ in ready:
-                data = os.read(source, 65536)
-                stream, target = open_[source]
-                if not data or not _write(target, data, group):
-                    # Where nobody reads any more, the command's next write fails, as if nobody stood between.
-                    poll.unregister(source)
-                    del open_[source]
-                    stream.close()
-                self._take(data)
-            if last_at is None and process.poll() is not None:
-                last_at = time.monotonic() + _LINGERING
-            elif last_at is not None and (not ready or time.monotonic() > last_at):
-                break
-        for stream, _ in open_.values():
-            stream.close()
-        for line in self._lines.end():
-            self._line(line)
-
-    def _take(self, data: bytes) -> None:
-        for line in self._lines.feed(data):
-            self._line(line)
-        if time.monotonic() - self._said_at >= _PROGRESS_INTERVAL and (state := self._lines.progress):
-            self._said_at = time.monotonic()
-            self._say(state)
-
-    def _line(self, line: str) -> None:
-        self._said_at = time.monotonic()
-        self._say(line)
+    def take(line: str) -> None:
+        nonlocal said_at
+        said_at = time.monotonic()
+        say(line)
         if line:
-            self.tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
+            tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
+
+    open_ = set(sources)
+    poll = select.poll()
+    for source in open_:
+        poll.register(source, select.POLLIN)
+    until: float | None = None
+    while open_:
+        ready = poll.poll(_QUIET)
+        for source, _ in ready:
+            data = os.read(source, 65536)
+            stream, target = sources[source]
+            if not data or (target is not None and not _write(target, data, group)):
+                # Where nobody reads any more, the command's next write fails, as if nobody stood between.
+                poll.unregister(source)
+                open_.remove(source)
+                stream.close()
+            for line in lines.feed(data):
+                take(line)
+        if time.monotonic() - said_at >= _PROGRESS_INTERVAL and (state := lines.progress):
+            said_at = time.monotonic()
+            say(state)
+        if until is None and process.poll() is not None:
+            until = time.monotonic() + _LINGERING
+        elif until is not None and (not ready or time.monotonic() > until):
+            say("(a process it started keeps its output open; what that writes is not shown)")
+            break
+    for line in lines.end():
+        take(line)
+    return tail
 
 
 def _write(target: int, data: bytes, group: _Group) -> bool:
@@ -253,8 +238,8 @@ def _write(target: int, data: bytes, group: _Group) -> bool:
     poll = select.poll()
     poll.register(target, select.POLLOUT)
     while data:
-        if not poll.poll(int(_QUIET * 1000)):
-            if group.ending:
+        if not poll.poll(_QUIET):
+            if group.ending.is_set():
                 return True
             continue
         try:
@@ -278,17 +263,17 @@ class _Group:
         self._process = process
         self._guard = guard
         self._own = own
-        self._asked = Event()
+        self.ending = Event()
+        """Set once it has been told to end."""
         self._killed = Event()
         self._timer = Timer(GRACE, self._kill)
         self._timer.daemon = True
         self._cancelling = context.on_cancel(self._terminate)
 
-    def __enter__(self) -> _Group:
+    def __enter__(self) -> None:
         if self._own:
             RUNNING.add(self._process.pid)
         self._cancelling.__enter__()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._cancelling.__exit__(None, None, None)
@@ -306,15 +291,10 @@ class _Group:
             os.write(self._guard, b".")
         os.close(self._guard)
 
-    @property
-    def ending(self) -> bool:
-        """Whether it has been told to end."""
-        return self._asked.is_set()
-
     def wait(self) -> int:
         """Wait for the process and, where it is being ended, for its group."""
         code = self._process.wait()
-        while self._own and self._asked.is_set() and self._lives() and not self._killed.wait(0.02):
+        while self._own and self.ending.is_set() and self._lives() and not self._killed.wait(0.02):
             pass
         return code
 
@@ -323,8 +303,8 @@ class _Group:
         return self._signal(0) and _has_running_member(self._process.pid)
 
     def _terminate(self) -> None:
-        if not self._asked.is_set():
-            self._asked.set()
+        if not self.ending.is_set():
+            self.ending.set()
             self._timer.start()
             self._signal(signal.SIGTERM)
             # A stopped process takes no notice otherwise.
@@ -347,10 +327,9 @@ class _Group:
 
 def _has_running_member(group: int) -> bool:
     """Whether a process of the group is more than a zombie; true where the system does not tell."""
-    proc = Path("/proc")
-    if not (proc / "self/stat").exists():
+    if not Path("/proc/self/stat").exists():
         return True
-    for file in proc.glob("[0-9]*/stat"):
+    for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # Behind the name in parentheses, which may hold anything: state, parent, group (proc_pid_stat(5)).
             state, _, member_of = file.read_text(errors="replace").rpartition(")")[2].split()[:3]

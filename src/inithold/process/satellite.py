@@ -12,9 +12,6 @@ module itself: its function `main(channel: Channel) -> int` runs in the main thr
     satellite.kill()                                      # SIGKILL, to its whole process group
     death = satellite.wait(3.0)                           # None: it lives; str(death): how it ended
 
-`launch` returns a `Launched` (pid and descriptors), which a forked child may use, too. A process that
-only launches gives its descriptors back with `Launched.close`.
-
 **Other side.** `channel.receive()` is the next message, None once the other end is closed.
 
 What it takes care of:
@@ -36,7 +33,7 @@ import signal
 import sys
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import."""
+"""As in `typing`, which is slow to import. So are the modules that functions import: PID 1 only launches."""
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
@@ -51,15 +48,10 @@ PROGRAMS = {
 _INPUT, _OUTPUT = 3, 4
 """Descriptors of the protocol as the new process finds them; it moves them out of the way at once."""
 _OUT_OF_THE_WAY = 100
-_DEFAULT_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGCHLD,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
+_DEFAULT_SIGNALS = [
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD),
+    *(signal.SIGUSR1, signal.SIGUSR2),
+]
 _AT_ONCE = 1 << 20
 _LINGERING = 0.5
 """Seconds that is read on after its end, where a process that it started keeps its output open."""
@@ -99,25 +91,29 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
     Raises:
         OSError: it cannot be started.
     """
-    pipes = [os.pipe(), os.pipe()]
+    import fcntl  # noqa: PLC0415
+
+    read_input, write_input = os.pipe()
+    read_output, write_output = os.pipe()
+    read_captured, write_captured = os.pipe() if captured else (-1, -1)
+    ours, theirs = [write_input, read_output], [read_input, write_output]
+    targets = [(read_input, _INPUT), (write_output, _OUTPUT)]
     if captured:
-        pipes.append(os.pipe())
-    (read_input, write_input), (read_output, write_output) = pipes[:2]
-    given = [(read_input, _INPUT), (write_output, _OUTPUT)]
+        ours.append(read_captured)
+        theirs.append(write_captured)
+        targets += [(write_captured, 1), (write_captured, 2)]
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-    if captured:
-        given += [(pipes[2][1], 1), (pipes[2][1], 2)]
-    # Out of the range of what they become: else one could be overwritten before it is used.
-    moved = [(_moved(source), target) for source, target in given]
-    actions += [(os.POSIX_SPAWN_DUP2, source, target) for source, target in moved]
+    for source, target in targets:
+        # Out of the range of what they become: else one could be overwritten before it is used.
+        theirs.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 10))
+        actions.append((os.POSIX_SPAWN_DUP2, theirs[-1], target))
     # -P: neither the working directory nor a script's folder may stand in for a library.
-    options = ["-P", *(["-I"] if sys.flags.isolated else [])]
+    options = ["-P", "-I"] if sys.flags.isolated else ["-P"]
     parent = "0" if lasting else str(os.getpid())
-    command = [sys.executable, *options, "-m", "inithold.process.satellite", name, parent]
     try:
         pid = os.posix_spawn(
             sys.executable,
-            command,
+            [sys.executable, *options, "-m", "inithold.process.satellite", name, parent],
             os.environ,
             file_actions=actions,
             setpgroup=0,
@@ -125,23 +121,28 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
             setsigdef=_DEFAULT_SIGNALS,
         )
     except BaseException:
-        os.close(write_input)
-        os.close(read_output)
-        if captured:
-            os.close(pipes[2][0])
+        theirs += ours
         raise
     finally:
-        for descriptor in {read_input, write_output, *(source for source, _ in moved)}:
+        for descriptor in theirs:
             os.close(descriptor)
-        if captured:
-            os.close(pipes[2][1])
-    return Launched(pid, write_input, read_output, pipes[2][0] if captured else -1)
+    return Launched(pid, write_input, read_output, read_captured)
 
 
-def _moved(descriptor: int) -> int:
-    import fcntl  # noqa: PLC0415 - a module of its own, which only this needs
+def from_lasting_thread(action: Callable[[], Launched]) -> Launched:
+    """Do `action` in the thread that starts processes for short-lived ones; in the main thread, do it there."""
+    import threading  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    if threading.current_thread() is threading.main_thread():
+        return action()
+    if not _launcher:
+        _launcher.append(ThreadPoolExecutor(1, "inithold-launcher"))
+    launched: Launched = _launcher[0].submit(action).result()
+    return launched
+
+
+_launcher: list[Any] = []
 
 
 class Death:
@@ -160,10 +161,9 @@ class Death:
         if self.code >= 0:
             return f"exited {self.code}"
         try:
-            name = signal.Signals(-self.code).name
+            return f"was killed by {signal.Signals(-self.code).name}"
         except ValueError:
-            name = f"signal {-self.code}"
-        return f"was killed by {name}"
+            return f"was killed by signal {-self.code}"
 
 
 class Satellite:
@@ -182,10 +182,10 @@ class Satellite:
         launched: Launched,
         *,
         on_message: Callable[[Message], object],
-        on_output: Callable[[str], object] | None = None,
-        on_end: Callable[[Death], object] | None = None,
+        on_output: Callable[[str], object] = lambda _: None,
+        on_end: Callable[[Death], object] = lambda _: None,
     ) -> None:
-        from queue import SimpleQueue  # noqa: PLC0415 - not for a process that only launches
+        from queue import SimpleQueue  # noqa: PLC0415
         from threading import Event, Lock, Thread  # noqa: PLC0415
 
         self.pid = launched.pid
@@ -195,10 +195,9 @@ class Satellite:
         self._on_end = on_end
         self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
         self._ended = Event()
-        self._death: Death | None = None
+        self._death = Death(None)
         self._lock = Lock()
         self._reaped = False
-        self._code: int | None = None
         Thread(target=self._write, daemon=True, name=f"inithold-to-{self.pid}").start()
         Thread(target=self._read, daemon=True, name=f"inithold-from-{self.pid}").start()
 
@@ -210,21 +209,17 @@ class Satellite:
         """End its input, after all that was sent."""
         self._outgoing.put(None)
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to it and its process group; nothing where it has ended."""
+    def kill(self) -> None:
+        """Kill it and its process group; nothing where it has ended."""
         with self._lock:
             if not self._reaped:
                 try:
-                    os.killpg(self.pid, number)
+                    os.killpg(self.pid, signal.SIGKILL)
                 except (ProcessLookupError, PermissionError):
                     return
 
     def wait(self, seconds: float | None = None) -> Death | None:
-        """Wait for its end; None where it is still there.
-
-        Args:
-            seconds: the most to wait; None for no bound.
-        """
+        """Wait for its end, at most so many seconds; None where it is still there."""
         return self._death if self._ended.wait(seconds) else None
 
     # -- threads
@@ -239,85 +234,86 @@ class Satellite:
             os.close(self._launched.input)
 
     def _read(self) -> None:
-        import time  # noqa: PLC0415 - not for a process that only launches
+        import time  # noqa: PLC0415
 
         try:
             self._follow()
         except ValueError:
             # What it said is no message: somebody else has written into its line.
             self.kill()
-            while not self._has_ended():
-                time.sleep(0.01)
         finally:
-            self._death = Death(self._code)
+            os.close(self._launched.output)
+            if self._launched.captured >= 0:
+                os.close(self._launched.captured)
+            waited_until = time.monotonic() + _LINGERING
+            while not self._has_ended():
+                if time.monotonic() > waited_until:
+                    # It closed what it talks through, and nobody can reach it any more.
+                    self.kill()
+                time.sleep(0.01)
             try:
-                if self._on_end is not None:
-                    self._on_end(self._death)
+                self._on_end(self._death)
             finally:
                 self._ended.set()
 
     def _follow(self) -> None:
         """Read until both outputs have ended, or it has and somebody else keeps them open."""
-        import select  # noqa: PLC0415 - as above
+        import select  # noqa: PLC0415
         import time  # noqa: PLC0415
 
         from inithold.redaction.sanitize import Lines  # noqa: PLC0415
 
-        messages, lines = _Splitter(), Lines()
-        said, printed = _Source(self._launched.output), _Source(self._launched.captured)
+        output, captured = self._launched.output, self._launched.captured
+        open_ = {output, captured} - {-1}
         poll = select.poll()
-        for source in (said, printed):
-            if source.is_open:
-                poll.register(source.descriptor, select.POLLIN)
-        ended_at = lost_at = 0.0
-        while said.is_open or printed.is_open:
+        for descriptor in open_:
+            os.set_blocking(descriptor, False)
+            poll.register(descriptor, select.POLLIN)
+
+        def read(descriptor: int) -> bytes:
+            data = b""
+            while descriptor in open_ and len(data) < _AT_ONCE:
+                try:
+                    more = os.read(descriptor, 65536)
+                except BlockingIOError:
+                    break
+                if not more:
+                    poll.unregister(descriptor)
+                    open_.remove(descriptor)
+                data += more
+            return data
+
+        messages, lines = _Splitter(), Lines()
+        until: float | None = None
+        while open_ and (until is None or time.monotonic() < until):
             ready = poll.poll(200)
             # In this order: what was printed before a message was sent is there once the message is.
-            said_data, printed_data = said.read(poll), printed.read(poll)
+            message_data, printed_data = read(output), read(captured)
             for line in lines.feed(printed_data):
-                self._tell_output(line)
-            for message in messages.feed(said_data):
+                self._on_output(line)
+            for message in messages.feed(message_data):
                 self._on_message(message)
-            now = time.monotonic()
-            if not ended_at and self._has_ended():
-                ended_at = now
-            elif ended_at and (not ready or now - ended_at > _LINGERING):
+            if until is None and (output not in open_ or self._has_ended()):
+                until = time.monotonic() + _LINGERING
+            elif not ready and self._has_ended():
                 break
-            elif not said.is_open:
-                lost_at = lost_at or now
-                if now - lost_at > _LINGERING:
-                    break
         for line in lines.end():
-            self._tell_output(line)
-        said.close()
-        printed.close()
-        while not self._has_ended():
-            # It closed what it talks through, and nobody can reach it any more.
-            if lost_at and now - lost_at > _LINGERING:
-                self.kill()
-            time.sleep(0.01)
-            now = time.monotonic()
-
-    def _tell_output(self, line: str) -> None:
-        if self._on_output is not None:
             self._on_output(line)
 
     def _has_ended(self) -> bool:
         with self._lock:
-            if self._reaped:
-                return True
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                # Not ours, or reaped by whoever reaps everything here.
+            if not self._reaped:
                 try:
-                    os.kill(self.pid, 0)
-                except ProcessLookupError:
-                    self._reaped = True
-                return self._reaped
-            if pid:
-                self._code = os.waitstatus_to_exitcode(status)
-                self._reaped = True
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                    if pid:
+                        self._death = Death(os.waitstatus_to_exitcode(status))
+                        self._reaped = True
+                except ChildProcessError:
+                    # Not ours, or reaped by whoever reaps everything here.
+                    try:
+                        os.kill(self.pid, 0)
+                    except ProcessLookupError:
+                        self._reaped = True
             return self._reaped
 
 
@@ -330,7 +326,7 @@ class Channel:
     """
 
     def __init__(self, input: int, output: int) -> None:  # noqa: A002 - its word
-        from threading import Lock  # noqa: PLC0415 - the starting side does not need it
+        from threading import Lock  # noqa: PLC0415
 
         self.input = input
         self._output = output
@@ -379,61 +375,14 @@ class _Splitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Message]:
-        import json  # noqa: PLC0415 - not for a process that only launches
+        import json  # noqa: PLC0415
 
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
 
-def from_lasting_thread(action: Callable[[], Launched]) -> Launched:
-    """Do `action` in the thread that starts processes for short-lived ones; in the main thread, do it there."""
-    import threading  # noqa: PLC0415 - not for a process that only launches
-
-    if threading.current_thread() is threading.main_thread():
-        return action()
-    return _lasting_thread().do(action)
-
-
-class _LastingThread:
-    """A thread that lives as long as the process."""
-
-    def __init__(self) -> None:
-        from queue import SimpleQueue  # noqa: PLC0415 - as above
-        from threading import Thread  # noqa: PLC0415
-
-        self._tasks: SimpleQueue[tuple[Callable[[], Launched], Any]] = SimpleQueue()
-        Thread(target=self._run, daemon=True, name="inithold-launcher").start()
-
-    def do(self, action: Callable[[], Launched]) -> Launched:
-        from queue import SimpleQueue  # noqa: PLC0415 - as above
-
-        answer: SimpleQueue[Launched | BaseException] = SimpleQueue()
-        self._tasks.put((action, answer))
-        result = answer.get()
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    def _run(self) -> None:
-        while True:
-            action, answer = self._tasks.get()
-            try:
-                answer.put(action())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-                answer.put(error)
-
-
-_threads: list[_LastingThread] = []
-
-
-def _lasting_thread() -> _LastingThread:
-    if not _threads:
-        _threads.append(_LastingThread())
-    return _threads[0]
-
-
 def _encoded(message: Mapping[str, Any]) -> bytes:
-    import json  # noqa: PLC0415 - not for a process that only launches
+    import json  # noqa: PLC0415
 
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
@@ -444,50 +393,20 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-class _Source:
-    """A descriptor that is read without waiting.
-
-    Args:
-        descriptor: -1 for none.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.is_open = descriptor >= 0
-        if self.is_open:
-            os.set_blocking(descriptor, False)
-
-    def read(self, poll: Any) -> bytes:
-        """What can be read now; at its end it is taken out of `poll`."""
-        data = b""
-        while self.is_open and len(data) < _AT_ONCE:
-            try:
-                more = os.read(self.descriptor, 65536)
-            except BlockingIOError:
-                break
-            if not more:
-                poll.unregister(self.descriptor)
-                self.close()
-            data += more
-        return data
-
-    def close(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            os.close(self.descriptor)
-
-
 def main() -> NoReturn:
     """The started process."""
-    from importlib import import_module  # noqa: PLC0415 - the starting side does not need it
+    import fcntl  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
 
     from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
 
     name, parent = sys.argv[1], int(sys.argv[2])
     if parent:
         die_with(parent)
-    channel = Channel(*map(_out_of_the_way, (_INPUT, _OUTPUT)))
-    code: int = import_module(PROGRAMS.get(name, name)).main(channel)
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for each in (_INPUT, _OUTPUT)]
+    os.close(_INPUT)
+    os.close(_OUTPUT)
+    code: int = import_module(PROGRAMS.get(name, name)).main(Channel(*moved))
     # Without waiting for threads: code of the user's that will not stop must not keep the process.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -495,14 +414,6 @@ def main() -> NoReturn:
         except (OSError, ValueError):
             continue
     os._exit(code)
-
-
-def _out_of_the_way(descriptor: int) -> int:
-    import fcntl  # noqa: PLC0415 - as above
-
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    os.close(descriptor)
-    return moved
 
 
 if __name__ == "__main__":

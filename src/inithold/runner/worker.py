@@ -9,10 +9,8 @@ worker was doing on a server has ended, too, so that the lock of the plan is not
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Event, Lock
@@ -43,10 +41,6 @@ _STARTS = BoundedSemaphore(
     max(1, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
 )
 """Starting is importing, which a core does for one process at a time."""
-_OUT_OF_MEMORY = "raise the container's memory limit, or have the code need less at once"
-_KILLED = "SIGKILL from elsewhere is often the kernel's, out of memory: look at the container's memory limit"
-_CRASHED = "a library written in C crashed, or something else sent that signal: run the code by hand to see more"
-_ENDED = "the code must return or raise, not end the process (os._exit)"
 
 
 class Worker:
@@ -108,45 +102,19 @@ class Worker:
         process = self._started(context.check_cancelled)
         if process is None:
             raise Interrupted("closed")
-        try:
-            return process.ask(request, context, grace)
-        except _Died as died:
-            with self._lock:
-                self._process = None
-            context.check_cancelled()
-            raise died.failure() from None
+        return process.ask(request, context, grace)
 
     def _started(self, may_wait: Callable[[], None]) -> _Process | None:
         with self._lock:
-            if self._process is not None and self._process.has_ended:
-                # While nobody asked anything of it.
-                self._process = None
-            if self._process is None and not self._closed:
+            if (self._process is None or self._process.has_ended) and not self._closed:
                 while not _STARTS.acquire(timeout=0.05):
                     may_wait()
                 self._process = _Process(self._step, self._signals)
             return self._process
 
 
-class _Died(Exception):
-    """The process ended before it answered."""
-
-    def __init__(self, death: Death, out_of_memory: bool) -> None:
-        super().__init__(str(death))
-        self._death = death
-        self._out_of_memory = out_of_memory
-
-    def failure(self) -> StepFailed:
-        code = self._death.code
-        hint = _ENDED if code is None or code >= 0 else _KILLED if code == -9 else _CRASHED
-        why = ""
-        if self._out_of_memory and code == -9:
-            why, hint = " by the kernel: out of memory", _OUT_OF_MEMORY
-        return StepFailed(f"its process {self._death}{why} before it was done", hint=hint)
-
-
 class _Process:
-    """A worker that is there.
+    """A worker that has been started.
 
     Args:
         step: that it runs.
@@ -154,6 +122,10 @@ class _Process:
     """
 
     def __init__(self, step: Step, signals: Sequence[TelemetrySignal]) -> None:
+        import pickle  # noqa: PLC0415 - a start with nothing to do needs no worker
+        from base64 import b64encode  # noqa: PLC0415
+
+        self.has_ended = False
         self._quiet_check = step.quiet_check
         self._answers: SimpleQueue[dict[str, Any] | Death] = SimpleQueue()
         self._context: Context | None = None
@@ -176,40 +148,45 @@ class _Process:
         self.satellite.send({"type": "start", **first})
 
     def ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
-        """Have something done, and wait for the answer.
+        """Have something done, and wait for the answer; raises as the step does."""
+        applying = request["type"] == "apply"
+        answered, killed = Event(), Event()
 
-        Raises:
-            _Died: it ended before.
-        """
-        answered = Event()
+        def stop() -> None:
+            self.satellite.send({"type": "stop", "reason": context.stop.reason})
+            if not answered.wait(grace):
+                killed.set()
+                self.satellite.kill()
+
         self._context = context
         while self._before:
             text, level = self._before.pop(0)
             context.log(text, level=level)
-        deadline = None if context.deadline is None else context.deadline - time.monotonic()
-        given = {"id": context.step_id, "span": msgspec.to_builtins(context.span), "seconds": deadline}
-        killed: list[bool] = []
-        with context.on_cancel(lambda: self._stop(context, grace, answered, killed)):
-            self.satellite.send({**request, **given})
+        seconds = None if context.deadline is None else context.deadline - time.monotonic()
+        about = {"id": context.step_id, "span": msgspec.to_builtins(context.span), "seconds": seconds}
+        with context.on_cancel(stop):
+            self.satellite.send({**request, **about})
             answer = self._answers.get()
             answered.set()
         if isinstance(answer, dict):
             if answer["type"] == "result":
                 return msgspec.convert(answer["changes"], tuple[Change, ...])
             raise _raised(answer)
-        if request["type"] == "apply":
-            self._end_sessions(context)
-        if killed and request["type"] == "apply":
+        if applying and self._sessions:
+            from inithold.steps.database.driver import end_sessions  # noqa: PLC0415 - seldom needed
+
+            # Nothing of it may run on a server any more.
+            if left := end_sessions(self._sessions, SERVER_GRACE):
+                text = f"not confirmed by {left} within {SERVER_GRACE:g} s: that what was running there has ended"
+                context.log(text, level="warning")
+        if applying and killed.is_set():
             message = f"it did not stop within {grace:g} s and was killed"
             if not context.stop.failed:
                 # The account of a step that is cancelled has no room for it.
                 context.log(message, level="warning")
             raise Interrupted(message)
-        raise _Died(answer, self._kills is not None and self._kills != oom_kills())
-
-    @property
-    def has_ended(self) -> bool:
-        return self.satellite.wait(0) is not None
+        context.check_cancelled()
+        raise self._died(answer)
 
     def close(self) -> None:
         """End it; kill it where it does not."""
@@ -218,23 +195,22 @@ class _Process:
             self.satellite.kill()
             self.satellite.wait(_CLOSING)
 
-    def _stop(self, context: Context, grace: float, answered: Event, killed: list[bool]) -> None:
-        self.satellite.send({"type": "stop", "reason": context.stop.reason})
-        if not answered.wait(grace):
-            killed.append(True)
-            self.satellite.kill()
-
-    def _end_sessions(self, context: Context) -> None:
-        """Make sure that nothing of it runs on a server any more."""
-        if not self._sessions:
-            return
-        from inithold.steps.database.driver import end_sessions  # noqa: PLC0415 - seldom needed
-
-        if left := end_sessions(self._sessions, SERVER_GRACE):
-            context.log(
-                f"not confirmed by {left} within {SERVER_GRACE:g} s: that what was running there has ended",
-                level="warning",
+    def _died(self, death: Death) -> StepFailed:
+        why = ""
+        if death.code is None or death.code >= 0:
+            hint = "the code must return or raise, not end the process (os._exit)"
+        elif death.code != -9:
+            hint = (
+                "a library written in C crashed, or something else sent that signal: run the code by hand to see"
             )
+        elif self._kills is not None and self._kills != oom_kills():
+            why = " by the kernel: out of memory"
+            hint = "raise the container's memory limit, or have the code need less at once"
+        else:
+            hint = (
+                "SIGKILL from elsewhere is often the kernel's, out of memory: look at the container's memory limit"
+            )
+        return StepFailed(f"its process {death}{why} before it was done", hint=hint)
 
     # -- from the threads of the satellite
 
@@ -242,11 +218,11 @@ class _Process:
         kind = message["type"]
         if kind == "log":
             self._log(message["text"], message["level"])
+        elif kind == "loaded":
+            self._is_up()
         elif kind in ("result", "error", "fault"):
             self._is_up()
             self._answers.put(message)
-        elif kind == "loaded":
-            self._is_up()
         elif kind == "session":
             self._sessions.append(message)
         elif kind == "telemetry" and self._context is not None:
@@ -259,12 +235,13 @@ class _Process:
         self._log(line, "debug" if quiet else "info")
 
     def _log(self, text: str, level: Level) -> None:
-        if (context := self._context) is None:
+        if self._context is None:
             self._before.append((text, level))
         else:
-            context.log(text, level=level)
+            self._context.log(text, level=level)
 
     def _end(self, death: Death) -> None:
+        self.has_ended = True
         RUNNING.discard(self._group)
         self._is_up()
         self._answers.put(death)
@@ -281,11 +258,8 @@ def _raised(answer: Mapping[str, Any]) -> Exception:
         fault: Exception = type(answer["exception"], (Exception,), {})(answer["message"])
         fault.add_note(answer["traceback"])
         return fault
-    kind = _ERRORS[answer["error"]]
-    if kind is NotYet and answer["probe"]:
-        host, port = answer["probe"]
-        error: StepError = NotYet(answer["message"], hint=answer["hint"], probe=(host, port))
-    else:
-        error = kind(answer["message"], hint=answer["hint"])
+    error = _ERRORS[answer["error"]](answer["message"], hint=answer["hint"])
+    if isinstance(error, NotYet) and answer["probe"]:
+        error.probe = tuple(answer["probe"])
     error.exception = answer["exception"]
     return error

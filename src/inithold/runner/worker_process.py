@@ -8,22 +8,20 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from queue import SimpleQueue
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
-from inithold.process.capture import capturing
+from inithold.process.capture import Level, capturing
 from inithold.process.imports import collect_less_often
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
-from inithold.runner.events import Event, FromUserCode, Level, LogLine, Span
+from inithold.runner.events import Event, FromUserCode, LogLine, Span
 from inithold.runner.stream import Stream
 from inithold.steps.base import Change, Step
 
@@ -69,30 +67,13 @@ class _Context(Context):
         self.channel.send({"type": "session", **session})
 
 
-class _Log:
-    """A watcher that sends what is said to the run."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def see(self, event: Event) -> None:
-        if isinstance(event, LogLine) and self._channel.open:
-            self._channel.send({"type": "log", "text": event.text, "level": event.level})
-        elif isinstance(event, LogLine):
-            # A forked child: it has the standard output.
-            os.write(1, event.text.encode() + b"\n")
-        elif isinstance(event, FromUserCode) and self._channel.open:
-            self._channel.send({"type": "telemetry", "signal": event.signal, "body": event.body})
-
-    def close(self) -> None:
-        return
-
-
 class _WorkerProcess:
+    """Does one thing at a time, and is the watcher that sends what is said to the run."""
+
     def __init__(self, channel: Channel, first: Mapping[str, Any]) -> None:
         self._channel = channel
         self._first = first
-        self._stream = Stream([_Log(channel)])
+        self._stream = Stream([self])
         self._telemetry: UserTelemetry | None = None
         if first["signals"]:
             from inithold.runner.user_telemetry import UserTelemetry  # noqa: PLC0415 - many environments have none
@@ -105,26 +86,27 @@ class _WorkerProcess:
         self._path = list(sys.path)
 
     def run(self) -> None:
-        """Do what is asked for, one thing at a time."""
+        """Do what is asked for until the input ends."""
         signal.signal(signal.SIGINT, self._interrupt)
-        signal.signal(signal.SIGTERM, lambda *_: self._stop_from_elsewhere("SIGTERM"))
+        signal.signal(signal.SIGTERM, lambda *_: self._stop_in_a_thread("SIGTERM"))
         threading.Thread(target=self._listen, daemon=True, name="inithold-requests").start()
-        step: Step | StepError = self._load()
+        step = self._load()
         while (request := self._requests.get()) is not None:
-            if request["type"] == "load":
-                self._preload(step)
-                self._channel.send({"type": "loaded"})
-            else:
-                self._channel.send(self._done(step, request))
+            if request["type"] != "load":
+                self._channel.send(self._answer(step, request))
+                continue
+            # The step itself will meet what is wrong, and report it.
+            with suppress(Exception):
+                if isinstance(step, Step):
+                    step.preload()
+            self._channel.send({"type": "loaded"})
         if self._telemetry is not None and (line := self._telemetry.finish(FLUSH)()):
             self._warn(line)
-
-    # -- the step
 
     def _load(self) -> Step | StepError:
         kind = self._first["kind"]
         try:
-            step = pickle.loads(b64decode(self._first["step"]))  # noqa: S301 - the run's own
+            step: Step = pickle.loads(b64decode(self._first["step"]))  # noqa: S301 - the run's own
         except AttributeError as error:
             return StepFailed(
                 f"the kind {kind} is not found in its module: {error}",
@@ -135,36 +117,54 @@ class _WorkerProcess:
                 f"the kind {kind} cannot be imported: {type(error).__name__}: {error}",
                 hint="its module is imported again in the worker: it must not depend on what the run has set up",
             )
-        assert isinstance(step, Step)  # noqa: S101 - for the type checker
         return step
 
-    def _preload(self, step: Step | StepError) -> None:
-        # The step itself will meet what is wrong, and report it.
-        with suppress(Exception):
-            if isinstance(step, Step):
-                step.preload()
-
-    def _done(self, step: Step | StepError, request: Mapping[str, Any]) -> dict[str, Any]:
-        seconds = request["seconds"]
-        deadline = None if seconds is None else time.monotonic() + seconds
+    def _answer(self, step: Step | StepError, request: Mapping[str, Any]) -> dict[str, Any]:
+        deadline = None if request["seconds"] is None else time.monotonic() + request["seconds"]
         span = msgspec.convert(request["span"], Span)
         context = _Context(request["id"], span, self._stream, deadline, tracing=self._telemetry)
         context.channel = self._channel
         context.phase = "applying" if request["type"] == "apply" else "checking"
+        quiet = isinstance(step, Step) and step.quiet_check and context.phase == "checking"
+
+        def say(text: str, level: Level) -> None:
+            context.log(text, level="debug" if quiet and level == "info" else level)
+
+        changes: Any = ()
         try:
-            with capturing(_say(step, context), every_thread=True):
+            with capturing(say, every_thread=True):
                 self._context = context
                 if self._stopped:
                     context.stop.set(self._stopped)
                 # The code of before may have gone elsewhere.
                 os.chdir(self._folder)
                 sys.path[:] = self._path
-                changes = _do(step, context, request)
+                if isinstance(step, StepError):
+                    return _described(step, context)
+                if context.phase == "checking":
+                    changes = tuple(step.check(context))
+                else:
+                    step.apply(context, msgspec.convert(request["changes"], tuple[Change, ...]))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
             return _described(error, context)
         finally:
             self._context = None
         return {"type": "result", "changes": msgspec.to_builtins(changes)}
+
+    # -- as a watcher
+
+    def see(self, event: Event) -> None:
+        """Send what is for the run."""
+        if isinstance(event, LogLine) and not self._channel.open:
+            # A forked child: it has the standard output.
+            os.write(1, event.text.encode() + b"\n")
+        elif isinstance(event, LogLine):
+            self._channel.send({"type": "log", "text": event.text, "level": event.level})
+        elif isinstance(event, FromUserCode) and self._channel.open:
+            self._channel.send({"type": "telemetry", "signal": event.signal, "body": event.body})
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
     def _warn(self, text: str) -> None:
         self._stream.emit(LogLine(text=text, level="warning"))
@@ -174,16 +174,16 @@ class _WorkerProcess:
     def _listen(self) -> None:
         while (message := self._channel.receive()) is not None:
             if message["type"] == "stop":
-                self._stop_from_elsewhere(message["reason"])
+                self._stop_in_a_thread(message["reason"])
             else:
                 self._requests.put(message)
         self._requests.put(None)
-        self._stop_from_elsewhere("the run has ended")
+        self._stop_in_a_thread("the run has ended")
         time.sleep(_GONE)
         os._exit(1)
 
-    def _stop_from_elsewhere(self, reason: str) -> None:
-        # Not here: this thread must go on listening, or is the one that is to be stopped.
+    def _stop_in_a_thread(self, reason: str) -> None:
+        # The thread that hears of it must go on listening, or is the one that is to be stopped.
         threading.Thread(target=self._stop, args=(reason,), daemon=True, name="inithold-stop").start()
 
     def _stop(self, reason: str) -> None:
@@ -195,28 +195,9 @@ class _WorkerProcess:
         if self._context is context:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface
+    def _interrupt(self, *_: object) -> None:
         if (context := self._context) is not None and context.stop.is_set():
             raise KeyboardInterrupt
-
-
-def _do(step: Step | StepError, context: Context, request: Mapping[str, Any]) -> tuple[Change, ...]:
-    if isinstance(step, StepError):
-        raise step
-    if context.phase == "checking":
-        return tuple(step.check(context))
-    step.apply(context, msgspec.convert(request["changes"], tuple[Change, ...]))
-    return ()
-
-
-def _say(step: Step | StepError, context: Context) -> Callable[[str, Level], None]:
-    """What takes the prints and log records of the step's code."""
-    quiet = isinstance(step, Step) and step.quiet_check and context.phase == "checking"
-
-    def say(text: str, level: Level) -> None:
-        context.log(text, level="debug" if quiet and level == "info" else level)
-
-    return say
 
 
 def _described(error: BaseException, context: Context) -> dict[str, Any]:
@@ -224,6 +205,8 @@ def _described(error: BaseException, context: Context) -> dict[str, Any]:
     if not isinstance(error, StepError) and context.stop.is_set():
         error = Interrupted(context.stop.reason)
     if not isinstance(error, StepError):
+        import traceback  # noqa: PLC0415 - seldom needed
+
         return {
             "type": "fault",
             "exception": type(error).__name__,
