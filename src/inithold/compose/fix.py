@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inithold.compose.check import check_stack
 from inithold.compose.edit.layout import CannotEdit
-from inithold.compose.edit.plan import Planner
+from inithold.compose.edit.plan import plan_edits
 from inithold.compose.edit.write import apply_edits
 from inithold.compose.finding import DELETE, Change, Finding
 from inithold.compose.read.tree import plain
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
 
 _ROUNDS = 12  # one fix may bring another fault to light: a wrapped command, then its dependents
-
-_Key = tuple[str, str, str | None, tuple[tuple[str, ...], ...]]
 
 
 @dataclass(slots=True)
@@ -53,117 +51,99 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
     """
     stack = load({})
     result = FixResult(stack.project)
-    refused: dict[_Key, str] = {}
+    refused: dict[object, str] = {}
     for _ in range(_ROUNDS):
-        findings = check_stack(stack, services)
-        wanted = [
-            each for each in findings if each.changes and (unsafe or not each.unsafe) and _key(each) not in refused
-        ]
+        fixable = [each for each in check_stack(stack, services) if each.changes and (unsafe or not each.unsafe)]
+        pending = [each for each in fixable if _key(each) not in refused]
         # What was asked for by a flag comes first: a command gets its shell before it is wrapped.
-        batch = _compatible(sorted(wanted, key=lambda each: not each.unsafe))
-        if not batch:
+        batches = [_compatible(sorted(pending, key=lambda each: not each.unsafe))]
+        if not batches[0]:
             break
-        made = _Attempt(load, stack, result.texts, refused).fix(batch)
-        result.fixed += made.fixed
-        result.texts, stack = made.texts, made.stack
+        # The batch whole, or by halves until those that cannot be fixed are singled out.
+        while batches:
+            batch = batches.pop(0)
+            try:
+                result.texts, stack = _made(load, stack.project, result.texts, batch)
+                result.fixed += batch
+            except (CannotEdit, DocumentError) as error:
+                middle = len(batch) // 2
+                if middle:
+                    batches[:0] = [batch[:middle], batch[middle:]]
+                else:
+                    refused[_key(batch[0])] = str(error)
     result.left = check_stack(stack, services)
     result.refused = {each: refused[_key(each)] for each in result.left if _key(each) in refused}
     return result
 
 
-def _key(finding: Finding) -> _Key:
+def _key(finding: Finding) -> object:
     return finding.rule, finding.service, finding.init, tuple(change.path for change in finding.changes)
 
 
 def _compatible(findings: Sequence[Finding]) -> list[Finding]:
     """As many findings as do not contradict one another; the rest comes in the next round."""
-    wants: dict[tuple[str, tuple[str, ...]], Any] = {}
+    goals: dict[tuple[str, tuple[str, ...]], Any] = {}
     chosen = []
     for finding in findings:
-        if all(_fits(change, wants) for change in finding.changes):
+        own = {(change.service, change.path): change.value for change in finding.changes}
+        same = all(goals.get(key, value) == value for key, value in own.items())
+        inside = any(
+            (name, path[:end]) in goals
+            for name, path in own
+            if (name, path) not in goals
+            for end in range(1, len(path))
+        )
+        if same and not inside:
             chosen.append(finding)
-            wants.update({(change.service, change.path): change.value for change in finding.changes})
+            goals |= own
     return chosen
 
 
-def _fits(change: Change, wants: dict[tuple[str, tuple[str, ...]], Any]) -> bool:
-    if (change.service, change.path) in wants:
-        return bool(wants[change.service, change.path] == change.value)
-    return not any((change.service, change.path[:length]) in wants for length in range(1, len(change.path)))
+def _made(
+    load: Callable[[dict[Path, str]], Stack], project: Project, texts: dict[Path, str], batch: Sequence[Finding]
+) -> tuple[dict[Path, str], Stack]:
+    """The texts with the changes of a batch made, and the stack that they are.
 
-
-@dataclass(slots=True)
-class _Made:
-    fixed: list[Finding]
-    texts: dict[Path, str]
-    stack: Stack
-
-
-class _Attempt:
-    """Fixes a batch whole, or by halves until those that cannot be fixed are singled out."""
-
-    def __init__(
-        self,
-        load: Callable[[dict[Path, str]], Stack],
-        stack: Stack,
-        texts: dict[Path, str],
-        refused: dict[_Key, str],
-    ) -> None:
-        self._load = load
-        self._refused = refused
-        self._made = _Made([], dict(texts), stack)
-
-    def fix(self, batch: Sequence[Finding]) -> _Made:
-        try:
-            self._fix(batch)
-        except (CannotEdit, DocumentError) as error:
-            if len(batch) == 1:
-                self._refused[_key(batch[0])] = str(error)
-            else:
-                middle = len(batch) // 2
-                self.fix(batch[:middle])
-                self.fix(batch[middle:])
-        return self._made
-
-    def _fix(self, batch: Sequence[Finding]) -> None:
-        changes = list({(each.service, each.path): each for finding in batch for each in finding.changes}.values())
-        before = self._made.stack.project
-        edits = Planner(before).edits(changes)
-        texts = {**self._made.texts, **apply_edits(edits)}
-        if all(texts[path] == self._made.texts.get(path) for path in texts):
-            raise CannotEdit("what would fix it is there already")
-        stack = self._load(texts)
-        if others := _differences(_view(stack.project), _announced(before, changes)):
-            raise CannotEdit(f"its text is shared: the edit would also change {', '.join(others)}")
-        self._made.texts, self._made.stack = texts, stack
-        self._made.fixed += batch
+    Raises:
+        CannotEdit: the changes cannot be made, or they would change something else as well.
+        DocumentError: what they make cannot be read.
+    """
+    changes = list({(each.service, each.path): each for finding in batch for each in finding.changes}.values())
+    new = {**texts, **apply_edits(plan_edits(project, changes))}
+    if new == texts:
+        raise CannotEdit("what would fix it is there already")
+    stack = load(new)
+    if others := _differences(_view(stack.project), _announced(project, changes)):
+        raise CannotEdit(f"its text is shared: the edit would also change {', '.join(others)}")
+    return new, stack
 
 
 def _view(project: Project) -> dict[str, Any]:
     view: dict[str, Any] = {name: plain(service.view) for name, service in project.services.items()}
-    for service in view.values():
+    _complete(view)
+    return {"services": view, "top": {name: plain(value) for name, value in project.top.items()}}
+
+
+def _complete(services: dict[str, Any]) -> None:
+    """Write out what the long form of `depends_on` leaves out."""
+    for service in services.values():
         for entry in (service.get("depends_on") or {}).values():
             if isinstance(entry, dict):
-                # The long form leaves out what the short one implies.
                 entry.setdefault("required", True)
                 entry.setdefault("condition", "service_started")
-    return {"services": view, "top": {name: plain(value) for name, value in project.top.items()}}
 
 
 def _differences(view: dict[str, Any], announced: dict[str, Any]) -> list[str]:
     """The fields that are not as announced: `web.restart`."""
-    found = []
+    names: list[str] = []
     for kind in ("services", "top"):
-        one, other = view[kind], announced[kind]
-        for name in [*one, *(name for name in other if name not in one)]:
-            here, there = one.get(name), other.get(name)
-            if here == there:
-                continue
+        for name in {**view[kind], **announced[kind]}:
+            here, there = view[kind].get(name), announced[kind].get(name)
             if isinstance(here, dict) and isinstance(there, dict):
-                found += [f"{name}.{key}" for key in {**here, **there} if here.get(key) != there.get(key)]
-            else:
-                found.append(name)
-    return found
+                names += [f"{name}.{key}" for key in {**here, **there} if here.get(key) != there.get(key)]
+            elif here != there:
+                names.append(name)
+    return names
 
 
 def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
@@ -182,8 +162,5 @@ def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
             data.pop(change.path[-1], None)
         else:
             data[change.path[-1]] = change.value
-    for service in view["services"].values():
-        for entry in (service.get("depends_on") or {}).values():
-            if isinstance(entry, dict):
-                entry.setdefault("required", True)
+    _complete(view["services"])
     return view

@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inithold.compose.edit import layout, render
 from inithold.compose.edit.layout import CannotEdit, Edit
-from inithold.compose.read.tree import Place, Scalar, Sequence, Source, Value, plain
+from inithold.compose.read.tree import Place, Scalar, Sequence, Value, plain
 
-# New keys go behind the last of these that is there, else to the end.
-_BEHIND = {
-    "entrypoint": ("image", "build", "container_name", "pull_policy"),
-    "command": ("image", "build", "container_name", "pull_policy", "entrypoint"),
-    "init": ("image", "build", "container_name", "pull_policy", "entrypoint", "command"),
-    "restart": ("image", "build", "container_name", "pull_policy", "entrypoint", "command", "init"),
-    "interval": ("test",),
-    "timeout": ("test", "interval"),
-    "start_period": ("test", "interval", "timeout", "retries"),
-    "start_interval": ("test", "interval", "timeout", "retries", "start_period"),
-}
-_ORDER = ("entrypoint", "command", "init", "restart", "depends_on", "healthcheck", "test", *_BEHIND)
+if TYPE_CHECKING:
+    from inithold.compose.read.tree import Source
+
+# New keys go behind the last of those before them that is there, else to the end.
+_SERVICE = ("image", "build", "container_name", "pull_policy", "entrypoint", "command", "init", "restart")
+_HEALTHCHECK = ("test", "interval", "timeout", "retries", "start_period", "start_interval")
+_ORDER = (*_SERVICE, "depends_on", "healthcheck", *_HEALTHCHECK)
 
 
 def replace(value: Value, new: Any) -> list[Edit]:
     """Edits that make a written value another, with as little of the text touched as can be."""
-    place = value.place
+    place, node, source, start = value.place, value.place.node, value.place.source, value.place.start
     if isinstance(value, Sequence) and isinstance(new, list):
         return _items(place, [plain(item) for item in value.items], new)
-    node = place.node
-    if isinstance(node, ScalarNode) and isinstance(value, Scalar):
-        return [_scalar(place, node, value, new)]
-    return [_whole(place, new)]
-
-
-def _scalar(place: Place, node: ScalarNode, value: Scalar, new: Any) -> Edit:
-    source, start = place.source, place.start
+    if not isinstance(node, ScalarNode) or not isinstance(value, Scalar):
+        return [_whole(place, new)]
     if node.start_mark.index == node.end_mark.index:
         if place.key is None:
             raise CannotEdit("an empty list item")
         at = layout.behind_colon(source, place.key)
-        return Edit(source, at, at, f" {render.flow(new)}")
+        return [Edit(source, at, at, f" {render.flow(new)}")]
     if isinstance(new, list) and place.key is not None:
-        return _whole(place, new)
+        return [_whole(place, new)]
     if isinstance(new, str) and isinstance(value.data, str) and new.endswith(node.value) and node.value:
         edit = _prefix(source, node, start, new[: -len(node.value)])
         if edit is not None:
-            return edit
-    return Edit(source, start, layout.end_of(source, node), _rendered(node, new))
+            return [edit]
+    return [Edit(source, start, layout.end_of(source, node), _rendered(node, new))]
 
 
 def _rendered(node: ScalarNode, new: Any) -> str:
@@ -59,20 +48,19 @@ def _rendered(node: ScalarNode, new: Any) -> str:
 
 
 def _prefix(source: Source, node: ScalarNode, start: int, prefix: str) -> Edit | None:
+    """Put a text before a string, which stays as it is written; None where that cannot be."""
     if node.style == "'":
         return Edit(source, start + 1, start + 1, prefix.replace("'", "''"))
     if node.style == '"':
         return Edit(source, start + 1, start + 1, render.scalar(prefix, '"')[1:-1])
     if node.style in ("|", ">"):
-        at = source.text.index("\n", start) + 1
-        end = layout.end_of(source, node)
-        while at < end and source.text[at].isspace():
-            at += 1
+        line = source.text.index("\n", start) + 1
+        body = source.text[line : layout.end_of(source, node)]
+        at = line + len(body) - len(body.lstrip())
         return Edit(source, at, at, prefix)
     risky = (": ", " #", "\n", "[", "]", "{", "}", ",")
-    if render.is_plain(prefix[:1] + "x") and not any(part in prefix for part in risky):
-        return Edit(source, start, start, prefix)
-    return None
+    plainly = render.is_plain(prefix[:1] + "x") and not any(part in prefix for part in risky)
+    return Edit(source, start, start, prefix) if plainly else None
 
 
 def _whole(place: Place, new: Any) -> Edit:
@@ -80,12 +68,18 @@ def _whole(place: Place, new: Any) -> Edit:
     if place.key is None:
         raise CannotEdit("a value inside a list")
     at, end = layout.behind_colon(source, place.key), layout.end_of(source, place.node)
-    on_one_line = not isinstance(new, list) or not any("\n" in str(item) for item in new)
-    if on_one_line or getattr(place.holder, "flow_style", True):
+    several_lines = isinstance(new, list) and any("\n" in str(item) for item in new)
+    if not several_lines or getattr(place.holder, "flow_style", True):
         return Edit(source, at, end, f" {render.flow(new)}")
-    indent = layout.indent_of(source, place.key) + "  "
-    lines = [line for item in new for line in render.item_lines(item, indent, "  ")]
-    return Edit(source, at, end, source.newline + source.newline.join(lines))
+    return Edit(source, at, end, _block(place, new, []))
+
+
+def _block(place: Place, items: list[Any], kept: list[Node]) -> str:
+    """A block list for behind a key: rendered items, then nodes that keep their text."""
+    source, indent = place.source, layout.indent_of(place.source, place.key or place.node) + "  "
+    lines = [line for item in items for line in render.item_lines(item, indent, "  ")]
+    lines += [f"{indent}- {source.text[node.start_mark.index : node.end_mark.index]}" for node in kept]
+    return source.newline + source.newline.join(lines)
 
 
 def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
@@ -100,33 +94,25 @@ def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
     while head < min(len(old), len(new)) - tail and old[head] == new[head]:
         head += 1
     gone, come = nodes[head : len(nodes) - tail], new[head : len(new) - tail]
-    if not gone and not head and place.can_open and any("\n" in str(item) for item in come):
-        return [_opened(place, come)]
-    edits = []
-    for node, item in zip(gone, come, strict=False):
-        if not isinstance(node, ScalarNode):
-            return [_whole(place, new)]
-        at = Place(source, node, None, place.node)
-        edits.append(Edit(source, at.start, layout.end_of(source, node), _rendered(node, item)))
+    if not gone and not head and place.can_open and place.key and any("\n" in str(item) for item in come):
+        # A list in brackets becomes a block list, with the new items before its own.
+        at, end = layout.behind_colon(source, place.key), layout.end_of(source, place.node)
+        return [Edit(source, at, end, _block(place, come, nodes))]
     both = min(len(gone), len(come))
-    if len(gone) > both:
-        edits += [remove_item(source, place.node, node) for node in gone[both:]]
-    elif len(come) > both:
-        if head + both >= len(nodes):
-            return [_whole(place, new)]
+    if any(not isinstance(node, ScalarNode) for node in gone[:both]) or (
+        len(come) > both and head + both >= len(nodes)
+    ):
+        return [_whole(place, new)]
+    edits = [
+        Edit(
+            source, Place(source, node, None, place.node).start, layout.end_of(source, node), _rendered(node, item)
+        )
+        for node, item in zip(gone, come, strict=False)
+    ]
+    edits += [remove_item(source, place.node, node) for node in gone[both:]]
+    if len(come) > both:
         edits.append(_insert_items(source, place.node, nodes[head + both], come[both:]))
     return edits
-
-
-def _opened(place: Place, items: list[Any]) -> Edit:
-    """A list in brackets as a block list, with items before its own, which keep their text."""
-    source, key = place.source, place.key
-    assert key is not None  # noqa: S101 - for the type checker: `can_open` looked
-    indent = layout.indent_of(source, key) + "  "
-    lines = [line for item in items for line in render.item_lines(item, indent, "  ")]
-    lines += [f"{indent}- {source.text[node.start_mark.index : node.end_mark.index]}" for node in place.node.value]
-    text = source.newline + source.newline.join(lines)
-    return Edit(source, layout.behind_colon(source, key), layout.end_of(source, place.node), text)
 
 
 def _insert_items(source: Source, holder: Node, before: Node, items: list[Any]) -> Edit:
@@ -145,16 +131,20 @@ def _insert_items(source: Source, holder: Node, before: Node, items: list[Any]) 
 def remove_item(source: Source, holder: Node, item: Node) -> Edit:
     """Take one item out of a list."""
     nodes = holder.value
-    if not holder.flow_style:  # type: ignore[attr-defined]
-        if len(nodes) == 1:
-            raise CannotEdit("the only item of a list")
-        dash = layout.dash_of(source, item)
-        return Edit(source, *layout.removable(source, dash, layout.end_of(source, item)), "")
-    number = nodes.index(item)
-    if number + 1 < len(nodes):
-        return Edit(source, int(item.start_mark.index), int(nodes[number + 1].start_mark.index), "")
-    start = layout.end_of(source, nodes[number - 1]) if number else int(item.start_mark.index)
-    return Edit(source, start, layout.end_of(source, item), "")
+    if holder.flow_style:  # type: ignore[attr-defined]
+        parts = [(int(node.start_mark.index), layout.end_of(source, node)) for node in nodes]
+        return _cut(source, parts, nodes.index(item))
+    if len(nodes) == 1:
+        raise CannotEdit("the only item of a list")
+    return Edit(source, *layout.removable(source, layout.dash_of(source, item), layout.end_of(source, item)), "")
+
+
+def _cut(source: Source, parts: list[tuple[int, int]], number: int) -> Edit:
+    """Take one of the parts of a flow collection out, with a comma."""
+    start, end = parts[number]
+    if number + 1 < len(parts):
+        return Edit(source, start, parts[number + 1][0], "")
+    return Edit(source, parts[number - 1][1] if number else start, end, "")
 
 
 def insert(
@@ -172,9 +162,11 @@ def insert(
     indent = layout.indent_of(source, holder.value[0][0])
     edits = []
     for name in ordered:
-        key, value = _behind(holder, name, gone)
-        lines = render.block({name: entries[name]}, indent, step)
-        text = source.newline.join(lines)
+        fields = next((each for each in (_SERVICE, _HEALTHCHECK) if name in each and name != each[0]), (name,))
+        kept = [entry for entry in holder.value if entry[0].value not in gone]
+        before = [entry for entry in kept if entry[0].value in fields[: fields.index(name)]]
+        key, value = (before or kept or holder.value)[-1]
+        text = source.newline.join(render.block({name: entries[name]}, indent, step))
         end = layout.entry_end(source, key, value)
         if not layout.is_alias(key, value) and layout.keeps_newline(source, value):
             edits.append(Edit(source, end, end, text + source.newline))
@@ -184,38 +176,19 @@ def insert(
     return edits
 
 
-def _behind(holder: MappingNode, name: str, gone: AbstractSet[str]) -> tuple[ScalarNode, Node]:
-    kept = [entry for entry in holder.value if entry[0].value not in gone]
-    there = [entry for entry in kept if entry[0].value in _BEHIND.get(name, ())]
-    found: tuple[ScalarNode, Node] = (there or kept or holder.value)[-1]
-    return found
-
-
 def remove(source: Source, holder: MappingNode, keys: set[str], parent: ScalarNode | None) -> list[Edit]:
     """Take keys out of a mapping; one that is left empty becomes `{}`."""
-    entries = holder.value
-    gone = [entry for entry in entries if entry[0].value in keys]
+    parts = [(int(key.start_mark.index), layout.entry_end(source, key, value)) for key, value in holder.value]
+    gone = [number for number, (key, _) in enumerate(holder.value) if key.value in keys]
     if holder.flow_style:
-        return [_remove_flow(source, entries, entry) for entry in gone]
-    spans = [
-        layout.removable(source, int(key.start_mark.index), layout.entry_end(source, key, value))
-        for key, value in gone
-    ]
-    edits = [Edit(source, *span, "") for span in spans]
-    if len(gone) == len(entries):
+        return [_cut(source, parts, number) for number in gone]
+    edits = [Edit(source, *layout.removable(source, *parts[number]), "") for number in gone]
+    if len(gone) == len(parts):
         if parent is None:
             raise CannotEdit("nothing would be left")
         at = layout.behind_colon(source, parent)
         edits.append(Edit(source, at, at, " {}"))
     return edits
-
-
-def _remove_flow(source: Source, entries: list[tuple[ScalarNode, Node]], entry: tuple[ScalarNode, Node]) -> Edit:
-    number = entries.index(entry)
-    start, end = int(entry[0].start_mark.index), layout.entry_end(source, *entry)
-    if number + 1 < len(entries):
-        return Edit(source, start, int(entries[number + 1][0].start_mark.index), "")
-    return Edit(source, layout.entry_end(source, *entries[number - 1]) if number else start, end, "")
 
 
 def lengthen(
@@ -235,43 +208,30 @@ def lengthen(
         raise CannotEdit("depends_on has aliases in it")
     if any("$" in item.value for item in items):
         raise CannotEdit("depends_on has a variable in it, which Compose fills in in the short form alone")
-    names = {item.value for item in items}
-    added = {name: entry for name, entry in entries.items() if name not in names}
+    names = [item.value for item in items]
+    long = {name: entries.get(name, {"condition": "service_started"}) for name in names}
+    added = {name: entry for name, entry in entries.items() if name not in long}
+    ends = [layout.end_of(source, item) for item in items]
     if node.flow_style:
-        return _lengthen_flow(source, node, entries, added)
-    edits: list[Edit] = []
-    column = max(
-        items[0].start_mark.column - (int(items[0].start_mark.index) - layout.dash_of(source, items[0])), 0
-    )
-    wanted = max(column, key.start_mark.column + len(step))
-    indent = " " * wanted
-    for item in items:
-        dash, end = layout.dash_of(source, item), layout.end_of(source, item)
-        edits.append(Edit(source, dash, int(item.start_mark.index), " " * (wanted - column)))
+        start, end = Place(source, node, None, None).start, int(node.end_mark.index)
+        edits = [Edit(source, start, start + 1, "{")]
+        edits += [
+            Edit(source, at, at, f": {render.flow(long[name])}") for name, at in zip(names, ends, strict=True)
+        ]
+        if added:
+            text, at = render.flow(added)[1:-1], ends[-1] if items else end - 1
+            edits.append(Edit(source, at, at, f", {text}" if items else text))
+        return [*edits, Edit(source, end - 1, end, "}")]
+    dashes = [layout.dash_of(source, item) for item in items]
+    column = max(items[0].start_mark.column - (int(items[0].start_mark.index) - dashes[0]), 0)
+    indent = " " * max(column, key.start_mark.column + len(step))
+    edits = []
+    for item, dash, end in zip(items, dashes, ends, strict=True):
+        edits.append(Edit(source, dash, int(item.start_mark.index), indent[column:]))
         edits.append(Edit(source, end, end, ":"))
-        body = source.newline.join(render.block(_entry(entries, item.value), indent + step, step))
+        lines = render.block(long[item.value], indent + step, step)
+        if item is items[-1]:
+            lines += render.block(added, indent, step)
         at = source.line_end(end)
-        edits.append(Edit(source, at, at, source.newline + body))
-    if added:
-        at = edits[-1].start
-        edits.append(Edit(source, at, at, source.newline + source.newline.join(render.block(added, indent, step))))
+        edits.append(Edit(source, at, at, source.newline + source.newline.join(lines)))
     return edits
-
-
-def _lengthen_flow(
-    source: Source, node: SequenceNode, entries: dict[str, Any], added: dict[str, Any]
-) -> list[Edit]:
-    start, end = Place(source, node, None, None).start, int(node.end_mark.index)
-    edits = [Edit(source, start, start + 1, "{")]
-    for item in node.value:
-        at = layout.end_of(source, item)
-        edits.append(Edit(source, at, at, f": {render.flow(_entry(entries, item.value))}"))
-    if added:
-        at = layout.end_of(source, node.value[-1]) if node.value else end - 1
-        text = render.flow(added)[1:-1]
-        edits.append(Edit(source, at, at, f", {text}" if node.value else text))
-    return [*edits, Edit(source, end - 1, end, "}")]
-
-
-def _entry(entries: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    return entries.get(name, {"condition": "service_started"})

@@ -16,8 +16,6 @@ from inithold.errors import UsageError
 if TYPE_CHECKING:
     from inithold.compose.read.tree import Source
 
-_BOM = b"\xef\xbb\xbf"
-
 
 def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
     """The new texts of the files that are edited, by path.
@@ -26,22 +24,17 @@ def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
         CannotEdit: two edits overlap.
     """
     texts: dict[Path, str] = {}
-    sources = {edit.source.path: edit.source for edit in edits}
-    for path, source in sources.items():
-        own = [edit for edit in edits if edit.source.path == path]
-        texts[path] = _apply(source.text, own)
+    for source in {edit.source.path: edit.source for edit in edits}.values():
+        parts, at = [], 0
+        # Stable: insertions at one place keep their order.
+        own = [edit for edit in edits if edit.source.path == source.path]
+        for edit in sorted(own, key=lambda each: (each.start, each.end)):
+            if edit.start < at:
+                raise CannotEdit("two changes touch the same text")
+            parts += [source.text[at : edit.start], edit.text]
+            at = edit.end
+        texts[source.path] = "".join([*parts, source.text[at:]])
     return texts
-
-
-def _apply(text: str, edits: Sequence[Edit]) -> str:
-    parts, at = [], 0
-    # Stable: insertions at one place keep their order.
-    for edit in sorted(edits, key=lambda each: (each.start, each.end)):
-        if edit.start < at:
-            raise CannotEdit("two changes touch the same text")
-        parts += [text[at : edit.start], edit.text]
-        at = edit.end
-    return "".join([*parts, text[at:]])
 
 
 def refuse_links(sources: Sequence[Source]) -> None:
@@ -77,14 +70,19 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
         for path, text in texts.items():
             current = path
             source = known[path]
-            if path.read_bytes() != _encoded(source.text, source.marked):
+            if path.read_bytes() != source.data:
                 raise UsageError(f"{source.name} was changed while it was being fixed; nothing was written")
-            new = _stage(path, _encoded(text, source.marked))
+            new = _stage(path, source.encoded(text))
             staged.append((new, new.with_name(f"{new.name}.old"), path))
         with ExitStack() as undo:
             for new, old, path in staged:
                 current = path
-                _keep(path, old)
+                try:
+                    # A second name, from which it can be put back without room on the disk.
+                    old.hardlink_to(path)
+                except OSError:
+                    # Not every file system has links.
+                    shutil.copy2(path, old)
                 new.replace(path)
                 undo.callback(_put_back, old, path)
             undo.pop_all()
@@ -96,16 +94,11 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
             new.unlink(missing_ok=True)
             old.unlink(missing_ok=True)
     for folder in {path.parent for path in texts}:
-        _sync_folder(folder)
-
-
-def _keep(path: Path, old: Path) -> None:
-    """Give the file a second name, from which it can be put back without room on the disk."""
-    try:
-        old.hardlink_to(path)
-    except OSError:
-        # Not every file system has links.
-        shutil.copy2(path, old)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _put_back(old: Path, path: Path) -> None:
@@ -113,10 +106,6 @@ def _put_back(old: Path, path: Path) -> None:
         old.replace(path)
     except OSError as error:
         raise UsageError(f"{path} was written and cannot be put back: {error.strerror or error}") from error
-
-
-def _encoded(text: str, marked: bool) -> bytes:
-    return (_BOM if marked else b"") + text.encode()
 
 
 def _stage(path: Path, data: bytes) -> Path:
@@ -138,11 +127,3 @@ def _stage(path: Path, data: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,37 +2,116 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any
 
-from inithold.compose.finding import Change, Finding, Severity, location_of
-from inithold.compose.read.tree import Scalar
+from inithold.compose.finding import DELETE, Change, Finding, Severity, location_of
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, is_absent, plain
 from inithold.compose.rules.commands import shortened
-from inithold.compose.stack.hooks import ByHand, hooks, one_init, shared_hooks
-from inithold.compose.stack.roles import mounts, replicas, restart_policy
+from inithold.compose.stack import wiring
+from inithold.compose.stack.command import DEFAULT_MARKER, filled_words, has_no_words, words
+from inithold.compose.stack.duration import shown
+from inithold.compose.stack.hold import script
+from inithold.compose.stack.image import escaped
+from inithold.compose.stack.roles import HEALTHY, Wrap, mounts, replicas, restart_policy
+from inithold.compose.stack.servers import GIVES_UP
 
 if TYPE_CHECKING:
+    from inithold.compose.read.project import Service
+    from inithold.compose.read.tree import Place
     from inithold.compose.stack.roles import Stack
+
+_WORK = re.compile(
+    r"\b(?:migrat\w*|seed\w*|init|initdb|initiali[sz]e|setup|bootstrap|provision|fixtures?|chown)\b"
+    r"|\bcreate[-_ ]?(?:buckets?|topics?|queues?|users?|db|database|tables?|superuser)\b",
+    re.I,
+)
+# What of a service its hook shares.
+_SHARED = ("environment", "env_file", "volumes", "networks", "secrets", "configs", "extra_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One hook.
+
+    Args:
+        service: whose it is.
+        value: what is written.
+    """
+
+    service: Service
+    value: Mapping
+
+    @property
+    def place(self) -> Place:
+        """Where it is written."""
+        return self.value.place
+
+    @property
+    def text(self) -> str:
+        """Its command, words with blanks between."""
+        return " ".join(filled_words(self.value.get("command")))
+
+    @property
+    def initializes(self) -> bool:
+        """Does its command do what init services do?"""
+        return bool(_WORK.search(self.text) or GIVES_UP.search(self.text))
+
+    @property
+    def runs_plan(self) -> bool:
+        """Does it run a plan of inithold, which may have a lock?"""
+        return re.search(r"\binithold\s+run\b(?!.*\s--\s)", self.text) is not None
+
+    def image(self, stack: Stack) -> str | None:
+        """The name of the image that it runs in: its own, or that of its service."""
+        own = self.value.get("image")
+        if isinstance(own, Scalar) and own.data is not None:
+            return None if "$" in own.filled else own.filled
+        return stack.images.name(self.service)
+
+    def field(self, name: str) -> Any:
+        """A field of the hook, of its service where it has none."""
+        own, shared = plain(self.value.get(name)), plain(self.service.value(name))
+        if name != "environment" or own is None:
+            return shared if own is None else own
+        if isinstance(own, list):
+            pairs = (str(each).partition("=") for each in own)
+            own = {key: value if separator else None for key, separator, value in pairs}
+        return {**(shared or {}), **own}
+
+
+def _hooks(service: Service, field: str) -> list[Hook]:
+    listed = service.value(field)
+    items = listed.items if isinstance(listed, Sequence) else []
+    return [Hook(service, item) for item in items if isinstance(item, Mapping)]
 
 
 def shared_pre_start(stack: Stack) -> Iterator[Finding]:
-    """Hooks that several services have."""
-    for group in shared_hooks(stack):
-        if group[0].runs_plan:
+    """Hooks that several services have, each of which runs it at the same time."""
+    groups: dict[str, list[Hook]] = {}
+    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
+        key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
+        groups.setdefault(json.dumps(key, default=str), []).append(hook)
+    for group in groups.values():
+        if len({hook.service.name for hook in group}) < 2 or group[0].runs_plan:
             continue
         names = [hook.service.name for hook in group]
         changes: list[Change] = []
         remedy, note = "`fix --wrap inithold` (or `--wrap shell`) makes one init service of it, which holds", None
         if stack.wrap is not None:
             try:
-                changes = one_init(group, stack.wrap, stack)
+                changes = _one_init(group, stack.wrap, stack)
                 init, program = changes[0], "inithold" if stack.wrap == "inithold" else "sh"
                 note = (
                     f"gained: {init.service} runs once for {', '.join(names)}, retried, with health and record, "
                     "and again after a reboot; lost: it no longer runs before each new container of theirs; "
                     f"its image {init.value['image']} must contain {program}"
                 )
-            except ByHand as reason:
+            except _ByHand as reason:
                 remedy = f"make one init service of it: {reason}"
         yield Finding(
             Severity.WARNING,
@@ -49,7 +128,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
 def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
     """Services with hooks and several replicas."""
     for service in stack.project.services.values():
-        listed, count = hooks(service, "pre_start"), replicas(service)
+        listed, count = _hooks(service, "pre_start"), replicas(service)
         own = [mount.target for mount in mounts(service) if mount.kind == "tmpfs" or not mount.source]
         if not listed or count < 2 or (listed[0].runs_plan and not own):
             continue
@@ -69,7 +148,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
 
 def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
     """Hooks that are to run for each replica."""
-    for hook in [hook for each in stack.project.services.values() for hook in hooks(each, "pre_start")]:
+    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
         value = hook.value.get("per_replica")
         if isinstance(value, Scalar) and value.filled.lower() == "true":
             yield Finding(
@@ -84,7 +163,7 @@ def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
 def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
     """Services with hooks that the engine may start again without them."""
     for service in stack.project.services.values():
-        listed, policy = hooks(service, "pre_start"), restart_policy(service)
+        listed, policy = _hooks(service, "pre_start"), restart_policy(service)
         if listed and policy in ("always", "unless-stopped", "on-failure") and not listed[0].runs_plan:
             yield Finding(
                 Severity.INFO,
@@ -99,7 +178,7 @@ def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
 
 def post_start_init(stack: Stack) -> Iterator[Finding]:
     """Hooks that initialize something in a container that runs already."""
-    for hook in [hook for each in stack.project.services.values() for hook in hooks(each, "post_start")]:
+    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "post_start")]:
         if hook.initializes:
             yield Finding(
                 Severity.WARNING,
@@ -109,3 +188,92 @@ def post_start_init(stack: Stack) -> Iterator[Finding]:
                 hook.service.name,
                 remedy="make an init service of it that holds, and let the others wait for its health",
             )
+
+
+class _ByHand(Exception):
+    """What is to be done is left to a hand. The message says why."""
+
+
+def _one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
+    """One held init service in place of a hook that several services share.
+
+    Args:
+        group: the same hook of several services.
+        wrap: how it is made to hold.
+        stack: with the services, and what reads their images.
+
+    Raises:
+        _ByHand: it cannot be made without a hand; the message says why.
+    """
+    first, sharing = group[0], {hook.service.name for hook in group}
+    image, command = first.image(stack), words(first.value.get("command"))[0]
+    differs = [
+        key for key in _SHARED if key != "volumes" and len({json.dumps(hook.field(key)) for hook in group}) > 1
+    ]
+    if any(len(_hooks(hook.service, "pre_start")) > 1 for hook in group):
+        raise _ByHand("its services have other hooks beside it")
+    if differs:
+        raise _ByHand(f"its services differ in {differs[0]}, which the hook shares")
+    if not command or image is None:
+        raise _ByHand("its image has no name, or it has no command")
+    if wrap is Wrap.INITHOLD and stack.images.lacks_inithold(image):
+        raise _ByHand(f"the image {image} does not contain inithold")
+    entrypoint = _entrypoint(first, image, stack)
+    awaited: dict[str, Any] = {}
+    for hook in reversed(group):
+        awaited |= hook.field("depends_on") or {}
+    awaited = {name: entry for name, entry in awaited.items() if name not in sharing}
+    if any(stack.reaches(target) & sharing for target in awaited):
+        raise _ByHand("what its services depend on depends on one of them")
+    names = chain(["init"], (f"init-{number}" for number in count(2)))
+    name = next(each for each in names if each not in stack.project.services)
+    changes = [Change(name, (), _held(group, image, entrypoint, awaited, wrap))]
+    for hook in group:
+        changes.append(Change(hook.service.name, ("pre_start",), DELETE))
+        changes.append(Change(hook.service.name, ("depends_on", name), {"condition": HEALTHY}))
+    return changes
+
+
+def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
+    """What comes before the command of a hook: its own, its service's (since Compose 5.6), or its image's."""
+    for given in (hook.value.get("entrypoint"), hook.service.value("entrypoint")):
+        if given is not None and not is_absent(given):
+            return [] if has_no_words(given) else words(given)[0]
+    own_image = image == stack.images.name(hook.service)
+    config = stack.images(hook.service) if own_image else stack.images.inspect(image)
+    if config is None or config.entrypoint is None:
+        raise _ByHand(f"the entrypoint of the image {image} could not be told")
+    return list(escaped(config.entrypoint))
+
+
+def _held(
+    group: list[Hook], image: str, entrypoint: list[str], awaited: dict[str, Any], wrap: Wrap
+) -> dict[str, Any]:
+    """The service that does what the hook did, with all that it shared with the services."""
+    first, shell = group[0], wrap is Wrap.SHELL
+    command = words(first.value.get("command"))[0]
+    service: dict[str, Any] = {"image": first.field("image") or image}
+    if shell:
+        service["entrypoint"] = ["sh", "-c", script(DEFAULT_MARKER, one_line=False), "sh", *entrypoint]
+        service |= {"command": command, "init": True}
+    elif entrypoint:
+        service |= {"entrypoint": ["inithold", "run", "--", *entrypoint], "command": command}
+    else:
+        service["command"] = ["inithold", "run", "--", *command]
+    service["restart"] = wiring.RESTART
+    for key in ("user", "working_dir", "privileged", *_SHARED):
+        value = first.field(key)
+        if isinstance(value, list) and key == "volumes":
+            value = [mount for mount in value if all(mount in (hook.field(key) or []) for hook in group)]
+        if value:
+            service[key] = value
+    if awaited:
+        service["depends_on"] = awaited
+    service["healthcheck"] = {
+        "test": ["CMD-SHELL", f"test -f {DEFAULT_MARKER}"] if shell else wiring.PROBE,
+        "interval": wiring.INTERVAL,
+        "timeout": "5s" if shell else shown(wiring.PROBE_TIMEOUT),
+        "start_period": shown(wiring.START_PERIOD),
+        "start_interval": "1s" if shell else "500ms",
+    }
+    return service

@@ -9,7 +9,6 @@ from inithold.compose.finding import Change, Finding, Severity, key_location, sp
 from inithold.compose.rules.overrides import one_of, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.hold import make_hold
-from inithold.compose.stack.plans import COMMAND_LINE, read_plan
 from inithold.compose.stack.roles import restart_policy
 
 if TYPE_CHECKING:
@@ -91,11 +90,13 @@ def replicated_init(stack: Stack) -> Iterator[Finding]:
     for init in stack.inits.values():
         counts = {path: init.service.text(*path) or "" for path in (("deploy", "replicas"), ("scale",))}
         many = {path: int(count) for path, count in counts.items() if count.isdigit() and int(count) > 1}
-        plan = read_plan(init, stack) if many else None
+        plan = wiring.read_plan(init, stack) if many else None
         if not many or (plan is not None and plan.locked):
             continue
         unknown = (
-            init.command.inithold and not init.command.wrapped and (plan is None or plan.file == COMMAND_LINE)
+            init.command.inithold
+            and not init.command.wrapped
+            and (plan is None or plan.file == wiring.COMMAND_LINE)
         )
         unless = " unless its plan, which is not found from here, has a lock" if unknown else ""
         path, count = next(iter(many.items()))

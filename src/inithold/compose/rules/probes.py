@@ -10,7 +10,6 @@ from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import is_inithold_image
 from inithold.compose.stack.duration import seconds, shown
-from inithold.compose.stack.plans import read_plan
 from inithold.compose.stack.probe import Sight, read_probe
 from inithold.compose.stack.roles import mounts
 
@@ -160,7 +159,7 @@ def short_start_period(stack: Stack) -> Iterator[Finding]:
         period = seconds(written) if written is not None else 0.0
         if init.probe.sight in (Sight.NONE, Sight.DISABLED) or period is None:
             continue
-        plan = read_plan(init, stack)
+        plan = wiring.read_plan(init, stack)
         if period > 0 and (plan is None or period >= plan.limit):
             continue
         if plan is not None and period > 0:
