@@ -69,6 +69,28 @@ def test_the_entrypoint_of_the_image_comes_first(
     assert findings(tmp_path, []) == []
 
 
+@pytest.mark.parametrize("own", ["", "entrypoint: [/own]"])
+def test_a_hook_keeps_the_entrypoint_of_its_service(own: str, tmp_path: Path) -> None:
+    """As since Compose 5.6 (`tests/e2e/test_hooks.py`); one of the hook's own counts alone."""
+    both = "entrypoint: [/entry, --log]"
+    _write(tmp_path, web=f"  {own}\n    {both}" if own else both, worker=both)
+    text = (tmp_path / "compose.yaml").read_text().replace(f"\n      {own}\n", f"\n        {own}\n")
+    (tmp_path / "compose.yaml").write_text(text)
+    kept = "the entrypoint of web comes before its command, as since Compose 5.6"
+    assert (kept in run(tmp_path, "check").output) == (not own)
+    outcome = run(tmp_path, "fix", "--wrap", "inithold")
+    assert outcome.code == 0, outcome.output
+    assert (kept in outcome.output) == (not own)
+    init = _services(tmp_path)["init"]
+    before = ["/own"] if own else ["/entry", "--log"]
+    assert (init["entrypoint"], init["command"]) == (["inithold", "run", "--", *before], ["seed", "--all"])
+
+
+def test_hooks_with_other_entrypoints_before_them_are_not_the_same(tmp_path: Path) -> None:
+    _write(tmp_path, web="entrypoint: [/entry]", worker="entrypoint: [/another]")
+    assert findings(tmp_path, []) == []
+
+
 @pytest.mark.parametrize(
     ("parts", "why"),
     [

@@ -40,8 +40,6 @@ BAD = {
     "a list": ("- a\n- b\n", "compose.yaml:1:1:", "not a Compose file"),
     "a word": ("hello", "compose.yaml:1:1:", "not a Compose file"),
     "a workflow": ("on: push\njobs: {}\n", "compose.yaml:1:1:", "unknown top-level key 'on'"),
-    "empty": ("", "compose.yaml:", "empty"),
-    "only comments": ("# nothing\n", "compose.yaml:", "empty"),
     "services as a list": ("services: [a]\n", "compose.yaml:1:11:", "services must be a mapping"),
     "an empty service": ("services:\n  a:\n", "compose.yaml:2:", "services.a must be a mapping"),
     "depends_on as a word": ("services:\n  a: {depends_on: b}\n", "compose.yaml:2:19:", "a mapping or a list"),

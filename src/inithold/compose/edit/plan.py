@@ -180,7 +180,8 @@ class _Planner:
                 return
             key, child = entry
             alias = layout.is_alias(key, child)
-            if alias or child.tag == _NULL:
+            together = rest and isinstance(child, MappingNode) and self._agreed(child, here, path)
+            if (alias and not together) or child.tag == _NULL:
                 # A copy in place of an alias, whose other users are not to change; or something for nothing.
                 known = self._copies.get(id(key))
                 data = known.data if known is not None else _borrowed(layer, here) if alias else {}
@@ -191,7 +192,7 @@ class _Planner:
                     raise shared
                 self._list(source, child, key).entries[rest[0]] = new if len(rest) == 1 else {rest[1]: new}
                 return
-            if not rest or not isinstance(child, MappingNode) or not self._agreed(child, here, path):
+            if not together or not isinstance(child, MappingNode):
                 raise shared
             node = child
 

@@ -146,6 +146,8 @@ def load_project(
     layers: _Services = {}
     for path, name in zip(paths, files, strict=True):
         _lay(layers, reader.read(path, name, frame))
+    if not any(source.documents for source in reader.sources):
+        raise DocumentError(Fault("empty: not a Compose file", file=reader.sources[0].name))
     made = {name: both for name, listed in layers.items() if (both := _merged(listed)) is not None}
     services = {name: Service(name, listed, view) for name, (listed, view) in made.items()}
     top = {key: value for key, value in reader.top.items() if isinstance(value, Mapping)}
@@ -356,10 +358,11 @@ class _Family:
             shown = os.path.normpath(Path(self.source.name).parent / beside)
             text = self.texts.get(path)
             source = read_source(path, shown, variables=self.variables, text=text, foreign=True)
-            root = Builder(source).build(source.documents[0])
+            first = next(iter(source.documents), None)
+            root = Builder(source).build(first) if first is not None else None
             services = root.get("services") if isinstance(root, Mapping) else None
             if not isinstance(services, Mapping):
-                raise source.fault("not a Compose file: it has no services", source.documents[0])
+                raise source.fault("not a Compose file: it has no services", first)
             self._others[path] = _Family(source, services, self.texts, self.variables)
         return self._others[path]
 

@@ -116,7 +116,7 @@ def read_source(
         base: see `Source`.
 
     Raises:
-        DocumentError: missing, unreadable, too large, not UTF-8, not YAML, empty.
+        DocumentError: missing, unreadable, too large, not UTF-8, not YAML.
     """
     marked = False
     if text is None:
@@ -127,10 +127,7 @@ def read_source(
         except DocumentError as error:
             error.fault.file = name
             raise DocumentError(error.fault) from None
-    documents = compose_all(text, file=name)
-    if not documents:
-        raise DocumentError(Fault("empty: not a Compose file", file=name))
-    return Source(path, name, text, marked, documents, foreign, base, variables)
+    return Source(path, name, text, marked, compose_all(text, file=name), foreign, base, variables)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

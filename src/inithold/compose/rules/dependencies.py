@@ -7,18 +7,17 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import DELETE, Change, Finding, Severity, key_location, location_of, spot
-from inithold.compose.read.tree import Scalar, Sequence, plain
+from inithold.compose.read.tree import Scalar, plain
 from inithold.compose.rules.overrides import awaits, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import words
 from inithold.compose.stack.probe import Sight
-from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate
-from inithold.compose.stack.servers import impatience, unready_servers, used_services
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, may_be_inactive
+from inithold.compose.stack.servers import MEMCACHED, impatience, server_of, unready_servers, used_services
 from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
-    from inithold.compose.read.project import Service
-    from inithold.compose.stack.roles import Stack
+    from inithold.compose.stack.roles import Init, Stack
     from inithold.compose.stack.ties import Tie
 
 _SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")
@@ -73,7 +72,7 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
 def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
     """Services that use what an init prepares and do not wait for it."""
     inits = {**stack.inits, **stack.probable}
-    prepared = {name: used_services(init.service, stack).keys() - inits.keys() for name, init in inits.items()}
+    prepared = {name: _prepared(init, stack) - inits.keys() for name, init in inits.items()}
     # Of several in a row, the last one is what to wait for.
     last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
     for service in stack.project.services.values():
@@ -87,6 +86,7 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
             for init in last
             if init.name not in depended_on
             and service.name not in prepared[init.name]
+            and not may_be_inactive(init.service, service)
             and not stack.waits_on(service.name, init.name)
             and service.name not in stack.reaches(init.name)
         ]
@@ -112,6 +112,14 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
                 unsafe=True,
                 remedy=f"let {service.name} wait for {init.name}, once that is fixed",
             )
+
+
+def _prepared(init: Init, stack: Stack) -> set[str]:
+    """What an init prepares: what it uses, but for a cache that it uses beside a database or a broker."""
+    used = set(used_services(init.service, stack)) & stack.project.services.keys()
+    servers = {name: server for name in used if (server := server_of(stack.project.services[name])) is not None}
+    caches = {name for name, (kind, port) in servers.items() if kind == "redis" or port == MEMCACHED}
+    return used - caches if servers.keys() - caches else used
 
 
 def impatient_init(stack: Stack) -> Iterator[Finding]:
@@ -175,14 +183,13 @@ def swarm_ignores_depends_on(stack: Stack) -> Iterator[Finding]:
 def inactive_dependency(stack: Stack) -> Iterator[Finding]:
     """Inits that a dependent needs without the profile they are in."""
     for init in stack.inits.values():
-        own = _profiles(init.service)
-        for entry in init.dependents if own else ():
-            theirs = _profiles(entry.service)
-            if (theirs and theirs <= own) or not entry.flag("required", default=True):
+        for entry in init.dependents:
+            if not may_be_inactive(init.service, entry.service) or not entry.flag("required", default=True):
                 continue
+            profile = min(map(str, plain(init.service.value("profiles"))))
             yield Finding(
                 Severity.WARNING,
-                f"without the profile {min(own)} `up` refuses to start: {entry.service.name} depends on "
+                f"without the profile {profile} `up` refuses to start: {entry.service.name} depends on "
                 f"{init.name}, which is not active then",
                 spot(init.service, "profiles"),
                 init.name,
@@ -190,11 +197,6 @@ def inactive_dependency(stack: Stack) -> Iterator[Finding]:
                 remedy=f"remove the profiles of {init.name}, or give {entry.service.name} the same",
             )
             break
-
-
-def _profiles(service: Service) -> set[str]:
-    value = service.value("profiles")
-    return {str(name) for name in plain(value)} if isinstance(value, Sequence) else set()
 
 
 def provider_too_early(stack: Stack) -> Iterator[Finding]:

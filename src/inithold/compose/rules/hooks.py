@@ -99,8 +99,15 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
     for group in groups.values():
         if len({hook.service.name for hook in group}) < 2 or group[0].runs_plan:
             continue
-        names = [hook.service.name for hook in group]
+        first, names = group[0], [hook.service.name for hook in group]
         changes: list[Change] = []
+        # Compose 5.3 leaves it out, 5.6 does not.
+        inherited = is_absent(first.value.get("entrypoint")) and not has_no_words(
+            first.service.value("entrypoint")
+        )
+        kept = (
+            f"; the entrypoint of {names[0]} comes before its command, as since Compose 5.6" if inherited else ""
+        )
         remedy, note = "`fix --wrap inithold` (or `--wrap shell`) makes one init service of it, which holds", None
         if stack.wrap is not None:
             try:
@@ -109,7 +116,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
                 note = (
                     f"gained: {init.service} runs once for {', '.join(names)}, retried, with health and record, "
                     "and again after a reboot; lost: it no longer runs before each new container of theirs; "
-                    f"its image {init.value['image']} must contain {program}"
+                    f"its image {init.value['image']} must contain {program}{kept}"
                 )
             except _ByHand as reason:
                 remedy = f"make one init service of it: {reason}"
@@ -120,7 +127,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
             location_of(group[0].place),
             names[0],
             changes=changes,
-            remedy=remedy,
+            remedy=f"{remedy}{kept}",
             note=note,
         )
 

@@ -17,8 +17,9 @@ _MARKER = re.compile(
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
 _ALWAYS = re.compile(
-    r"(?:\A|(?:\|\||;)\s*)(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|exit(?:\s+0)?|(?:echo|printf)\b[^;&|]*)"
-    r"\s*['\"]?\s*\Z"
+    r"(?:\A|(?:\|\||;)\s*)(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|exit(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
+    # What is written elsewhere than to /dev/null may fail: `echo > /dev/tcp/localhost/80` is how bash connects.
+    r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*['\"]?\s*\Z"
 )
 _MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.finding import spot
 from inithold.compose.read.merge import Mount, read_mount
-from inithold.compose.read.tree import Mapping, Scalar, Sequence
+from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv
 from inithold.compose.stack.probe import Probe, Sight, read_probe
@@ -296,6 +296,15 @@ def _shows_end(service: Service, *, named: bool) -> bool:
         if file and not _ALIVE.search(path) and (named or _DONE.search(path)):
             return True
     return False
+
+
+def may_be_inactive(service: Service, beside: Service) -> bool:
+    """May `service` be switched off by its profiles where `beside` is started?"""
+    own, theirs = (
+        {str(name) for name in plain(listed)} if isinstance(listed := each.value("profiles"), Sequence) else set()
+        for each in (service, beside)
+    )
+    return bool(own) and not (theirs and theirs <= own)
 
 
 def is_gate(service: Service) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight, read_probe
+from inithold.compose.stack.roles import may_be_inactive
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from inithold.compose.stack.command import Command
     from inithold.compose.stack.roles import Init, Stack
 
+MEMCACHED = 11211
 # By the image's name without registry, folder and tag: technology and port; 0 where that is the stack's to say.
 _IMAGES = (
     (r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb", "postgresql", 5432),
@@ -28,7 +30,7 @@ _IMAGES = (
     (r"elasticsearch|opensearch", "tcp", 9200),
     (r"mongo|mongodb|mongodb-community-server", "tcp", 27017),
     (r"kafka|cp-kafka|redpanda", "tcp", 0),
-    (r"memcached", "tcp", 11211),
+    (r"memcached", "tcp", MEMCACHED),
     (r"nats", "tcp", 4222),
     (r"cassandra|scylla", "tcp", 9042),
     (r"mssql-server|azure-sql-edge", "tcp", 1433),
@@ -113,6 +115,8 @@ def unready_servers(init: Init, stack: Stack) -> list[Server]:
     for name, place in used_services(init.service, stack).items():
         server = stack.project.services.get(name)
         if server is None or name in stack.inits or name in stack.probable or init.name in stack.reaches(name):
+            continue
+        if name not in awaited and may_be_inactive(server, init.service):
             continue
         known, tested = server_of(server), is_tested(server)
         port = known[1] if known is not None else 0

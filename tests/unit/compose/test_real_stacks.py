@@ -1,0 +1,142 @@
+"""What the stacks of other people taught: each is of a kind that was judged wrongly once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unit.compose.case import run, run_json
+
+
+def _ids(folder: Path, *options: str) -> list[str]:
+    return [str(each["id"]) for each in run_json(folder, list(options))]
+
+
+@pytest.mark.parametrize(
+    ("test", "blind"),
+    [
+        ('["CMD", "bash", "-c", "echo > /dev/tcp/localhost/8080"]', False),
+        ('["CMD-SHELL", "printf x >/dev/tcp/127.0.0.1/8080"]', False),
+        ('["CMD-SHELL", ": > /dev/tcp/127.0.0.1/8080"]', False),
+        ('["CMD-SHELL", "bash -c \'echo > /dev/udp/localhost/53\'"]', False),
+        ('["CMD-SHELL", "echo ok > /dev/null"]', True),
+        ('["CMD-SHELL", "echo ok 2>&1"]', True),
+        ('["CMD-SHELL", "echo ok"]', True),
+        ('["CMD-SHELL", "nc -z localhost 80 || echo down"]', True),
+    ],
+)
+def test_a_probe_that_connects_by_redirection_sees_something(test: str, blind: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  proxy: {{image: proxy, healthcheck: {{test: {test}}}}}
+  web: {{image: web, depends_on: {{proxy: {{condition: service_healthy}}}}}}
+""")
+    assert _ids(tmp_path) == (["blind-healthcheck"] if blind else [])
+
+
+@pytest.mark.parametrize(
+    ("init", "web", "skips"),
+    [
+        ("profiles: [setup]", "", False),
+        ("profiles: [setup]", "profiles: [setup]", True),
+        ("profiles: [setup, all]", "profiles: [all]", True),
+        ("profiles: [setup]", "profiles: [setup, web]", False),
+        ("", "profiles: [web]", True),
+        ("", "", True),
+    ],
+)
+def test_an_init_of_another_profile_is_not_skipped(init: str, web: str, skips: bool, tmp_path: Path) -> None:
+    """`up` without its profile refuses whatever depends on it."""
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  search: {{image: elasticsearch}}
+  setup:
+    image: setup
+    restart: "no"
+    {init}
+    depends_on: [search]
+  web:
+    image: web
+    {web}
+    depends_on: [search]
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+@pytest.mark.parametrize(
+    ("uses", "skips"),
+    [
+        ("depends_on: [db]", True),
+        ("environment: {DATABASE_URL: postgres://db/app}", True),
+        ("depends_on: [cache]", False),
+    ],
+)
+def test_a_cache_is_not_what_a_migration_prepares(uses: str, skips: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  cache: {{image: "valkey/valkey:8"}}
+  migrator:
+    image: app
+    restart: "no"
+    depends_on: [db, cache]
+  live:
+    image: live
+    {uses}
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+def test_a_cache_that_is_all_an_init_uses_is_what_it_prepares(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  cache: {image: redis}
+  seed: {image: app, restart: "no", depends_on: [cache]}
+  live: {image: live, depends_on: [cache]}
+""")
+    assert "dependent-skips-init" in _ids(tmp_path)
+
+
+def test_a_file_without_a_word_beside_others(tmp_path: Path) -> None:
+    """Compose takes it, where another file says something."""
+    (tmp_path / "compose.yaml").write_text("services:\n  web: {image: web}\n")
+    (tmp_path / "extras.yaml").write_text("# Copyright\n")
+    (tmp_path / "none.yaml").write_text("")
+    outcome = run(tmp_path, "check", "-f", "compose.yaml", "-f", "extras.yaml", "-f", "none.yaml")
+    assert (outcome.code, outcome.output) == (0, "no findings\n")
+    alone = run(tmp_path, "check", "-f", "extras.yaml")
+    assert (alone.code, alone.errors) == (2, "extras.yaml: empty: not a Compose file")
+
+
+def test_a_healthcheck_that_an_alias_shares_is_fixed_for_all(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  redis:
+    image: redis
+    healthcheck: &healthcheck
+      test: ["CMD", "redis-cli", "ping"]
+      interval: 1s
+      start_period: 5s
+  redis-cache:
+    image: redis
+    healthcheck: *healthcheck
+""")
+    outcome = run(tmp_path, "fix", "--unsafe")
+    assert outcome.code == 0, outcome.output
+    assert (
+        (tmp_path / "compose.yaml").read_text()
+        == """\
+services:
+  redis:
+    image: redis
+    healthcheck: &healthcheck
+      test: ["CMD", "redis-cli", "ping"]
+      interval: 30s
+      start_period: 5s
+      start_interval: 1s
+  redis-cache:
+    image: redis
+    healthcheck: *healthcheck
+"""
+    )
