@@ -24,9 +24,16 @@ def _ids(folder: Path, *options: str) -> list[str]:
         ('["CMD-SHELL", "echo ok 2>&1"]', True),
         ('["CMD-SHELL", "echo ok"]', True),
         ('["CMD-SHELL", "nc -z localhost 80 || echo down"]', True),
+        ('["CMD-SHELL", "sleep 5 && true"]', True),
+        ('["CMD-SHELL", "nc -z localhost 80 && echo up"]', False),
+        ('["CMD-SHELL", "nc -z localhost 80 | true"]', True),
+        ('["CMD-SHELL", "set -o pipefail; nc -z localhost 80 | true"]', False),
+        ('["CMD-SHELL", "nc -z localhost 80 || return 0"]', True),
+        ("""["CMD-SHELL", "sh -c 'exit 0'"]""", True),
+        ("""["CMD-SHELL", "sh -c 'nc -z localhost 80 || exit 1'"]""", False),
     ],
 )
-def test_a_probe_that_connects_by_redirection_sees_something(test: str, blind: bool, tmp_path: Path) -> None:
+def test_a_probe_that_always_succeeds_and_one_that_does_not(test: str, blind: bool, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(f"""\
 services:
   proxy: {{image: proxy, healthcheck: {{test: {test}}}}}
@@ -140,3 +147,23 @@ services:
     healthcheck: *healthcheck
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "impatient"),
+    [
+        ('["sh", "-c", "sleep 5s && ./migrate"]', True),
+        ('["sh", "-c", "sleep 5\\n./migrate"]', True),
+        ("dbmate up", True),
+        ("dbmate --wait up", False),
+        ("./migrate", False),
+    ],
+)
+def test_what_does_not_wait(command: str, impatient: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  init: {{image: app, command: {command}, depends_on: [db]}}
+  web: {{image: app, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+""")
+    assert ("impatient-init" in _ids(tmp_path)) == impatient

@@ -84,12 +84,10 @@ class _Stage:
             *sources, target = [word for word in rest.split() if not word.startswith("--")]
             names = [found[3] for word in sources if (found := _HEREDOC.match(word))]
             for name, text in zip(names, documents, strict=False):
-                self._write(f"{target}{name}" if target.endswith("/") else target, text)
-
-    def _write(self, path: str, text: str) -> None:
-        path = expand(path, self.variables)
-        whole = path if path.startswith("/") else f"{self.runs.folder.rstrip('/')}/{path.removeprefix('./')}"
-        self.runs = replace(self.runs, files={**self.runs.files, whole: text})
+                path = expand(f"{target}{name}" if target.endswith("/") else target, self.variables)
+                folder = self.runs.folder.rstrip("/")
+                whole = path if path.startswith("/") else f"{folder}/{path.removeprefix('./')}"
+                self.runs = replace(self.runs, files={**self.runs.files, whole: text})
 
     def _words(self, rest: str) -> tuple[str, ...]:
         words = _listed(rest)
@@ -120,7 +118,16 @@ def read_dockerfile(
             words = [word for word in rest.split() if not word.startswith("--")]
             base = expand(words[0], defaults) if words else ""
             name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
-            stage = _from(base, stages.get(base.lower()), given)
+            if (parent := stages.get(base.lower())) is not None:
+                stage = _Stage(parent.runs, parent.shell, variables=dict(parent.variables))
+                for trigger in parent.triggers:
+                    stage.take(*trigger, given)
+            else:
+                image = (
+                    base.removeprefix("docker.io/").removeprefix("library/").partition("@")[0].partition(":")[0]
+                )
+                known = image in _BASES
+                stage = _Stage(Runs(() if known else None, _BASES.get(image), "/" if known else ""))
             number = str(sum(key.isdigit() for key in stages))
             stages |= {number: stage, name or number: stage}
         elif stage is not None:
@@ -131,17 +138,6 @@ def read_dockerfile(
     if target is not None:
         stage = stages.get(target.lower())
     return stage.runs if stage is not None else None
-
-
-def _from(base: str, parent: _Stage | None, arguments: Mapping[str, str]) -> _Stage:
-    if parent is None:
-        name = base.removeprefix("docker.io/").removeprefix("library/").partition("@")[0].partition(":")[0]
-        official = name in _BASES
-        return _Stage(Runs(() if official else None, _BASES.get(name), "/" if official else ""))
-    stage = _Stage(parent.runs, parent.shell, variables=dict(parent.variables))
-    for keyword, rest, documents in parent.triggers:
-        stage.take(keyword, rest, documents, arguments)
-    return stage
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

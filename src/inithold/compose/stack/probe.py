@@ -16,12 +16,14 @@ _MARKER = re.compile(
     r"(?:\btest|\[\[?)\s+-[a-z]\s+['\"]?(/[^\s'\"\];&|]+)|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
-_ALWAYS = re.compile(
-    r"(?:\A|(?:\|\||;)\s*)(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|exit(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
-    # What is written elsewhere than to /dev/null may fail: `echo > /dev/tcp/localhost/80` is how bash connects.
-    r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*['\"]?\s*\Z"
+# What is written elsewhere than to /dev/null may fail: `echo > /dev/tcp/localhost/80` is how bash connects.
+_SUCCEEDS = (
+    r"(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|(?:exit|return)(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
+    r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
 )
-_MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b")
+_ALWAYS = re.compile(rf"(?:\A(?:{_SUCCEEDS}(?:&&|;)\s*)*|(?:\|\|?|;)\s*){_SUCCEEDS}['\"]?\s*\Z")
+_NESTED = re.compile(r"(?:/bin/)?(?:ba|da|a)?sh\s+-c\s+(['\"])(.*)\1", re.S)
+_MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b|\bpipefail\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
 
 
@@ -65,28 +67,25 @@ def read_probe(healthcheck: Value | None) -> Probe:
     test = healthcheck.get("test")
     if test is None or is_absent(test):
         return Probe(Sight.NONE)
-    if isinstance(test, Sequence):
-        return _list(test)
-    return _shell(test.filled, test.place) if isinstance(test, Scalar) else Probe(Sight.NONE)
-
-
-def _list(test: Sequence) -> Probe:
-    items = [item.filled for item in test.items if isinstance(item, Scalar)]
+    if isinstance(test, Scalar):
+        return _shell(test.filled, test.place)
+    items = [item.filled for item in test.items if isinstance(item, Scalar)] if isinstance(test, Sequence) else []
     if not items:
         return Probe(Sight.NONE)
     if items[0] == "NONE":
         return Probe(Sight.DISABLED, place=test.place)
-    if items[0] == "CMD-SHELL":
-        return _shell(" ".join(items[1:]), test.place)
-    if items[0] != "CMD" or (len(items) == 2 and re.search(r"\s", items[1])):
+    if items[0] not in ("CMD", "CMD-SHELL") or (
+        items[0] == "CMD" and len(items) == 2 and re.search(r"\s", items[1])
+    ):
         # Without CMD Compose refuses it; as one word it is the name of a program that does not exist.
         return Probe(Sight.NEVER, place=test.place)
-    if len(items) == 4 and items[1].rpartition("/")[2] in ("sh", "bash", "ash") and items[2] == "-c":
-        return _shell(items[3], test.place)
-    return _shell(" ".join(items[1:]), test.place)
+    nested = len(items) == 4 and items[1].rpartition("/")[2] in ("sh", "bash", "ash") and items[2] == "-c"
+    return _shell(items[3] if items[0] == "CMD" and nested else " ".join(items[1:]), test.place)
 
 
 def _shell(text: str, place: Place) -> Probe:
+    if nested := _NESTED.fullmatch(text.strip()):
+        return _shell(nested[2], place)
     # `broken && exit 1 || exit 0` is a test, and so is what `set -e` ends.
     if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(text):
         return Probe(Sight.ALWAYS, place=place)

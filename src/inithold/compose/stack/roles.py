@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy", "service_started"
 _NAMED = re.compile(
-    r"(?:^|[-_.])(?:init(?:iali[sz]er?)?|initdb|(?:db|database)?(?:init|setup|migrat\w*)|bootstrap(?:per)?|seed(?:er|s)?"
-    r"|provision\w*|prepare|prestart|configurator|configure|installer|(?:create|make)[-_]?(?:buckets?|topics?|queues?|db)"
+    r"(?:^|[-_.])(?:init(?:iali[sz]er?)?|initdb|(?:db|database)?(?:init|setup|migrat\w*)|bootstrap(?:per)?|seed(?:er|ing|s)?"
+    r"|provision\w*|prepare|pre-?start|configurator|configure|installer|(?:create|make)[-_]?(?:buckets?|topics?|queues?|db)"
     r"|fixtures|permissions|chown)(?:[-_.\d]|$)|^create[-_.]",
     re.I,
 )

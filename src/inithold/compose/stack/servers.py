@@ -49,7 +49,7 @@ GIVES_UP = re.compile(
     r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|\bflyway\b|\bliquibase\b|\batlas\s+(?:migrate|schema)\b"
     r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\b"
     r"|\bsequelize(?:-cli)?\s+db:|\btypeorm\b.*\bmigration:run|\bartisan\s+migrate|\becto\.migrate\b|\bdotnet\s+ef\b"
-    r"|\bsqlx\s+(?:migrate|database)\b|\bdiesel\s+(?:migration|setup|database)\b|\bsqitch\s+deploy\b"
+    r"|\bsqlx\s+(?:migrate|database)\b|\bdiesel\s+(?:migration|setup|database)\b|\bsqitch\s+deploy\b|\bdbmate\s+(?:up|migrate)\b"
     r"|\b(?:psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)(?:\s|$)"
     r"|\bmc\s+(?:alias|mb|config)\b|\b(?:curl|wget)\s|\baws\b.*--endpoint-url|\bsuperset\s+(?:db|init)\b|\bairflow\s+db\b"
 )
@@ -58,7 +58,7 @@ _WAITS = re.compile(
     r"|\bretry\b|--retry|--wait\b|-connectRetries|connect-retries|\binithold\s+(?:wait|health)\b"
 )
 _WAIT_FOR_IT = re.compile(r"\bwait[-_]for[-_]it(?:\.sh)?\s+(?P<options>.*?)(?:\s--\s|&&|;|$)", re.S)
-_SLEEP = re.compile(r"(?:^|\s)sleep\s+(\d+)\s*(?:&&|;)")
+_SLEEP = re.compile(r"(?:^|\s)sleep\s+(\d+)s?\s*(?:&&|;|\n)")
 _SHORT = 30  # seconds: a first start of a database may take as long
 
 
