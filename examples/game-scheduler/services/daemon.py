@@ -1,4 +1,4 @@
-"""The life of a daemon: start, work until told to stop, say plainly what went wrong."""
+"""The life of a daemon: start, work until a signal, say plainly what went wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def setup_logging() -> None:
 def run(name: str, work: Callable[[Event], None], *, lost: tuple[type[Exception], ...]) -> int:
     """Call `work(stop)` until `stop` is set, again after an error that means a lost connection.
 
-    Returns the exit code: 0 when told to stop, 1 when something that init makes is missing."""
+    Returns the exit code: 0 on a signal, 1 when something that init makes is missing."""
     setup_logging()
     stop, stopped = Event(), Event()
     # A thread takes the signals: a handler would wait for the call in hand, and that for a server that hangs.

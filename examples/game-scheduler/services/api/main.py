@@ -34,12 +34,12 @@ def transaction() -> Iterator[Session]:
         yield session
 
 
-# With this scope the commit comes before the answer: who is told 201 finds the session.
+# With this scope the commit comes before the answer: after a 201 the session is there.
 Transaction = Annotated[Session, Depends(transaction, scope="function")]
 
 
 @app.exception_handler(OperationalError)
-@app.exception_handler(ProgrammingError)  # a table that is missing: the database was made anew
+@app.exception_handler(ProgrammingError)  # a missing table: the database was recreated
 def database_away(_request: Request, _error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the database does not answer as it should"}, status_code=503)
 
