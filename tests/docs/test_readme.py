@@ -28,6 +28,15 @@ def test_a_line_that_is_gone_is_told() -> None:
         readme.excerpt("<!-- measured -->\na machine\n\n| a | b | c | d |\n<!-- /measured -->")
 
 
+def test_the_first_screen_has_all_that_a_busy_reader_needs() -> None:
+    lines = readme.README.read_text().splitlines()
+    screen = "\n".join(lines[:40])
+    for needed in ("one-shot", "alembic, upgrade, head", "terminal.png", "inithold compose fix", "docs/tutorial/"):
+        assert needed in screen, needed
+    assert screen.count("\n- **") == 5
+    assert len(lines) <= 200
+
+
 def faults(text: str) -> set[str]:
     """First cells of the table of what is written by hand."""
     table = text[text.index("| hand-written |") :].partition("\n\n")[0]
