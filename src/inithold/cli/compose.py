@@ -51,7 +51,7 @@ def compose(ctx: click.Context) -> int | None:
 def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None, form: str) -> int:
     """Find start-up faults; change nothing.
 
-    Exits 0 where there are none, 1 with findings, 2 where the stack cannot be read.
+    Exits 0 without findings, 1 with findings, 2 if the stack cannot be read.
     """
     from inithold.compose.check import check_stack  # noqa: PLC0415 - the help does not need it
     from inithold.compose.output import render  # noqa: PLC0415
@@ -104,8 +104,8 @@ def fix(
 ) -> int:
     """Fix start-up faults in place; only the spans concerned change.
 
-    Exits 0 where nothing is left, 1 where findings are left (with --diff: or would be fixed), 2 where the stack
-    cannot be read or written.
+    Exits 0 if nothing is left to fix, 1 if findings remain (with --diff: or would be fixed), 2 if the stack cannot
+    be read or written.
     """
     from inithold.compose.edit.diff import as_diff  # noqa: PLC0415
     from inithold.compose.edit.write import refuse_links, write_files  # noqa: PLC0415

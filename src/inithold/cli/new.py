@@ -16,17 +16,17 @@ from inithold.cli import options
     metavar="FILE",
     default="inithold.yaml",
     show_default=True,
-    help="The plan to write, or - for standard output. A file that is there is never overwritten.",
+    help="The plan to write, or - for standard output. An existing file is never overwritten.",
 )
 def new(files: tuple[str, ...], service: str | None, output: str) -> int:
     """Draft a plan from what a Compose stack shows of its init service.
 
     It reads the service's dependencies, variables and command, the image's ENTRYPOINT and CMD, and scripts that
-    are mounted or in the build context. A script stays whole where taking it apart would change what
-    it does. Each guess is explained in the draft; on standard error follows what could not be told, and what to do
-    next. Passwords are never copied: a variable stands for each.
+    are mounted or in the build context. A script stays whole if taking it apart would change what it does. The
+    draft explains each guess; standard error lists what is still open and what to do next. Passwords are never
+    copied: a variable takes the place of each.
 
-    Exits 0, or 2 where the stack cannot be read, nothing is found, or the file is there already.
+    Exits 0, or 2 if the stack cannot be read, nothing is found, or the file exists already.
 
     \b
     Examples:

@@ -148,5 +148,5 @@ log_level = option(
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="The least that is logged.",
+    help="Log nothing below this level.",
 )

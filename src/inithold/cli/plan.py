@@ -20,7 +20,7 @@ _COLOURS = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
 @click.command()
 @options.plan_argument
 @options.option("--json", is_flag=True, help="Print JSON (inithold schema preview).")
-@options.option("--exit-code", is_flag=True, help="Exit 3 where changes are pending.")
+@options.option("--exit-code", is_flag=True, help="Exit 3 if changes are pending.")
 def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     """Show what a run would change; change nothing.
 
@@ -28,8 +28,8 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
     be created, ~ will be changed, ! is missing and its step does not create it, ? cannot be checked and runs each
     time. Nothing is ever deleted.
 
-    Exits 0; with --exit-code 3 where changes are pending; 1 where it cannot be told or a step would fail;
-    2 for a bad plan.
+    Exits 0; with --exit-code 3 if changes are pending; 1 if a check fails or a step would fail; 2 for a bad
+    plan.
 
     \b
     Examples:

@@ -18,7 +18,11 @@ from inithold.record.files import KEPT
 @options.marker
 @options.record
 @options.option(
-    "--keep", type=click.IntRange(0, 1000), default=KEPT, show_default=True, help="Earlier records kept."
+    "--keep",
+    type=click.IntRange(0, 1000),
+    default=KEPT,
+    show_default=True,
+    help="Earlier records to keep.",
 )
 @options.option(
     "--wait",
@@ -29,25 +33,24 @@ from inithold.record.files import KEPT
 @options.option(
     "--verify",
     type=options.PaceType(),
-    help="Check every step again at this pace while holding; never: only on demand (inithold rerun).",
+    help="While holding, check every step at this interval; never: only on demand (inithold rerun).",
 )
 @click.option(
     "--only",
     metavar="ID",
     multiple=True,
     shell_complete=complete_step,
-    help="Repair: run this step alone, what it needs counting as met, and leave marker and hold as they are. "
-    "Repeatable.",
+    help="Repair: run this step only, count its needs as met, and leave marker and hold as they are. Repeatable.",
 )
 @click.option(
     "--from",
     "start",
     metavar="ID",
     shell_complete=complete_step,
-    help="Repair: run this step and all that depend on it, and leave marker and hold as they are.",
+    help="Repair: run this step and every step that depends on it, and leave marker and hold as they are.",
 )
-@options.option("--unless", metavar="CMD", help="With -- COMMAND: leave it out where this shell command succeeds.")
-@options.option("--creates", metavar="PATH", help="With -- COMMAND: leave it out where this path exists.")
+@options.option("--unless", metavar="CMD", help="With -- COMMAND: skip it if this shell command succeeds.")
+@options.option("--creates", metavar="PATH", help="With -- COMMAND: skip it if this path exists.")
 @options.log_format
 @options.log_level
 @click.pass_context
@@ -67,8 +70,8 @@ def run(
     PLAN is a file (default: inithold.yaml) or module:attribute. Instead of a plan, a command may be given after
     --; its output is passed through untouched.
 
-    Exits 0 when told to stop while holding, or at the end of --once, --only and --from; 1 where a step failed, 2
-    for a bad plan or usage, 128+N when signal N ended the run.
+    Exits 0 when stopped while holding, or at the end of --once, --only and --from; 1 if a step failed, 2 for a bad
+    plan or usage, 128+N when signal N ended the run.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def status(marker: str | None, record: str | None, **flags: bool) -> int:
     """Show the record of the latest or running run.
 
     Steps marked * are on the critical path: they decided how long the run took. AFTER is the time from the
-    start of the run until the step's needs were met. Exits 0, or 1 where there is no record.
+    start of the run until the step's needs were met. Exits 0, or 1 without a record.
 
     \b
     Examples:
