@@ -6,14 +6,17 @@ is retried. A new kind must declare itself here: in `KINDS`, or in `NO_SERVER`, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 
 from alembic_project import SYNC_ENV, AlembicProject
+from conftest import Vhost
 from fake_server import (
     Behaviour,
     answer_as_web,
@@ -39,6 +42,7 @@ from relay import relay
 from servers.mariadb import MariaDB
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
+from servers.seaweedfs import SeaweedFS
 
 SECRET = "pw-nobody-may-see"
 NOT_YET, REJECTED, NEVER, IN_PLACE = "not yet", "rejected", "never", "in place"
@@ -368,6 +372,48 @@ def test_gone_in_mid_apply_on_mysql(mariadb: MariaDB, mysql_database: str, tmp_p
         _survives(b"CREATE TABLE users", mariadb.port, lambda port: _alembic(through(port), tmp_path))
     finally:
         mariadb.drop_database(name)
+
+
+def test_gone_in_mid_apply_on_rabbitmq(vhost: Vhost, tmp_path: Path) -> None:
+    server, name = vhost.server, vhost.name
+    bindings: list[Any] = [{"exchange": "amq.topic", "queue": "q", "routing_key": "gone-key"}]
+    file = tmp_path / "definitions.json"
+    file.write_text(json.dumps({"policies": [{"name": "p", "pattern": "^q", "definition": {"max-length": 1}}]}))
+
+    def api(port: int) -> str:
+        return vhost.management_url.replace(f":{server.management_port}", f":{port}")
+
+    _survives(
+        b"gone-key",
+        server.port,
+        lambda port: rabbitmq.Topology(
+            url=vhost.url.replace(f":{server.port}/", f":{port}/"),
+            queues=[{"name": "q"}],  # type: ignore[list-item]
+            bindings=bindings,
+        ),
+    )
+    _survives(
+        b"POST /api/definitions",
+        server.management_port,
+        lambda port: rabbitmq.Topology(url=vhost.url, management_url=api(port), definitions=str(file)),
+    )
+    # RabbitMQ's API is a real one for this kind, too.
+    _survives(
+        b"PUT /api/queues",
+        server.management_port,
+        lambda port: http.Resource(url=f"{api(port)}/api/queues/{name}/gone", body={"durable": True}),
+    )
+
+
+def test_gone_in_mid_apply_on_s3(seaweedfs: SeaweedFS) -> None:
+    name = f"gone-{uuid4().hex[:12]}"
+
+    def make(port: int, **fields: Any) -> Step:
+        login = {**seaweedfs.login(), "endpoint": f"http://127.0.0.1:{port}"}
+        return s3.Bucket(bucket=name, **login, **fields)  # type: ignore[arg-type]
+
+    _survives(f"PUT /{name} ".encode(), seaweedfs.port, make)
+    _survives(f"PUT /{name}?tagging ".encode(), seaweedfs.port, lambda port: make(port, tags={"team": "games"}))
 
 
 def _survives(marker: bytes, port: int, make: Callable[[int], Step]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +17,12 @@ from conftest import Vhost
 from fake_server import Behaviour, be_silent, fake_server, hang_up, hang_up_at_once, reset
 from golden import assert_golden
 from inithold.errors import NotYet, Rejected
+from inithold.steps.http import Resource
 from inithold.steps.rabbitmq import Ready, Topology
 from inithold.testing import Driven, check, drive
 from promptness import PROMPTLY
 from relay import relay
+from servers.inithold import Inithold
 from servers.ports import closed_port
 from servers.rabbitmq import RabbitMQ
 from stopping import stopped_when
@@ -416,6 +420,45 @@ def test_the_check_over_the_management_api_needs_one_tag(vhost: Vhost) -> None:
     assert drive(Topology(url=vhost.url, management_url=api, queues=quorum)).outcome == "failed"
 
 
+NEEDED = {"configure": "^(events|work)$", "write": "^(work|dead)$", "read": "^(events|work)$"}
+LESS = {
+    "configure": ("^events$", "exchange 'events'|queue 'work'"),
+    "write": ("^dead$", "queue 'work'"),
+    "read": ("^work$", "exchange 'events'"),
+}
+
+
+@pytest.mark.parametrize("managed", [False, True])
+@pytest.mark.parametrize("lacking", [None, *NEEDED])
+def test_the_rights_of_the_apply(vhost: Vhost, managed: bool, lacking: str | None) -> None:
+    user = limited_user(vhost, tags="management" if managed else "")
+    given = {**NEEDED, **({lacking: LESS[lacking][0]} if lacking else {})}
+    vhost.server.allow(user, vhost.name, **given)
+    step = Topology(
+        url=vhost.server.url(vhost.name, user=user, password=SECRET),
+        management_url=vhost.server.management_url(user=user, password=SECRET) if managed else None,
+        exchanges=[{"name": "events", "type": "topic"}],  # type: ignore[list-item]
+        queues=[{"name": "work", "arguments": {"x-dead-letter-exchange": "dead"}}],  # type: ignore[list-item]
+        bindings=[{"exchange": "events", "queue": "work"}],  # type: ignore[list-item]
+    )
+    driven = drive(step)
+    assert driven.outcome == ("failed" if lacking else "changed"), driven.reason
+    if lacking:
+        assert re.search(rf"ACCESS_REFUSED - access to ({LESS[lacking][1]})", driven.reason), driven.reason
+        assert lacking in (driven.finished.hint or "")
+
+
+def test_the_rights_of_a_resource_behind_the_management_api(vhost: Vhost) -> None:
+    user = limited_user(vhost, tags="management")
+    url = f"{vhost.server.management_url(user=user, password=SECRET)}/api/queues/{vhost.name}/made"
+    step = Resource(url=url, body={"durable": True})
+    assert [str(change) for change in check(step)] == [f"+ api/queues/{vhost.name}/made"]
+    assert "Access refused" in drive(step).reason
+    vhost.server.allow(user, vhost.name, configure="^made$", write="^$", read="^$")
+    assert drive(step).outcome == "changed"
+    assert check(step) == ()
+
+
 @pytest.mark.parametrize(
     ("case", "tags", "everywhere", "password"),
     [
@@ -590,3 +633,55 @@ def test_the_steps_time_bounds_every_wait(vhost: Vhost) -> None:
         driven = drive(step, timeout=0.5)
     assert driven.outcome == "failed"
     assert "does not answer: GET /api/exchanges/" in driven.reason
+
+
+# -- names that would move the cursor
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31mred\u202e\x08"
+ACTIVE = ("\x1b[2J", "\x1b]0;", "\x07", "\x9b", "\u202e", "\x08")
+
+
+def texts(value: Any) -> str:
+    """Every text of a JSON document, as a program would print it."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}\n{texts(item)}" for name, item in value.items())
+    return "\n".join(map(texts, value)) if isinstance(value, list) else str(value)
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_a_name_of_escape_sequences_is_inert_wherever_it_is_shown(
+    vhost: Vhost, run_inithold: Inithold, managed: bool
+) -> None:
+    fields: dict[str, Any] = {
+        "url": vhost.url,
+        "exchanges": [{"name": f"e{ESCAPES}", "type": "topic"}],
+        "queues": [{"name": f"q{ESCAPES}", "arguments": {"x-dead-letter-exchange": f"e{ESCAPES}"}}],
+        "bindings": [{"exchange": f"e{ESCAPES}", "queue": f"q{ESCAPES}", "routing_key": ESCAPES}],
+    }
+    if managed:
+        fields["management_url"] = vhost.management_url
+    plan = {"name": "hostile", "steps": [{"id": "topology", "uses": "rabbitmq.topology", "with": fields}]}
+    file = run_inithold.folder / "inithold.yaml"
+    file.write_text(json.dumps(plan))
+    done = [run_inithold("plan", terminal=True), run_inithold("plan", "--json")]
+    done += [run_inithold("run", "--once", terminal=True)]
+    assert done[-1].returncode == 0, done[-1].stdout
+    assert {f"q{ESCAPES}"} == {queue["name"] for queue in present(vhost)["queues"]}, "the broker has it as it is"
+    # And in the words of the broker, which does not alter a queue.
+    fields["queues"][0]["durable"] = False
+    file.write_text(json.dumps(plan))
+    for options in ({"terminal": True}, {}):
+        done += [run_inithold("run", "--once", **options), run_inithold("status", **options)]
+        assert "exists with" in done[-1].stdout + done[-1].stderr
+    json_lines = run_inithold("run", "--once", "--log-format", "json")
+    status = run_inithold("status", "--json")
+    assert run_inithold("report", "-o", "report.html").returncode == 0
+    shown = [one.stdout + one.stderr for one in done]
+    shown += [texts(json.loads(line)) for line in json_lines.stderr.splitlines() if line.startswith("{")]
+    shown += [texts(json.loads(text)) for text in (status.stdout, done[1].stdout)]
+    shown += [path.read_text() for path in run_inithold.folder.glob("*.record*.json")]
+    shown += [(run_inithold.folder / "report.html").read_text()]
+    assert len(shown) > 10
+    for text in shown:
+        assert [repr(each) for each in ACTIVE if each in text] == [], text
+    assert all("red" in text for text in shown[:7])

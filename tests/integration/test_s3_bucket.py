@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -175,6 +176,43 @@ def test_who_may_only_look_can_check_and_not_apply(seaweedfs: SeaweedFS, name: s
     assert "rights" in (result.finished.hint or "")
 
 
+def everything(name: str) -> dict[str, Any]:
+    return {
+        "versioning": True,
+        "object_lock": True,
+        "policy": policy(name),
+        "cors": [CORS],
+        "lifecycle": [{"id": "expire", "prefix": "tmp/", "expiration": {"days": 7}}],
+        "tags": {"team": "games"},
+    }
+
+
+def test_the_rights_of_the_check_are_enough_for_it(seaweedfs: SeaweedFS, name: str) -> None:
+    assert drive(bucket(seaweedfs, name, **everything(name))).outcome == "changed"
+    assert check(bucket(seaweedfs, name, "checker", **everything(name))) == ()
+    other = drive(bucket(seaweedfs, name, "checker", tags={"team": "other"}))
+    assert "Access Denied" in other.reason
+    assert "(put_bucket_tagging)" in other.reason
+
+
+def test_the_rights_of_the_apply_are_enough_for_it(seaweedfs: SeaweedFS, name: str) -> None:
+    driven = drive(bucket(seaweedfs, name, "maker", **everything(name)))
+    assert (driven.outcome, driven.reason) == ("changed", "")
+    assert drive(bucket(seaweedfs, name, "maker", **everything(name))).outcome == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("user", "operation"),
+    [("maker-without-ListBucket", "head_bucket"), ("maker-without-PutBucketCors", "put_bucket_cors")],
+)
+def test_without_one_of_the_rights(seaweedfs: SeaweedFS, name: str, user: str, operation: str) -> None:
+    assert drive(bucket(seaweedfs, name)).outcome == "changed"
+    driven = drive(bucket(seaweedfs, name, user, cors=[CORS]))
+    assert driven.outcome == "failed"
+    assert f"({operation})" in driven.reason
+    assert "rights" in (driven.finished.hint or "")
+
+
 def test_a_name_that_the_service_refuses(seaweedfs: SeaweedFS) -> None:
     result = drive(bucket(seaweedfs, "Not_A_Name"))
     assert result.outcome == "failed"
@@ -235,6 +273,23 @@ def test_what_a_server_answers(
         assert type(raised.value) is kind
         if status == 301:
             assert raised.value.hint == "set region: eu-central-1"  # type: ignore[attr-defined]
+
+
+def test_a_bucket_that_somebody_else_makes_at_the_same_moment(name: str) -> None:
+    made = threading.Event()
+
+    def behaviour(connection: Any) -> None:
+        while data := connection.recv(65536):
+            status = "200 OK" if made.is_set() else "404 Not Found"
+            if data.startswith(b"PUT"):
+                made.set()
+                status = "409 Conflict"
+            body = b"" if data.startswith(b"HEAD") else b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>"
+            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    with fake_server(behaviour) as port:
+        step = Bucket(bucket=name, endpoint=f"http://127.0.0.1:{port}", access_key="a", secret_key="b" * 10)
+        assert drive(step).outcome == "changed"
 
 
 def test_in_a_plan(seaweedfs: SeaweedFS, name: str, run_inithold: Inithold) -> None:

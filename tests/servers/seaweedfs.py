@@ -24,6 +24,21 @@ IDENTITIES = {
     "maker": ["Admin:made-*"],
 }
 """Its users; the access key is `NAME-key`, the secret key `secret-of-NAME`."""
+# AWS writes CORS and takes either; SeaweedFS takes this alone.
+CHECK = (
+    *("s3:ListBucket", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketPolicy"),
+    *("s3:GetBucketCors", "s3:GetLifecycleConfiguration", "s3:GetBucketTagging"),
+)
+APPLY = (*CHECK, "s3:CreateBucket", *(action.replace(":Get", ":Put") for action in CHECK[1:]))
+RIGHTS = {
+    "checker": CHECK,
+    "maker": APPLY,
+    **{
+        f"maker-without-{left_out}": [each for each in APPLY if each != f"s3:{left_out}"]
+        for left_out in ("ListBucket", "PutBucketCors")
+    },
+}
+"""Further users, who have these rights and no others."""
 
 
 @dataclass
@@ -48,11 +63,18 @@ class SeaweedFS(Server):
                 {
                     "name": name,
                     "credentials": [{"accessKey": f"{name}-key", "secretKey": f"secret-of-{name}"}],
-                    "actions": actions,
+                    "actions": list(IDENTITIES.get(name, [])),
+                    "policyNames": [name] if name in RIGHTS else [],
                 }
-                for name, actions in IDENTITIES.items()
+                for name in (*IDENTITIES, *RIGHTS)
             ]
-            (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+            policies = [
+                {"name": name, "content": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
+                for name, actions in RIGHTS.items()
+                for statement in [{"Effect": "Allow", "Action": list(actions), "Resource": ["arn:aws:s3:::*"]}]
+            ]
+            configuration = json.dumps({"identities": identities, "policies": policies})
+            (self.folder / "s3.json").write_text(configuration)
         port_options = [
             f"-{name.partition('.')[0]}.port{'.grpc' if '.' in name else ''}={port}"
             for name, port in self.ports.items()

@@ -32,8 +32,6 @@ class Bucket(Step, frozen=True, kw_only=True):
     A setting that the plan does not name is left as it is. Of lists (rules, statements, tags), what the plan names
     is added or changed, and the rest stays; the change says what stays. No bucket, object or rule is ever deleted.
 
-    To apply, it needs `s3:CreateBucket` and the `Put` permission of each setting that differs.
-
     Args:
         bucket: its name.
         endpoint: URL of the server, such as `http://minio:9000`; AWS if absent.
@@ -71,8 +69,10 @@ class Bucket(Step, frozen=True, kw_only=True):
     kind = "s3.bucket"
     in_worker = True
     rights = (
-        "`s3:ListBucket`, and the `Get` permission of each setting that the plan names: `s3:GetBucketVersioning`, "
-        "`s3:GetBucketPolicy`, `s3:GetBucketCORS`, `s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, ..."
+        "`s3:ListBucket`, and for each setting that the plan names its own: `s3:GetBucketVersioning`, "
+        "`s3:GetBucketObjectLockConfiguration`, `s3:GetBucketPolicy`, `s3:GetBucketCORS`, "
+        "`s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, `s3:GetBucketPublicAccessBlock`; "
+        "to apply, also `s3:CreateBucket`, and the same with `Put`"
     )
     apply_rights = (
         "`s3:CreateBucket` where it is to be made, and the `Put` permission of each setting: "

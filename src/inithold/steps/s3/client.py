@@ -25,7 +25,7 @@ from botocore.exceptions import (
 
 from inithold.errors import NotYet, StepError, StepFailed
 from inithold.net.tls import handshake_error
-from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, refused
+from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, WHY, refused
 
 DEFAULT_REGION = "us-east-1"
 
@@ -98,8 +98,8 @@ class Client:
                 self._client = self._open("virtual")
                 return self.ask(operation, **parameters)
             if code == "403" and operation == "head_bucket":
-                # A HEAD has no body that could say why; another question does.
-                self.ask("get_bucket_location")
+                # A HEAD has no body that could say why; another question has.
+                self.ask(WHY)
             raise refused(self._place, operation, self.region, error.response) from error
         except (BotoCoreError, HTTPClientError) as error:
             raise self._failed(error) from error

@@ -25,6 +25,12 @@ ABSENT = (
 UNKNOWN = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
 VIRTUAL_ONLY = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired")
 """What servers say that take the bucket's name as a part of the host alone."""
+WHY = "get_bucket_location"
+"""What is asked where a HEAD of the bucket was refused without a word."""
+_DENIED = (
+    "let the user of access_key do that: the kind's page lists the rights that it needs; "
+    "where somebody else owns the bucket, choose another name"
+)
 _NOT_YET = (
     "BadGateway",
     "GatewayTimeout",
@@ -46,8 +52,9 @@ _REJECTED = {
     "ExpiredToken": "the session's token has expired: get new credentials",
     "InvalidToken": "check the session's token",
 }
-HINTS = {
-    "AccessDenied": "let the user of access_key do that: the kind's page lists the rights that it needs",
+_HINTS = {
+    "403": _DENIED,
+    "AccessDenied": _DENIED,
     "AllAccessDisabled": "the service has locked this account",
     "AccountProblem": "the service has locked this account",
     "BucketAlreadyExists": "somebody else owns a bucket of this name: choose another",
@@ -57,6 +64,7 @@ HINTS = {
     "RequestTimeTooSkewed": "set the clock of this machine",
     "TooManyBuckets": "the account has as many buckets as it may",
 }
+_SAYS = "compare the step's fields with what the service says"
 _WRONG_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 
@@ -80,4 +88,6 @@ def refused(place: str, operation: str, region: str, response: Mapping[str, Any]
         return NotYet(message)
     if code in _REJECTED:
         return Rejected(message, hint=_REJECTED[code])
-    return StepFailed(f"{message} ({operation})", hint=HINTS.get(code))
+    return StepFailed(
+        f"{message} ({'head_bucket' if operation == WHY else operation})", hint=_HINTS.get(code, _SAYS)
+    )
