@@ -21,7 +21,7 @@ import tempfile
 import tomllib
 import venv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.parser import Parser
 from io import BytesIO
 from pathlib import Path
@@ -126,14 +126,21 @@ def check_metadata(wheel: Path, version: str) -> None:
         raise Failure(f"the classifiers name Python {', '.join(sorted(pythons))}; the workflow tests others")
 
 
+def requirements(groups: Mapping[str, Sequence[str | Mapping[str, str]]], name: str) -> list[str]:
+    """What a dependency group needs, with the groups that it includes."""
+    needed: list[str] = []
+    for item in groups[name]:
+        needed += [item] if isinstance(item, str) else requirements(groups, item["include-group"])
+    return needed
+
+
 def test_wheel(wheel: Path, folder: Path) -> None:
     """Install the wheel where no source is, and run the process tests against it."""
     environment, tests = folder / "venv", folder / "outside"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    needed = [item for name in ("test", "examples") for item in groups[name] if isinstance(item, str)]
-    run(python, "-m", "pip", "install", "-q", f"{wheel}[all]", *needed)
+    run(python, "-m", "pip", "install", "-q", f"{wheel}[all]", *requirements(groups, "test"))
     shutil.copytree(ROOT / "tests", tests / "tests")
     shutil.copy(ROOT / "pyproject.toml", tests)
     for extra in ("demo", "examples"):
