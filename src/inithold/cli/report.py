@@ -39,13 +39,12 @@ def report(records: tuple[str, ...], output: str, marker: str | None, record: st
     from inithold.marker.file import path_from as marker_path  # noqa: PLC0415
     from inithold.record.files import path_from  # noqa: PLC0415
     from inithold.redaction.sanitize import one_line  # noqa: PLC0415
-    from inithold.report import output as written  # noqa: PLC0415
     from inithold.report import reading, render  # noqa: PLC0415 - the help does not need them
 
     render.require_extra()
     runs = reading.read_all(records or [path_from(record, marker_path(marker))])
     if not runs:
         raise InitholdError("there is no run in what was given")
-    if path := written.write(output, render.page(runs)):
+    if path := render.write(output, render.page(runs)):
         click.echo(one_line(path))
     return 0

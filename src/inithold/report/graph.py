@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean as mean
 from typing import Literal
 
 import msgspec
@@ -60,6 +61,7 @@ Waypoint = tuple[int, int]
 Point = int | Waypoint
 """A step, by its number, or a waypoint."""
 Place = tuple[float, float]
+"""Along the arrows, and across them."""
 
 
 def layout(needs: Mapping[str, Sequence[str]], direction: Direction) -> Graph:
@@ -71,29 +73,57 @@ def layout(needs: Mapping[str, Sequence[str]], direction: Direction) -> Graph:
     """
     ids = list(needs)
     numbers = {step: number for number, step in enumerate(ids)}
-    known = [[numbers[need] for need in dict.fromkeys(wanted) if need in numbers] for wanted in needs.values()]
+    known = [[numbers[need] for need in dict.fromkeys(those) if need in numbers] for those in needs.values()]
     layers = _layers(known)
-    chains = _chains(known, layers)
-    rows = _rows(layers, chains)
+    edges = [(need, step) for step, those in enumerate(known) for need in those]
+    between = sum(max(0, layers[step] - layers[need] - 1) for need, step in edges)
+    chains: list[list[Point]] = []
+    rows: list[list[Point]] = [[] for _ in range(max(layers, default=0) + 1)]
+    for step, layer in enumerate(layers):
+        rows[layer].append(step)
+    for number, (need, step) in enumerate(edges):
+        passed = range(layers[need] + 1, layers[step]) if between <= _MOST_WAYPOINTS else ()
+        chains.append([need, *((number, layer) for layer in passed), step])
+        for layer in passed:
+            rows[layer].append((number, layer))
     _untangle(rows, chains)
-    places, width, height = _places(rows, direction)
-    nodes = tuple(Node(step, *places[number]) for number, step in enumerate(ids))
-    edges = tuple(
-        Edge(ids[source], ids[target], _path(source, via, target, places, direction))
-        for source, via, target in chains
+
+    across = direction == "across"
+    along, beside = BOXES[direction] if across else BOXES[direction][::-1]
+    places, breadth = _places(rows, along, beside)
+
+    def turned(main: float, cross: float) -> Place:
+        return (main, cross) if across else (cross, main)
+
+    def pair(main: float, cross: float) -> str:
+        x, y = turned(main, cross)
+        return f"{x:g},{y:g}"
+
+    def path(chain: Sequence[Point]) -> str:
+        parts: list[str] = []
+        for source, target in pairwise(chain):
+            (main, begin), (stop, end) = places[source], places[target]
+            start, middle = main + along, (main + along + stop) / 2
+            begin += beside / 2 if isinstance(source, int) else 0
+            end += beside / 2 if isinstance(target, int) else 0
+            parts.append(f"{'L' if parts else 'M'}{pair(start, begin)}")
+            parts.append(f"C{pair(middle, begin)} {pair(middle, end)} {pair(stop, end)}")
+        return "".join(parts)
+
+    length = len(rows) * along + (len(rows) - 1) * _BETWEEN_LAYERS + 2 * _MARGIN
+    return Graph(
+        *turned(length, breadth + 2 * _MARGIN),
+        BOXES[direction],
+        tuple(Node(step, *turned(*places[number])) for number, step in enumerate(ids)),
+        tuple(Edge(ids[need], ids[step], path(chain)) for (need, step), chain in zip(edges, chains, strict=True)),
     )
-    return Graph(width, height, BOXES[direction], nodes, edges)
-
-
-Chain = tuple[int, tuple[Waypoint, ...], int]
-"""An edge as the points it goes through: the need, a waypoint in each layer between, the step."""
 
 
 def _layers(needs: Sequence[Sequence[int]]) -> list[int]:
-    left = [len(wanted) for wanted in needs]
+    left = [len(those) for those in needs]
     dependents: list[list[int]] = [[] for _ in needs]
-    for step, wanted in enumerate(needs):
-        for need in wanted:
+    for step, those in enumerate(needs):
+        for need in those:
             dependents[need].append(step)
     queue = deque(step for step, count in enumerate(left) if count == 0)
     layers = [0] * len(needs)
@@ -108,107 +138,32 @@ def _layers(needs: Sequence[Sequence[int]]) -> list[int]:
     return [layer if left[step] == 0 else 0 for step, layer in enumerate(layers)]
 
 
-def _chains(needs: Sequence[Sequence[int]], layers: Sequence[int]) -> list[Chain]:
-    edges = [(need, step) for step, wanted in enumerate(needs) for need in wanted]
-    between = sum(max(0, layers[step] - layers[need] - 1) for need, step in edges)
-    chains: list[Chain] = []
-    for number, (need, step) in enumerate(edges):
-        passed = range(layers[need] + 1, layers[step]) if between <= _MOST_WAYPOINTS else ()
-        chains.append((need, tuple((number, layer) for layer in passed), step))
-    return chains
-
-
-def _rows(layers: Sequence[int], chains: Sequence[Chain]) -> list[list[Point]]:
-    rows: list[list[Point]] = [[] for _ in range(max(layers, default=0) + 1)]
-    for step, layer in enumerate(layers):
-        rows[layer].append(step)
-    for _, via, _ in chains:
-        for waypoint in via:
-            rows[waypoint[1]].append(waypoint)
-    return rows
-
-
-def _untangle(rows: list[list[Point]], chains: Sequence[Chain]) -> None:
+def _untangle(rows: list[list[Point]], chains: Sequence[Sequence[Point]]) -> None:
     before: dict[Point, list[Point]] = {}
     after: dict[Point, list[Point]] = {}
-    for first, via, last in chains:
-        points: list[Point] = [first, *via, last]
-        for source, target in pairwise(points):
+    for chain in chains:
+        for source, target in pairwise(chain):
             before.setdefault(target, []).append(source)
             after.setdefault(source, []).append(target)
     for sweep in range(_SWEEPS):
         downward = sweep % 2 == 0
         neighbours = before if downward else after
-        shares = {point: _share(index, row) for row in rows for index, point in enumerate(row)}
+        shares = {point: (index + 0.5) / len(row) for row in rows for index, point in enumerate(row)}
         for row in rows[1:] if downward else rows[-2::-1]:
-            wanted = {
-                point: _mean([shares[each] for each in neighbours.get(point, ())], shares[point]) for point in row
-            }
-            row.sort(key=wanted.__getitem__)
-            shares.update((point, _share(index, row)) for index, point in enumerate(row))
+            means = {point: mean(shares[each] for each in neighbours.get(point) or [point]) for point in row}
+            row.sort(key=means.__getitem__)
+            shares.update((point, (index + 0.5) / len(row)) for index, point in enumerate(row))
 
 
-def _share(index: int, row: Sequence[Point]) -> float:
-    return (index + 0.5) / len(row)
-
-
-def _mean(values: Sequence[float], otherwise: float) -> float:
-    return sum(values) / len(values) if values else otherwise
-
-
-def _places(rows: Sequence[Sequence[Point]], direction: Direction) -> tuple[dict[Point, Place], float, float]:
-    """Upper left corners of boxes, where lines enter the layers they pass, and the size of the drawing."""
-    across = direction == "across"
-    along, beside = BOXES[direction] if across else BOXES[direction][::-1]
-    lengths = [sum(_beside(point, beside) for point in row) + _BETWEEN_BOXES * (len(row) - 1) for row in rows]
-    widest = max(lengths)
+def _places(rows: Sequence[Sequence[Point]], along: float, beside: float) -> tuple[dict[Point, Place], float]:
+    """Upper left corners of boxes, where lines enter the layers they pass, and the breadth of the drawing."""
+    sizes = [[beside if isinstance(point, int) else _WAYPOINT for point in row] for row in rows]
+    breadths = [sum(row) + _BETWEEN_BOXES * (len(row) - 1) for row in sizes]
     places: dict[Point, Place] = {}
     for number, row in enumerate(rows):
-        main = _MARGIN + number * (along + _BETWEEN_LAYERS)
-        cross = _MARGIN + (widest - lengths[number]) / 2
-        for point in row:
-            at = (main, cross if isinstance(point, int) else cross + _WAYPOINT / 2)
-            places[point] = at if across else at[::-1]
-            cross += _beside(point, beside) + _BETWEEN_BOXES
-    total = len(rows) * along + (len(rows) - 1) * _BETWEEN_LAYERS + 2 * _MARGIN
-    size = (total, widest + 2 * _MARGIN)
-    return (places, *size) if across else (places, *size[::-1])
-
-
-def _beside(point: Point, box: float) -> float:
-    return box if isinstance(point, int) else _WAYPOINT
-
-
-def _path(
-    source: int, via: Sequence[Waypoint], target: int, places: Mapping[Point, Place], direction: Direction
-) -> str:
-    across = direction == "across"
-    width, height = BOXES[direction]
-    along = width if across else height
-    leave = (width, height / 2) if across else (width / 2, height)
-    enter = (0.0, height / 2) if across else (width / 2, 0.0)
-    here = _moved(places[source], leave)
-    parts = [f"M{_pair(here)}"]
-    for waypoint in via:
-        there = places[waypoint]
-        here_next = _moved(there, (along, 0.0) if across else (0.0, along))
-        parts += [_curve(here, there, across), f"L{_pair(here_next)}"]
-        here = here_next
-    parts.append(_curve(here, _moved(places[target], enter), across))
-    return "".join(parts)
-
-
-def _moved(place: Place, by: Place) -> Place:
-    return place[0] + by[0], place[1] + by[1]
-
-
-def _curve(start: Place, end: Place, across: bool) -> str:
-    if across:
-        middle = (start[0] + end[0]) / 2
-        return f"C{_pair((middle, start[1]))} {_pair((middle, end[1]))} {_pair(end)}"
-    middle = (start[1] + end[1]) / 2
-    return f"C{_pair((start[0], middle))} {_pair((end[0], middle))} {_pair(end)}"
-
-
-def _pair(place: Place) -> str:
-    return f"{place[0]:g},{place[1]:g}"
+        cross = _MARGIN + (max(breadths) - breadths[number]) / 2
+        for point, size in zip(row, sizes[number], strict=True):
+            offset = 0 if isinstance(point, int) else _WAYPOINT / 2
+            places[point] = (_MARGIN + number * (along + _BETWEEN_LAYERS), cross + offset)
+            cross += size + _BETWEEN_BOXES
+    return places, max(breadths)

@@ -1,107 +1,41 @@
-"""A run as the page shows it: what it came to, why it failed, what changed, how its steps hang together."""
+"""What the templates show of a run and its steps: plain values, most of them text."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, get_args
 
 import msgspec
 
-from inithold.record.model import StepState
+from inithold.record.model import StepRecord, StepState
 from inithold.record.table import MOST_FAILURES, critical_path, titled
-from inithold.report.graph import Direction, Graph, layout
+from inithold.report.graph import Direction, layout
 from inithold.report.reading import Run, clock
-from inithold.report.steps import StepView, anchors_of, step_views
-from inithold.report.timeline import Scale, Tick, scale_of
-from inithold.runner.events import PASSED_OVER
+from inithold.report.timeline import Lane, Scale, ended_at, lanes, ordered, scale_of, spans
+from inithold.runner.events import PASSED_OVER, StepOutcome
 from inithold.text.duration import spoken
 
 FOLDED_ABOVE = 60
 """Steps above which the graph is folded and drawn in one direction only."""
-_STATES: tuple[str, ...] = get_args(StepState)
+View = dict[str, Any]
 
 
-class Count(msgspec.Struct, frozen=True):
-    """How many steps are in a state, and where their part of the bar is, in percent."""
+def anchors_of(*runs: Run) -> dict[str, str]:
+    """The place on the page of each step, by its id: the same for a step that several runs have.
 
-    state: str
-    number: int
-    at: float
-    width: float
-
-
-class RunView(msgspec.Struct, frozen=True):
-    """A run.
-
-    Args:
-        name: of the environment; of a repair, with the part that was run.
-        outcome: `ready`, `failed`, `cancelled` or `running`.
-        reason: why it is not ready, or why it ran again, where no failed step tells it.
-        hint: what to do next, beside that reason.
-        began: when, for people.
-        took: how long.
-        until: of a run that goes on, until when the record tells of it.
-        counts: of steps by state.
-        without: ids of steps that failed and were tolerated.
-        failures: the failed steps that are told in full.
-        failures_left_out: how many more there are.
-        not_started: ids of steps that a failure kept from starting.
-        path: the critical path.
-        changed: the steps that changed something, or are about to.
-        unmade: the steps that did not succeed and are known to have wanted something.
-        steps: in the order they started.
-        ticks: of the axis.
-        lock: how long the lock was waited for, or what is waited for; empty without a lock.
-        facts: name and value of what identifies the run.
-        log: lines of inithold itself.
-        graphs: for wide and for narrow windows; one where there are many steps.
-        repair: which part of the plan was run; empty for the whole of it.
+    Never made of its id, which may be anything.
     """
-
-    name: str
-    outcome: str
-    reason: str
-    hint: str
-    began: str
-    took: str
-    until: str
-    counts: tuple[Count, ...]
-    without: tuple[str, ...]
-    failures: tuple[StepView, ...]
-    failures_left_out: int
-    not_started: tuple[str, ...]
-    path: tuple[StepView, ...]
-    changed: tuple[StepView, ...]
-    unmade: tuple[StepView, ...]
-    steps: tuple[StepView, ...]
-    ticks: tuple[Tick, ...]
-    lock: str
-    facts: tuple[tuple[str, str], ...]
-    log: tuple[str, ...]
-    graphs: tuple[tuple[Direction, Graph], ...]
-    repair: str
-
-    @property
-    def by_id(self) -> dict[str, StepView]:
-        """The steps by their ids."""
-        return {step.id: step for step in self.steps}
-
-    @property
-    def attempts(self) -> int:
-        """Of all steps together."""
-        return sum(step.attempts for step in self.steps)
-
-    @property
-    def changes(self) -> int:
-        """Changes made or wanted, of all steps together."""
-        return sum(len(step.changes) for step in self.changed)
+    ids = dict.fromkeys(step.id for run in runs for step in run.record.steps)
+    return {step: f"step-{number}" for number, step in enumerate(ids, 1)}
 
 
 def run_view(
     run: Run, *, scale: Scale | None = None, anchors: Mapping[str, str] | None = None, drawn: bool = True
-) -> RunView:
-    """A run as the page shows it.
+) -> View:
+    """A run.
 
     Args:
         run: what to show.
@@ -110,77 +44,121 @@ def run_view(
         drawn: whether the graph is shown, too.
     """
     record = run.record
-    scale = scale or scale_of(run)
-    steps = step_views(run, scale, anchors or anchors_of(run))
-    by_id = {step.id: step for step in steps}
+    scale, anchors = scale or scale_of(run), anchors or anchors_of(run)
+    path = critical_path(run.plain["steps"])
+    lane_of = lanes(run, scale)
+    steps = [_step_view(step, run, anchors, lane_of[step.id], step.id in path) for step in ordered(run)]
+    by_id = {step["id"]: step for step in steps}
     in_order = [by_id[step.id] for step in record.steps]
-    # Those that the plan tolerates, which say so beside their state, come after those that ended it.
-    failed = sorted(
-        (step for step in in_order if step.state == "failed"), key=lambda step: step.said != step.state
-    )
-    own_reason = record.outcome != "failed" or all(step.said != step.state for step in failed)
-    return RunView(
-        name=titled(run.plain),
-        outcome=record.outcome or "running",
-        reason=record.reason if own_reason else "",
-        hint=(record.hint or "") if own_reason else "",
-        began=clock(record.started),
-        took=spoken(run.took),
-        until=clock(run.as_of) if record.ended is None else "",
-        counts=tuple(_counts(in_order)),
-        without=tuple(step.id for step in record.steps if step.tolerated),
-        failures=tuple(failed[:MOST_FAILURES]),
-        failures_left_out=max(0, len(failed) - MOST_FAILURES),
-        not_started=tuple(
+    changed = [step for step in in_order if step["changes"]]
+    # Those that the plan tolerates come after those that ended it.
+    failed = sorted((step for step in in_order if step["state"] == "failed"), key=itemgetter("tolerated"))
+    # A failed step tells why, and better.
+    told = record.outcome == "failed" and not all(step["tolerated"] for step in failed)
+    lock = "" if record.lock_waited is None else f"waited {spoken(record.lock_waited)} for it"
+    lock = f"waiting for it: {record.lock_waiting_for}" if record.lock_waiting_for else lock
+    return {
+        "name": titled(run.plain),
+        "outcome": record.outcome or "running",
+        "reason": "" if told else record.reason,
+        "hint": "" if told else record.hint or "",
+        "began": clock(record.started),
+        "took": spoken(run.took),
+        # Of a run that goes on: until when the record tells of it.
+        "until": clock(run.as_of) if record.ended is None else "",
+        "counts": list(_counts(in_order)),
+        "without": [step.id for step in record.steps if step.tolerated],
+        "failures": failed[:MOST_FAILURES],
+        "failures_left_out": max(0, len(failed) - MOST_FAILURES),
+        "not_started": [
             step.id for step in record.steps if step.state == "skipped" and step.reason != PASSED_OVER
-        ),
-        path=tuple(by_id[step] for step in critical_path(run.plain["steps"])),
-        changed=tuple(step for step in in_order if step.changes),
-        unmade=tuple(step for step in in_order if step.unmade),
-        steps=steps,
-        ticks=scale.ticks(),
-        lock=_lock(run),
-        facts=tuple(_facts(run)),
-        log=tuple(record.log),
-        graphs=tuple(_graphs(run)) if drawn else (),
-        repair=record.repair,
-    )
+        ],
+        "path": [by_id[step] for step in path],
+        "changed": changed,
+        "changes": sum(len(step["changes"]) for step in changed),
+        "attempts": sum(step["attempts"] for step in steps),
+        "unmade": [step for step in in_order if step["unmade"]],
+        "steps": steps,
+        "by_id": by_id,
+        "ticks": scale.ticks(),
+        "lock": lock,
+        "facts": [
+            ("began", clock(record.started)),
+            ("ended", clock(record.ended) if record.ended is not None else f"not by {clock(run.as_of)}"),
+            *([("lock", lock)] if lock else []),
+            ("marker", record.marker or ("left alone: a repair" if record.repair else "not published")),
+            ("run", record.run_id),
+            ("trace", record.trace_id),
+            ("plan digest", record.digest),
+            ("inithold", record.inithold),
+            ("Python", record.python),
+        ],
+        "log": record.log,
+        "graphs": list(_graphs(run)) if drawn else [],
+        "repair": record.repair,
+    }
 
 
-def _counts(steps: Sequence[StepView]) -> Iterator[Count]:
-    counted = Counter(step.state for step in steps)
+def _counts(steps: list[View]) -> Iterator[View]:
+    """How many steps are in each state, and where their part of the bar is, in percent."""
+    counted = Counter(step["state"] for step in steps)
     at = 0.0
-    for state in _STATES:
+    for state in get_args(StepState):
         if counted[state]:
             width = counted[state] / len(steps) * 100
-            yield Count(state, counted[state], round(at, 3), round(width, 3))
+            yield {"state": state, "number": counted[state], "at": round(at, 3), "width": round(width, 3)}
             at += width
 
 
-def _lock(run: Run) -> str:
-    if run.record.lock_waiting_for:
-        return f"waiting for it: {run.record.lock_waiting_for}"
-    return "" if run.record.lock_waited is None else f"waited {spoken(run.record.lock_waited)} for it"
-
-
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    record = run.record
-    yield "began", clock(record.started)
-    yield "ended", clock(record.ended) if record.ended is not None else f"not by {clock(run.as_of)}"
-    if lock := _lock(run):
-        yield "lock", lock
-    yield "marker", record.marker or ("left alone: a repair" if record.repair else "not published")
-    yield "run", record.run_id
-    yield "trace", record.trace_id
-    yield "plan digest", record.digest
-    yield "inithold", record.inithold
-    yield "Python", record.python
-
-
-def _graphs(run: Run) -> Iterator[tuple[Direction, Graph]]:
+def _graphs(run: Run) -> Iterator[tuple[Direction, Any]]:
+    """For wide and for narrow windows; one where there are many steps."""
     needs = {step.id: step.needs for step in run.record.steps}
-    if not needs:
-        return
     directions: tuple[Direction, ...] = ("across", "down") if len(needs) <= FOLDED_ABOVE else ("down",)
-    for direction in directions:
+    for direction in directions if needs else ():
         yield direction, layout(needs, direction)
+
+
+def _step_view(step: StepRecord, run: Run, anchors: Mapping[str, str], lane: Lane, on_path: bool) -> View:
+    ended = ended_at(step, run)
+    attempted = list(_attempts(step, run, ended))
+    phases = {"waiting": step.waiting, "checking": step.checking, "applying": step.applying}
+    after = took = ""
+    if step.started is not None:
+        after, took = spoken(max(0.0, step.started - run.record.started)), spoken(ended - step.started)
+    return {
+        **msgspec.structs.asdict(step),
+        "anchor": anchors[step.id],
+        "said": f"{step.state}, tolerated" if step.tolerated else step.state,
+        "on_path": on_path,
+        "after": after,  # when its needs were met
+        "took": took,
+        "totals": [_part(phase, seconds) for phase, seconds in phases.items() if seconds],
+        "needs": [{"id": need, "anchor": anchors[need]} for need in step.needs if need in anchors],
+        "lane": lane,
+        "attempted": attempted,
+        "attempts_left_out": max(0, step.attempts - len(attempted)),
+        "settled": step.state in get_args(StepOutcome),  # its changes are made rather than wanted
+        "unmade": step.wanted if step.state in ("failed", "cancelled") else (),
+    }
+
+
+def _attempts(step: StepRecord, run: Run, ended: float) -> Iterable[View]:
+    """Those attempts that the record keeps."""
+    errors = {failure.number: failure.error for failure in step.failures}
+    done = {number: list(spent) for number, spent in groupby(spans(step, ended), key=itemgetter(1))}
+    # Of the oldest that is kept the beginning may be missing.
+    whole = min(done, default=0) + bool(step.phases_left_out)
+    for number in sorted({*errors, *done}):
+        spent = done.get(number, [])
+        error = errors.get(number, "")
+        yield {
+            "number": number,
+            "at": spoken(max(0.0, spent[0][2] - run.record.started)) if spent and number >= whole else "",
+            "parts": [_part(phase, end - begin) for phase, _, begin, end in spent],
+            "error": error,
+            "again": bool(error) and error == errors.get(number - 1),
+        }
+
+
+def _part(phase: str, seconds: float) -> View:
+    return {"phase": phase, "took": spoken(seconds)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,34 +56,24 @@ def read_all(paths: Sequence[str]) -> list[Run]:
     return sorted(runs, key=lambda run: run.record.started)
 
 
-def _read(path: str) -> Iterable[Run]:
-    shown = "standard input" if path == STANDARD_INPUT else path
-    data, written = _bytes(path)
+def _read(path: str) -> Iterator[Run]:
+    shown, written = path, None
     try:
-        documents = _documents(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
-    for document in documents:
-        yield _run(document, shown, written)
-
-
-def _bytes(path: str) -> tuple[bytes, float | None]:
-    if path == STANDARD_INPUT:
-        return sys.stdin.buffer.read(), None
-    try:
-        file = Path(path)
-        return file.read_bytes(), file.stat().st_mtime
+        if path == STANDARD_INPUT:
+            shown, data = "standard input", sys.stdin.buffer.read()
+        else:
+            data, written = Path(path).read_bytes(), Path(path).stat().st_mtime
+        documents = msgspec.json.decode(data)
     except FileNotFoundError:
         raise InitholdError(
             f"there is no record at {path}", hint="inithold run writes one; --record or RECORD says where it is"
         ) from None
     except OSError as error:
         raise InitholdError(f"the record {path} cannot be read: {error.strerror}") from None
-
-
-def _documents(data: bytes) -> list[Any]:
-    document = msgspec.json.decode(data)
-    return document if isinstance(document, list) else [document]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
+    for document in documents if isinstance(documents, list) else [documents]:
+        yield _run(document, shown, written)
 
 
 def _run(document: Any, shown: str, written: float | None) -> Run:
@@ -97,21 +87,14 @@ def _run(document: Any, shown: str, written: float | None) -> Run:
         record = msgspec.convert(document, Record)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
-    times = list(_times(record))
-    if not all(0 <= moment < _LATEST for moment in times):
-        raise InitholdError(f"{shown} is not a record of inithold: it has a time that no calendar knows")
-    latest = max(times)
-    return Run(record, msgspec.to_builtins(record), latest if written is None else max(latest, written))
-
-
-def _times(record: Record) -> Iterable[float]:
-    yield record.started
-    if record.ended is not None:
-        yield record.ended
+    times = [record.started, record.ended]
     for step in record.steps:
-        yield from (moment for moment in (step.started, step.ended) if moment is not None)
-        yield from (failure.at for failure in step.failures)
-        yield from (phase.at for phase in step.phases)
+        times += [step.started, step.ended]
+        times += [each.at for each in step.failures] + [each.at for each in step.phases]
+    moments = [moment for moment in times if moment is not None]
+    if not all(0 <= moment < _LATEST for moment in moments):
+        raise InitholdError(f"{shown} is not a record of inithold: it has a time that no calendar knows")
+    return Run(record, msgspec.to_builtins(record), max([*moments, written or 0.0]))
 
 
 def clock(moment: float) -> str:

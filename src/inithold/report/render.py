@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import stat
+import sys
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import InitholdError
+from inithold.marker.file import write_whole
 from inithold.process.extras import installed, pip_command
 from inithold.redaction.sanitize import inert
 from inithold.report.compare import comparison
-from inithold.report.listing import listing
 from inithold.report.page import run_view
 from inithold.report.reading import Run
+from inithold.report.timeline import Tick
 from inithold.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 EXTRA = "report"
-_WHOLE_AXIS = 100.0
+STANDARD_OUTPUT = "-"
 
 
 def require_extra() -> None:
@@ -45,19 +50,21 @@ def page(runs: Sequence[Run]) -> bytes:
     """
     if len(runs) == 1:
         run = run_view(runs[0])
-        return _rendered("run.html.j2", _tick(run.ticks), run=run)
+        return _rendered("run.html.j2", run["ticks"], run=run)
     if len(runs) == 2:
         both = comparison(*runs)
-        return _rendered("comparison.html.j2", _tick(both.after.ticks), both=both, run=both.after)
-    return _rendered("runs.html.j2", _WHOLE_AXIS, entries=listing(runs))
+        return _rendered("comparison.html.j2", both["after"]["ticks"], both=both, run=both["after"])
+    longest = max(run.took for run in runs) or 1.0
+    # Newest first, each with how long it took beside the longest, in percent.
+    entries = [
+        {"run": run_view(run, drawn=False), "width": round(run.took / longest * 100, 3)} for run in reversed(runs)
+    ]
+    return _rendered("runs.html.j2", (), entries=entries)
 
 
-def _tick(ticks: Sequence[Any]) -> float:
-    return ticks[1].at if len(ticks) > 1 else _WHOLE_AXIS
-
-
-def _rendered(template: str, tick: float, **values: Any) -> bytes:
+def _rendered(template: str, ticks: Sequence[Tick], **values: Any) -> bytes:
     environment = _environment()
+    tick = ticks[1].at if len(ticks) > 1 else 100.0
     # The grid of the timeline is a background, and no attribute may carry a style here.
     style = f":root{{--tick:{tick}%}}\n{_source('page.css')}"
     script = _source("page.js")
@@ -92,12 +99,42 @@ def _environment() -> Environment:
         loader=PackageLoader("inithold.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        # Text of others cannot turn the direction of writing or hold control characters.
+        finalize=lambda value: inert(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def _shown(value: Any) -> Any:
-    """What a template shows: text of others cannot turn the direction of writing or hold control characters."""
-    return inert(value) if type(value) is str else value
+def write(target: str, data: bytes) -> str:
+    """Write the page.
+
+    Args:
+        target: path of a file, or `-` for standard output. A symbolic link is followed.
+        data: the page.
+
+    Returns:
+        the path of the file; empty where it is a stream.
+
+    Raises:
+        InitholdError: the file cannot be written; what was there is still there.
+        OSError: standard output cannot be written.
+    """
+    if target == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return ""
+    path = os.path.realpath(target)
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a pipe of /dev/fd is no path that pathlib resolves
+    except OSError:
+        mode = stat.S_IFREG
+    try:
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # A device or a pipe, such as /dev/stdout: renaming a file over it would destroy it.
+            Path(path).write_bytes(data)
+            return ""
+        write_whole(path, data)
+    except OSError as error:
+        raise InitholdError(f"the report cannot be written to {target}: {error.strerror}") from None
+    return path

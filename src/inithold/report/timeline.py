@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,31 +20,17 @@ _STEPS = (
     *(factor * 10**power for power in range(-4, 1) for factor in _DECIMALS),
     *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0),
 )
-EARLIER = "earlier"
-"""A segment for what the record does not keep the order of."""
 
 
-class Tick(msgspec.Struct, frozen=True):
-    """A mark on the axis.
-
-    Args:
-        at: percent.
-        label: `1.5s`.
-    """
+class Tick(NamedTuple):
+    """A mark on the axis, in percent."""
 
     at: float
     label: str
 
 
-class Segment(msgspec.Struct, frozen=True):
-    """A part of a bar.
-
-    Args:
-        phase: `waiting`, `checking`, `applying`, or `earlier` where the record does not tell them apart.
-        at: percent.
-        width: percent.
-        title: what a pointer resting on it is told.
-    """
+class Segment(NamedTuple):
+    """A part of a bar, in percent; the phase is `earlier` where the record does not keep their order."""
 
     phase: str
     at: float
@@ -51,7 +38,7 @@ class Segment(msgspec.Struct, frozen=True):
     title: str
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(NamedTuple):
     """An attempt that did not succeed, where it ended."""
 
     at: float
@@ -59,30 +46,15 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Links(msgspec.Struct):
-    """Where the critical path crosses a lane, percent.
-
-    Args:
-        enters: where it comes from above.
-        passes: where it passes by.
-        leaves: where it goes on below.
-    """
+    """Where the critical path crosses a lane: it comes from above, passes by, or goes on below; percent."""
 
     enters: float | None = None
     passes: float | None = None
     leaves: float | None = None
 
 
-class Lane(msgspec.Struct, frozen=True):
-    """The part of the timeline that is one step's.
-
-    Args:
-        label: the same in words.
-        at: where the step starts, percent; None where it never did.
-        width: percent.
-        segments: of its bar.
-        marks: where attempts failed.
-        links: the critical path.
-    """
+class Lane(NamedTuple):
+    """The part of the timeline that is one step's, in percent; `at` is None where it never started."""
 
     label: str
     links: Links
@@ -133,24 +105,34 @@ def ordered(run: Run) -> list[StepRecord]:
 def lanes(run: Run, scale: Scale) -> dict[str, Lane]:
     """A lane for each step, by its id; the critical path goes from lane to lane as `ordered` gives them."""
     steps = ordered(run)
-    links = _links(run, steps, scale)
-    return {step.id: _lane(step, run, scale, links.get(step.id, Links())) for step in steps}
-
-
-def _lane(step: StepRecord, run: Run, scale: Scale, links: Links) -> Lane:
-    if step.started is None:
-        return Lane("never started", links)
-    ended = ended_at(step, run)
-    at = scale.at(step.started)
-    after = spoken(max(0.0, step.started - run.record.started))
-    return Lane(
-        f"starts {after} into the run, takes {spoken(ended - step.started)}",
-        links,
-        at=at,
-        width=round(scale.at(ended) - at, 3),
-        segments=tuple(_segments(step, ended, scale)),
-        marks=tuple(Mark(scale.at(each.at), f"attempt {each.number} did not succeed") for each in step.failures),
-    )
+    links = {step.id: Links() for step in steps}
+    rows = {step.id: row for row, step in enumerate(steps)}
+    # From a step's end down to the start of the next on the path.
+    for above, below in pairwise(critical_path(run.plain["steps"])):
+        first, last = rows[above], rows[below]
+        if first >= last:
+            continue  # the clock was set back
+        at = scale.at(steps[last].started or 0.0)
+        links[above].leaves = links[below].enters = at
+        for row in range(first + 1, last):
+            links[steps[row].id].passes = at
+    made: dict[str, Lane] = {}
+    for step in steps:
+        if step.started is None:
+            made[step.id] = Lane("never started", links[step.id])
+            continue
+        ended = ended_at(step, run)
+        at = scale.at(step.started)
+        after = spoken(max(0.0, step.started - run.record.started))
+        made[step.id] = Lane(
+            f"starts {after} into the run, takes {spoken(ended - step.started)}",
+            links[step.id],
+            at,
+            round(scale.at(ended) - at, 3),
+            tuple(_segments(step, ended, scale)),
+            tuple(Mark(scale.at(each.at), f"attempt {each.number} did not succeed") for each in step.failures),
+        )
+    return made
 
 
 def ended_at(step: StepRecord, run: Run) -> float:
@@ -166,32 +148,15 @@ def spans(step: StepRecord, ended: float) -> Iterator[tuple[str, int, float, flo
 
 
 def _segments(step: StepRecord, ended: float, scale: Scale) -> Iterator[Segment]:
+    def segment(phase: str, begin: float, end: float, title: str) -> Segment:
+        at = scale.at(begin)
+        return Segment(phase, at, round(max(0.0, scale.at(end) - at), 3), title)
+
     began = step.started or 0.0
     kept_from = step.phases[0].at if step.phases else ended
     if step.phases_left_out or not step.phases:
-        title = f"{EARLIER} attempts, not told apart: {spoken(max(0.0, kept_from - began))}"
-        yield _segment(EARLIER, began, kept_from, title, scale)
+        # The record does not keep their order.
+        title = f"earlier attempts, not told apart: {spoken(max(0.0, kept_from - began))}"
+        yield segment("earlier", began, kept_from, title)
     for phase, attempt, begin, end in spans(step, ended):
-        yield _segment(phase, begin, end, f"{phase} {spoken(end - begin)}, attempt {attempt}", scale)
-
-
-def _segment(phase: str, begin: float, end: float, title: str, scale: Scale) -> Segment:
-    at = scale.at(begin)
-    return Segment(phase, at, round(max(0.0, scale.at(end) - at), 3), title)
-
-
-def _links(run: Run, steps: Sequence[StepRecord], scale: Scale) -> dict[str, Links]:
-    """Where the critical path crosses each lane: from a step's end down to the start of the next on it."""
-    rows = {step.id: row for row, step in enumerate(steps)}
-    path = critical_path(run.plain["steps"])
-    found: dict[str, Links] = {}
-    for above, below in pairwise(path):
-        first, last = rows[above], rows[below]
-        if first >= last:
-            continue  # the clock was set back
-        at = scale.at(steps[last].started or 0.0)
-        found.setdefault(above, Links()).leaves = at
-        found.setdefault(below, Links()).enters = at
-        for row in range(first + 1, last):
-            found.setdefault(steps[row].id, Links()).passes = at
-    return found
+        yield segment(phase, begin, end, f"{phase} {spoken(end - begin)}, attempt {attempt}")
