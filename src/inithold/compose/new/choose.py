@@ -22,26 +22,15 @@ if TYPE_CHECKING:
 
 
 class Chosen(NamedTuple):
-    """What a plan is drafted from.
+    """What a plan is drafted from."""
 
-    Attributes:
-        services: what runs, in order; the last one is the init service.
-        why: why it was taken, for people.
-        hooks_of: the service whose `pre_start` hooks these are; None for services.
-    """
-
-    services: list[Service]
+    services: list[Service]  # What runs, in order; the last one is the init service.
     why: list[str]
-    hooks_of: Service | None = None
+    hooks_of: Service | None = None  # Whose `pre_start` hooks these are.
 
 
 def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
-    """The init service of a stack, and those that run before it.
-
-    Args:
-        stack: the stack.
-        name: the service that was asked for, None where the stack shall tell.
-        files: the stack's files, for messages.
+    """The init service of a stack, and those that run before it; the one of that `name` where it is given.
 
     Raises:
         UsageError: there is no such service, or none that looks like an init service.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inithold.compose.new.environment import Environment
-from inithold.compose.new.servers import Login, Server, login, ready_step, used_servers
+from inithold.compose.new.servers import READY, Login, Server, login, used_servers
 from inithold.compose.new.text import Concealer, references, secrets, slug
 from inithold.compose.new.tools import TODO
 from inithold.compose.new.work import RENAMED, Step, Work
@@ -27,14 +27,10 @@ class Draft:
     """A plan as it will be written, and what is said about it.
 
     Args:
-        name: of the environment.
-        service: what the plan belongs to.
-        files: the Compose files, as the user would name them.
         entrypoint: something comes before `command` in the container, or may do so where the image is not known.
         hooks: it was drafted from the `pre_start` hooks of the service.
         chosen: which service was taken, and why.
-        lock: URL of the lock, None where there is none.
-        steps: in order.
+        lock: a URL.
         unknown: what could not be told.
         dropped: what the plan does not need.
         needed: what the init service has to be given.
@@ -42,7 +38,7 @@ class Draft:
 
     name: str
     service: str
-    files: list[str]
+    files: Sequence[str]
     entrypoint: bool
     hooks: bool
     chosen: list[str]
@@ -61,12 +57,7 @@ class Draft:
 
 
 def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
-    """Draft the plan of a stack's init service.
-
-    Args:
-        stack: the stack.
-        chosen: what to draft it from.
-        files: the stack's files, as the user would name them.
+    """Draft the plan of a stack's init service from `files`, as the user would name them.
 
     Raises:
         UsageError: nothing tells what it does.
@@ -76,7 +67,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         service.value("entrypoint")
     )
     name, hooks = slug(stack.project.name) or "environment", chosen.hooks_of is not None
-    result = Draft(name, service.name, list(files), entrypoint, hooks, list(chosen.why))
+    result = Draft(name, service.name, files, entrypoint, hooks, [*chosen.why])
     others = [each for each in stack.project.services.values() if each is not service]
     environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
     concealer = Concealer(variable for each in environments for variable in each.values())
@@ -112,10 +103,13 @@ def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
     main: tuple[Server, Login] | None = None
     for server in servers.values():
         by = login(stack, work[-1].own, server, presupposed=presupposed)
-        name, kind, fields = ready_step(server, by)
-        result.add(Step(name, kind, fields, [f"{server.why}; {by.why}" if by else server.why], needs=[]))
-        if by is not None and kind == "database.ready" and main is None:
-            main = server, by
+        if by is None:
+            step = Step(slug(server.name), "tcp.ready", {"address": f"{server.name}:{server.port}"}, [server.why])
+        else:
+            step = Step(*READY[server.technology], by.fields, [f"{server.why}; {by.why}"])
+            main = main or ((server, by) if step.uses == "database.ready" else None)
+        step.needs = []
+        result.add(step)
     awaited = {f"{server.name}:{server.port}" for server in servers.values()}
     for step in steps[:first]:
         if step.fields.get("address") not in awaited:

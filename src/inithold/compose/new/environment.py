@@ -53,12 +53,7 @@ class Variable:
 
 
 class Environment(dict[str, Variable]):
-    """The variables of a service by name: `environment` over its `env_file`s.
-
-    Args:
-        service: the service.
-        project: the stack, for the values that Compose fills in.
-    """
+    """The variables of a service by name: `environment` over its `env_file`s."""
 
     def __init__(self, service: Service, project: Project) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
-_READY = {
+READY = {
     "postgresql": ("database", "database.ready"),
     "mysql": ("database", "database.ready"),
     "amqp": ("broker", "rabbitmq.ready"),
@@ -57,18 +57,10 @@ _SPECIAL = re.compile(r"ADMIN|MIGRAT|OWNER|SUPERUSER|DIRECT|ASYNC", re.I)
 
 @dataclass(slots=True)
 class Server:
-    """A server of the stack.
-
-    Args:
-        name: of its service.
-        technology: `postgresql`, `mysql`, `amqp`, `redis` or `tcp`.
-        port: its usual one.
-        why: what says that init uses it.
-        environment: the variables of its service.
-    """
+    """A server of the stack, by the name of its service; `why` is what says that init uses it."""
 
     name: str
-    technology: str
+    technology: str  # `postgresql`, `mysql`, `amqp`, `redis` or `tcp`.
     port: int
     why: str
     environment: Environment
@@ -76,19 +68,12 @@ class Server:
 
 @dataclass(slots=True)
 class Login:
-    """How init logs in.
-
-    Args:
-        fields: of the step: `url`, or the parts.
-        why: the variables that it was taken from.
-        proven: the server makes this user and database by itself.
-        several: init has others, too.
-    """
+    """How init logs in: `url`, or the parts."""
 
     fields: dict[str, Any]
     why: str
-    proven: bool
-    several: bool = False
+    proven: bool  # The server makes this user and database by itself.
+    several: bool = False  # Init has others, too.
 
     def url(self, technology: str) -> str:
         """As one URL."""
@@ -114,11 +99,7 @@ def used_servers(
 ) -> Iterator[Server]:
     """The servers that a service depends on, then those that its variables point to.
 
-    Args:
-        stack: the stack.
-        own: the variables of the service.
-        excluded: services that start only after it.
-        unknown: gets a line for each of those that it would need.
+    Those of `excluded` start only after it: each that it would need gets a line in `unknown`.
     """
     name = own.service.name
     reasons = {each.target: f"{name} depends on {each.target}" for each in stack.dependencies.get(name, ())}
@@ -162,13 +143,9 @@ def _names(service: Service, key: str) -> set[str]:
 def login(stack: Stack, own: Environment, server: Server, *, presupposed: bool) -> Login | None:
     """How a service logs in to a server; None where it has no way, or one that may not work on the first start.
 
-    Args:
-        stack: the stack.
-        own: the variables of the service.
-        server: the server.
-        presupposed: the first thing it does is a migration that wants user and database to be there.
+    It works where it is `presupposed`: the first thing the service does is a migration of that database.
     """
-    if server.technology not in _READY:
+    if server.technology not in READY:
         return None
     result = _login_by_url(own, server) or _login_by_parts(stack, own, server)
     return result if result is not None and (result.proven or presupposed) else None
@@ -254,10 +231,3 @@ def _makes(server: Server, user: str | None, database: str | None) -> bool:
     made |= {"postgres"} if server.technology == "postgresql" else set()
     known = user in (its_user, default) if server.technology == "mysql" else user == its_user
     return known and (database or "/" if server.technology == "amqp" else database) in made
-
-
-def ready_step(server: Server, by: Login | None) -> tuple[str, str, dict[str, Any]]:
-    """Id, kind and fields of the step that waits for a server."""
-    if by is None:
-        return re.sub(r"\W+", "-", server.name), "tcp.ready", {"address": f"{server.name}:{server.port}"}
-    return *_READY[server.technology], by.fields

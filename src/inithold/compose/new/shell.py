@@ -65,34 +65,20 @@ class _Command(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One command of a list.
+    """One command of a list, or a loop that repeats one until it succeeds and only sleeps and talks in between."""
 
-    Attributes:
-        words: the command; of a loop its condition.
-        start: offset in the script.
-        end: offset behind it.
-        loop: it repeats the command until that succeeds, and does nothing but sleep and talk in between.
-        literal: the words are all there is to it: no shell is needed to run it.
-    """
-
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # Of a loop: its condition.
     start: int
     end: int
     loop: bool = False
-    literal: bool = True
+    literal: bool = True  # No shell is needed to run it.
 
 
 class Script(NamedTuple):
-    """A script that may be cut between any two of its parts.
-
-    Attributes:
-        text: the whole script.
-        options: the `set` commands that it begins with; empty where there are none.
-        parts: its commands, in order.
-    """
+    """A script that may be cut between any two of its parts."""
 
     text: str
-    options: str
+    options: str  # The `set` commands that it begins with.
     parts: list[Part]
 
     def piece(self, parts: list[Part]) -> str:
@@ -101,12 +87,7 @@ class Script(NamedTuple):
 
 
 def take_apart(text: str, *, errexit: bool) -> Script | None:
-    """The parts of a script; None where it has to stay whole.
-
-    Args:
-        text: the script.
-        errexit: the shell is started with `-e`.
-    """
+    """The parts of a script; None where it has to stay whole. `errexit`: its shell is started with `-e`."""
     options, parts, joints = "", list[Part](), list[str]()
     try:
         commands = _commands(text)

@@ -81,19 +81,12 @@ _MIGRATIONS = [
 
 
 class Wait(NamedTuple):
-    """Something that a command waits for.
-
-    Attributes:
-        host: name of the server as the script has it; may be a variable.
-        port: its port; may be a variable.
-        tool: what waits.
-        url: what is asked for, where an answer without an error is waited for; else None.
-    """
+    """Something that a command waits for; host and port as the script has them, be they variables."""
 
     host: str
     port: str
     tool: str
-    url: str | None = None
+    url: str | None = None  # What is asked for, where an answer without an error is waited for.
 
 
 def alembic(words: Sequence[str]) -> dict[str, Any] | None:
@@ -133,9 +126,7 @@ def wait_for_it(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
 def wait_loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
     """What a loop waits for whose condition is this command; None where that is more than a server's answer.
 
-    Args:
-        words: the condition.
-        environment_host: `PGHOST`, which `pg_isready` goes by.
+    `pg_isready` goes by `environment_host`, the variable PGHOST.
     """
     name = basename(words[0])
     parsed = _parsed("nc" if name in ("ncat", "netcat") else name, words[1:])

@@ -64,25 +64,16 @@ _LAST = re.compile(
 )
 # A script or module among the words of a command: the step is named after it.
 _SCRIPT = re.compile(
-    r"(?:^|[\s/])(?!manage\.|main\.|index\.)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b|\s-m\s+(?:\w+\.)*(?!main\b)(\w+)"
+    r"(?:^|[\s/])(?!manage\.|main\.|index\.|[\w-]*entrypoint)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b|\s-m\s+(?:\w+\.)*(?!main\b)(\w+)"
 )
 _BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 
 @dataclass(slots=True)
 class Step:
-    """A step of the draft.
+    """A step of the draft; `why` is the comment above it, `todo` what a person has to add."""
 
-    Args:
-        id: its id; made unique when it is added.
-        uses: its kind.
-        fields: what goes into `with`, in order.
-        why: what it was taken from; the comment above it.
-        todo: what a person has to add; comments at its end.
-        needs: ids of the steps before it; None for the step above.
-    """
-
-    id: str
+    id: str  # Made unique when it is added.
     uses: str
     fields: dict[str, Any]
     why: list[str]
@@ -96,15 +87,7 @@ class Step:
 
 
 class Work:
-    """What one service runs, as steps.
-
-    Args:
-        draft: gets what is to be said about it.
-        stack: the stack.
-        service: the service.
-        concealer: hides its passwords.
-        chain: the names of all services whose work the plan has.
-    """
+    """What one service runs, as steps; `chain` are the names of all services whose work the plan has."""
 
     def __init__(
         self, draft: Draft, stack: Stack, service: Service, concealer: Concealer, chain: Collection[str]
@@ -117,6 +100,7 @@ class Work:
         self.own = Environment(service, stack.project)
         self.excluded = starting_after(stack, chain)
         self._draft = draft
+        self._unknown = draft.unknown.append
         self._stack = stack
         self._concealer = concealer
         init = stack.inits.get(service.name) or stack.probable.get(service.name)
@@ -146,9 +130,7 @@ class Work:
         for value in (entrypoint, command):
             if dropped := split_words(value)[1].strip():
                 shown = self._concealer.text(from_compose(dropped))
-                self._draft.unknown.append(
-                    f"Compose runs no shell here and drops `{shown}` from the command: it never ran"
-                )
+                self._unknown(f"Compose runs no shell here and drops `{shown}` from the command: it never ran")
         argv, own = argv_of(service, image), split_words(command)[0]
         if argv.words is not None:
             if image is not None and ((entrypoint is None and image.entrypoint) or not own):
@@ -159,15 +141,11 @@ class Work:
             return [next(each for each in tool.groups() if each), *own]
         if own:
             if own[0] != "inithold":
-                self._draft.unknown.append(
-                    f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`"
-                )
+                self._unknown(f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`")
             return own
         self.nothing = True
         why = f"{name} decides what {service.name} runs"
-        self._draft.unknown.append(
-            f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD"
-        )
+        self._unknown(f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD")
         # Without it the plan would be ready with nothing done.
         fails = f"echo 'what {service.name} ran is still to be written into the plan' >&2; exit 1"
         todo = "run: the image's ENTRYPOINT and CMD"
@@ -239,7 +217,11 @@ class Work:
 
         for part in script.parts:
             steps, self.steps = self.steps, []
-            known = self._loop(part) if part.loop else self._single(part.words, literal=part.literal)
+            if part.loop:
+                wait = tools.wait_loop(part.words, self.own["PGHOST"].value if "PGHOST" in self.own else "")
+                known = wait is not None and self._wait(wait)
+            else:
+                known = self._single(part.words, literal=part.literal)
             new, self.steps = self.steps, steps
             if known:
                 add_rest()
@@ -250,11 +232,6 @@ class Work:
         add_rest()
         self.steps = [*before, *self.steps] if recognized else before
         return recognized
-
-    def _loop(self, part: Part) -> bool:
-        variable = self.own.get("PGHOST")
-        wait = tools.wait_loop(part.words, variable.value if variable else "")
-        return wait is not None and self._wait(wait)
 
     def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
         """One command for which a plan has a step of its own, or a guard."""
@@ -282,9 +259,7 @@ class Work:
         """A step that waits as the script does; False where a plan cannot, or must not."""
         host, port = self._value(wait.host), self._value(wait.port)
         if host in self.excluded:
-            self._draft.unknown.append(
-                f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}"
-            )
+            self._unknown(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
             return False
         address = re.fullmatch(r"[\w.-]+|\$\{\w+\}", host)
         if address is None or host in ("localhost", "127.0.0.1") or not (port or wait.url):
@@ -308,9 +283,7 @@ class Work:
 
     def _run(self, words: list[str], why: str) -> None:
         if self._may_stay_up and _ENDLESS.search(" ".join(words)):
-            self._draft.unknown.append(
-                f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end"
-            )
+            self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
         script = _SCRIPT.search(" ".join(words)) if "-c" not in words else None
         name = slug(script[script.lastindex or 0] if script else self.service.name)
         self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.guard(words)[1]]))
