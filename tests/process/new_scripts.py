@@ -327,7 +327,7 @@ _HARD_CUT = [
     "wait-for-it 127.0.0.2:$PORT && sh -c 'kill -TERM $$' && work never",
     "until nc -z 127.0.0.2 $PORT 2>/dev/null; do echo waiting >&2; sleep 0.1; done; work a && (exit 5)",
     "until nc -z 127.0.0.2 $PORT; do :; done && work a && until nc -z 127.0.0.2 $PORT; do :; done; fails",
-    "set -o errexit -o nounset\nwhile ! nc -z 127.0.0.2 $PORT; do\n  echo wait\n  sleep 0.1\ndone\nwork a;#x\nfails",
+    "set -o errexit -o nounset\nwhile ! nc -z 127.0.0.2 $PORT; do\n  echo w\n  sleep 1\ndone\nwork a;#x\nfails",
 ]
 SCRIPTS = [
     *zip(itertools.cycle(("sh", "bash", "busybox sh", "dash")), _HARD, strict=False),

@@ -27,6 +27,7 @@ class Chosen(NamedTuple):
     services: list[Service]  # What runs, in order; the last one is the init service.
     why: list[str]
     hooks_of: Service | None = None  # Whose `pre_start` hooks these are.
+    sharing: Sequence[str] = ()  # Other services that have the same hooks.
 
 
 def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
@@ -57,7 +58,7 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
             (same if alike else more).append(other.name)
         why = [f"the pre_start hooks of {first.name}{', which are those of ' if same else ''}{', '.join(same)}"]
         why += [f"not taken: those of {', '.join(more)}; draft them with --service"] if more else []
-        return Chosen(_hooks(first), why, first)
+        return Chosen(_hooks(first), why, first, same)
     if stack.probable:
         return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
     if migrating := [each for each, service in services.items() if _migrates(service)]:

@@ -71,7 +71,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     others = [each for each in stack.project.services.values() if each is not service]
     environments = [Environment(each, stack.project) for each in (chosen.hooks_of or service, *others)]
     concealer = Concealer(variable for each in environments for variable in each.values())
-    chain = [each.name for each in chosen.services]
+    chain = [*(each.name for each in chosen.services), *chosen.sharing]
     work = [Work(result, stack, each, concealer, chain) for each in chosen.services]
     for each in work if hooks else work[:-1]:
         each.move_to(environments[0])

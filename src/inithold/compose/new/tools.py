@@ -33,19 +33,23 @@ _DJANGO = r"--no-?input|--skip-checks|--database[= ]\S+|--settings=\S+|-v ?\d|--
 _FLYWAY = r"-(?!target|cherryPick|ignore|outOfOrder|validateOnMigrate)\S+"
 # How a migration tool tells by itself that nothing is pending, a line a tool: program, the rest of the command,
 # and what asks; `{rest}` is the group of that name. A guard is here only where the tool's manual says that it
-# exits 0 with nothing pending and otherwise with something else. Many a `status` exits 0 whatever is pending.
+# exits 0 with nothing pending and otherwise with something else, from the version behind `#` on. Many a `status`
+# exits 0 whatever is pending.
 _GUARDS = [
     (re.compile(f"(?P<program>{program}) {command}"), guard)
     for program, command, guard in (
-        (rf"(?:{_NODE} |\S*\.bin/)?prisma", r"migrate deploy(?P<rest>(?: --\w+[= ]\S+)*)", "migrate status{rest}"),
-        (_MANAGE, rf"migrate(?P<rest>(?: (?:{_DJANGO}))*)", "migrate --check{rest}"),
+        (
+            rf"(?:{_NODE} |\S*\.bin/)?prisma",
+            r"migrate deploy(?P<rest>(?: --\w+[= ]\S+)*)",
+            "migrate status{rest} # Prisma 4.3",
+        ),
+        (_MANAGE, rf"migrate(?P<rest>(?: (?:{_DJANGO}))*)", "migrate --check{rest} # Django 3.1"),
         (r"(?:bundle exec )?\S*(?:rails|rake)", "db:(?:migrate|prepare)", "db:abort_if_pending_migrations"),
         (rf"\S*flyway(?: {_FLYWAY})*", "migrate", "validate"),
-        # The exit code is an argument from Laravel 11.8 on; before, the option is an error, and it migrates.
         (
             r"(?:\S*php )?\S*artisan",
             "migrate(?: --force| --no-interaction| -n| --isolated)*",
-            "migrate:status --pending=1",
+            "migrate:status --pending=1 # Laravel 11.8",
         ),
         (r"\S*dbmate(?: --?(?!wait-timeout)\S+)*", "(?:up|migrate)", "status --exit-code --quiet"),
         (
@@ -53,7 +57,7 @@ _GUARDS = [
             "doctrine:migrations:migrate(?: -n| --no-interaction)*",
             "doctrine:migrations:up-to-date",
         ),
-        (rf"{_PYTHON}\S*airflow", "db migrate", "db check-migrations -t 0"),
+        (rf"{_PYTHON}\S*airflow", "db migrate", "db check-migrations -t 1 # Airflow 2.0"),
     )
 ]
 # Tools without a guard, and what might be taken for one: its exit code does not tell what is pending.
@@ -148,11 +152,12 @@ def wait_loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
 
 
 def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
-    """The words of `unless` for a command, None where there is none; and the text of a TODO then."""
+    """The words of `unless` for a command and the version it needs; None and the text of a TODO for others."""
     line = " ".join(words)
     for pattern, text in _GUARDS if line.count(" ") == len(words) - 1 else ():
         if match := pattern.fullmatch(line):
-            return f"{match['program']} {text}".format(**match.groupdict()).split(" "), ""
+            asks, _, version = text.format(**match.groupdict()).partition(" # ")
+            return f"{match['program']} {asks}".split(" "), version
     status = next((name for pattern, name in _NO_GUARD if pattern.search(line)), None)
     return None, TODO if status is None else f"{TODO}; the exit code of `{status}` does not tell what is pending"
 

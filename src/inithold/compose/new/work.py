@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,8 @@ _LAST = re.compile(
 _SCRIPT = re.compile(
     r"(?:^|[\s/])(?!manage\.|main\.|index\.|[\w-]*entrypoint)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b|\s-m\s+(?:\w+\.)*(?!main\b)(\w+)"
 )
+# `validate` sees no pending migrations with these.
+_FLYWAY_IGNORES = re.compile(r"FLYWAY_(?:IGNORE|TARGET|CHERRY|OUT_OF_ORDER|VALIDATE)")
 _BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 
@@ -193,7 +195,7 @@ class Work:
     def _file(self, words: list[str], at: int | None) -> bool:
         """A script that lies in a mount, in the build context or in the Dockerfile, taken apart."""
         name = words[at or 0]
-        text = self._text_of(name) if len(words) == (at or 0) + 1 else None
+        text = self._text_of(name, program=at is None) if len(words) == (at or 0) + 1 else None
         first = (text or "").partition("\n")[0]
         shell = words[:at] if at is not None else first[2:].split() if first.startswith("#!") else []
         program = next((each for each in shell if basename(each) != "env"), "")
@@ -248,10 +250,11 @@ class Work:
             if waits[1]:
                 self._command(waits[1])
             return True
-        guarded = tools.guard(words)[0]
-        if guarded is None or not literal:
+        guarded, version = tools.guard(words)
+        if guarded is None or not literal or any(_FLYWAY_IGNORES.match(name) for name in self.own):
             return False
-        why = [f"runs `{_line(words)}`", "`unless` asks it whether anything is pending"]
+        since = f" (from {version} on)" if version else ""
+        why = [f"runs `{_line(words)}`", f"`unless` asks it whether anything is pending{since}"]
         self.steps.append(Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why))
         return True
 
@@ -286,7 +289,8 @@ class Work:
             self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
         script = _SCRIPT.search(" ".join(words)) if "-c" not in words else None
         name = slug(script[script.lastindex or 0] if script else self.service.name)
-        self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.guard(words)[1]]))
+        unless, todo = tools.guard(words)
+        self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.TODO if unless else todo]))
 
     def _changes_only_files(self, words: list[str]) -> bool:
         """Does it do nothing but change files? Its words at the places of programs tell."""
@@ -297,26 +301,26 @@ class Work:
         programs = _PROGRAM.findall(text or "")
         return bool(programs) and all(_FILE_TOOL.match(basename(program)) for program in programs)
 
-    def _text_of(self, name: str) -> str | None:
-        """The text of a script of the container; None where it is not here."""
+    def _text_of(self, name: str, *, program: bool = False) -> str | None:
+        """The text of a script: mounted, or copied by the Dockerfile; None where that cannot be told."""
         images, service = self._stack.images, self.service
         image, context = images.dockerfile(service), images.build_context(service)
         folder = service.text("working_dir") or (image.folder if image is not None else "")
-        inside = name if name.startswith("/") else f"{folder.rstrip('/')}/{name.removeprefix('./')}"
-        if image is not None and inside in (written := dict(image.files)):
-            return written[inside]
-        mounted = host_path(service, inside)
-        places = [mounted] if mounted is not None else []
-        if mounted is None and context is not None and ("/" in name or name.endswith("sh")) and "$" not in name:
-            parts = PurePosixPath(name).parts
-            # What a Dockerfile copies to /app or /usr/src/app lies in the context without that.
-            places = [
-                context.joinpath(*parts[at:]) for at in (range(1, min(len(parts), 5)) if name[0] == "/" else [0])
-            ]
-        for path in places:
-            with suppress(OSError, UnicodeDecodeError):
-                if len(data := read_regular(str(path), most=_LARGEST + 1)) <= _LARGEST:
-                    return data.decode()
+        # A program without a slash is looked for in PATH.
+        inside = PurePosixPath("/", folder if not program or "/" in name else "/usr/local/bin", name)
+        if (mounted := host_path(service, str(inside))) is not None:
+            return _read(mounted)
+        for source, target in reversed(image.copies if image is not None else ()):
+            if image is None or context is None or not inside.is_relative_to(target):
+                continue
+            if source is None:
+                return dict(image.files).get(str(inside))
+            rest = inside.relative_to(target)
+            for path in [context] if source.strip("/") in ("", ".") else sorted(context.glob(source.lstrip("/"))):
+                # What lies in a folder, or the file itself, be it copied into a folder.
+                for each in (path / rest, path if rest.name in ("", path.name) else path / rest):
+                    if each.is_file():
+                        return _read(each)
         return None
 
     def move_to(self, target: Environment) -> None:
@@ -351,6 +355,13 @@ def _script_at(words: Sequence[str]) -> int | None:
         # `-o pipefail`, alone or behind other letters.
         at += 2 if words[at].endswith("o") and not words[at].startswith("--") else 1
     return at if at < len(words) else None
+
+
+def _read(path: Path) -> str | None:
+    with suppress(OSError, UnicodeDecodeError):
+        if len(data := read_regular(str(path), most=_LARGEST + 1)) <= _LARGEST:
+            return data.decode()
+    return None
 
 
 def _letters(options: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from posixpath import join, normpath
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.*?)\s*\Z")
 _HEREDOC = re.compile(r"<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
@@ -38,6 +39,8 @@ class Runs:
         command: its CMD.
         folder: its WORKDIR; empty where it is not known.
         files: what here-documents write into it: path in the image, content.
+        copies: what is copied into it, in order: source in the build context, None for one that is not there, and
+            path in the image.
         healthcheck: it has a HEALTHCHECK.
     """
 
@@ -45,6 +48,7 @@ class Runs:
     command: tuple[str, ...] | None
     folder: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[tuple[str | None, str], ...] = ()
     healthcheck: bool = False
 
 
@@ -80,14 +84,26 @@ class _Stage:
             folder = expand(_unquoted(rest), self.variables)
             absolute = folder.startswith("/") or not self.runs.folder
             self.runs = replace(self.runs, folder=folder if absolute else f"{self.runs.folder}/{folder}")
-        elif keyword in ("COPY", "ADD") and documents:
-            *sources, target = [word for word in rest.split() if not word.startswith("--")]
-            names = [found[3] for word in sources if (found := _HEREDOC.match(word))]
-            for name, text in zip(names, documents, strict=False):
-                path = expand(f"{target}{name}" if target.endswith("/") else target, self.variables)
-                folder = self.runs.folder.rstrip("/")
-                whole = path if path.startswith("/") else f"{folder}/{path.removeprefix('./')}"
-                self.runs = replace(self.runs, files={**self.runs.files, whole: text})
+        elif keyword in ("COPY", "ADD"):
+            words = [word for word in _listed(rest) or rest.split() if not word.startswith("--")]
+            *sources, target = words or [""]
+            self._copy(sources, expand(target, self.variables), documents, foreign="--from=" in rest)
+
+    def _copy(self, sources: list[str], target: str, documents: list[str], *, foreign: bool) -> None:
+        path = normpath(join("/", self.runs.folder, target))
+        into = target.endswith("/") or target == "."
+        files, copies, texts = dict(self.runs.files), self.runs.copies, iter(documents)
+        for source in sources:
+            if document := _HEREDOC.match(source):
+                text, name = next(texts, ""), join(path, document[3]) if into else path
+                files.pop(name, None)
+                # Without quotes the build fills in variables.
+                if document[2] or not re.search(r"[$\\]", text):
+                    files[name] = text
+                copies = (*copies, (None, name))
+            else:
+                copies = (*copies, (None if foreign else expand(source, self.variables) or None, path))
+        self.runs = replace(self.runs, files=files, copies=copies)
 
     def _words(self, rest: str) -> tuple[str, ...]:
         words = _listed(rest)

@@ -38,6 +38,7 @@ class ImageConfig:
         folder: its WORKDIR; empty where that is not known.
         source: where that was read, for people: `the engine`, or the Dockerfile's name.
         files: small files that the Dockerfile itself writes into the image: path, content.
+        copies: what it copies into the image, in order: source in the build context, None for none, and path.
         healthcheck: its Dockerfile has a HEALTHCHECK.
     """
 
@@ -47,6 +48,7 @@ class ImageConfig:
     source: str = "the engine"
     files: tuple[tuple[str, str], ...] = ()
     healthcheck: bool = False
+    copies: tuple[tuple[str | None, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ class ImageReader:
         if result is None:
             return None
         files = tuple(result.files.items())
-        return ImageConfig(result.entrypoint, result.command, result.folder, source, files, result.healthcheck)
+        runs = result.entrypoint, result.command, result.folder
+        return ImageConfig(*runs, source, files, result.healthcheck, result.copies)
 
     def _build(self, service: Service) -> Value | None:
         """Its `build`, be it written at another service that names the image of both."""

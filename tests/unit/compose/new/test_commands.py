@@ -100,8 +100,16 @@ GUARDS = {
     "php artisan migrate --force": "php artisan migrate:status --pending=1",
     "dbmate --wait up": "dbmate --wait status --exit-code --quiet",
     "php bin/console doctrine:migrations:migrate -n": "php bin/console doctrine:migrations:up-to-date",
-    "airflow db migrate": "airflow db check-migrations -t 0",
+    "airflow db migrate": "airflow db check-migrations -t 1",
 }
+
+
+def test_flyway_gets_no_guard_where_a_variable_makes_it_ignore_what_is_pending(tmp_path: Path) -> None:
+    variables = "{FLYWAY_IGNORE_MIGRATION_PATTERNS: '*:pending'}"
+    init = f"{{image: 'flyway/flyway:10', command: migrate, environment: {variables}}}"
+    app = "{image: x, depends_on: {init: {condition: service_completed_successfully}}}"
+    done = drafted(tmp_path, f"services: {{init: {init}, app: {app}}}\n")
+    assert yaml.safe_load(done.output)["steps"][0]["with"] == {"run": ["flyway", "migrate"]}
 
 
 @pytest.mark.parametrize("command", GUARDS)

@@ -60,6 +60,28 @@ def test_a_server_that_waits_for_init_is_not_waited_for(db: str, tmp_path: Path)
     assert "db: URL points to db, but it starts only after init: not waited for" in done.errors
 
 
+@pytest.mark.parametrize(
+    "db", ["container_name: known", "hostname: known", "networks: {default: {aliases: [known]}}"]
+)
+def test_nor_is_it_waited_for_by_another_name(db: str, tmp_path: Path) -> None:
+    script = "wait-for-it known:5432 && x"
+    text = stack(
+        init=f"{{image: alpine, command: [sh, -c, '{script}']}}",
+        db=f"{{image: {POSTGRES}, {db}, depends_on: [app]}}",
+        app=f"{{image: x, depends_on: {{init: {DONE}}}}}",
+    )
+    plan = plan_of(drafted(tmp_path, text), tmp_path)
+    assert steps(plan) == [("command.run", {"run": ["sh", "-c", script]})]
+
+
+def test_a_server_that_waits_for_a_service_of_the_same_hook_is_not_waited_for(tmp_path: Path) -> None:
+    web = "{image: x, environment: {URL: 'postgresql://app:pw-hunter2@db/shop'}, pre_start: [{command: x}]}"
+    text = stack(web=web, worker=web, db=f"{{image: {POSTGRES}, depends_on: [worker]}}")
+    plan = plan_of(drafted(tmp_path, text), tmp_path)
+    assert steps(plan) == [("command.run", {"run": ["x"]})]
+    assert "lock" not in plan
+
+
 URLS = {
     # The server makes user and database by itself.
     "postgresql://app:pw-hunter2@db/shop": True,
@@ -309,3 +331,43 @@ def test_it_begins_with_the_schema_for_editors(tmp_path: Path) -> None:
     first = done.output.splitlines()[0]
     assert first.startswith("# yaml-language-server: $schema=https://")
     assert first.endswith("/plan.schema.json")
+
+
+WAITS = "#!/bin/sh\nwait-for-it mq:5672 && right\n"
+TAKEN_APART = [("tcp.ready", {"address": "mq:5672"}), ("command.run", {"run": ["right"]})]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "script"),
+    [
+        ('COPY docker/other.sh /init.sh\nENTRYPOINT ["/init.sh"]', "docker/other.sh"),
+        ('WORKDIR /app\nCOPY docker/start.sh init.sh\nENTRYPOINT ["./init.sh"]', "docker/start.sh"),
+        ('WORKDIR /app\nCOPY . .\nCOPY docker/*.sh ./\nENTRYPOINT ["sh", "init.sh"]', "docker/init.sh"),
+        ('COPY ["docker/init.sh", "/usr/local/bin/"]\nCMD ["init.sh"]', "docker/init.sh"),
+        ('COPY docker /opt\nENTRYPOINT ["/opt/init.sh"]', "docker/init.sh"),
+    ],
+)
+def test_a_script_is_the_one_that_the_dockerfile_copies(dockerfile: str, script: str, tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "init.sh").write_text("#!/bin/sh\nwait-for-it other:1 && wrong\n")
+    (tmp_path / script).write_text(WAITS)
+    (tmp_path / "Dockerfile").write_text(f"FROM alpine\n{dockerfile}\n")
+    done = drafted(tmp_path, stack(init="{build: .}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    assert steps(plan_of(done, tmp_path)) == TAKEN_APART
+
+
+@pytest.mark.parametrize(
+    "dockerfile",
+    [
+        "COPY . /\nCOPY --from=tools /init.sh /init.sh",
+        # The build fills in variables.
+        "COPY <<EOF /init.sh\n#!/bin/sh\nwait-for-it mq:5672 && right $A\nEOF",
+        "COPY ${NOWHERE} /init.sh",
+        "RUN make-init /init.sh",
+    ],
+)
+def test_a_script_that_is_not_known_here_stays_whole(dockerfile: str, tmp_path: Path) -> None:
+    (tmp_path / "init.sh").write_text("#!/bin/sh\nwait-for-it other:1 && wrong\n")
+    (tmp_path / "Dockerfile").write_text(f'FROM alpine\n{dockerfile}\nENTRYPOINT ["sh", "/init.sh"]\n')
+    done = drafted(tmp_path, stack(init="{build: .}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
+    assert steps(plan_of(done, tmp_path)) == [("command.run", {"run": ["sh", "/init.sh"]})]
