@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -32,6 +29,7 @@ from servers.mariadb import MariaDB
 from servers.postgresql import PostgreSQL
 from servers.redis import Redis
 from servers.seaweedfs import SeaweedFS
+from somebody import as_nobody
 
 PASSWORD = "pw-of-a-user-with-few-rights"
 USERS_OWN = {"command.run", "python.call", "http.ready", "http.resource"}
@@ -437,21 +435,6 @@ def test_a_port_needs_none() -> None:
     assert registry.load("tcp.ready").rights == "none: nothing is sent"
 
 
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be somebody else than root for a moment, where this is root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    registry.load("file.ready")
-    import_module("inithold.steps.sqlite")  # nobody may not read it, below a folder of root's alone
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @proves("file.ready")
 def test_a_file_needs_its_folders_to_be_searched() -> None:
     with TemporaryDirectory() as above:
@@ -461,10 +444,10 @@ def test_a_file_needs_its_folders_to_be_searched() -> None:
         Path(above).chmod(0o755)
         folder.chmod(0o111)
         step = File(path=str(folder / "file"))
-        with nobody():
+        with as_nobody():
             assert not check(step)
         folder.chmod(0o444)
-        with nobody(), pytest.raises(StepError, match="permission denied"):
+        with as_nobody(), pytest.raises(StepError, match="permission denied"):
             check(step)
         folder.chmod(0o755)
 
@@ -480,10 +463,11 @@ def test_sqlite_needs_to_read_the_file() -> None:
         Path(folder).chmod(0o555)
         file.chmod(0o444)
         url = f"sqlite:///{file}"
-        with nobody():
+        assert not check(Tables(url=url, tables=["players"]))
+        with as_nobody():
             assert not check(Ready(url=url))
             assert not check(Tables(url=url, tables=["players"]))
         file.chmod(0)
-        with nobody(), pytest.raises(StepError):
+        with as_nobody(), pytest.raises(StepError):
             check(Ready(url=url))
         Path(folder).chmod(0o755)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from somebody import as_nobody
 from unit.compose.case import contents, run
 
 ONE_SHOT = """\
@@ -116,15 +116,12 @@ def open_folder() -> Iterator[Path]:
 def test_unreadable(open_folder: Path) -> None:
     path = open_folder / "compose.yaml"
     path.write_text(ONE_SHOT)
+    commands = (("check",), ("fix", "--diff"))
+    for command in commands:
+        assert run(open_folder, *command, "-f", "compose.yaml").code == 1
     path.chmod(0)
-    user = os.geteuid()
-    if user == 0:
-        # Root may read everything: be nobody for a moment.
-        os.seteuid(65534)
-    try:
-        outcomes = [run(open_folder, command, "-f", "compose.yaml") for command in ("check", "fix")]
-    finally:
-        os.seteuid(user)
+    with as_nobody():
+        outcomes = [run(open_folder, *command, "-f", "compose.yaml") for command in commands]
     for outcome in outcomes:
         assert outcome.code == 2
         assert "compose.yaml: cannot read: Permission denied" in outcome.errors
