@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ PLAN = (
 )
 COMMANDS = (
     *(b"run", b"plan", b"wait", b"health", b"rerun", b"status", b"report", b"kinds", b"schema", b"new"),
-    *(b"compose check", b"compose fix", b"completion", b"version", b"help"),
+    *(b"compose check", b"compose fix", b"compose rule", b"compose", b"completion", b"version", b"help"),
 )
 OPTIONS = (
     *(b"--once", b"--marker", b"--record", b"--keep", b"--wait", b"--verify", b"--only", b"--from", b"--unless"),
@@ -51,6 +52,8 @@ OPTIONS = (
 LOCALES: dict[str, Mapping[bytes, bytes]] = {
     "UTF-8": {b"LC_ALL": b"C.UTF-8"},
     "ASCII": {b"LC_ALL": b"C", b"PYTHONUTF8": b"0", b"PYTHONCOERCECLOCALE": b"0"},
+    "POSIX": {b"LC_ALL": b"POSIX"},
+    "unset": {},
 }
 EXITS = (0, 1, 2, 3, 126, 127, 141)
 
@@ -116,6 +119,38 @@ def test_bytes_that_are_no_text_work(tmp_path: Path, locale: str) -> None:
         [b"wait", b"file://" + path, b"--", b"echo", ODD],
     ):
         assert inithold(tmp_path, *words, env=LOCALES[locale]).returncode == 0
+
+
+PLACES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "link to nowhere": lambda path: path.symlink_to("nowhere/at/all"),
+}
+ROLES = {
+    "PLAN": ("run --once", "plan", "wait --timeout 300ms", "run --only there"),
+    "MARKER": ("run --once", "health", "health --wait=100ms", "status", "rerun", "report -o r.html"),
+    "RECORD": ("run --once", "status", "status --all", "rerun", "report -o r.html", "health"),
+    "SECRETS_DIR": ("run --once", "plan"),
+    "TERMINATION_LOG": ("run nosuch.yaml", "wait file:///nosuch --timeout 100ms"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("role", ROLES)
+def test_what_is_no_file_is_told_in_a_line(role: str, kind: str) -> None:
+    for command in ROLES[role]:
+        # Not below pytest's own folder: a socket's path may have 107 bytes.
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "inithold.yaml").write_bytes(PLAN)
+            PLACES[kind](folder / "odd")
+            variable = {f"INITHOLD_{role}".encode(): os.fsencode(folder / "odd")}
+            done = inithold(folder, *map(os.fsencode, command.split()), env=variable)
+            if done.returncode == 1 and "run" not in command and "wait " not in command:
+                assert len((done.stderr or done.stdout).splitlines()) <= 2, done
 
 
 def test_with_as_few_processes_as_may_be(run_inithold: Inithold, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from inithold.errors import InitholdError
 from inithold.record.model import VERSION, Record
+from inithold.text.files import read_regular
 
 STANDARD_INPUT = "-"
 _LATEST = 253_370_764_800.0
@@ -62,7 +63,9 @@ def _read(path: str) -> Iterator[Run]:
         if path == STANDARD_INPUT:
             shown, data = "standard input", sys.stdin.buffer.read()
         else:
-            data, written = Path(path).read_bytes(), Path(path).stat().st_mtime
+            # Of a shell's `<(...)` it is a pipe, and somebody writes it.
+            data = Path(path).read_bytes() if path.startswith("/dev/fd/") else read_regular(path)
+            written = Path(path).stat().st_mtime
         documents = msgspec.json.decode(data)
     except FileNotFoundError:
         raise InitholdError(
