@@ -22,6 +22,32 @@ REFUSED: dict[str, tuple[list[str], dict[str, str]]] = {
     "a command": (["run", "--once", "--", "true"], {}),
 }
 SECOND = ("again", "a command")
+MORE: list[tuple[str, dict[str, str]]] = [
+    ("run --verify soon", {}),
+    ("run --keep many", {}),
+    ("run --log-format xml", {}),
+    ("run --marker", {}),
+    ("run one.yaml two.yaml", {}),
+    ("run true", {}),
+    ("run --", {}),
+    ("run inithold.yaml -- true", {}),
+    ("run --wait nonsense", {}),
+    ("run --wait ftp://there -- true", {}),
+    ("run --unless true", {}),
+    ("run --only nosuch", {}),
+    ("run --from nosuch", {}),
+    ("run --only there --from there", {}),
+    ("run --only there -- true", {}),
+    ("run wrong.yaml", {}),
+    ("run no.module:plan", {}),
+    ("run --once", {}),
+    ("run --verify 1h", {}),
+    ("run", {"INITHOLD_VERIFY": "soon"}),
+    ("run", {"INITHOLD_KEEP": "-1"}),
+    ("run", {"INITHOLD_LOG_LEVEL": "loud"}),
+    ("run", {"INITHOLD_PLAN": "nosuch.yaml"}),
+    ("run", {"INITHOLD_WAIT": "nonsense"}),
+]
 HOLDS = {"plain": "", "verifying": "hold: {verify: 1h}\n"}
 each_refusal = pytest.mark.parametrize("case", REFUSED)
 
@@ -54,6 +80,27 @@ def test_beside_a_hold(run_inithold: Inithold, hold: str, case: str) -> None:
         assert "inithold run --only ID" in done.stderr
         assert ("inithold rerun" in done.stderr) == (hold == "verifying")
     assert files(run_inithold.folder) == before
+    assert run_inithold("health").stdout == "ready\n"
+
+
+@pytest.mark.parametrize("beside", [*HOLDS, "run"])
+def test_whatever_it_is_refused_for_nothing_changes(run_inithold: Inithold, tmp_path: Path, beside: str) -> None:
+    (tmp_path / "wrong.yaml").write_text("steps: [{id: a, uses: file.raedy}]")
+    init = start(run_inithold, hold=HOLDS.get(beside, ""), path="there" if beside == "run" else "/")
+    if beside == "run":
+        init.wait_until((tmp_path / "init-complete.record.json").exists, "its record")
+    else:
+        init.wait_for_hold()
+    before = {name: entry for name, entry in files(tmp_path).items() if "record" not in name}
+    for words, env in MORE:
+        done = run_inithold(*words.split(), env=env)
+        assert done.returncode == 2, (words, env, done.stderr)
+        assert "Traceback" not in done.stderr
+        after = {name: entry for name, entry in files(tmp_path).items() if "record" not in name}
+        assert after == before, (words, env)
+    assert {path.name for path in tmp_path.glob("*record*")} == {"init-complete.record.json"}
+    (tmp_path / "there").touch()
+    init.wait_for_hold()
     assert run_inithold("health").stdout == "ready\n"
 
 
