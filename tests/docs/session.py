@@ -41,6 +41,7 @@ class Session:
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{folder / 'site'}{os.pathsep}{folder / 'src'}",
             "INITHOLD_MARKER": str(folder / "init-complete"),
+            "container": "docker",  # the pages show the hints of a container
         }
 
     def run(self, block: Block) -> None:

@@ -162,11 +162,13 @@ class Inithold:
     ) -> Running:
         """Start it and return at once.
 
-        `env` is its whole environment but for PATH and INITHOLD_MARKER (`marker`, so that parallel tests do not
-        meet in /tmp); None takes a variable out. `prefix` is put before the command (`unshare ...`).
+        `env` is its whole environment but for PATH, container and INITHOLD_MARKER (`marker`, so that parallel
+        tests do not meet in /tmp); None takes a variable out. `prefix` is put before the command (`unshare ...`).
         With `terminal` it runs at a terminal of 120 columns, and all output is in `stdout`.
         """
-        variables = {"PATH": os.environ["PATH"], "INITHOLD_MARKER": str(self.marker)} | dict(env or {})
+        # `container`: hints are those of a container, also where the tests do not run in one.
+        own = {"PATH": os.environ["PATH"], "INITHOLD_MARKER": str(self.marker), "container": "docker"}
+        variables = own | dict(env or {})
         clean = {name: value for name, value in variables.items() if value is not None}
         marker = Path(clean.get("INITHOLD_MARKER", "/tmp/init-complete"))
         name = f"inithold-{len(self._started)}"
