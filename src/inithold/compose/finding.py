@@ -43,12 +43,14 @@ class Change:
         value: plain data, or DELETE.
         everywhere: make it in each file that has the value, also where a later file has the last word: stacks are
             started with some of their files, too.
+        first: make it in the first file of the service as well, where that has no word on it.
     """
 
     service: str
     path: tuple[str, ...]
     value: Any
     everywhere: bool = False
+    first: bool = False
 
     def __str__(self) -> str:
         where = ".".join((self.service, *self.path))

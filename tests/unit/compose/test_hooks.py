@@ -104,7 +104,7 @@ def test_what_cannot_be_told_is_left_to_a_hand(parts: dict[str, str], why: str, 
     before = (tmp_path / "compose.yaml").read_bytes()
     outcome = run(tmp_path, "fix", "--wrap", "inithold")
     assert outcome.code == 1
-    assert f"by hand: make one init service of it: {why}" in outcome.output
+    assert f"by hand: turn it into one init service: {why}" in outcome.output
     assert (tmp_path / "compose.yaml").read_bytes() == before
 
 
@@ -134,7 +134,7 @@ def test_a_circle_is_left_to_a_hand(tmp_path: Path) -> None:
         file.write("  queue: {image: queue, depends_on: [worker]}\n")
     outcome = run(tmp_path, "fix", "--wrap", "shell")
     assert (
-        "by hand: make one init service of it: what its services depend on depends on one of them"
+        "by hand: turn it into one init service: what its services depend on depends on one of them"
         in outcome.output
     )
 

@@ -78,3 +78,24 @@ def test_compose_takes_it(files: list[str], version: str, fixed: Path) -> None:
     }
     assert {"bot", "api", "notification-daemon", "status-transition-daemon", "retry"} <= set(waiting)
     assert set(waiting.values()) == {"service_healthy"}
+
+
+@pytest.mark.parametrize(
+    "healthcheck", ["{disable: true}", "{test: [NONE]}", "{interval: 1s}", '{test: ["CMD", "ls", "/done"]}']
+)
+@pytest.mark.parametrize("wrap", ["inithold", "shell"])
+def test_a_healthcheck_in_an_override_alone(
+    healthcheck: str, wrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first file needs does not go where only the override has a word on it."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    folder = Path(shutil.copytree(CASE / "bad", tmp_path / "stack"))
+    path = folder / "compose.int.yaml"
+    text = path.read_text()
+    path.write_text(text.replace('    restart: "no"\n', f'    restart: "no"\n    healthcheck: {healthcheck}\n'))
+    assert path.read_text() != text
+    options = [word for word in options_of(CASE) if word not in ("--wrap", "inithold")]
+    outcome = run(folder, "fix", "--wrap", wrap, *options)
+    assert outcome.code == 0, outcome.output
+    for files in COMBINATIONS:
+        assert findings(folder, _options(files)) == [], files

@@ -94,7 +94,9 @@ class _Planner:
             self._delete(service, path)
             return
         layers = [each for each in service.layers if _has(each.tree.get(*path))]
-        if not layers:
+        if change.first and service.layers[0] not in layers:
+            self._insert(service.layers[0], service, path, change.value)
+        elif not layers:
             # It goes into the first file that has most of the way to it.
             ways = (path[:length] for length in range(len(path) - 1, 0, -1))
             homes = (layer for way in ways for layer in service.layers if _has(layer.written.get(*way)))

@@ -108,7 +108,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
         kept = (
             f"; the entrypoint of {names[0]} comes before its command, as since Compose 5.6" if inherited else ""
         )
-        remedy, note = "`fix --wrap inithold` (or `--wrap shell`) makes one init service of it, which holds", None
+        remedy, note = "`fix --wrap inithold` (or `--wrap shell`) turns it into one init service that holds", None
         if stack.wrap is not None:
             try:
                 changes = _one_init(group, stack.wrap, stack)
@@ -119,7 +119,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
                     f"its image {init.value['image']} must contain {program}{kept}"
                 )
             except _ByHand as reason:
-                remedy = f"make one init service of it: {reason}"
+                remedy = f"turn it into one init service: {reason}"
         yield Finding(
             Severity.WARNING,
             f"the hook `{shortened(group[0].text)}` runs {len(names)} times at the same moment, for "
@@ -140,7 +140,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
         if not listed or count < 2 or (listed[0].runs_plan and not own):
             continue
         missing = (
-            f"in {own[0]}, which each has for itself, at most the first finds what it prepares"
+            f"only the first finds what it prepares in {own[0]}, which each has for itself"
             if own
             else "one that is added or started again later gets none"
         )
@@ -149,7 +149,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
             f"the hook of {service.name} runs once for {count} replicas: {missing}",
             location_of(listed[0].place),
             service.name,
-            remedy="prepare in it what the replicas share; what each has for itself, in its own command",
+            remedy="prepare in the hook only what the replicas share, the rest in each container's own command",
         )
 
 
@@ -163,7 +163,7 @@ def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
                 f"Compose does not support per_replica: `up` refuses to start {hook.service.name}",
                 location_of(value.place),
                 hook.service.name,
-                remedy="remove per_replica; what each container needs belongs into its own command",
+                remedy="remove per_replica; what each container needs belongs in its own command",
             )
 
 
@@ -178,7 +178,7 @@ def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
                 "too",
                 location_of(listed[0].place),
                 service.name,
-                remedy="let the service wait by itself (`inithold wait`), or make an init service of the hook; "
+                remedy="let the service wait by itself (`inithold wait`), or turn the hook into an init service; "
                 "silence this where what the hook prepares stays",
             )
 
@@ -193,7 +193,7 @@ def post_start_init(stack: Stack) -> Iterator[Finding]:
                 "not run it again",
                 location_of(hook.place),
                 hook.service.name,
-                remedy="make an init service of it that holds, and let the others wait for its health",
+                remedy="turn it into an init service that holds, and let the others wait for its health",
             )
 
 

@@ -65,10 +65,10 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
         if probe.sight is Sight.ALWAYS and probe.place is not None:
             yield Finding(
                 Severity.WARNING,
-                f"the healthcheck of {name} always succeeds: who waits for it does not wait until it is ready",
+                f"the healthcheck of {name} always succeeds: its dependents do not wait until it is ready",
                 location_of(probe.place),
                 name,
-                remedy="test for what the others need of it, without `|| true`",
+                remedy="test for what its dependents need, without `|| true`",
             )
     for init in stack.held:
         sight, marks, path = init.probe.sight, init.command.marks, init.probed_path
@@ -165,7 +165,7 @@ def short_start_period(stack: Stack) -> Iterator[Finding]:
         if plan is not None and period > 0:
             message = (
                 f"{init.name} is declared unhealthy {shown(period)} after its start, but its plan allows itself "
-                f"{shown(plan.limit)}: `up` gives up while it still works"
+                f"{shown(plan.limit)}: `up` gives up while it is still working"
             )
         else:
             interval, retries = (
@@ -176,7 +176,7 @@ def short_start_period(stack: Stack) -> Iterator[Finding]:
             after = (_INTERVAL if interval is None else interval) * count
             message = (
                 f"without a start period {init.name} is declared unhealthy {shown(after)} after its start: `up` "
-                "gives up while it still works"
+                "gives up while it is still working"
             )
         path = ("healthcheck", "start_period")
         change = Change(init.name, path, wiring.start_period_for(init, stack))

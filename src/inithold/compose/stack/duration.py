@@ -10,27 +10,19 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 
 def seconds(text: str | None) -> float | None:
     """A duration in seconds; None where there is none or it cannot be told (`${VAR}`)."""
-    if not text:
-        return None
     if text == "0":
         return 0.0
-    total, at = 0.0, 0
-    while at < len(text):
-        match = _PART.match(text, at)
-        if match is None:
-            return None
-        total += float(match[1]) * _UNITS[match[2]]
-        at = match.end()
-    return total
+    if not text or _PART.sub("", text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def shown(duration: float) -> str:
     """A duration in the shortest exact form: `15m`, `90s`, `500ms`."""
-    if duration and duration % 1:
+    if duration % 1:
         return f"{round(duration * 1000)}ms"
     whole = int(duration)
-    if whole and whole % 3600 == 0:
-        return f"{whole // 3600}h"
-    if whole and whole % 60 == 0:
-        return f"{whole // 60}m"
-    return f"{whole}s"
+    unit, size = next(
+        ((unit, size) for unit, size in (("h", 3600), ("m", 60)) if whole and whole % size == 0), ("s", 1)
+    )
+    return f"{whole // size}{unit}"

@@ -79,11 +79,11 @@ def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> li
     service, waits = init.service, PROBE[-1] in test
 
     def change(field: str, value: object) -> Change:
-        return Change(init.name, ("healthcheck", field), value)
+        return Change(init.name, ("healthcheck", field), value, everywhere=True, first=True)
 
-    changes = probe_with(init, test)
+    changes = [replace(each, everywhere=True, first=True) for each in probe_with(init, test)]
     if init.probe.sight is Sight.DISABLED and service.value("healthcheck", "disable") is not None:
-        changes.append(change("disable", False))
+        changes.append(Change(init.name, ("healthcheck", "disable"), False, everywhere=True))
     interval = seconds(service.text("healthcheck", "interval"))
     busy = BUSY_BELOW if stack.start_interval else BUSY_BELOW_WITHOUT_START
     late = not stack.start_interval and interval is not None and interval > LATE_ABOVE_WITHOUT_START
@@ -120,7 +120,7 @@ def restart(init: Init) -> list[Change]:
     written = [layer.tree.get(*path) for layer in service.layers]
     texts = {each.filled for each in written if isinstance(each, Scalar)}
     if service.text(*path) not in right or texts - {service.text(*path)}:
-        changes.insert(0, Change(init.name, path, value, everywhere=True))
+        changes.insert(0, Change(init.name, path, value, everywhere=True, first=path == ("restart",)))
     return changes
 
 
