@@ -54,6 +54,7 @@ def _guard_group(pipe: int, highest: int) -> None:
     try:
         child = os.fork()
     except OSError:
+        os.close(pipe)
         return  # no process to be had: the program alone ends with its parent
     if child:
         os.waitpid(child, 0)
