@@ -104,3 +104,13 @@ def test_a_daemon_in_a_session_of_its_own_stays(run_inithold: Inithold) -> None:
     pid = int(pid_file.read_text())
     assert is_alive(pid)
     os.kill(pid, signal.SIGKILL)
+
+
+def test_what_ignores_sigterm_does_not_outlive_the_timeout(run_inithold: Inithold) -> None:
+    stubborn = "sh -c 'trap : TERM; echo $$$$ > pid; while :; do sleep 0.1; done' & wait"
+    (run_inithold.folder / "inithold.yaml").write_text(
+        "version: 1\nsteps:\n"
+        f"  - {{id: c, timeout: 2s, uses: command.run, with: {{run: {json.dumps(stubborn)}}}}}\n"
+    )
+    assert run_inithold("run", "--once").returncode == 1
+    assert not is_alive(int((run_inithold.folder / "pid").read_text()))

@@ -25,6 +25,10 @@ _RIGHTS = {
     "+": "grant the user CREATE on the database; one on which it has no privilege at all it does not see",
     "~": "grant the user ALTER on the database",
 }
+_DATABASE = """
+SELECT schema_name, @@lower_case_table_names <> 0, default_character_set_name, default_collation_name
+FROM information_schema.schemata WHERE schema_name = %s
+"""
 _BY_CONTEXT = "uca1400"
 """How MariaDB's collations begin that belong to no character set of their own."""
 
@@ -109,11 +113,14 @@ class Database(Addressed, frozen=True, kw_only=True):
         name = self._name
         with closing(self._session(context)) as session:
             expected = self._expected(session)
-            current = _current(session, name)
-        if current is None:
+            rows = session.rows(_DATABASE, name)
+        # The comparison in the query may know no case where the server's folders do.
+        current = [row for row in rows if row[0] == name or (row[1] and row[0].lower() == name.lower())]
+        if not current:
             return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in expected.items())),)
+        actual = dict(zip(("character set", "collation"), current[0][2:], strict=True))
         differences = [
-            f"{what} {current[what]} -> {value}" for what, value in expected.items() if current[what] != value
+            f"{what} {actual[what]} -> {value}" for what, value in expected.items() if actual[what] != value
         ]
         if not differences:
             return ()
@@ -159,16 +166,3 @@ class Database(Addressed, frozen=True, kw_only=True):
         ((known_set, known_collation),) = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")
         expected = {"character set": known_set} if self.character_set else {}
         return expected | ({"collation": known_collation} if self.collation else {})
-
-
-def _current(session: MysqlSession, name: str) -> dict[str, str] | None:
-    rows = session.rows(
-        "SELECT schema_name, @@lower_case_table_names <> 0, default_character_set_name, default_collation_name"
-        " FROM information_schema.schemata WHERE schema_name = %s",
-        name,
-    )
-    for stored, folds, character_set, collation in rows:
-        # The comparison in the query may know no case where the server's folders do.
-        if stored == name or (folds and stored.lower() == name.lower()):
-            return {"character set": character_set, "collation": collation}
-    return None

@@ -142,7 +142,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         """What is to be run in the maintenance database, and in the database itself."""
         try:
             with closing(open_session(self.address(), context)) as inside:
-                return [], [*self._alterations(inside), *self._missing_extensions(inside)]
+                return [], list(self._differences(inside))
         except RefusedConnection as error:
             if error.sqlstate != "3D000":  # invalid_catalog_name
                 raise
@@ -166,7 +166,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         change = Change("+", f"database {shown(self._name)}", (", ".join(details),) if details else ())
         return Need(change, " ".join([f"CREATE DATABASE {quoted(self._name)}", *words]))
 
-    def _alterations(self, connection: Connection) -> Iterator[Need]:
+    def _differences(self, connection: Connection) -> Iterator[Need]:
         label = f"database {shown(self._name)}"
 
         def refuse_other(what: str, current: str | None, expected: str) -> None:
@@ -190,8 +190,6 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         if self.owner is not None and owner != self.owner:
             change = Change("~", f"{label}: owner {shown(owner or '')} -> {shown(self.owner)}")
             yield Need(change, f"ALTER DATABASE {quoted(self._name)} OWNER TO {quoted(self.owner)}")
-
-    def _missing_extensions(self, connection: Connection) -> Iterator[Need]:
         installed: dict[str, str] = dict(connection.rows(_INSTALLED))
         for extension in self._extensions:
             current = installed.get(extension.name)
@@ -202,7 +200,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
                     hint="take its schema out of the plan,"
                     f" or move it by hand: ALTER EXTENSION {name} SET SCHEMA ...",
                 )
-        return _extension_needs(connection, [one for one in self._extensions if one.name not in installed])
+        yield from _extension_needs(connection, [one for one in self._extensions if one.name not in installed])
 
     @property
     def _extensions(self) -> list[Extension]:
