@@ -145,7 +145,7 @@ def test_migrates_holds_and_ends_at_once(by_hand: ByHand, database: str) -> None
 
 
 def test_a_second_run_changes_nothing(by_hand: ByHand) -> None:
-    for words in ("migrate: done", "migrate: holds"):
+    for words in ("migrate: done", "migrate: in place"):
         init = by_hand.start()
         by_hand.until_holding(init)
         assert words in by_hand.said
@@ -223,7 +223,7 @@ def _sleeping(database: str) -> bool:
         return connection.execute(query).fetchone() is not None
 
 
-def test_what_no_longer_holds_is_run_again(by_hand: ByHand, database: str) -> None:
+def test_what_is_no_longer_in_place_is_run_again(by_hand: ByHand, database: str) -> None:
     init = by_hand.start(INIT_VERIFY="0.3")
     pid = by_hand.until_holding(init)
     with psycopg.connect(database) as connection:

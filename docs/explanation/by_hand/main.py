@@ -1,7 +1,7 @@
 """An init service by hand: wait, migrate, say ready, hold. Standard library only; Alembic is the application's.
 
 python main.py         run the steps, publish the marker, hold
-python main.py check   do the steps still hold? Exit 0 yes, 3 no, 1 cannot tell. Changes nothing
+python main.py check   are the steps still in place? Exit 0 yes, 3 no, 1 unknown. Changes nothing
 
 DATABASE_URL, RABBITMQ_URL   what to wait for, and what to migrate
 INIT_MARKER                  the file that says ready; /tmp/init-complete
@@ -49,7 +49,7 @@ class Failed(Exception):
 
 
 class Step(NamedTuple):
-    """What must hold. `check` changes nothing; `apply`, if any, makes it hold and is safe to repeat."""
+    """What must be in place. `check` changes nothing; `apply`, if any, makes it so and is safe to repeat."""
 
     name: str
     check: Callable[[], bool]
@@ -137,10 +137,10 @@ HEALS = (
 
 
 def main() -> int:
-    """Run the steps and hold; returns only where that fails."""
+    """Run the steps and hold; returns only if that fails."""
     for number in ENDING:
         signal.signal(number, told_to_end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING, signal.SIGCHLD})  # blocked, where a hold began us anew
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING, signal.SIGCHLD})  # blocked, if a hold started us again
     try:
         if CHECKING:
             return 0 if all(step.check() for step in STEPS) else 3
@@ -182,15 +182,15 @@ def converge(step: Step) -> None:
 
 
 def attempt(step: Step) -> None:
-    """Make one step hold."""
+    """Put one step in place."""
     if step.check():
-        say(f"{step.name}: holds")
+        say(f"{step.name}: in place")
         return
     if step.apply is None:
-        raise Failed(f"{step.name}: does not hold")
+        raise Failed(f"{step.name}: not in place")
     step.apply()
     if not step.check():
-        raise Failed(f"{step.name}: it ran, and does not hold")
+        raise Failed(f"{step.name}: it ran, and is not in place")
     say(f"{step.name}: done")
 
 
