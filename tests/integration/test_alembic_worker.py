@@ -53,10 +53,18 @@ def register(name):
 """
 
 
+REGISTERED = {
+    "a table of a library": "from registry_of_a_library import metadata, register\nregister('logins')\n",
+    "a counter of Prometheus": "from prometheus_client import Counter\nmetadata = sa.MetaData()\n"
+    "Counter('logins', 'since the start')\n",
+}
+
+
+@pytest.mark.parametrize("registered", REGISTERED.values(), ids=REGISTERED.keys())
 def test_two_projects_of_one_plan_share_nothing(
-    tmp_path: Path, postgresql: PostgreSQL, run_inithold: Inithold
+    registered: str, tmp_path: Path, postgresql: PostgreSQL, run_inithold: Inithold
 ) -> None:
-    """Both register the same table in the metadata of a library, and a package of the same name."""
+    """Both register the same thing with a library, and a package of the same name."""
     library = tmp_path / "library"
     library.mkdir()
     (library / "registry_of_a_library.py").write_text(SHARED)
@@ -67,8 +75,7 @@ def test_two_projects_of_one_plan_share_nothing(
         project.tables(f"table_of_{name}")
         (project.folder / "app").mkdir()
         (project.folder / "app" / "models.py").write_text(
-            "import sqlalchemy as sa\nfrom registry_of_a_library import metadata, register\nregister('logins')\n"
-            f"sa.Table('user', metadata, sa.Column('{name}', sa.Integer))\n"
+            f"import sqlalchemy as sa\n{registered}sa.Table('user', metadata, sa.Column('{name}', sa.Integer))\n"
         )
         urls[f"URL_{name}"] = postgresql.create_database()
         steps.append(

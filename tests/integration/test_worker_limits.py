@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from stopping import until
 
 WITHIN = 6.0
 """Seconds from the limit to the end."""
+WITHIN_WITH_TELEMETRY = 9.0
+"""The same beside a collector that takes everything and answers nothing, which may delay an exit by 3 s."""
 REGEX = "re.match(r'(a+)+$', 'a' * 45 + 'b')"
 
 
@@ -43,9 +46,9 @@ def migrate(project: AlembicProject, timeout: str = "") -> str:
     )
 
 
-def ended(init: Running, began: float, code: int) -> None:
+def ended(init: Running, began: float, code: int, within: float = WITHIN) -> None:
     assert init.wait(30) == code, init.output
-    assert time.monotonic() - began < WITHIN, init.output
+    assert time.monotonic() - began < within, init.output
     assert not init.marker.exists()
 
 
@@ -82,6 +85,40 @@ def test_a_connection_that_goes_silent(
             limit_at = began + seconds + 1  # and the start
         ended(init, limit_at, 128 + signal.SIGTERM if limit == "SIGTERM" else 1)
     assert tables_in(postgresql, database) == set()
+
+
+@pytest.mark.parametrize("limit", ["step", "plan", "SIGTERM"])
+def test_a_connection_that_goes_silent_beside_a_silent_collector(
+    limit: str, tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    project = AlembicProject(tmp_path / "project", SYNC_ENV)
+    project.revision("0001", "slow", "op.execute(\"SELECT 'silent from here'\")")
+    seconds = 8.0
+    write_plan(
+        run_inithold.folder,
+        migrate(project, f"{seconds:g}s" if limit == "step" else ""),
+        lock=True,
+        timeout=f"{seconds:g}s" if limit == "plan" else "",
+    )
+    with (
+        relay(postgresql.port, b"silent from here", "freeze") as silent,
+        socket.create_server(("127.0.0.1", 0), backlog=50) as collector,
+    ):
+        url = database.replace(str(postgresql.port), str(silent.port))
+        endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
+        variables = {"DATABASE_URL": url, "LOCK_URL": database, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        began = time.monotonic()
+        init = run_inithold.start("run", "--once", env=variables)
+        init.wait_until(silent.failed.is_set, "the silence")
+        limit_at = began + seconds + 1  # and the start
+        if limit == "SIGTERM":
+            limit_at = time.monotonic()
+            init.signal(signal.SIGTERM)
+        code = 128 + signal.SIGTERM if limit == "SIGTERM" else 1
+        ended(init, limit_at, code, WITHIN_WITH_TELEMETRY)
+        # It was tried, and given up.
+        collector.settimeout(0)
+        collector.accept()[0].close()
 
 
 def test_a_server_that_does_not_answer_any_more_is_said(

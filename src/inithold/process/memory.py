@@ -1,10 +1,12 @@
 """What the kernel says about memory that ran out.
 
-The file is described in https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+The files are described in https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files and, for those
+of version 1, in https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -12,9 +14,18 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 def oom_kills() -> int | None:
     """How many processes of this one's control group the kernel has killed for want of memory; None if unknown."""
-    try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].strip("/")
-        lines = (_GROUPS / own / "memory.events").read_text().split()
-        return int(lines[lines.index("oom_kill") + 1])
-    except (OSError, ValueError, IndexError):
-        return None
+    files: list[Path] = []
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            own = path.strip("/")
+            if not controllers:
+                files.append(_GROUPS / own / "memory.events")
+            elif "memory" in controllers.split(","):
+                # A container may see the path as the host has it, and only its own group mounted.
+                files += [_GROUPS / "memory" / each / "memory.oom_control" for each in (own, "")]
+    for file in files:
+        with suppress(OSError, ValueError, IndexError):
+            words = file.read_text().split()
+            return int(words[words.index("oom_kill") + 1])
+    return None

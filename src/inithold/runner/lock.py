@@ -1,26 +1,27 @@
 """The lock of a plan: of replicas started together one applies, the others wait.
 
 It is a session-level advisory lock of PostgreSQL, held by a connection that does nothing else. It needs no table,
-it goes with the process that holds it, however that ends, and it is per database, as PostgreSQL has it.
+it goes with the process that holds it, however that ends, and it is per database, as PostgreSQL has it:
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
 It is taken as steps are run, by a plan of two steps that nobody sees: the server answers, and the lock is ours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from threading import Lock as Mutex
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.runner.advisory import Held, key_of, refuse_pooling, state, try_lock
 from inithold.runner.context import Context, Stop
 from inithold.runner.events import Event, Span, StepWaiting
 from inithold.runner.run import Runner, new_span_id
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str, float], object]
 """Told why the lock is not ours yet, and the seconds waited so far; called from another thread."""
-OnLost = Callable[[], object]
 
 SERVER_TIMEOUT = 600.0
 """Seconds without the server before waiting for it is given up, as for `database.ready`."""
@@ -50,6 +50,21 @@ SILENCE = 10
 """Seconds without a sign of life after which the connection counts as lost."""
 UNANSWERED = 30.0
 """The same where the machine is there but the server does not answer."""
+ANSWER_WITHIN = 10.0
+_PATIENCE = 2.0
+"""Seconds after which a proxy that gives a second client no server is taken not to have one to spare."""
+_TURNS = (0, 1, 1, 0, 1, 0, 0, 1)
+"""Which of two clients asks next. No way to hand out servers gives both the same one each time by chance."""
+_WHO = "SELECT pg_catalog.pg_backend_pid()"
+# A key of 64 bits is stored in two halves; objsubid 1 says so.
+_HOLDER = """
+SELECT l.pid = pg_catalog.pg_backend_pid(), l.pid, a.application_name, pg_catalog.host(a.client_addr)
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.classid = (($1::bigint >> 32) & 4294967295)::oid AND l.objid = ($1::bigint & 4294967295)::oid
+"""
 
 
 class Lock:
@@ -98,17 +113,14 @@ class Lock:
                 hint = "see why the server of lock does not come, or fix its address" if late else step.hint
                 raise StepFailed(step.reason, hint=hint)
 
-    def watch(self, *, on_lost: OnLost) -> None:
+    def watch(self, *, on_lost: Callable[[], object]) -> None:
         """Watch the lock from another thread; call `on_lost` from there, once, when it is gone.
 
         Args:
             on_lost: must not raise; `lost` says why.
         """
-        if (connection := self._session.connection) is not None:
-            self._watcher = Thread(
-                target=self._watch, args=(connection, on_lost), daemon=True, name="inithold-lock"
-            )
-            self._watcher.start()
+        self._watcher = Thread(target=self._watch, args=(on_lost,), daemon=True, name="inithold-lock")
+        self._watcher.start()
 
     def release(self) -> None:
         """Give the lock up; safe to call in any state, also twice."""
@@ -123,12 +135,13 @@ class Lock:
         self._woken.close()
         self._session.close()
 
-    def _watch(self, connection: Connection, on_lost: OnLost) -> None:
-        self._session.bounds.current = self._released
+    def _watch(self, on_lost: Callable[[], object]) -> None:
+        self._session.bounds = self._released
         poller = select.poll()
-        poller.register(connection.raw.fileno(), select.POLLIN)
         poller.register(self._woken.fileno(), select.POLLIN)
         try:
+            if (connection := self._session.connection) is not None:
+                poller.register(connection.raw.fileno(), select.POLLIN)
             while not self._released.stop.is_set():
                 poller.poll(LOOK * 1000)
                 if not self._released.stop.is_set():
@@ -143,28 +156,19 @@ class Lock:
             self._woken.close()
 
 
-class _Bounds:
-    """The bounds of a connection that outlives the step which made it.
+class _Holder(NamedTuple):
+    ours: bool
+    pid: int
+    application: str | None
+    client: str | None
 
-    Args:
-        current: those that apply now.
-    """
-
-    def __init__(self, current: Bounds) -> None:
-        self.current = current
-
-    def remaining(self, most: float) -> float:
-        return self.current.remaining(most)
-
-    def check_cancelled(self) -> None:
-        self.current.check_cancelled()
-
-    def on_cancel(self, action: Callable[[], object]) -> Any:
-        return self.current.on_cancel(action)
+    def __str__(self) -> str:
+        at = f", {self.client}" if self.client else ""
+        return f"held by {self.application or 'another process'}{at} (server process {self.pid})"
 
 
 class _Session:
-    """The connection that holds the lock, or is to.
+    """The connection that holds the lock, or is to. It outlives the steps that use it, whose bounds it passes on.
 
     Args:
         address: of the database.
@@ -173,14 +177,23 @@ class _Session:
 
     def __init__(self, address: Address, name: str) -> None:
         self.connection: Connection | None = None
-        self.bounds: _Bounds
+        self.bounds: Bounds
         self._address = address
         self._name = name
         self._key = 0
         self._closed = False
         self._busy = Mutex()
-        self._holder: Held | None = None
+        self._other = "held by another process"
         self._looked_at = 0.0
+
+    def remaining(self, most: float) -> float:
+        return self.bounds.remaining(most)
+
+    def check_cancelled(self) -> None:
+        self.bounds.check_cancelled()
+
+    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
+        return self.bounds.on_cancel(action)
 
     def connect(self, context: StepContext) -> None:
         """Connect where there is no connection.
@@ -192,33 +205,30 @@ class _Session:
         from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
 
         with self._used():
+            self.bounds = context
             if self.connection is not None:
-                self.bounds.current = context
                 return
-            bounds = _Bounds(context)
             name = f"inithold {self._name} on {socket.gethostname()}"
             try:
-                connection = connect(self._address, bounds, application_name=name, silence=SILENCE)
+                self.connection = connect(self._address, self, application_name=name, silence=SILENCE)
             except Rejected as error:
                 error.hint = "check user, password and database of lock: it is taken before any step runs"
                 raise
-            self.connection, self.bounds = connection, bounds
-            with self._lost_if_it_fails(), explained(connection.where):
-                refuse_pooling(connection, lambda: connect(self._address, bounds, application_name=name))
-                self._key = key_of(self._name, connection)
+            with explained(self.connection.where):
+                _refuse_pooling(self.connection, lambda: connect(self._address, self, application_name=name))
+            rows = self.connection.rows("SELECT pg_catalog.current_database()", seconds=ANSWER_WITHIN)
+            # PostgreSQL's keys are signed.
+            digest = hashlib.sha256(f"inithold\0{self._name}\0{rows[0][0]}".encode()).digest()
+            self._key = int.from_bytes(digest[:8], signed=True)
 
-    def holder(self) -> Held | None:
+    def holder(self) -> _Holder | None:
         """Who holds the lock; None for nobody.
 
         Raises:
             NotYet, StepFailed: the connection is lost; the next `connect` makes another.
         """
-        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
-
-        with self._used(), self._lost_if_it_fails():
-            connection = self._connected()
-            with explained(connection.where):
-                return state(connection, self._key, seconds=UNANSWERED)
+        rows = self._rows(_HOLDER, seconds=UNANSWERED)
+        return _Holder(*rows[0]) if rows else None
 
     def take(self) -> None:
         """Take the lock.
@@ -226,16 +236,11 @@ class _Session:
         Raises:
             NotYet: another one has it, or the connection is lost.
         """
-        from inithold.steps.postgres.connection import explained  # noqa: PLC0415 - heavy
-
-        with self._used(), self._lost_if_it_fails():
-            connection = self._connected()
-            with explained(connection.where):
-                if try_lock(connection, self._key):
-                    return
-                if time.monotonic() - self._looked_at >= LOOK:
-                    self._holder, self._looked_at = state(connection, self._key), time.monotonic()
-        raise NotYet(str(self._holder) if self._holder else "held by another process", within=POLL)
+        if self._rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)")[0][0]:
+            return
+        if time.monotonic() - self._looked_at >= LOOK:
+            self._other, self._looked_at = str(self.holder() or "held by another process"), time.monotonic()
+        raise NotYet(self._other, within=POLL)
 
     def verify(self) -> None:
         """Make sure that the lock is still held.
@@ -246,7 +251,7 @@ class _Session:
         holder = self.holder()
         if holder is None or not holder.ours:
             raise StepFailed(
-                f"{self._connected().where}: the server no longer has the lock",
+                f"{self._address.shown}: the server no longer has the lock",
                 hint="look for who ends connections there: a proxy, a failover, pg_terminate_backend",
             )
 
@@ -259,34 +264,81 @@ class _Session:
             finally:
                 self._busy.release()
 
+    def _rows(self, query: str, *, seconds: float = ANSWER_WITHIN) -> Sequence[tuple[Any, ...]]:
+        with self._used():
+            if self.connection is None:
+                raise NotYet("the connection to the server of lock is lost")
+            return self.connection.rows(query, self._key, seconds=seconds)
+
     @contextmanager
     def _used(self) -> Iterator[None]:
+        """Use the connection, which is lost where that fails, and where it was closed meanwhile."""
         with self._busy:
             if self._closed:
                 raise Interrupted("released")
             try:
                 yield
+            except BaseException:
+                self._drop()
+                raise
             finally:
                 if self._closed:
                     self._drop()
-
-    @contextmanager
-    def _lost_if_it_fails(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._drop()
-            raise
-
-    def _connected(self) -> Connection:
-        if self.connection is None:
-            raise NotYet("the connection to the server of lock is lost")
-        return self.connection
 
     def _drop(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
+
+
+def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> None:
+    """Make sure that a lock of this session would hold.
+
+    A proxy tells clients of a server process that is none. Behind one, two clients ask in turns which process
+    serves them: where sessions are pooled, each keeps its own; where transactions are, a process serves both, or a
+    client gets another one.
+
+    Args:
+        connection: the one that is to hold the lock.
+        again: makes another one to the same place.
+
+    Raises:
+        StepFailed: the proxy pools transactions.
+        NotYet: it gives us no server at the moment.
+    """
+    ((own,),) = connection.rows(_WHO, seconds=ANSWER_WITHIN)
+    if own == connection.raw.info.backend_pid:
+        return
+    with closing(again()) as other:
+        clients = (connection, other)
+        pids: tuple[set[bytes], set[bytes]] = (set(), set())
+        for turn in _TURNS:
+            if (pid := _process_of(clients[turn])) is not None:
+                pids[turn].add(pid)
+                continue
+            # The proxy has no server for the second client, and the first is idle: were transactions pooled, its
+            # server would have been given away, and it would now wait behind the second.
+            if turn == 0 or _process_of(connection) is None:
+                raise NotYet(f"{connection.where}: the proxy before the server gives no connection")
+            return
+        if pids[0] & pids[1] or len(pids[0]) > 1 or len(pids[1]) > 1:
+            raise StepFailed(
+                f"{connection.where}: a proxy before the server pools transactions, and no lock holds through it",
+                hint="give lock the server's own address, or a pool in session mode",
+            )
+
+
+def _process_of(connection: Connection) -> bytes | None:
+    """The server process of a connection, None where no answer comes in time; the connection goes on waiting."""
+    handle = connection.raw.pgconn
+    handle.send_query(_WHO.encode())
+    handle.flush()
+    if not select.select([handle.socket], [], [], _PATIENCE)[0]:
+        return None
+    pid: bytes | None = None
+    while (result := handle.get_result()) is not None:
+        pid = result.get_value(0, 0) or pid
+    return pid
 
 
 class _Server(Step, frozen=True, kw_only=True):
@@ -296,11 +348,6 @@ class _Server(Step, frozen=True, kw_only=True):
     waits = True
 
     session: Any
-
-    def preload(self) -> None:
-        from inithold.steps.postgres.connection import preload  # noqa: PLC0415 - heavy
-
-        preload()
 
     def check(self, context: StepContext) -> Sequence[Change]:
         self.session.connect(context)
