@@ -146,6 +146,22 @@ def active(database: str) -> str:
     return f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(database)}' AND wait_event = 'PgSleep'"
 
 
+def test_a_statement_of_a_function_is_ended_by_its_driver(
+    database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    (run_inithold.folder / "slow.py").write_text(
+        "import os, psycopg\ndef main():\n    with psycopg.connect(os.environ['DATABASE_URL']) as connection:\n"
+        "        connection.execute('SELECT pg_sleep(60)')\n"
+    )
+    write_plan(run_inithold.folder, "  - {id: slow, uses: python.call, with: {call: 'slow:main'}}\n")
+    init = run_inithold.start("run", "--once", env={"DATABASE_URL": database})
+    init.wait_until(lambda: bool(postgresql.execute(active(database))), "the statement")
+    began = time.monotonic()
+    init.signal(signal.SIGTERM)
+    ended(init, began, 128 + signal.SIGTERM)
+    until(lambda: not postgresql.execute(active(database)), 2)
+
+
 def test_killing_everything_ends_the_statement(
     tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
 ) -> None:

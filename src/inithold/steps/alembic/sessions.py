@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event, Lock, get_ident
+from contextlib import closing, contextmanager
+from threading import Event, get_ident
 from typing import TYPE_CHECKING, Any
 
 from inithold.steps.base import WorkerContext
@@ -44,24 +44,21 @@ _KNOWN = "inithold_session"
 
 
 class Watch:
-    """Watches what the engines of this process do while env.py runs."""
+    """Watches what the engines of this process do while env.py runs; its methods are listeners of SQLAlchemy's."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._ended = Event()
-        self._lock = Lock()
         self._cancelling = 0
         self._cancels: list[Callable[[], object]] = []
         self.place: tuple[str, int] | None = None
-        """Where a connection was wanted last."""
+        """Where an engine connected last, or tried to."""
 
     def cancel(self) -> None:
         """End what runs, again and again until `end`: a request may arrive between two statements."""
         self._cancelling = get_ident()
         while not self._ended.is_set():
-            with self._lock:
-                cancels = list(self._cancels)
-            for cancel in cancels:
+            for cancel in tuple(self._cancels):
                 try:
                     cancel()
                 except Exception as error:  # noqa: BLE001 - of any driver; the next statement stops it all the same
@@ -72,8 +69,8 @@ class Watch:
         """Cancel nothing any more."""
         self._ended.set()
 
-    def before_connect(self, dialect: Any, record: object, arguments: object, parameters: dict[str, Any]) -> None:
-        """SQLAlchemy's `do_connect`: an engine is about to connect."""
+    def do_connect(self, dialect: Any, record: object, arguments: object, parameters: dict[str, Any]) -> None:
+        """An engine is about to connect."""
         del record, arguments
         if get_ident() == self._cancelling:
             return
@@ -83,18 +80,17 @@ class Watch:
         if (name := _TIMEOUTS.get(dialect.driver)) is not None:
             parameters.setdefault(name, max(_LEAST, math.ceil(self._context.remaining(CONNECT_WITHIN))))
 
-    def connected(self, connection: Connection) -> None:
-        """SQLAlchemy's `engine_connect`: a connection is in use, perhaps again."""
+    def engine_connect(self, connection: Connection) -> None:
+        """A connection is in use, perhaps again."""
         if _KNOWN in connection.info or get_ident() == self._cancelling:
             return
         connection.info[_KNOWN] = True
         _report(connection, self._context)
         if (cancel := _canceller(connection)) is not None:
-            with self._lock:
-                self._cancels.append(cancel)
+            self._cancels.append(cancel)
 
-    def before_statement(self, *_: object) -> None:
-        """SQLAlchemy's `before_cursor_execute`."""
+    def before_cursor_execute(self, *_: object) -> None:
+        """A statement is about to be run."""
         if get_ident() != self._cancelling:
             self._context.check_cancelled()
 
@@ -106,13 +102,9 @@ def watching(context: WorkerContext) -> Iterator[Watch]:
     from sqlalchemy.engine import Engine  # noqa: PLC0415 - slow
 
     watch = Watch(context)
-    listeners: dict[str, Any] = {
-        "do_connect": watch.before_connect,
-        "engine_connect": watch.connected,
-        "before_cursor_execute": watch.before_statement,
-    }
-    for name, listener in listeners.items():
-        event.listen(Engine, name, listener)
+    listeners = (watch.do_connect, watch.engine_connect, watch.before_cursor_execute)
+    for listener in listeners:
+        event.listen(Engine, listener.__name__, listener)
     try:
         with context.on_cancel(watch.cancel):
             try:
@@ -120,61 +112,57 @@ def watching(context: WorkerContext) -> Iterator[Watch]:
             finally:
                 watch.end()
     finally:
-        for name, listener in listeners.items():
-            event.remove(Engine, name, listener)
+        for listener in listeners:
+            event.remove(Engine, listener.__name__, listener)
 
 
 def _report(connection: Connection, context: WorkerContext) -> None:
-    technology = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}.get(connection.dialect.name)
-    raw: Any = connection.connection.driver_connection
+    """Tell the run of a session on a server, so that it can end it."""
+    url, raw = connection.engine.url, connection.connection
+    driven: Any = raw.driver_connection
     since = None
-    if technology == "postgresql":
+    if connection.dialect.name == "postgresql":
+        technology = "postgresql"
         try:
-            cursor = connection.connection.cursor()
-            try:
+            with closing(raw.cursor()) as cursor:
                 cursor.execute(_ABOUT_POSTGRESQL)
                 backend, since, _ = cursor.fetchone() or (None, None, None)
-            finally:
-                cursor.close()
             # What is set goes with a transaction that is rolled back.
-            connection.connection.commit()
+            raw.commit()
         except Exception as error:  # noqa: BLE001 - of any driver, from a server that is not quite PostgreSQL
             context.log(f"the session is not known to its server: {type(error).__name__}", level="debug")
-            connection.connection.rollback()
-            backend = None
-    elif technology == "mysql":
-        backend = raw.thread_id()
+            raw.rollback()
+            return
+    elif connection.dialect.name in ("mysql", "mariadb"):
+        technology, backend = "mysql", driven.thread_id()
     else:
         return
-    if backend is None:
-        return
-    url = connection.engine.url
-    context.opened_session(
-        {
-            "technology": technology,
-            "url": url.set(drivername=technology).render_as_string(hide_password=False),
-            "shown": f"{url.host or technology}{f':{url.port}' if url.port else ''}",
-            "backend": int(backend),
-            "since": since,
-        }
-    )
+    if backend is not None:
+        context.opened_session(
+            {
+                "technology": technology,
+                "url": url.set(drivername=technology).render_as_string(hide_password=False),
+                "shown": f"{url.host or technology}{f':{url.port}' if url.port else ''}",
+                "backend": int(backend),
+                "since": since,
+            }
+        )
 
 
 def _canceller(connection: Connection) -> Callable[[], object] | None:
     raw: Any = connection.connection.driver_connection
     driver = connection.dialect.driver
-    cancel: Callable[[], object] | None = None
     if driver in ("psycopg", "psycopg_async", "psycopg2"):
-        cancel = raw.cancel
-    elif driver == "pysqlite":
-        cancel = raw.interrupt
-    elif driver == "aiosqlite":
-        cancel = lambda: _run(raw.interrupt())  # noqa: E731 - as the others
-    elif driver == "asyncpg":
-        cancel = _elsewhere(connection, f"SELECT pg_cancel_backend({int(raw.get_server_pid())})")
-    elif connection.dialect.name in ("mysql", "mariadb"):
-        cancel = _elsewhere(connection, f"KILL QUERY {int(raw.thread_id())}")
-    return cancel
+        return raw.cancel  # type: ignore[no-any-return]
+    if driver == "pysqlite":
+        return raw.interrupt  # type: ignore[no-any-return]
+    if driver == "aiosqlite":
+        return lambda: _run(raw.interrupt())
+    if driver == "asyncpg":
+        return _elsewhere(connection, f"SELECT pg_cancel_backend({int(raw.get_server_pid())})")
+    if connection.dialect.name in ("mysql", "mariadb"):
+        return _elsewhere(connection, f"KILL QUERY {int(raw.thread_id())}")
+    return None
 
 
 def _run(coroutine: Any) -> None:
@@ -189,20 +177,16 @@ def _elsewhere(connection: Connection, statement: str) -> Callable[[], object]:
 
     url, dialect = connection.engine.url, connection.dialect
     bound = {_TIMEOUTS[dialect.driver]: 1} if dialect.driver in _TIMEOUTS else {}
+    options: dict[str, Any] = {"poolclass": pool.NullPool, "connect_args": bound}
 
     def run() -> None:
-        with create_engine(url, poolclass=pool.NullPool, connect_args=bound).connect() as second:
+        with create_engine(url, **options).connect() as second:
             second.exec_driver_sql(statement)
 
     async def run_asynchronously() -> None:
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow
 
-        async with create_async_engine(url, poolclass=pool.NullPool, connect_args=bound).connect() as second:
+        async with create_async_engine(url, **options).connect() as second:
             await second.exec_driver_sql(statement)
 
-    def run_in_a_loop() -> None:
-        import asyncio  # noqa: PLC0415 - slow, and few projects need it
-
-        asyncio.run(run_asynchronously())
-
-    return run_in_a_loop if dialect.is_async else run
+    return (lambda: _run(run_asynchronously())) if dialect.is_async else run

@@ -21,7 +21,7 @@ from inithold.steps.base import Change, StepContext, WorkerContext
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
-    from inithold.steps.alembic.environment import Run, Seen
+    from inithold.steps.alembic.environment import Database, Run
     from inithold.steps.alembic.project import Command, Project
 
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
@@ -146,12 +146,12 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         from inithold.steps.alembic import revisions  # noqa: PLC0415 - not for what needs no worker
-        from inithold.steps.alembic.environment import Seen, shown  # noqa: PLC0415
+        from inithold.steps.alembic.environment import Database, shown  # noqa: PLC0415
 
         context = cast("WorkerContext", context)
         project, run = self._read(context, "current")
         # Connecting would make the file; a check makes nothing.
-        databases = (Seen((), None, "", None),) if _no_file_yet(project.address) else run.look()
+        databases = (Database((), None, "", None),) if _no_file_yet(project.address) else run.look()
         changes = []
         for database in databases:
             if pending := revisions.pending(project.script, self.target, database.heads):
@@ -170,7 +170,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
         from inithold.steps.alembic.environment import uses_url  # noqa: PLC0415
 
-        def choose(database: Seen) -> Sequence[RevisionStep]:
+        def choose(database: Database) -> Sequence[RevisionStep]:
             pending = revisions.pending(project.script, self.target, database.heads)
             address = project.address
             if (
@@ -201,7 +201,9 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             context.log(f"{project.script.dir} has no revisions", level="warning")
         return project, Run(project, context)
 
-    def _refuse_other_database(self, project: Project, databases: Sequence[Seen], context: WorkerContext) -> None:
+    def _refuse_other_database(
+        self, project: Project, databases: Sequence[Database], context: WorkerContext
+    ) -> None:
         from inithold.steps.alembic.environment import heads_at, shown, uses_url  # noqa: PLC0415 - as above
 
         if project.address is None or any(uses_url(project, database) for database in databases):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from inithold.errors import StepError, StepFailed
-from inithold.process.capture import capturing, suspended
+from inithold.process.capture import Level, capturing, suspended
 from inithold.steps.base import Change, StepContext
 from inithold.steps.python.loading import ImportFailed, described, name_of, place_of
 
 _OPS: Mapping[str, Literal["+", "~", "!"]] = {"+ ": "+", "~ ": "~", "! ": "!"}
-_SEE_TRACEBACK = "--log-level debug shows the traceback"
 
 
 class _QuietContext:
@@ -23,29 +22,12 @@ class _QuietContext:
     def __init__(self, context: StepContext) -> None:
         self._context = context
 
-    @property
-    def step_id(self) -> str:
-        return self._context.step_id
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
 
-    @property
-    def environ(self) -> Mapping[str, str]:
-        return self._context.environ
-
-    def log(self, text: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
+    def log(self, text: str, *, level: Level = "info") -> None:
         with suspended():
             self._context.log(text, level=level)
-
-    def remaining(self, most: float) -> float:
-        return self._context.remaining(most)
-
-    def check_cancelled(self) -> None:
-        self._context.check_cancelled()
-
-    def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        return self._context.on_cancel(action)
-
-    def user_code(self) -> AbstractContextManager[object]:
-        return self._context.user_code()
 
 
 def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
@@ -68,19 +50,14 @@ def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
             f"it called sys.exit({error.code!r}){place_of(error)}",
             hint="its own output says why; code that raises instead of ending the process says more",
         ) from error
-    except ImportFailed as failed:
+    except BaseException as error:  # noqa: BLE001 - CancelledError is no Exception; nothing may end the thread
         context.check_cancelled()
-        _log_traceback(context, failed.error)
-        raise StepFailed(failed.message, hint=failed.hint or _SEE_TRACEBACK) from failed.error
-    except BaseException as error:  # CancelledError is no Exception, and nothing may end the worker's thread
-        context.check_cancelled()
-        _log_traceback(context, error)
-        raise StepFailed(f"{described(error)}{place_of(error)}", hint=_SEE_TRACEBACK) from error
-
-
-def _log_traceback(context: StepContext, error: BaseException | None) -> None:
-    if error is not None:
-        context.log("".join(traceback.format_exception(error)), level="debug")
+        failed = error if isinstance(error, ImportFailed) else None
+        if (cause := failed.error if failed else error) is not None:
+            context.log("".join(traceback.format_exception(cause)), level="debug")
+        message = failed.message if failed else f"{described(error)}{place_of(error)}"
+        hint = failed.hint if failed else None
+        raise StepFailed(message, hint=hint or "--log-level debug shows the traceback") from cause
 
 
 def called(
@@ -100,22 +77,19 @@ def called(
         return result
     import asyncio  # noqa: PLC0415 - only coroutines need it
 
-    return asyncio.run(_awaited(result, context))
+    async def awaited() -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
+        def cancel() -> None:
+            # The loop may have ended just now.
+            with suppress(RuntimeError):
+                if task is not None:
+                    loop.call_soon_threadsafe(task.cancel)
 
-async def _awaited(awaitable: Awaitable[Any], context: StepContext) -> Any:
-    import asyncio  # noqa: PLC0415 - as above
+        with context.on_cancel(cancel):
+            return await result
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        # The loop may have ended just now.
-        with suppress(RuntimeError):
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-
-    with context.on_cancel(cancel):
-        return await awaitable
+    return asyncio.run(awaited())
 
 
 def _arguments(
@@ -145,32 +119,27 @@ def _arguments(
     return positional, keywords
 
 
-def applied(result: Any) -> None:
-    """Refuse an answer that says that nothing was done."""
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise StepFailed("it is a generator function: called, it does nothing", hint="take the yield out of it")
-
-
 def changes_of(answer: Any, needed: tuple[Change, ...]) -> tuple[Change, ...]:
     """What a check function's answer says is still needed."""
     if inspect.isgenerator(answer):
         answer = list(answer)
-    if isinstance(answer, list | tuple | set | frozenset):
-        return tuple(_change(line) for line in answer)
     if isinstance(answer, str | bytes):
         raise StepFailed(
             "the check function returned a text, which is neither yes nor no",
             hint="return True or False, or a list of the changes still needed, such as ['+ user admin']",
         )
-    return () if answer else needed
-
-
-def _change(line: Any) -> Change:
-    if isinstance(line, Change):
-        return line
-    if not isinstance(line, str):
-        raise StepFailed(
-            f"the check function returned a list of {type(line).__name__}",
-            hint="a list means changes still needed, as texts; for rows that were found return bool(rows)",
-        )
-    return Change(_OPS[line[:2]], line[2:]) if line[:2] in _OPS else Change("+", line)
+    if not isinstance(answer, list | tuple | set | frozenset):
+        return () if answer else needed
+    changes = []
+    for line in answer:
+        if isinstance(line, Change):
+            changes.append(line)
+        elif isinstance(line, str):
+            op = _OPS.get(line[:2])
+            changes.append(Change(op, line[2:]) if op else Change("+", line))
+        else:
+            raise StepFailed(
+                f"the check function returned a list of {type(line).__name__}",
+                hint="a list means changes still needed, as texts; for rows that were found return bool(rows)",
+            )
+    return tuple(changes)

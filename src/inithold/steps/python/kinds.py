@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from inithold.errors import StepFailed
 from inithold.steps.base import Change, Step, StepContext
-from inithold.steps.python.calling import applied, called, changes_of, in_user_code
+from inithold.steps.python.calling import called, changes_of, in_user_code
 from inithold.steps.python.loading import is_target, load, name_of
 
 
@@ -24,20 +26,22 @@ class _Calling(Step, frozen=True, kw_only=True):
         if not self.verifiable:
             return (Change("?", "runs each time"),)
         needed = (Change("+", f"call {self.subject()}"),)
-        found: Sequence[Change] = in_user_code(
-            context, lambda: changes_of(called(*self._checking(), context, lenient=True), needed)
+        changes: Sequence[Change] = in_user_code(
+            context, lambda: changes_of(called(*self._function(check=True), context, lenient=True), needed)
         )
-        return found
+        return changes
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
-        in_user_code(context, lambda: applied(called(*self._applying(), context)))
+        def work() -> None:
+            result = called(*self._function(check=False), context)
+            if inspect.isgenerator(result) or inspect.isasyncgen(result):
+                hint = "take the yield out of it"
+                raise StepFailed("it is a generator function: called, it does nothing", hint=hint)
 
-    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        """The function that checks, and the arguments for it."""
-        raise NotImplementedError
+        in_user_code(context, work)
 
-    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        """The function that applies, and the arguments for it."""
+    def _function(self, *, check: bool) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        """The function that checks or the one that applies, and the arguments for it."""
         raise NotImplementedError
 
 
@@ -53,6 +57,9 @@ class Call(_Calling, frozen=True, kw_only=True):
 
     An exception fails the step, and is tried again only where the plan sets `retry`; `inithold.errors.NotYet` is
     tried again until the step's time is up.
+
+    A statement on a server is ended by the driver that gets the exception, as psycopg 3 does. Where the process is
+    killed, it goes on until the server notices: give such a statement a limit of the server's own.
 
     Without `check` it cannot be checked: it is called in every run and must be safe to repeat.
 
@@ -96,11 +103,8 @@ class Call(_Calling, frozen=True, kw_only=True):
     def subject(self) -> str:
         return self.call
 
-    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        return load(self.check_ or ""), self.args
-
-    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        return load(self.call), self.args
+    def _function(self, *, check: bool) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return load((self.check_ or "") if check else self.call), self.args
 
 
 class Function(_Calling, frozen=True, kw_only=True):
@@ -128,8 +132,5 @@ class Function(_Calling, frozen=True, kw_only=True):
     def subject(self) -> str:
         return name_of(self.function)
 
-    def _checking(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        return self.guard, {}
-
-    def _applying(self) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        return self.function, {}
+    def _function(self, *, check: bool) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+        return (self.guard if check else self.function), {}
