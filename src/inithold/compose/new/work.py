@@ -38,13 +38,14 @@ _TOOL_IMAGES = re.compile(
     r"|(?:ghcr\.io/)?amacneil/(?P<d>dbmate)|arigaio/(?P<e>atlas)|(?:quay\.io/)?minio/(?P<f>mc))(?:[:@].*)?\Z"
 )
 _PROGRAM = re.compile(
-    r"(?:^|[;&|(\n])\s*(?:(?:then|do|else|elif|if|while|until|exec|!|\{)\s+|\w+=\S*\s+)*([^\s;&|()<>]+)"
+    r"(?:^|[;&|(\n])\s*(?:(?:then|do|else|elif|if|while|until|exec|!|\{|sudo|busybox)\s+|\w+=\S*\s+)*([^\s;&|()<>]+)"
 )
 # A command of these alone needs no server.
 _FILE_TOOL = re.compile(
     r"(?:ch(?:own|mod|grp)|mkdir|cp|mv|rm|rmdir|ln|touch|cat|echo|printf|true|false|:|test|\[\[?|install|tar|g?unzip|gzip"
     r"|sed|awk|grep|find|sleep|cd|set|exit|umask|then|else|fi|for|do|done|case|esac|envsubst|openssl"
-    r"|tee|head|tail|sort|ls|id|date|export|[{}!]|dirname|basename|#.*|\w+=.*)\Z",
+    r"|tee|head|tail|cut|tr|sort|wc|ls|stat|id|pwd|date|export|[{}!]|dirname|basename|readlink|mktemp|truncate|dd"
+    r"|setfacl|chattr|add(?:user|group)|user(?:add|mod)|groupadd|base64|(?:md5|sha\d+)sum|#.*|\w+=.*)\Z",
     re.S,
 )
 _ENDLESS = re.compile(
@@ -64,7 +65,8 @@ _LAST = re.compile(
 )
 # A script or module among the words of a command: the step is named after it.
 _SCRIPT = re.compile(
-    r"(?:^|[\s/])(?!manage\.|main\.|index\.|[\w-]*entrypoint)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b|\s-m\s+(?:\w+\.)*(?!main\b)(\w+)"
+    r"(?:^|[\s/])(?!manage\.|main\.|index\.|[\w-]*entrypoint)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b"
+    r"|\bpython[\d.]*(?:\s-\w+)*?\s-m\s(?:\w+\.)*(?!main\b)(\w+)"
 )
 # `validate` sees no pending migrations with these.
 _FLYWAY_IGNORES = re.compile(r"FLYWAY_(?:IGNORE|TARGET|CHERRY|OUT_OF_ORDER|VALIDATE)")

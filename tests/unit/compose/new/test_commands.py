@@ -288,6 +288,8 @@ def test_a_script_that_only_a_shell_can_run_stays_whole(end: str, tmp_path: Path
         "chown -R 1000 /data",
         "mkdir -p /data && cp -r /seed/. /data && chmod 700 /data",
         "for d in a b; do if [ ! -d /data/$$d ]; then mkdir /data/$$d; fi; done; exec touch /data/done",
+        "addgroup -S app && adduser -S app && setfacl -R -m u:1000:rwx /data",
+        "sudo chown 1000 /data; cp -r /seed $$(pwd)/seed || busybox touch /data/failed",
     ],
 )
 def test_an_init_that_only_changes_files_asks_for_no_database(script: str, tmp_path: Path) -> None:
