@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inithold.compose.new.environment import Environment
 from inithold.compose.new.servers import READY, Login, Server, login, used_servers
-from inithold.compose.new.text import Concealer, references, secrets, slug
+from inithold.compose.new.text import REFERENCE, SECRET, Concealer, slug
 from inithold.compose.new.tools import TODO
 from inithold.compose.new.work import RENAMED, Step, Work
 from inithold.compose.read.tree import Mapping, Scalar
@@ -132,11 +132,11 @@ def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
 def _missing(result: Draft, environments: Sequence[Environment], concealer: Concealer) -> list[str]:
     """The variables and secrets that the plan refers to and its service does not have."""
     own, *others = environments
-    texts = [*_texts([step.fields for step in result.steps]), result.lock or ""]
+    texts = "\n".join([*_texts([step.fields for step in result.steps]), result.lock or ""])
     optional: dict[str, bool] = {}
-    for text in texts:
-        for name, may_be_absent in references(text):
-            optional[name] = optional.get(name, True) and may_be_absent
+    for name, operator in REFERENCE.findall(texts):
+        optional[name] = optional.get(name, True) and bool(operator)
+    optional.pop("", None)
     lines = []
     for name in optional.keys() - own.keys():
         holder = next((each for each in others if name in each), None)
@@ -154,7 +154,7 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
     items = listed.items if isinstance(listed, Listed) else []
     names = [(each.get("target") or each.get("source")) if isinstance(each, Mapping) else each for each in items]
     given = {name.text.rpartition("/")[2] for name in names if isinstance(name, Scalar)}
-    files = dict.fromkeys(name for text in texts for name in secrets(text) if name not in given)
+    files = dict.fromkeys(name for name in SECRET.findall(texts) if name not in given)
     return [*sorted(lines), *(f"secret {name}: under `secrets:` of {result.service}" for name in files)]
 
 

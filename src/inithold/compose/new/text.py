@@ -7,7 +7,7 @@ is a dollar sign in both. What is not set is blank to Compose and an error to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,8 +22,10 @@ _COMPOSE = re.compile(
     rf"\$\$|\$\{{(?P<braced>[A-Za-z_]\w*)(?:(?P<operator>:?[-+?])(?P<argument>{_NESTED}))?\}}|\$(?P<bare>[A-Za-z_]\w*)|\$",
     re.ASCII,
 )
-_REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?")
-_SECRET = re.compile(r"\$\{secret:([\w.-]+)")
+REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?")
+"""A variable that a plan refers to, with the operator that lets it be absent; two dollar signs have no name."""
+SECRET = re.compile(r"\$\{secret:([\w.-]+)")
+"""A secret file that a plan refers to."""
 _SEPARATOR = "\x1f"
 
 
@@ -55,18 +57,6 @@ def encoded(text: str) -> str:
     if "${" not in text:
         return quote(text.replace("$$", "$"), safe="")
     return re.sub(r"\$\{((?:secret:)?[\w.-]+?)(?=\}|:?[-?+])", r"${\1|url", text)
-
-
-def references(text: str) -> Iterator[tuple[str, bool]]:
-    """The variables that a text of a plan refers to, and whether each may be absent."""
-    for match in _REFERENCE.finditer(text):
-        if match[1]:
-            yield match[1], bool(match[2])
-
-
-def secrets(text: str) -> list[str]:
-    """The secret files that a text of a plan refers to."""
-    return _SECRET.findall(text)
 
 
 def slug(text: str) -> str:

@@ -112,8 +112,11 @@ class Work:
         self._may_stay_up = not draft.hooks and (init is None or init.held)
         words = concealer.words([from_compose(word, self._renamed) for word in self._argv()])
         while words and basename(words[0]) in _REAPERS:
-            # inithold reaps.
-            words = words[words.index("--") + 1 :] if "--" in words else words[1:]
+            # inithold reaps. With options and no `--` it cannot be told where the command begins.
+            at = next((at for at, word in enumerate(words) if at and (word == "--" or word[:1] != "-")), 0)
+            if at == 0 or (at > 1 and words[at] != "--"):
+                break
+            words = words[at + (words[at] == "--") :]
         if [basename(word) for word in words[:1]] == ["inithold"] and words[1:2] == ["run"]:
             words = self._inithold(words[2:])
         if words and words != [""]:

@@ -298,3 +298,20 @@ def test_an_init_that_only_changes_files_asks_for_no_database(script: str, tmp_p
     assert [step["uses"] for step in plan["steps"]] == ["command.run"]
     assert "lock" not in plan
     assert "give to init" not in done.errors
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("tini -- x y", "x y"),
+        ("/sbin/tini -g -- x -- y", "x -- y"),
+        ("dumb-init x -- y", "x -- y"),
+        ("tini -- catatonit -- x", "x"),
+        ("tini -p SIGTERM x", "tini -p SIGTERM x"),
+        ("tini -s x", "tini -s x"),
+        ("tini", "tini"),
+    ],
+)
+def test_a_reaper_before_the_command_is_left_out(words: str, expected: str, tmp_path: Path) -> None:
+    (step,) = steps(tmp_path, words.split())
+    assert step["with"] == {"run": expected.split()}
