@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from itertools import zip_longest
 from pathlib import Path
@@ -13,6 +14,7 @@ from docs.pages import DOCS, blocks
 from kubernetes.manifests import (
     EXAMPLE,
     PASSWORDS,
+    ROOT,
     Document,
     Manifests,
     applied,
@@ -172,6 +174,12 @@ def test_the_guide_s_manifests_keep_the_official_schemas(version: str) -> None:
     documents = [load(block.text)[0] for block in blocks(GUIDE) if block.language == "yaml"]
     assert [document["kind"] for document in documents] == ["Deployment", "Deployment", "Job"]
     validate(Manifests(documents), version)
+
+
+def test_the_guide_s_first_command_applies_what_is_there() -> None:
+    guide = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    (folder,) = re.findall(r"^\$ kubectl apply -k (\S+)$", guide, re.MULTILINE)
+    assert (ROOT / folder / "kustomization.yaml").is_file()
 
 
 def test_the_guide_shows_what_the_example_does() -> None:

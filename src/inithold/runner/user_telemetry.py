@@ -183,15 +183,21 @@ class UserTelemetry:
         with self._making:
             if signal not in self._made:
                 # The SDK may ask for another one meanwhile, to measure itself.
+                sdk = import_module(f"opentelemetry.sdk.{_MODULES[signal]}")
+                provider: Any
                 if signal == "traces":
-                    provider = _tracer_provider(self.hand_over)
+                    provider = sdk.TracerProvider(shutdown_on_exit=False)
+                    provider.add_span_processor(
+                        span_processor(lambda span: self.hand_over("traces", span_fields(span)))
+                    )
                 elif signal == "logs":
-                    provider = _logger_provider(self.hand_over)
+                    provider = sdk.LoggerProvider(shutdown_on_exit=False)
+                    provider.add_log_record_processor(
+                        log_processor(lambda record: self.hand_over("logs", log_fields(record)))
+                    )
                 else:
-                    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - seldom needed
-
                     self._reader = metric_reader()
-                    provider = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
+                    provider = sdk.MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
                 self._made[signal] = provider
             return self._made[signal]
 
@@ -246,25 +252,25 @@ def _variable(signal: TelemetrySignal) -> str:
 # -- the SDK's providers
 
 
-def _tracer_provider(hand_over: Callable[[TelemetrySignal, Any], None]) -> Any:
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider  # noqa: PLC0415 - seldom needed
+def span_processor(take: Callable[[Any], object]) -> Any:
+    """A processor of the SDK that gives each finished and sampled span to `take`."""
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor  # noqa: PLC0415 - seldom needed
 
     class Spans(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
             if span.context is not None and span.context.trace_flags.sampled:
-                hand_over("traces", span_fields(span))
+                take(span)
 
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(Spans())
-    return provider
+    return Spans()
 
 
-def _logger_provider(hand_over: Callable[[TelemetrySignal, Any], None]) -> Any:
-    from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor  # noqa: PLC0415 - seldom needed
+def log_processor(take: Callable[[Any], object]) -> Any:
+    """A processor of the SDK that gives each log record to `take`."""
+    from opentelemetry.sdk._logs import LogRecordProcessor  # noqa: PLC0415 - seldom needed
 
     class Logs(LogRecordProcessor):
         def on_emit(self, log_record: Any) -> None:
-            hand_over("logs", log_fields(log_record))
+            take(log_record)
 
         emit = on_emit  # its name before SDK 1.35
 
@@ -274,9 +280,7 @@ def _logger_provider(hand_over: Callable[[TelemetrySignal, Any], None]) -> Any:
         def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
             return True
 
-    provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(Logs())
-    return provider
+    return Logs()
 
 
 def metric_reader() -> Any:

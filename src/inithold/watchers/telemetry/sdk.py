@@ -12,18 +12,24 @@ from opentelemetry import _logs as logs_api
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk import _logs as logs_sdk
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import TraceFlags, Tracer
 
 from inithold.runner.events import Level, Span
-from inithold.runner.user_telemetry import context_of, metric_reader, prefers_exponential
+from inithold.runner.user_telemetry import (
+    context_of,
+    log_processor,
+    metric_reader,
+    prefers_exponential,
+    span_processor,
+)
 from inithold.version import __version__
 
 SCOPE = "inithold"
@@ -40,39 +46,6 @@ _SEVERITY: Mapping[Level, SeverityNumber] = {
     "warning": SeverityNumber.WARN,
     "error": SeverityNumber.ERROR,
 }
-
-
-class _KeepSpans(SpanProcessor):
-    def __init__(self, kept: list[Any]) -> None:
-        self._kept = kept
-
-    def on_end(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._kept.append(span)
-
-
-class _KeepLogs(LogRecordProcessor):
-    def __init__(self, kept: list[Any]) -> None:
-        self._kept = kept
-
-    def on_emit(self, log_record: Any) -> None:
-        if hasattr(logs_sdk, "ReadableLogRecord"):
-            # What exporters take since SDK 1.39; before that the very record that a processor gets.
-            log_record = logs_sdk.ReadableLogRecord(
-                log_record=log_record.log_record,
-                resource=log_record.resource,
-                instrumentation_scope=log_record.instrumentation_scope,
-                limits=log_record.limits,
-            )
-        self._kept.append(log_record)
-
-    emit = on_emit  # its name before SDK 1.35
-
-    def shutdown(self) -> None:
-        """There is nothing to shut down."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
-        return True
 
 
 class _Ids(RandomIdGenerator):
@@ -109,9 +82,9 @@ class Sdk:
         self.reader = metric_reader()
         self._ids = _Ids()
         self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=self._ids)
-        self.tracer_provider.add_span_processor(_KeepSpans(self.spans))
+        self.tracer_provider.add_span_processor(span_processor(self.spans.append))
         self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        self.logger_provider.add_log_record_processor(_KeepLogs(self.logs))
+        self.logger_provider.add_log_record_processor(log_processor(self._keep_log))
         # The SDK's own buckets are milliseconds'; ours would override a wish for exponential ones.
         views = [
             View(instrument_name=name, aggregation=ExplicitBucketHistogramAggregation(boundaries=boundaries))
@@ -122,6 +95,17 @@ class Sdk:
         self.meter = meter_provider.get_meter(SCOPE, __version__)
         self._tracer = self.tracer_provider.get_tracer(SCOPE, __version__)
         self._logger = self.logger_provider.get_logger(SCOPE, __version__)
+
+    def _keep_log(self, record: Any) -> None:
+        if hasattr(logs_sdk, "ReadableLogRecord"):
+            # What exporters take since SDK 1.39; before that the very record that a processor gets.
+            record = logs_sdk.ReadableLogRecord(
+                log_record=record.log_record,
+                resource=record.resource,
+                instrumentation_scope=record.instrumentation_scope,
+                limits=record.limits,
+            )
+        self.logs.append(record)
 
     def start_span(
         self,
