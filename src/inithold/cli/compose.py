@@ -10,6 +10,7 @@ import click
 
 from inithold.cli import help_without_command, options
 from inithold.errors import UsageError
+from inithold.redaction.sanitize import inert
 from inithold.text.suggest import nearest
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
         _say(notes)
     output = render(form, findings, notes)
     if output:
-        click.echo(output)
+        _echo(output)
     return 1 if findings else 0
 
 
@@ -117,28 +118,33 @@ def fix(
     touched = [source for source in result.project.sources if source.path in result.texts]
     refuse_links(touched)
     if diff:
-        click.echo(as_diff(result.texts, touched), nl=False)
+        _echo(as_diff(result.texts, touched), nl=False)
     else:
         write_files(result.texts, touched)
     for finding in result.fixed:
         done = "; ".join(str(change) for change in finding.changes)
-        click.echo(f"{finding.location}: fixed: {done} [{finding.rule}]", err=diff)
+        _echo(f"{finding.location}: fixed: {done} [{finding.rule}]", err=diff)
         if finding.note:
-            click.echo(f"    note: {finding.note}", err=diff)
+            _echo(f"    note: {finding.note}", err=diff)
     for finding in result.left:
         why = result.refused.get(finding)
-        click.echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=diff)
+        _echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=diff)
         more = "; give --unsafe for that" if finding.changes and finding.unsafe else ""
-        click.echo(f"    by hand, {why}: {finding.fix}" if why else f"    {finding.fix}{more}", err=diff)
-        click.echo(f"    why: {finding.manual}", err=diff)
+        _echo(f"    by hand, {why}: {finding.fix}" if why else f"    {finding.fix}{more}", err=diff)
+        _echo(f"    why: {finding.manual}", err=diff)
     fixed, left = len(result.fixed), len(result.left)
     click.echo(f"{fixed} fixed, {left} left" if fixed or left else "nothing to fix", err=diff)
     return 1 if result.left or (diff and result.texts) else 0
 
 
+def _echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    # Strings of a Compose file may hold escape sequences.
+    click.echo(inert(text), err=err, nl=nl)
+
+
 def _say(notes: list[str]) -> None:
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        _echo(f"note: {note}", err=True)
 
 
 def _open(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from _thread import allocate_lock, start_new_thread  # `threading` is slow to import
 
 from inithold.errors import NotYet, StepFailed
 from inithold.text import platform
@@ -12,7 +13,9 @@ from inithold.text import platform
 TYPE_CHECKING = False
 """As in `typing`, which is slow to import."""
 if TYPE_CHECKING:
-    from inithold.net.resolve import AddressInfo
+    from typing import Any
+
+    AddressInfo = tuple[Any, Any, int, str, Any]
 
 _UNRESOLVED = {
     "EAI_NONAME": "the name does not resolve",
@@ -34,6 +37,10 @@ _WORDS = {
 }
 
 
+class NoAnswer(OSError):
+    """The resolver takes longer than there is time."""
+
+
 def dial(host: str, port: int, timeout: float) -> str:
     """Connect and hang up.
 
@@ -52,7 +59,22 @@ def dial(host: str, port: int, timeout: float) -> str:
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     ends_at = time.monotonic() + max(timeout, 0.01)
     try:
-        return _connect(_resolve(host, port, ends_at), ends_at)
+        addresses = _resolve(host, port, ends_at)
+        # Each in turn, the last failure counts; one that swallows packets leaves time for the others.
+        failure: OSError = TimeoutError("no address")
+        for index, (family, kind, protocol, _, address) in enumerate(addresses):
+            try:
+                with socket.socket(family, kind, protocol) as connection:
+                    left = max(ends_at - time.monotonic(), 0.01)
+                    connection.settimeout(left / (len(addresses) - index))
+                    connection.connect(address)
+                    return str(address[0])
+            except OSError as error:
+                failure = error
+        raise failure
+    except NoAnswer as error:
+        silent = f"{place}: the resolver does not answer"
+        raise NotYet(silent, probe=(host, port), hint=platform.unresolved()) from error
     except socket.gaierror as error:
         text = _BY_CODE.get(error.errno or 0, error.strerror or "the name does not resolve")
         raise NotYet(f"{place}: {text}", probe=(host, port), hint=platform.unresolved()) from error
@@ -68,11 +90,6 @@ def dial(host: str, port: int, timeout: float) -> str:
             f"{place}: not a host name", hint="check the host: labels of 1 to 63 characters between dots"
         ) from error
     except OSError as error:
-        from inithold.net.resolve import NoAnswer  # noqa: PLC0415 - an address needs no threads
-
-        if isinstance(error, NoAnswer):
-            unresolved = f"{place}: the resolver does not answer"
-            raise NotYet(unresolved, probe=(host, port), hint=platform.unresolved()) from error
         raise NotYet(f"{place}: {describe(error)}", probe=(host, port)) from error
 
 
@@ -83,19 +100,29 @@ def describe(error: OSError) -> str:
     return _WORDS.get(error.errno or 0, error.strerror or str(error))
 
 
-def _connect(addresses: list[AddressInfo], ends_at: float) -> str:
-    """Try each address in turn, the last failure counts; one that swallows packets leaves time for the others."""
-    failure: OSError = TimeoutError("no address")
-    for index, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = max(ends_at - time.monotonic(), 0.01)
+class _Lookup:
+    """A question to the resolver, in a thread: the C library waits as resolv.conf says, 10 s and more."""
+
+    def __init__(self, host: str | bytes, port: int) -> None:
+        self._key = host, port
+        self.result: list[AddressInfo] = []
+        self.error: Exception | None = None
+        self.running = allocate_lock()
+        self.running.acquire()
+        start_new_thread(self._ask, ())
+
+    def _ask(self) -> None:
         try:
-            with socket.socket(family, kind, protocol) as connection:
-                connection.settimeout(left / (len(addresses) - index))
-                connection.connect(address)
-                return str(address[0])
-        except OSError as error:
-            failure = error
-    raise failure
+            self.result = socket.getaddrinfo(*self._key, type=socket.SOCK_STREAM)
+        except (OSError, ValueError) as error:
+            self.error = error
+        with _lock:
+            del _pending[self._key]
+        self.running.release()
+
+
+_lock = allocate_lock()
+_pending: dict[tuple[str | bytes, int], _Lookup] = {}
 
 
 def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
@@ -106,9 +133,18 @@ def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
     try:
         return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, ValueError):
-        from inithold.net.resolve import resolve  # noqa: PLC0415 - an address needs no threads
-
-        return resolve(name, port, ends_at)
+        pass
+    with _lock:
+        # A resolver that does not answer is not asked again by every probe meanwhile.
+        lookup = _pending.get((name, port))
+        if lookup is None:
+            lookup = _pending[name, port] = _Lookup(name, port)
+    if not lookup.running.acquire(timeout=max(ends_at - time.monotonic(), 0.01)):
+        raise NoAnswer
+    lookup.running.release()
+    if lookup.error is not None:
+        raise lookup.error
+    return lookup.result
 
 
 def host_and_port(address: str) -> tuple[str, int]:

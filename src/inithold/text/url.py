@@ -46,6 +46,7 @@ WEB = ("http", "https")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*")  # SQLAlchemy has psycopg_async
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^]]*)\]|(?P<name>[^:@\[\]\s]*))(?::(?P<port>[0-9]*))?")
+_HOST_AND_PORT = re.compile(r"[^:/,]+:[0-9]+")
 _NO_HOST = re.compile(r"[\s/?#@:\[\]\\<>\"]")
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -63,6 +64,8 @@ _KEYWORDS = re.compile(
     r"|initial catalog|user(?: ?id|name)?|uid|pwd|password|service|driver|unix_socket)\s*=",
     re.IGNORECASE,
 )
+_TLS = ("ssl", "tls")
+"""What stands for a driver and asks for TLS: `amqp+ssl://`."""
 _GO = re.compile(r"@(?:tcp|unix)\(")
 
 
@@ -240,6 +243,8 @@ def parse(url: str, technologies: Sequence[str] = ()) -> Address:
     Raises:
         ValueError: it is not such a URL. The message says what to write, and never quotes it.
     """
+    if url != url.strip():
+        raise ValueError("has a blank or a line break before or behind it")
     _refuse_foreign_forms(url, technologies)
     scheme = url.partition("://")[0].lower()
     base, _, driver = scheme.partition("+")
@@ -263,9 +268,21 @@ def parse(url: str, technologies: Sequence[str] = ()) -> Address:
 
 def _network(technology: str, parts: Parts) -> Address:
     driver, query = parts.driver, _parameters(parts.query)
-    host, port, places = _hosts(technology, parts.hosts)
+    if driver in _TLS and f"{technology}s" in DEFAULT_PORTS:
+        technology, driver = f"{technology}s", ""
+    named = [value for name, value in query if name == "host"]
+    if (
+        technology == "postgresql"
+        and not parts.hosts
+        and (len(named) > 1 or any(map(_HOST_AND_PORT.fullmatch, named)))
+    ):
+        # As SQLAlchemy has several hosts: ?host=a:5432&host=b:5432
+        host, port, places = _hosts(technology, ",".join(named))
+        query = tuple(item for item in query if item[0] != "host")
+    else:
+        host, port, places = _hosts(technology, parts.hosts)
     database = unquote(parts.path[1:]) if parts.path else None
-    if technology == "redis" and (parts.scheme == "unix" or driver == "socket"):
+    if technology == "redis" and (parts.scheme == "unix" or driver in ("socket", "unix")):
         if host or not database:
             raise ValueError("names no socket: expected unix:///run/redis/redis.sock?db=0")
         driver, places, database = "", (("unix_socket", unquote(parts.path)),), None
@@ -322,7 +339,10 @@ def _refuse_foreign_forms(url: str, technologies: Sequence[str]) -> None:
     scheme, separator, _ = url.partition("://")
     scheme = scheme.strip().lower()
     if scheme.startswith(("jdbc:", "r2dbc:")):
-        raise ValueError(f"is a JDBC URL: write {_example(scheme.split(':')[1], technologies)}")
+        database = scheme.split(":")[1]
+        if database not in TECHNOLOGIES:
+            raise ValueError(f"is a JDBC URL of {database}: expected {_expected(technologies)}")
+        raise ValueError(f"is a JDBC URL: write {_example(database, technologies)}")
     if _REDIS_GROUP.fullmatch(scheme):
         raise ValueError(f"is of Redis {_NOT_SUPPORTED} redis://host:6379 of one server")
     keywords = None if separator else _KEYWORDS.match(url)

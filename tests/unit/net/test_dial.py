@@ -13,7 +13,6 @@ import pytest
 from golden import assert_golden
 from inithold.errors import NotYet, StepFailed
 from inithold.net import dial as dialling
-from inithold.net import resolve
 from inithold.net.dial import dial
 from servers.ports import closed_port
 
@@ -125,7 +124,7 @@ def test_a_resolver_that_does_not_answer_is_waited_for_within_the_time_and_asked
     assert asked == [b"slow"]
     answer.set()
     assert dial("slow", listener.getsockname()[1], 5) == "127.0.0.1"
-    assert not resolve._pending
+    assert not dialling._pending
 
 
 def test_connecting_that_is_not_permitted_never_heals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,9 @@ READ: dict[str, str] = {
     "postgresql://app:p%40s%2Fw%3Ard@db/games": "postgresql://app@db:5432/games",
     "postgresql://a,b/games": "postgresql:///games?host=a,b&port=5432,5432",
     "postgresql://app@a:1,b:2/games": "postgresql://app@/games?host=a,b&port=1,2",
+    "postgresql+psycopg2://app:pw@/games?host=a:1&host=b:2": "postgresql://app@/games?host=a,b&port=1,2",
+    "postgresql+asyncpg://app:pw@/games?host=/cloudsql/p:r:i": "postgresql://app@/games?host=/cloudsql/p:r:i",
+    "postgresql://app:pw@[fe80::1%25eth0]:5433/games": "postgresql://app@[fe80::1%eth0]:5433/games",
     "postgresql://[::1]:5433/games": "postgresql://[::1]:5433/games",
     "postgresql://app@%2Fvar%2Frun%2Fpostgresql/games": "postgresql://app@/games?host=/var/run/postgresql",
     "postgresql:///games?host=/var/run/postgresql": "postgresql:///games?host=/var/run/postgresql",
@@ -136,6 +139,7 @@ READ: dict[str, str] = {
     "amqp://app:pw@mq//": "amqp://app@mq:5672/%2F",
     "pyamqp://app:pw@mq/games": "amqp://app@mq:5672/games",
     "amqp://mq?heartbeat=30&connection_attempts=3": "amqp://mq:5672",
+    "amqp+ssl://app:pw@mq/games": "amqps://app@mq:5671/games",
     "amqps://app:pw@mq/games?verify=verify_none": "amqps://app@mq:5671/games",
     # Redis and Valkey
     "redis://:pw@cache:6379/0": "redis://cache:6379/0",
@@ -146,6 +150,8 @@ READ: dict[str, str] = {
     "unix:///run/redis/redis.sock?db=2": "unix:///run/redis/redis.sock",
     "unix://app:pw@/run/redis.sock": "unix://app@/run/redis.sock",
     "redis+socket:///run/redis.sock?virtual_host=3": "unix:///run/redis.sock",
+    "redis+unix:///run/redis.sock": "unix:///run/redis.sock",
+    "redis+tls://cache/1": "rediss://cache:6379/1",
     "redis://%2Frun%2Fredis.sock/1": "unix:///run/redis.sock",
     # HTTP
     "http://web:8080/health?token=abcdefgh": "http://web:8080/health",
@@ -168,6 +174,11 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "jdbc:mysql://db:3306/games": (MY, "is a JDBC URL: write mysql://user:password@host:3306/database"),
     "r2dbc:postgresql://db/games": (PG, "write postgresql://user:password@host:5432/database"),
+    "jdbc:sqlserver://db:1433;user=app;password=planted": (
+        PG,
+        "is a JDBC URL of sqlserver: expected postgresql://",
+    ),
+    "postgresql://app:planted-4@db/games\n": (PG, "has a blank or a line break before or behind it"),
     "jdbc:sqlite:games.db": ("sqlite", "is a JDBC URL: write sqlite:///relative.db"),
     "host=db user=app password=planted-1 dbname=games": (
         PG,

@@ -13,8 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet, StepFailed
-from inithold.net.bounded_socket import CANCEL_WITHIN, BoundedSocket
-from inithold.net.bounds import Bounds, Until
+from inithold.net.bounds import CANCEL_WITHIN, BoundedSocket, Bounds, Until
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
 from inithold.steps.address import DEFAULT_PORTS, Address, parse
