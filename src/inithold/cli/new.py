@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inithold.cli import options
+from inithold.redaction.sanitize import inert
 
 
 @click.command()
@@ -63,5 +64,5 @@ def new(files: tuple[str, ...], service: str | None, output: str) -> int:
         sys.stdout.flush()
     else:
         write_new(output, plan_text(result))
-    click.echo(summary(result, output, files), err=True)
+    click.echo(inert(summary(result, output, files)), err=True)
     return 0

@@ -38,17 +38,14 @@ def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result
     """Wait for a library that cannot be interrupted; where it takes too long its thread is left behind.
 
     Args:
-        seconds: that it may take.
-        bounds: of the step.
         work: one exchange with a server, which has an end of its own.
 
     Returns:
-        what `work` returns.
+        what `work` returns; what it raises is raised.
 
     Raises:
         Interrupted: the step was told to stop.
         TooSlow: the time is up.
-        Exception: whatever `work` raises.
     """
     bounds.check_cancelled()
     results: list[Result] = []
@@ -74,11 +71,7 @@ def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result
 
 
 class Until:
-    """Bounds of work that nobody stops, and only time ends.
-
-    Args:
-        deadline: on the monotonic clock.
-    """
+    """Bounds of work that nobody stops: only time ends it, at a deadline on the monotonic clock."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline

@@ -25,13 +25,10 @@ class Request(NamedTuple):
     """What is asked.
 
     Attributes:
-        method: `GET`.
         url: absolute, http or https; its user info is left out.
-        headers: to send.
         tls: for https.
         most: bytes of the answer's body that are read at most.
         enough: given the status and the body so far, whether the rest is of no interest.
-        body: to send.
     """
 
     method: str
@@ -44,14 +41,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back.
-
-    Attributes:
-        status: such as 200.
-        reason: such as `OK`, as the server words it.
-        headers: names in lower case.
-        body: the beginning of it.
-    """
+    """What came back: headers by their names in lower case, and the beginning of the body."""
 
     status: int
     reason: str
@@ -72,8 +62,6 @@ def exchange(
     """Ask and read the answer.
 
     Args:
-        request: what is asked.
-        bounds: of the step.
         most: seconds that the whole of it may take.
         who: the service, for messages.
         trust: how the plan names further authorities.

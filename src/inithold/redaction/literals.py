@@ -58,13 +58,9 @@ _POSITIONED = (
 
 
 class Literal(NamedTuple):
-    """A secret in a text.
+    """A secret in a text, from one offset to another, with a variable's name that fits: `MYSQL_PASSWORD`.
 
-    Attributes:
-        start: offset of its first character.
-        end: offset behind its last one.
-        name: a variable's name that fits, such as `MYSQL_PASSWORD`.
-        in_url: it is the password of a URL, percent-encoded.
+    The password of a URL is percent-encoded.
     """
 
     start: int

@@ -30,11 +30,10 @@ class Redactor:
         self._lock = Lock()
 
     def add(self, value: str, *, public: Iterable[str] = ()) -> None:
-        """Learn a secret.
+        """Learn a secret; what is shorter than 6 characters is left alone.
 
         Args:
-            value: the secret. Of several lines, each is a secret of its own, since logs go line by line. What is
-                shorter than 6 characters is left alone.
+            value: of several lines, each is a secret of its own, since logs go line by line.
             public: words the value may be equal to without being one: its URL's own user, host and database.
         """
         with self._lock:

@@ -21,25 +21,14 @@ class Duration(float):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a duration.
-
-        Args:
-            text: for example `250ms`, `5s`, `2m`, `1h` or `1m30s`.
-
-        Raises:
-            ValueError: `text` is anything else; the message says what is expected.
-        """
+        """Read `250ms`, `5s`, `2m`, `1h` or `1m30s`; the message of a `ValueError` says what is expected."""
         if not text:
             raise ValueError(f"expected {EXPECTED}")
         return cls(sum(_seconds(text)))
 
     @classmethod
     def of(cls, value: str | float) -> Self:
-        """A duration that is given as people write it, or in seconds.
-
-        Raises:
-            ValueError: it is neither; the message says what is expected.
-        """
+        """A duration given as people write it, or in seconds; else a `ValueError` says what is expected."""
         if isinstance(value, str):
             return cls.parse(value)
         if isinstance(value, bool) or not value >= 0:

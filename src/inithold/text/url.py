@@ -75,11 +75,8 @@ class Parts(NamedTuple):
     Attributes:
         scheme: in lower case, without a driver.
         driver: what stands behind a plus sign in the scheme (`asyncpg`), or empty.
-        user: None where there is none.
-        password: None where there is none.
         hosts: one host or several, with their ports: `db`, `[::1]:5432`, `a:1,b:2`.
         path: from its first slash on.
-        query: without its question mark.
     """
 
     scheme: str
@@ -99,8 +96,7 @@ class Address(NamedTuple):
         driver: what stood behind a plus sign in the scheme (`asyncpg`), or empty.
         host: name or address, without brackets; empty for files, sockets and several hosts.
         port: the port, the technology's own where the URL has none; 0 where there is no such thing.
-        user: percent-decoded, or None.
-        password: percent-decoded, or None. Never shown.
+        password: never shown. Like the user's name it is percent-decoded.
         database: percent-decoded path without its leading slash: database, virtual host or file; None if absent.
         query: the parameters, decoded. A socket is `unix_socket`, or libpq's `host`; several hosts are `host` and
             `port`, as libpq takes them.
@@ -127,13 +123,8 @@ class Address(NamedTuple):
     ) -> Address:
         """An address whose parts are given one by one, not percent-encoded.
 
-        Args:
-            technology: the canonical scheme.
-            host: name or address, the path of a socket, for PostgreSQL also several with commas between them.
-            port: the technology's own if absent.
-            user: who logs in.
-            password: of the user.
-            database: database or virtual host.
+        The host is a name, an address or the path of a socket, for PostgreSQL also several with commas between
+        them; the port is the technology's own if absent.
         """
         query: tuple[tuple[str, str], ...] = ()
         port = port or DEFAULT_PORTS.get(technology, 0)

@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.redaction.find import is_secret_name
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
@@ -188,6 +189,9 @@ def differences(desired: Any, current: Any, *, unordered: bool = False, path: st
         else:
             for index, (value, other) in enumerate(zip(desired, current, strict=True)):
                 yield from differences(value, other, path=f"{path}[{index}]")
+    elif not _same(desired, current) and is_secret_name(f"_{path.rpartition('.')[2]}"):
+        # Some services answer with the secret that they have.
+        yield f"{path}: another value"
     elif not _same(desired, current):
         yield f"{path or 'it'} {_text(current)} -> {_text(desired)}"
 

@@ -31,12 +31,7 @@ HEARTBEAT = 10
 
 
 class Refused(Exception):
-    """The broker says no to a request.
-
-    Args:
-        code: the AMQP reply code.
-        words: the reply text, such as `NOT_FOUND - no queue 'orders' in vhost '/'`.
-    """
+    """The broker says no to a request, with a code and a text: `NOT_FOUND - no queue 'orders' in vhost '/'`."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(f"{code} {words}")
@@ -46,13 +41,7 @@ class Refused(Exception):
 
 @contextmanager
 def connected(address: Address, context: StepContext, host: str | None = None) -> Iterator[Broker]:
-    """A connection to a virtual host, closed with the context.
-
-    Args:
-        address: of the broker, with user and password.
-        context: of the step.
-        host: the virtual host; the address's own if absent.
-    """
+    """A connection to a virtual host, the address's own if none is named; closed with the context."""
     broker = Broker(address if host is None else address._replace(database=host), context)
     with _without_log():
         try:
@@ -72,11 +61,7 @@ class Broker:
         self._channel: Any = None
 
     def connect(self) -> None:
-        """Log in.
-
-        Raises:
-            NotYet, StepFailed: it does not come about.
-        """
+        """Log in; raises `NotYet` or `StepFailed` where that does not come about."""
         address, (user, password) = self._address, login(self._address)
         seconds = self._context.remaining(CONNECT_SECONDS)
         # Resolved here: pika's own look-up has no limit.
@@ -109,11 +94,7 @@ class Broker:
                 within(GOODBYE_SECONDS, self._context, self._connection.close)
 
     def channel(self) -> None:
-        """Have a channel open.
-
-        Raises:
-            StepFailed: the broker lets the user have none.
-        """
+        """Have a channel open; raises `StepFailed` where the broker lets the user have none."""
         try:
             self._request("open a channel", lambda _: None)
         except Refused as refused:
@@ -159,14 +140,9 @@ class Broker:
         self._request(item.label, send)
 
     def _request(self, what: str, send: Callable[[Any], object]) -> None:
-        """Send a request and wait for its answer.
+        """Send a request on a channel and wait for its answer.
 
-        It goes over the channel that is open, or over another if the broker closed that, or the connection, with
-        its no.
-
-        Args:
-            what: it is about, for people.
-            send: given the channel.
+        The broker says no by closing the channel, or the connection: then the next request opens another.
 
         Raises:
             Refused: the broker says no.

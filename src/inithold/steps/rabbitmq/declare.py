@@ -20,12 +20,6 @@ from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NO
 def declare(address: Address, context: StepContext, comparison: Comparison, api: Management | None) -> None:
     """Declare what is missing, and what could not be verified, which does nothing where it is equal.
 
-    Args:
-        address: of the broker.
-        context: of the run.
-        comparison: what is there and what is not.
-        api: for what pika cannot send.
-
     Raises:
         NotYet: the broker was lost; declaring may begin again from the start.
         StepFailed: something exists with other properties, and nothing was made; or the broker does not want it.

@@ -49,11 +49,7 @@ class _Binding(msgspec.Struct):
 
 
 def read(path: str, virtual_host: str) -> Definitions:
-    """Read a definitions file.
-
-    Args:
-        path: of the file.
-        virtual_host: of the objects that name none.
+    """Read a definitions file; objects that name no virtual host are of the given one.
 
     Raises:
         StepFailed: there is no such file or it is not definitions at all. What is wrong with single entries is in

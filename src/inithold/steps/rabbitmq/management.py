@@ -32,13 +32,7 @@ _HINTS = {
 
 
 class Management:
-    """The management API of one broker.
-
-    Args:
-        address: of the API, `http` or `https`; its path is what comes before `/api`.
-        login: user and password.
-        context: of the step.
-    """
+    """The management API of one broker; the path of its address is what comes before `/api`."""
 
     def __init__(self, address: Address, login: tuple[str, str], context: StepContext) -> None:
         self._address = address
@@ -56,16 +50,10 @@ class Management:
         self._tls = tls_context(address) if address.technology == "https" else None
 
     def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
-        """What the API has at a path; None where it has nothing.
-
-        Args:
-            path: its parts, not yet percent-encoded: `("queues", "/", "orders")`.
-            query: parameters.
+        """What the API has at a path such as `("queues", "/", "orders")`; None where it has nothing.
 
         Raises:
-            NotYet: the API is not up or was lost.
-            Rejected: it does not let the user in, or not at this.
-            StepFailed: it is not RabbitMQ's management API.
+            NotYet, Rejected, StepFailed: there is no answer of a management API, or a no.
         """
         status, body = self._exchange("GET", path, query=query)
         if status == 404 and isinstance(body, dict) and "error" in body:
@@ -75,17 +63,7 @@ class Management:
         raise self._refused(status, body, path)
 
     def send(self, path: tuple[str, ...], body: Mapping[str, Any], method: str = "PUT") -> None:
-        """Make or replace what is at a path.
-
-        Args:
-            path: its parts, not yet percent-encoded.
-            body: what it shall be.
-            method: `PUT` or `POST`.
-
-        Raises:
-            NotYet: the API is not up or was lost.
-            StepFailed: it does not want it.
-        """
+        """Make or replace what is at a path; raises as `get` does."""
         status, answer = self._exchange(method, path, body)
         if status not in (200, 201, 204):
             raise self._refused(status, answer, path)

@@ -54,7 +54,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Its section, and the values of its key."""
+        """What tells it from all others."""
         return self.section, *(str(getattr(self, name)) for name in self.key)
 
     def faults(self) -> Iterator[str]:
@@ -71,10 +71,7 @@ class Resource(msgspec.Struct, frozen=True):
         return {name: value for name, value in self.entry(None).items() if name not in (*self.key, "vhost")}
 
     def change(self, present: Any) -> Change | None:
-        """What has to be done about it; None where it is as it should be.
-
-        Args:
-            present: what the broker has under its name, of the same type; None where there is nothing.
+        """What has to be done, given what the broker has under its name, or None; None where nothing has.
 
         Raises:
             Conflict: it is something else and is not to be changed.
@@ -261,11 +258,7 @@ KINDS: Sequence[type[Resource]] = (
 def compare(
     resources: Iterable[Resource], document: Mapping[str, Any]
 ) -> tuple[list[Change], dict[str, list[dict[str, Any]]], list[str]]:
-    """Compare resources with what a broker has.
-
-    Args:
-        resources: what it must have.
-        document: what `GET /api/definitions` answers.
+    """Compare resources with what `GET /api/definitions` answers.
 
     Returns:
         the changes; the definitions that make them; and the conflicts.

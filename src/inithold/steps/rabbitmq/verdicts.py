@@ -56,12 +56,7 @@ def passes(code: int, words: str) -> bool:
 
 
 def not_connected(address: Address, error: BaseException) -> StepError:
-    """What it means that no connection came about.
-
-    Args:
-        address: of the broker.
-        error: as pika or the operating system raise it.
-    """
+    """What it means that no connection came about, whether pika or the operating system says so."""
     cause = error
     # pika puts layers around an error while it connects.
     while layers := getattr(cause, "exceptions", None) or [getattr(cause, "exception", None)]:

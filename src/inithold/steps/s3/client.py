@@ -35,16 +35,12 @@ class NotSupported(Exception):
 
 
 class Client:
-    """Asks one server of one bucket; what is None is botocore's own choice.
+    """Asks one server of one bucket, for so many seconds; what is None is botocore's own choice.
 
     Args:
         place: the server, for people.
-        bucket: its name.
-        region: of the bucket.
-        endpoint: URL of the server; None for AWS.
+        endpoint: its URL; None for AWS.
         login: access key and secret key.
-        ca_file: authorities to trust instead of the system's.
-        seconds: the most that is waited for an answer.
     """
 
     def __init__(
@@ -73,11 +69,7 @@ class Client:
         self._client = self._open("auto" if endpoint is None else "path")
 
     def ask(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        """Make one request about the bucket.
-
-        Args:
-            operation: a method of botocore's client, such as `get_bucket_cors`.
-            parameters: of the operation, without the bucket.
+        """Make one request about the bucket, by a method of botocore's client, such as `get_bucket_cors`.
 
         Returns:
             the answer; None where what was asked for does not exist.

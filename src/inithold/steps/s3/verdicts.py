@@ -69,14 +69,7 @@ _WRONG_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "Il
 
 
 def refused(place: str, operation: str, region: str, response: Mapping[str, Any]) -> StepError:
-    """What a refusal means.
-
-    Args:
-        place: the server, for people.
-        operation: that was refused, as botocore names it.
-        region: that was asked for.
-        response: botocore's `ClientError.response`.
-    """
+    """What a refusal of an operation means: the `response` of botocore's `ClientError`."""
     details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
     code, status = str(details.get("Code", "")), metadata.get("HTTPStatusCode", 0)
     message = f"{place}: {details.get('Message') or code}"

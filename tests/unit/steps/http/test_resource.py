@@ -44,6 +44,17 @@ def test_where_a_body_is_not_a_part_of_the_answer(desired: Any, current: Any, li
     assert list(differences(desired, current)) == lines
 
 
+def test_secrets_that_a_service_answers_are_not_shown() -> None:
+    current = {"name": "a", "secret": "theirs-1", "auth": {"clientSecret": "theirs-2", "pass": "theirs-3"}}
+    desired = {"name": "b", "secret": "ours-1", "auth": {"clientSecret": "ours-2", "pass": "ours-3"}}
+    assert list(differences(desired, current)) == [
+        "name a -> b",
+        "secret: another value",
+        "auth.clientSecret: another value",
+        "auth.pass: another value",
+    ]
+
+
 def test_lists_as_sets() -> None:
     desired = {"roles": ["b", {"name": "a"}]}
     current = {"roles": [{"name": "a", "id": 1}, "c", "b"]}
