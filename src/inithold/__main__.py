@@ -29,10 +29,22 @@ def _end(number: int, _frame: object) -> None:
 
 
 def _answered(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else ""
+    command, own = (arguments or [""])[0], arguments[1:]
+    code: int | None = None
     if command == "run":
-        _before_run(arguments[1:])
-    code = _quick(command, arguments[1:])
+        _before_run(own)
+    elif command == "health":
+        from inithold.marker.health import main as health  # noqa: PLC0415
+
+        code = health(own)
+    elif command == "status":
+        from inithold.record.status import main as status  # noqa: PLC0415
+
+        code = status(own)
+    elif command == "wait":
+        from inithold.lifecycle.quick_wait import answer as wait  # noqa: PLC0415
+
+        code = wait(own)
     if code is not None:
         return code
     from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for what was answered above
@@ -51,49 +63,27 @@ def _before_run(arguments: list[str]) -> None:
     """
     from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
 
-    if CHECK_VARIABLE in os.environ:
-        return
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--help" in own or "-h" in own:
+    if CHECK_VARIABLE in os.environ or "--help" in own or "-h" in own:
         return
     from inithold.hold.reaper import REAPER  # noqa: PLC0415
     from inithold.marker.file import path_from  # noqa: PLC0415
     from inithold.marker.owner import drop_stale  # noqa: PLC0415
 
-    marker = path_from(_option("--marker", own))
+    # The first one that has a value, in either form.
+    marker: str | None = None
+    for argument, following in zip(own, [*own[1:], None], strict=False):
+        name, equals, value = argument.partition("=")
+        if marker is None and name == "--marker":
+            marker = value if equals else following
     try:
         if not any(argument.partition("=")[0] in ("--only", "--from") for argument in own):
-            drop_stale(marker, os.getpid())
+            drop_stale(path_from(marker), os.getpid())
     except OSError:
         # Reported with what to do when the run claims the marker.
         return
     finally:
         REAPER.split()
-
-
-def _option(name: str, arguments: list[str]) -> str | None:
-    for position, argument in enumerate(arguments):
-        if argument == name and position + 1 < len(arguments):
-            return arguments[position + 1]
-        if argument.startswith(f"{name}="):
-            return argument.partition("=")[2]
-    return None
-
-
-def _quick(command: str, arguments: list[str]) -> int | None:
-    if command == "health":
-        from inithold.marker.health import main as health  # noqa: PLC0415
-
-        return health(arguments)
-    if command == "status":
-        from inithold.record.status import main as status  # noqa: PLC0415
-
-        return status(arguments)
-    if command == "wait":
-        from inithold.lifecycle.quick_wait import answer as wait  # noqa: PLC0415
-
-        return wait(arguments)
-    return None
 
 
 if __name__ == "__main__":

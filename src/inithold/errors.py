@@ -42,17 +42,10 @@ class UsageError(InitholdError):
 
 
 class Fault:
-    """One thing that is wrong in a file.
+    """One thing that is wrong in a file: what is wrong and what would be right.
 
-    Args:
-        message: what is wrong and what would be right.
-        file: path of the file as the user named it, None for a plan written in Python.
-        line: 1-based line, None where there is none.
-        column: 1-based column, None where there is none.
-        step: id of the step concerned, if any.
+    The file is named as the user named it, None for a plan written in Python; line and column begin with 1.
     """
-
-    __slots__ = ("column", "file", "line", "message", "step")
 
     def __init__(
         self,
@@ -74,9 +67,6 @@ class Fault:
         where = f"{place}: " if place else ""
         step = f"step {self.step!r}: " if self.step else ""
         return f"{where}{step}{self.message}"
-
-    def __repr__(self) -> str:
-        return f"Fault({str(self)!r})"
 
 
 class PlanError(InitholdError):

@@ -132,11 +132,7 @@ def block_signals(*more: signal.Signals) -> None:
 
 
 def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
-    """Replace this process by the holder; end it where a signal has come.
-
-    Args:
-        caught: the signals that this process's handlers have noted so far.
-    """
+    """Replace this process by the holder; end it where `caught` tells of a signal that its handlers have noted."""
     block_signals()
     # Executed programs take over what is ignored, and nothing else.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -156,11 +152,9 @@ def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
 
 
 def become_verifier(orders: Orders, caught: Callable[[], Collection[int]]) -> NoReturn:
-    """Replace this process by the holder that verifies; end it where a signal has come.
+    """Replace this process by the holder that verifies, as `become_holder` does.
 
-    Args:
-        orders: how.
-        caught: as for `become_holder`; SIGHUP asks to run the plan again at once.
+    SIGHUP among what was caught asks to run the plan again at once.
     """
     block_signals(signal.SIGHUP)
     _let_go()

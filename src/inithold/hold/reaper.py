@@ -60,11 +60,7 @@ class Reaper:
             os.kill(os.getppid(), signal.SIGCHLD)
 
     def hand_over(self, *, asked: bool) -> None:
-        """In the child: tell PID 1 to hold, and end. Returns where there is no such PID 1.
-
-        Args:
-            asked: whether the plan is to be run again at once.
-        """
+        """In the child: tell PID 1 to hold, or where asked to run the plan again, and end; else just return."""
         if self._line is not None:
             os.write(self._line, _AGAIN if asked else _HOLD)
             os._exit(0)

@@ -99,14 +99,9 @@ def _refusal(marker: str, owner: Owner) -> UsageError:
 
 
 def content(plan: CheckedPlan, result: RunResult, duration: float, *, pace: Pace | None, once: bool) -> bytes:
-    """The content of the marker of a run that is ready.
+    """The content of the marker of a run that is ready after `duration` seconds.
 
-    Args:
-        plan: that was run.
-        result: how.
-        duration: seconds it took.
-        pace: at which the hold verifies; None where it does not.
-        once: whether nobody stays to vouch for it.
+    The hold verifies at `pace`, or not; after `once` nobody stays to vouch for it.
     """
     fields = {
         "version": VERSION,

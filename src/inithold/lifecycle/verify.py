@@ -47,17 +47,14 @@ SEND_SECONDS = 3.0
 
 
 class CheckResult(NamedTuple):
-    """The answer of a check.
-
-    Attributes:
-        holds: whether everything is in place; None where the check cannot tell.
-        seen: what is not in place, and what else there is to report for as long as it is so.
-        passing: what is worth a line once.
-    """
+    """The answer of a check."""
 
     holds: bool | None
+    """Whether everything is in place; None where the check cannot tell."""
     seen: tuple[str, ...] = ()
+    """What is not in place, and what else there is to report for as long as it is so."""
     passing: tuple[str, ...] = ()
+    """What is worth a line once."""
 
 
 def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
@@ -103,12 +100,7 @@ def _checked_steps(plan: CheckedPlan) -> list[PlannedStep]:
 
 
 def why_again(why: str, record_path: str) -> str:
-    """Why a hold runs its plan again, for people.
-
-    Args:
-        why: what the hold says.
-        record_path: of the record, where its last check has noted what it saw.
-    """
+    """Why a hold runs its plan again, for people: what its last check noted in the record."""
     if why == ASKED:
         return "it was asked to (SIGHUP)"
     record = _read(record_path)
@@ -126,11 +118,7 @@ def check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected:
     """Check once whether the environment still holds, and end the process with the answer.
 
     A plan in Python is part of a script, which would take what a check returns for the end of a failed run.
-
-    Args:
-        load: gives the plan.
-        settings: those of the run.
-        expected: fingerprint of the plan that was run.
+    `expected` is the fingerprint of the plan that was run.
     """
     os._exit(streams.end(reported(lambda: _verify(load, settings, expected))))
 

@@ -23,12 +23,7 @@ _HINT = "bound the function's own operations in time, or make it a python.call, 
 
 
 class Watchdog:
-    """The run's side (`inithold.runner.run.Watchdog`). To be made in the main thread.
-
-    Args:
-        record: path of the run's record.
-        log_format: as `console` takes it.
-    """
+    """The run's side (`inithold.runner.run.Watchdog`). To be made in the main thread."""
 
     def __init__(self, record: str, log_format: str) -> None:
         from inithold.process.satellite import launch  # noqa: PLC0415 - few plans need it
@@ -86,9 +81,8 @@ def main(channel: Channel) -> int:
 def _say_last_words(facts: dict[str, Any], told: str) -> None:
     """End the record of a run that was killed, and say how it ended.
 
-    Args:
-        facts: of the step whose code did not stop.
-        told: the signal that had told the run to end; empty where the step's time was up.
+    `facts` are of the step whose code did not stop; `told` is the signal that told the run to end, empty where the
+    step's time was up.
     """
     import time  # noqa: PLC0415 - nothing of this is needed before a run is killed
 
