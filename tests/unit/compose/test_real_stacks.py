@@ -167,3 +167,38 @@ services:
   web: {{image: app, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
 """)
     assert ("impatient-init" in _ids(tmp_path)) == impatient
+
+
+@pytest.mark.parametrize(
+    ("image", "skips"),
+    [
+        ("app", True),
+        ("dpage/pgadmin4:8", False),
+        ("adminer", False),
+        ("quay.io/prometheuscommunity/postgres-exporter", False),
+        ("phpmyadmin/phpmyadmin", False),
+        ("ghcr.io/acme/admin-api", True),
+    ],
+)
+def test_a_console_or_an_exporter_need_not_wait(image: str, skips: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  migrate: {{image: app, restart: "no", depends_on: [db]}}
+  web: {{image: app, depends_on: {{migrate: {{condition: service_completed_successfully}}}}}}
+  other: {{image: "{image}", depends_on: [db]}}
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+def test_the_last_of_a_chain_prepares_what_the_others_do(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  db: {image: postgres}
+  migrate: {image: app, restart: "no", depends_on: [db]}
+  seed: {image: app, restart: "no", depends_on: {migrate: {condition: service_completed_successfully}}}
+  web: {image: app, depends_on: {seed: {condition: service_completed_successfully}}}
+  cron: {image: app, environment: {DATABASE_URL: postgres://db/app}}
+""")
+    skipping = [each for each in run_json(tmp_path, []) if each["id"] == "dependent-skips-init"]
+    assert [(each["service"], each["related"]) for each in skipping] == [("cron", "seed")]

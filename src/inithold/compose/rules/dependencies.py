@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,13 +14,26 @@ from inithold.compose.stack import wiring
 from inithold.compose.stack.command import words
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, may_be_inactive
-from inithold.compose.stack.servers import MEMCACHED, impatience, server_of, unready_servers, used_services
+from inithold.compose.stack.servers import (
+    MEMCACHED,
+    image_name,
+    impatience,
+    server_of,
+    unready_servers,
+    used_services,
+)
 from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
     from inithold.compose.stack.ties import Tie
 
+# Consoles and exporters show whatever is there.
+_ONLOOKERS = re.compile(
+    r"exporter|pgadmin|phpmyadmin|adminer|pgweb|cloudbeaver|dbgate|mongo-express|redis-?(?:commander|insight)"
+    r"|kafka-?ui|akhq|kafdrop",
+    re.I,
+)
 _SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")
 
 
@@ -72,12 +86,15 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
 def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
     """Services that use what an init prepares and do not wait for it."""
     inits = {**stack.inits, **stack.probable}
-    prepared = {name: _prepared(init, stack) - inits.keys() for name, init in inits.items()}
+    own = {name: _prepared(init, stack) - inits.keys() for name, init in inits.items()}
+    prepared = {
+        name: used.union(*(own.get(each, ()) for each in stack.reaches(name))) for name, used in own.items()
+    }
     # Of several in a row, the last one is what to wait for.
     last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
     for service in stack.project.services.values():
         used = used_services(service, stack)
-        if service.name in inits or is_gate(service) or not used:
+        if service.name in inits or is_gate(service) or not used or _ONLOOKERS.search(image_name(service)):
             continue
         depended_on = {entry.target for entry in stack.dependencies[service.name]}
         # What init itself waits for cannot wait for init.
