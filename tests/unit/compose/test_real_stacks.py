@@ -116,37 +116,31 @@ def test_a_file_without_a_word_beside_others(tmp_path: Path) -> None:
     assert (alone.code, alone.errors) == (2, "extras.yaml: empty: not a Compose file")
 
 
-def test_a_healthcheck_that_an_alias_shares_is_fixed_for_all(tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text("""\
+@pytest.mark.parametrize(
+    ("service", "healthcheck", "other"),
+    [("", " &healthcheck", "image: redis\n    healthcheck: *healthcheck"), (" &redis", "", "<<: *redis")],
+)
+def test_a_healthcheck_that_services_share_is_fixed_for_all(
+    service: str, healthcheck: str, other: str, tmp_path: Path
+) -> None:
+    stack = f"""\
 services:
-  redis:
+  redis:{service}
     image: redis
-    healthcheck: &healthcheck
+    healthcheck:{healthcheck}
       test: ["CMD", "redis-cli", "ping"]
       interval: 1s
       start_period: 5s
   redis-cache:
-    image: redis
-    healthcheck: *healthcheck
-""")
+    {other}
+"""
+    (tmp_path / "compose.yaml").write_text(stack)
     outcome = run(tmp_path, "fix", "--unsafe")
     assert outcome.code == 0, outcome.output
-    assert (
-        (tmp_path / "compose.yaml").read_text()
-        == """\
-services:
-  redis:
-    image: redis
-    healthcheck: &healthcheck
-      test: ["CMD", "redis-cli", "ping"]
-      interval: 30s
-      start_period: 5s
-      start_interval: 1s
-  redis-cache:
-    image: redis
-    healthcheck: *healthcheck
-"""
+    fixed = stack.replace("interval: 1s", "interval: 30s").replace(
+        "start_period: 5s\n", "start_period: 5s\n      start_interval: 1s\n"
     )
+    assert (tmp_path / "compose.yaml").read_text() == fixed
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,12 @@ class _Planner:
                 f"{'.'.join(here)} in {source.name} is shared with a service that is not to change"
             )
             entry = layout.lookup(node, name)
+            brought = layer.written.get(*here) if entry is None and rest else None
+            holder = brought.place.node if brought is not None else None
+            if isinstance(holder, MappingNode) and self._agreed(holder, here, path):
+                # What a merge key brings is edited where it is written, if all who have it from there agree.
+                node = holder
+                continue
             if entry is None:
                 # What a merge key brings is replaced whole by what stands here: it goes here as a copy.
                 entries = self._inserts.setdefault(id(node), _Group(source, node, None)).entries
