@@ -14,7 +14,7 @@ from inithold.steps.alembic import failures
 from inithold.steps.alembic.driver import DRIVERS, answers
 from inithold.steps.alembic.fast_check import NO_REVISION
 from inithold.steps.alembic.project import PERCENT, Project
-from inithold.steps.alembic.revisions import named
+from inithold.steps.alembic.revisions import folders, named
 from inithold.steps.alembic.sessions import Watch, watching
 from inithold.steps.base import WorkerContext
 
@@ -162,9 +162,9 @@ class Run:
                 "look at its tables before trying again"
             )
         if server_error is None:
-            what = failures.at(error, script.dir, script._version_locations)
+            what = failures.at(error, script.dir, folders(script))
             return StepFailed(f"{title} failed: {what}", hint=hint)
-        place = failures.place_of(error, script.dir, script._version_locations)
+        place = failures.place_of(error, script.dir, folders(script))
         return StepFailed(f"{title} failed{f' at {place}' if place else ''}: {server_error.words}", hint=hint)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inithold.errors import Ahead, StepFailed
-from inithold.steps.alembic.failures import at, revision_error
+from inithold.steps.alembic.failures import at, place_of, revision_error
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 _DISORDER = "the revision files cannot be put in order"
 _FIX_ORDER = "fix down_revision in the files named"
+_MISSING = "the file of that revision is missing: is the whole folder part of the image?"
+_TWICE = "give one of the files a revision of its own: alembic revision makes such ids"
 _FIX_TARGET = "alembic history lists the revisions, alembic branches the branches; or set target: head"
 
 
@@ -24,31 +28,40 @@ def load(script: ScriptDirectory) -> None:
     Raises:
         StepFailed: one cannot be read, two are the same, one names a parent that is not there, they go in circles.
     """
-    from alembic.script.revision import RevisionError, RevisionMap  # noqa: PLC0415 - slow
+    from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
 
-    folders = [Path(folder) for folder in script._version_locations]
-    for folder in folders:
+    for folder in folders(script):
         if not folder.is_dir():
             raise StepFailed(
                 f"the folder of the revision files, {folder}, does not exist",
                 hint="is it part of the image, or mounted? a project without revisions has an empty one",
             )
-    try:
-        scripts: list[Script] = sorted(script._load_revisions(), key=lambda found: found.path)
-    except RevisionError as error:
-        raise revision_error(error, _DISORDER, _FIX_ORDER) from error
-    except (Exception, SystemExit) as error:
-        raise StepFailed(
-            f"a revision file cannot be loaded: {at(error, script.dir, folders)}",
-            hint="fix the file; alembic history must work in the same place",
-        ) from error
-    _check_references(scripts)
-    # Alembic only warns of what is refused above, and then overwrites one of two or ends in a KeyError.
-    script.revision_map = RevisionMap(lambda: scripts)
-    try:
-        script.get_heads()
-    except RevisionError as error:
-        raise revision_error(error, _DISORDER, _FIX_ORDER) from error
+    # Of two files with one revision, and of a parent that is not there, Alembic only warns.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            script.get_heads()
+        except RevisionError as error:
+            raise revision_error(error, _DISORDER, _FIX_ORDER) from error
+        except (Exception, SystemExit) as error:
+            _refuse_disorder(caught)
+            if isinstance(error, KeyError) and not place_of(error, script.dir, folders(script)):
+                raise StepFailed(f"{_DISORDER}: revision {error.args[0]} is in no file", hint=_MISSING) from error
+            raise StepFailed(
+                f"a revision file cannot be loaded: {at(error, script.dir, folders(script))}",
+                hint="fix the file; alembic history must work in the same place",
+            ) from error
+    _refuse_disorder(caught)
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def folders(script: ScriptDirectory) -> list[Path]:
+    """Where the revision files are."""
+    from alembic.util import coerce_resource_to_filename  # noqa: PLC0415 - slow
+
+    named = [Path(coerce_resource_to_filename(os.fspath(place))) for place in script.version_locations or ()]
+    return [folder.absolute() for folder in named or [Path(script.dir, "versions")]]
 
 
 def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[RevisionStep]:
@@ -63,6 +76,7 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
         Ahead: the database is ahead of the target or of the files.
         StepFailed: the target cannot be told.
     """
+    from alembic.runtime.migration import MigrationStep  # noqa: PLC0415 - slow
     from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
 
@@ -70,7 +84,8 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
     _refuse_unknown(script, heads)
     _refuse_ahead(script, wanted, heads)
     try:
-        return list(script._upgrade_revs(target, heads))  # type: ignore[arg-type]
+        revisions = list(script.iterate_revisions(target, heads, implicit_base=True))  # type: ignore[arg-type]
+        return [MigrationStep.upgrade_from_script(script.revision_map, each) for each in reversed(revisions)]
     except (RevisionError, CommandError) as error:
         raise revision_error(error, f"target {target}", _FIX_TARGET) from error
 
@@ -107,24 +122,11 @@ def any_in(script: ScriptDirectory) -> bool:
     return bool(script.get_heads())
 
 
-def _check_references(scripts: Sequence[Script]) -> None:
-    by_id: dict[str, Script] = {}
-    for script in scripts:
-        if (other := by_id.setdefault(script.revision, script)) is not script:
-            raise StepFailed(
-                f"two files have the revision {script.revision}: {other.path} and {script.path}",
-                hint="give one of them a revision of its own: alembic revision makes such ids",
-            )
-    labels = {label for script in scripts for label in script.branch_labels}
-    for script in scripts:
-        for name, known in (("down_revision", set(by_id)), ("dependencies", by_id.keys() | labels)):
-            for wanted in _several(getattr(script, name)):
-                if wanted not in known:
-                    raise StepFailed(
-                        f"{script.path}: its {name.replace('dependencies', 'depends_on')} {wanted} "
-                        "is in no revision file",
-                        hint="the file of that revision is missing: is the whole folder part of the image?",
-                    )
+def _refuse_disorder(caught: Sequence[warnings.WarningMessage]) -> None:
+    for warning in caught:
+        text = str(warning.message)
+        if text.startswith("Revision ") and text.endswith((" is present more than once", " is not present")):
+            raise StepFailed(f"{_DISORDER}: {text}", hint=_MISSING if text.endswith("not present") else _TWICE)
 
 
 def _several(revisions: str | Sequence[str] | None) -> tuple[str, ...]:
