@@ -191,6 +191,7 @@ def test_every_example_is_looked_at() -> None:
         "toml",
         "dockerfile",
         "json",
+        "js",
         "ini",
         "sh",
         "text",

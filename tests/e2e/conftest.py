@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,15 @@ def images(engine: Engine) -> Iterator[Images]:
     """The images under test, built once in a run."""
     with image_builds.built(engine) as images:
         yield images
+
+
+@pytest.fixture(scope="session")
+def with_postgres(engine: Engine, images: Images) -> Iterator[str]:
+    """inithold's image with PostgreSQL's driver alone, as the pages of examples build it."""
+    tag = f"{images.registry}inithold:postgres-{uuid.uuid4().hex[:8]}"
+    image_builds.build_inithold(engine, images, tag, "--build-arg", "EXTRAS=postgres")
+    yield tag
+    engine.docker("rmi", "-f", tag)
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from docs.pages import DOCS, ROOT, blocks
+from docs.pages import DOCS, ROOT
 from e2e.engine import Engine
-from e2e.images import Images, build_inithold
+from e2e.example_pages import check_files, check_sizes
+from e2e.images import Images
 from e2e.project import Project
 
 EXAMPLE = ROOT / "examples" / "django"
@@ -24,15 +25,6 @@ class Migration(migrations.Migration):
     dependencies = [("catalog", "0001_initial")]
     operations = [migrations.RunSQL("INSERT INTO catalog_book (title) VALUES ('Dune')")]
 """
-
-
-@pytest.fixture(scope="module")
-def with_postgres(engine: Engine, images: Images) -> Iterator[str]:
-    """The image as the page builds it."""
-    tag = f"{images.registry}inithold:postgres"
-    build_inithold(engine, images, tag, "--build-arg", "EXTRAS=postgres")
-    yield tag
-    engine.docker("rmi", "-f", tag)
 
 
 @pytest.fixture
@@ -74,18 +66,8 @@ def test_it_migrates_once_and_again_when_there_is_a_new_migration(library: Proje
     assert re.search(r"superuser +unchanged", log)
     assert "change-me" not in log
 
-    # What the page says is copied, and its size, within a fifth: dependencies grow.
-    paths = re.findall(r"^\| `(/[\w/]+)` \|.*?\| (\d+) (MB|kB) \|", PAGE.read_text(), re.MULTILINE)
-    assert [path for path, *_ in paths] == ["/opt/inithold", "/usr/bin/catatonit"]
-    for path, written, unit in paths:
-        used = library.compose("exec", "-T", "web", "du", "-sb", path).stdout.split()[0]
-        measured = int(used) / (1_000_000 if unit == "MB" else 1_000)
-        print(f"{path}: {measured:.0f} {unit}")
-        assert abs(measured - int(written)) <= int(written) / 5, f"{path}: {measured:.0f} {unit}"
+    check_sizes(PAGE, library, "web", ["/opt/inithold", "/usr/bin/catatonit"])
 
 
 def test_the_page_shows_the_files_of_the_example() -> None:
-    shown = {block.file: block.text for block in blocks(PAGE) if block.file}
-    assert set(shown) == {"Dockerfile", "inithold.yaml", "compose.yaml"}
-    for name, text in shown.items():
-        assert text == (EXAMPLE / name).read_text(), name
+    check_files(PAGE, EXAMPLE, {"Dockerfile", "inithold.yaml", "compose.yaml"})
