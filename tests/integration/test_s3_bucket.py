@@ -196,14 +196,14 @@ def test_the_rights_of_the_check_are_enough_for_it(seaweedfs: SeaweedFS, name: s
 
 
 def test_the_rights_of_the_apply_are_enough_for_it(seaweedfs: SeaweedFS, name: str) -> None:
-    driven = drive(bucket(seaweedfs, name, "maker", **everything(name)))
+    driven = drive(bucket(seaweedfs, name, "applier", **everything(name)))
     assert (driven.outcome, driven.reason) == ("changed", "")
-    assert drive(bucket(seaweedfs, name, "maker", **everything(name))).outcome == "unchanged"
+    assert drive(bucket(seaweedfs, name, "applier", **everything(name))).outcome == "unchanged"
 
 
 @pytest.mark.parametrize(
     ("user", "operation"),
-    [("maker-without-ListBucket", "head_bucket"), ("maker-without-PutBucketCors", "put_bucket_cors")],
+    [("applier-without-ListBucket", "head_bucket"), ("applier-without-PutBucketCors", "put_bucket_cors")],
 )
 def test_without_one_of_the_rights(seaweedfs: SeaweedFS, name: str, user: str, operation: str) -> None:
     assert drive(bucket(seaweedfs, name)).outcome == "changed"

@@ -33,6 +33,10 @@ from servers.process import kill
 from servers.run import children, is_alive, remember
 
 
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""The commands of the virtual environment first, as where it is activated."""
+
+
 @dataclass(frozen=True)
 class Completed:
     """A process that has ended by itself; `returncode` is -N when signal N ended it."""
@@ -167,7 +171,7 @@ class Inithold:
         With `terminal` it runs at a terminal of 120 columns, and all output is in `stdout`.
         """
         # `container`: hints are those of a container, also where the tests do not run in one.
-        own = {"PATH": os.environ["PATH"], "INITHOLD_MARKER": str(self.marker), "container": "docker"}
+        own = {"PATH": PATH, "INITHOLD_MARKER": str(self.marker), "container": "docker"}
         variables = own | dict(env or {})
         clean = {name: value for name, value in variables.items() if value is not None}
         marker = Path(clean.get("INITHOLD_MARKER", "/tmp/init-complete"))

@@ -150,6 +150,11 @@ class MariaDB(Server):
             "tmpdir": self.folder,
             "innodb-buffer-pool-size": "32M",
             "innodb-flush-log-at-trx-commit": "0",
+            # The same on every version: 11 has TLS and other collations unless told.
+            "ssl": "0",
+            "character-set-server": "latin1",
+            "collation-server": "latin1_swedish_ci",
+            "loose-character-set-collations": "",
         }
         arguments = [
             "--no-defaults",

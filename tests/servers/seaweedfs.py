@@ -32,9 +32,9 @@ CHECK = (
 APPLY = (*CHECK, "s3:CreateBucket", *(action.replace(":Get", ":Put") for action in CHECK[1:]))
 RIGHTS = {
     "checker": CHECK,
-    "maker": APPLY,
+    "applier": APPLY,
     **{
-        f"maker-without-{left_out}": [each for each in APPLY if each != f"s3:{left_out}"]
+        f"applier-without-{left_out}": [each for each in APPLY if each != f"s3:{left_out}"]
         for left_out in ("ListBucket", "PutBucketCors")
     },
 }

@@ -91,6 +91,6 @@ def _contradiction(placed: Placed, refused: Refused) -> str:
         )
     elif code == NOT_FOUND:
         hint = "declare it in this step too, or let this step need the one that makes it"
-    elif code == COMMAND_INVALID and "exchange type" in refused.words:
+    elif code in (COMMAND_INVALID, PRECONDITION_FAILED) and "unknown exchange type" in refused.words:
         hint = "enable the plug-in that brings this type of exchange: rabbitmq-plugins enable NAME"
     raise StepFailed(f"the broker refuses {placed.label}: {refused.words}", hint=hint) from refused
