@@ -32,7 +32,6 @@ from pathlib import Path
 from servers.process import kill
 from servers.run import children, is_alive, remember
 
-
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 """The commands of the virtual environment first, as where it is activated."""
 
