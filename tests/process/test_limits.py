@@ -82,7 +82,8 @@ def test_a_check_that_keeps_the_interpreter_is_ended_told_once_and_no_drift(
     until(lambda: "cannot be verified" in run_inithold("status").stdout, 30)
     (tmp_path / "made").unlink()
     init.wait_for_output("no longer in place: make: + made", 60)
-    told = [line.partition("hang: ")[2] for line in init.stderr.splitlines() if "hang: its time (1s) is up" in line]
+    lines = [line for line in init.stderr.splitlines() if "hang: its time (1s) is up" in line]
+    told = [line.partition("hang: ")[2] for line in lines]
     assert told, init.stderr
     # On a busy machine its time may be up before its check has begun, which is told in other words.
     assert len(told) == len(set(told))
