@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import inithold
 from inithold.steps.registry import KINDS
 from servers.inithold import Inithold
 from servers.ports import closed_port
@@ -46,7 +47,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
             there = Path(str(distribution(name).locate_file(file)))
             if there.exists() and not (packages / file).exists():
                 (packages / file).symlink_to(there)
-    (packages / "inithold.pth").write_text(str(ROOT / "src"))
+    (packages / "inithold").symlink_to(Path(inithold.__file__).parent)  # the tree's, or an installed wheel's
     return folder / "bin" / "python"
 
 
