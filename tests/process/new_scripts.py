@@ -241,7 +241,7 @@ _ONLY_BASH = [
     "select x in a; do work $x; break; done < /dev/null; work end",
     "set -eo pipefail; f() { fails | cat; work never; }; work a; f; work never",
     "set -o pipefail; if fails | cat; then work never; else work no; fi; work a | fails | cat; work $?",
-    "set -euo pipefail; trap 'work line $?' EXIT; work a | cat; (set +o pipefail; fails | cat); fails | work b",
+    "set -euo pipefail; trap 'work line $?' EXIT; work a | cat; (set +o pipefail; fails | cat); false | work b",
     "shopt -s inherit_errexit; set -e; x=$(fails; echo never); work never",
     "work a & wait -n; work b & wait; jobs; work end",
     "coproc cat; echo x >&${COPROC[1]}; read -r -u ${COPROC[0]} l; work $l; kill $COPROC_PID",

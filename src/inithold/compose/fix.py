@@ -59,6 +59,7 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
         batches = [_compatible(sorted(pending, key=lambda each: not each.unsafe))]
         if not batches[0]:
             break
+        fixed_before = len(result.fixed)
         # The batch whole, or by halves until those that cannot be fixed are singled out.
         while batches:
             batch = batches.pop(0)
@@ -71,6 +72,8 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
                     batches[:0] = [batch[:middle], batch[middle:]]
                 else:
                     refused[_key(batch[0])] = str(error)
+        if len(result.fixed) > fixed_before:
+            refused.clear()  # what was in their way may be gone
     result.left = check_stack(stack, services)
     result.refused = {each: refused[_key(each)] for each in result.left if _key(each) in refused}
     return result

@@ -45,3 +45,22 @@ def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str]
     run(tmp_path, "fix", "--wrap", wrap.value)
     assert path.read_bytes() == written, "a second fix changed something"
     assert fixed.fixed or fixed.refused, "nothing was to be done"
+
+
+def test_what_one_fix_makes_possible_is_fixed_by_the_same_command(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "x-after: &after\n  init: {condition: service_completed_successfully}\n"
+        "services:\n"
+        "  db: {image: postgres}\n"
+        "  init:\n    image: app\n    depends_on: [db]\n    restart: unless-stopped\n"
+        "    command: [sh, -c, ./setup && touch /tmp/ready && sleep infinity]\n"
+        "    healthcheck: {test: [CMD, test, -f, /tmp/init-complete], disable: true, start_period: 20m}\n"
+        "  web0:\n    image: web\n    depends_on:\n      <<: *after\n      db: {condition: service_started}\n"
+        "  web1:\n    image: web\n    depends_on: *after\n"
+    )
+    (tmp_path / "compose.override.yaml").write_text("services:\n  web0:\n    depends_on: [init]\n")
+    run(tmp_path, "fix")
+    once = [path.read_text() for path in sorted(tmp_path.iterdir())]
+    assert "service_completed_successfully" not in "".join(once)
+    run(tmp_path, "fix")
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == once

@@ -13,8 +13,8 @@ from inithold.record.status import main
 GOLDEN = Path(__file__).parents[2] / "golden" / "record"
 
 
-def test_a_record_of_the_first_version_is_read_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([f"--record={GOLDEN / 'version-1.json'}"]) == 0
+def test_a_record_of_the_first_version_is_read_forever(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main([f"--record={GOLDEN / 'version-1.json'}", f"--marker={tmp_path / 'marker'}"]) == 0
     shown = capsys.readouterr().out
     present, headline = shown.splitlines()[:2]
     assert re.fullmatch(r"failed at .*, nobody holds now", present)
