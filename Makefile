@@ -47,6 +47,7 @@ bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 
 rivals: $(VENV)/.installed-dev ## Run inithold beside what else people use, on a Docker engine, and write the tables
 	@tests/install-servers
+	$(BIN)/python -m pytest -m rivals tests/e2e/test_rivals.py
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.rivals
 
 soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUNDS=N) on a Docker engine

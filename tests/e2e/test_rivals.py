@@ -49,12 +49,15 @@ def performed(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", ["inithold", *(pytest.param(name, marks=pytest.mark.rivals) for name in RUNS if name != "inithold")]
+)
 def test_how_often_each_runs(name: str, performed: Callable[[str], list[Operation]]) -> None:
     assert [one.runs for one in performed(name)] == RUNS[name]
     assert [one.exit for one in performed(name)] == [0] * len(OPERATIONS)
 
 
+@pytest.mark.rivals
 @pytest.mark.timeout(3000)
 def test_a_one_shot_takes_longer_and_a_hook_does_where_it_runs(
     performed: Callable[[str], list[Operation]],
@@ -95,6 +98,7 @@ def test_held_and_one_shot_with_compose_2(make_stack: Maker) -> None:
     assert "Exited (0)" in shown
 
 
+@pytest.mark.rivals
 @pytest.mark.timeout(600)
 def test_a_plan_and_a_playbook() -> None:
     found = rivals.previews()

@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import cast
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
@@ -16,6 +15,7 @@ from inithold.steps.database.driver import Database as AnyDatabase
 from inithold.steps.postgres.connection import Connection, open_session
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
+from inithold.text.duration import set_field
 from inithold.text.suggest import did_you_mean
 
 _PRESENT = """
@@ -103,7 +103,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"extensions: {error}") from None
-        force_setattr(self, "extensions", [Extension(name=one) if isinstance(one, str) else one for one in typed])
+        set_field(self, "extensions", [Extension(name=one) if isinstance(one, str) else one for one in typed])
 
     def technologies(self) -> Sequence[str]:
         return ("postgresql",)

@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from inithold.errors import StepFailed
 from inithold.redaction.redact import SECRETS
@@ -18,6 +17,7 @@ from inithold.steps.postgres.connection import Connection, connect, explained, o
 from inithold.steps.postgres.grants import PUBLIC, DefaultPrivileges, Grant, as_list, default_needs, grant_needs
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
+from inithold.text.duration import set_field
 
 _FLAGS = {
     "login": "rolcanlogin",
@@ -194,9 +194,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         # A plan written in Python may give dictionaries.
         for name, item in (("roles", Role), ("grants", Grant), ("default_privileges", DefaultPrivileges)):
             try:
-                force_setattr(
-                    self, name, [msgspec.convert(one, item, strict=False) for one in getattr(self, name)]
-                )
+                set_field(self, name, [msgspec.convert(one, item, strict=False) for one in getattr(self, name)])
             except msgspec.ValidationError as error:
                 raise ValueError(f"{name}: {error}") from None
 
