@@ -11,6 +11,7 @@ import pytest
 
 from pid_namespace import UNSHARE, inside, needs_leave, pid_one
 from servers.inithold import Inithold, Running
+from stopping import until
 
 PLAN = "version: 1\nname: refused\n{hold}steps:\n  - {{id: there, uses: file.ready, with: {{path: {path}}}}}\n"
 REFUSED: dict[str, tuple[list[str], dict[str, str]]] = {
