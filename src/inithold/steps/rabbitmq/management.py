@@ -96,7 +96,11 @@ class Management:
         reason = ": ".join(map(str, reason)) if isinstance(reason, list) else reason
         if isinstance(reason, str) and reason:
             # The API escapes its own Erlang terms as if for a page.
-            message = one_line(html.unescape(reason)).strip()
+            reason = html.unescape(reason)
+            if reason.startswith('<<"') and reason.endswith('">>'):
+                # RabbitMQ 4 answers some with an Erlang binary as it is written.
+                reason = reason[3:-3].replace("\\n", "\n").replace('\\"', '"')
+            message = one_line(reason).strip()
         if status >= 500:
             return NotYet(f"management API {self._address.place}: {message}")
         if status in (401, 403):
