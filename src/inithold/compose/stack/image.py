@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -151,9 +152,16 @@ class ImageReader:
         """Its `build`, be it written at another service that names the image of both."""
         if service.value("build") is not None or service.value("image") is None:
             return service.value("build")
-        name = self.name(service)
-        same = (each for each in self._project.services.values() if self.name(each) == name)
-        return next((build for each in same if (build := each.value("build")) is not None), None)
+        return self._builds.get(self.name(service) or "")
+
+    @cached_property
+    def _builds(self) -> dict[str, Value]:
+        """The `build` of each image that one of the services builds, by its name; the first one's."""
+        builds: dict[str, Value] = {}
+        for service in self._project.services.values():
+            if (build := service.value("build")) is not None and (name := self.name(service)):
+                builds.setdefault(name, build)
+        return builds
 
     def build_context(self, service: Service) -> Path | None:
         """The folder that its image is built from; None where that is not a folder on this machine."""
