@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from inithold.compose.finding import DELETE, Finding, Severity
 from inithold.compose.rules import RULES
-from inithold.version import DOCUMENTATION
+from inithold.version import DOCUMENTATION, __version__
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -98,11 +96,12 @@ def as_github(findings: Sequence[Finding], notes: Sequence[str]) -> str:
 
 def as_sarif(findings: Sequence[Finding], notes: Sequence[str]) -> str:
     """A SARIF 2.1.0 log (OASIS standard) of one run, as code-scanning services take it."""
-    driver: dict[str, Any] = {"name": "inithold", "informationUri": DOCUMENTATION}
-    # Run from a source tree that is not installed: the version is optional in SARIF.
-    with suppress(PackageNotFoundError):
-        driver["version"] = version("inithold")
-    driver["rules"] = []
+    driver: dict[str, Any] = {
+        "name": "inithold",
+        "version": __version__,
+        "informationUri": DOCUMENTATION,
+        "rules": [],
+    }
     for rule in RULES:
         title, _, page = rule.page.partition("\n")
         text = {"text": page.strip(), "markdown": page.strip()}

@@ -26,8 +26,8 @@ class Limits:
     def __init__(self) -> None:
         self._steps: dict[bytes, tuple[float, bytes]] = {}
         self._rest = b""
-        self._told_at = float("inf")
-        self.told = ""
+        self._stopped_at = float("inf")
+        self.stop_signal = ""
         """The signal that told the run to end; empty for none."""
 
     def feed(self, data: bytes) -> None:
@@ -48,14 +48,14 @@ class Limits:
 
     def tell(self, name: str) -> None:
         """A signal has told the run to end."""
-        if not self.told:
-            self.told, self._told_at = name, time.monotonic()
+        if not self.stop_signal:
+            self.stop_signal, self._stopped_at = name, time.monotonic()
 
     @property
     def seconds(self) -> float | None:
         """Seconds until the run has to be killed; None for not at all."""
         until = min((until for until, _ in self._steps.values()), default=float("inf"))
-        until = min(until, self._told_at) if self._steps else until
+        until = min(until, self._stopped_at) if self._steps else until
         return None if until == float("inf") else max(0.0, until + GRACE - time.monotonic())
 
     @property

@@ -154,10 +154,10 @@ def _kill(child: int, limits: Limits) -> NoReturn:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     speaker = launch("watchdog")
-    os.write(speaker.input, b"dead %s %s\n" % (limits.told.encode() or b"-", limits.facts))
+    os.write(speaker.input, b"dead %s %s\n" % (limits.stop_signal.encode() or b"-", limits.facts))
     os.close(speaker.input)
     os.waitpid(speaker.pid, 0)
-    os._exit(128 + signal.Signals[limits.told] if limits.told else 1)
+    os._exit(128 + signal.Signals[limits.stop_signal] if limits.stop_signal else 1)
 
 
 def _reap(child: int) -> int | None:

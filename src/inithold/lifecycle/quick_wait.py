@@ -95,10 +95,10 @@ def _is_ready(url: str, seconds: float) -> bool:
         os.stat(rest)  # noqa: PTH116 - pathlib is slow to import
         return True
     if scheme == "http" and not any(character in rest for character in "@#"):
-        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415 - as above
+        from inithold.net.http import OWN_HEADERS, Request, fetch  # noqa: PLC0415 - as above
 
         request = Request("GET", url, OWN_HEADERS, None, 0)
-        return 200 <= exchange(request, _Once(seconds), seconds).status <= 299
+        return 200 <= fetch(request, _Once(seconds), seconds).status <= 299
     from inithold.steps import registry  # noqa: PLC0415 - for those above it is too slow
 
     kind, fields = registry.of_url(url)

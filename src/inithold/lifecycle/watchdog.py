@@ -66,22 +66,22 @@ def main(channel: Channel) -> int:
             facts = json.loads(limits.facts)
             with suppress(ProcessLookupError):
                 os.kill(facts["pid"], signal.SIGKILL)
-            _say_last_words(facts, limits.told)
+            _say_last_words(facts, limits.stop_signal)
             return 0
         data = os.read(channel.input, 65536)
         if data.startswith(b"dead "):
-            _, told, of_step = data.split(b" ", 2)
-            _say_last_words(json.loads(of_step), told.decode().strip("-"))
+            _, stop_signal, of_step = data.split(b" ", 2)
+            _say_last_words(json.loads(of_step), stop_signal.decode().strip("-"))
             return 0
         if not data:
             return 0
         limits.feed(data)
 
 
-def _say_last_words(facts: dict[str, Any], told: str) -> None:
+def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
     """End the record of a run that was killed, and say how it ended.
 
-    `facts` are of the step whose code did not stop; `told` is the signal that told the run to end, empty where the
+    `facts` are of the step whose code did not stop; `stop_signal` is what told the run to end, empty where the
     step's time was up.
     """
     import time  # noqa: PLC0415 - nothing of this is needed before a run is killed
@@ -101,8 +101,8 @@ def _say_last_words(facts: dict[str, Any], told: str) -> None:
     from inithold.watchers.console.summary import print_summary  # noqa: PLC0415
 
     SECRETS.add_environment(os.environ)
-    reason = f"{told or facts['reason']}, and its code did not stop within {GRACE:g} s: the run was killed"
-    outcome: Literal["cancelled", "failed"] = "cancelled" if told else "failed"
+    reason = f"{stop_signal or facts['reason']}, and its code did not stop within {GRACE:g} s: the run was killed"
+    outcome: Literal["cancelled", "failed"] = "cancelled" if stop_signal else "failed"
     account = Account()
     try:
         with open(facts["record"], "rb") as file:  # noqa: PTH123 - as its other readers
@@ -126,7 +126,7 @@ def _say_last_words(facts: dict[str, Any], told: str) -> None:
             before = "cancelled" if step.started else "cancelled before it began"
             stream.emit(StepFinished(step=step.id, outcome="cancelled", attempts=step.attempts, reason=before))
     ended = f"{facts['step']}: {reason}"
-    stream.emit(RunFinished(outcome=outcome, duration=time.time() - record.started, reason=told or ended))
+    stream.emit(RunFinished(outcome=outcome, duration=time.time() - record.started, reason=stop_signal or ended))
     stream.close()
     with suppress(OSError):
         write_whole(facts["record"], msgspec.json.encode(record) + b"\n")

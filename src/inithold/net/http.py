@@ -49,7 +49,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def exchange(
+def fetch(
     request: Request,
     bounds: Bounds,
     most: float,

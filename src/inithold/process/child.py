@@ -46,7 +46,7 @@ class Ended(NamedTuple):
     code: int
     tail: tuple[str, ...] | None
 
-    def told(self) -> str:
+    def last_output(self) -> str:
         """What it said last, to be put behind how it ended."""
         if self.tail is None:
             return ""
@@ -176,7 +176,7 @@ def _run(
         context.check_cancelled()
     except Interrupted as stopped:
         if sources:
-            raise Interrupted(f"still running{ended.told()}") from stopped
+            raise Interrupted(f"still running{ended.last_output()}") from stopped
         raise
     return ended
 

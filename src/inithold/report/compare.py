@@ -63,7 +63,7 @@ def comparison(before: Run, after: Run) -> View:
         "otherwise": [
             pair
             for pair in pairs
-            if pair.before is None or pair.after is None or pair.before["said"] != pair.after["said"]
+            if pair.before is None or pair.after is None or pair.before["state_shown"] != pair.after["state_shown"]
         ],
         "slower": sorted((pair for pair in pairs if pair.pace == "slower"), key=lambda pair: -pair.seconds),
         "faster": sorted((pair for pair in pairs if pair.pace == "faster"), key=lambda pair: pair.seconds),

@@ -54,14 +54,14 @@ def run_view(
     # Those that the plan tolerates come after those that ended it.
     failed = sorted((step for step in in_order if step["state"] == "failed"), key=itemgetter("tolerated"))
     # A failed step tells why, and better.
-    told = record.outcome == "failed" and not all(step["tolerated"] for step in failed)
+    explained = record.outcome == "failed" and not all(step["tolerated"] for step in failed)
     lock = "" if record.lock_waited is None else f"waited {spoken(record.lock_waited)} for it"
     lock = f"waiting for it: {record.lock_waiting_for}" if record.lock_waiting_for else lock
     return {
         "name": titled(run.plain),
         "outcome": record.outcome or "running",
-        "reason": "" if told else record.reason,
-        "hint": "" if told else record.hint or "",
+        "reason": "" if explained else record.reason,
+        "hint": "" if explained else record.hint or "",
         "began": clock(record.started),
         "took": spoken(run.took),
         # Of a run that goes on: until when the record tells of it.
@@ -128,7 +128,7 @@ def _step_view(step: StepRecord, run: Run, anchors: Mapping[str, str], lane: Lan
     return {
         **msgspec.structs.asdict(step),
         "anchor": anchors[step.id],
-        "said": f"{step.state}, tolerated" if step.tolerated else step.state,
+        "state_shown": f"{step.state}, tolerated" if step.tolerated else step.state,
         "on_path": on_path,
         "after": after,  # when its needs were met
         "took": took,

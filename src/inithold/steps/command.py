@@ -111,13 +111,13 @@ class Run(Step, frozen=True, kw_only=True):
         answer = f"unless ({_shown(self.unless)}) {_how(ended.code)}"
         if not 0 <= ended.code <= _LAST_NO:
             hint = "a guard exits 0 where nothing is to be done and 1 where the command is needed"
-            raise StepFailed(f"{answer}{ended.told()}", hint=_hint(ended.code) or hint)
+            raise StepFailed(f"{answer}{ended.last_output()}", hint=_hint(ended.code) or hint)
         return () if ended.code == 0 else (Change("+", f"run {self.subject()}", (answer,)),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - it has but one
         ended = self._run(self.run, context, "info")
         if ended.code != 0:
-            raise StepFailed(f"{_how(ended.code)}{ended.told()}", hint=_hint(ended.code) or _BY_HAND)
+            raise StepFailed(f"{_how(ended.code)}{ended.last_output()}", hint=_hint(ended.code) or _BY_HAND)
 
     def _missing(self, creates: str) -> Sequence[Change]:
         try:

@@ -67,14 +67,6 @@ else:
     DurationField = Duration
 
 
-def set_field(struct: Any, name: str, value: object) -> None:
-    """Set a field of a frozen struct, in its `__post_init__`.
-
-    By the descriptor of the field: `msgspec.structs.force_setattr` is not in every version that we take.
-    """
-    getattr(type(struct), name).__set__(struct, value)
-
-
 def settle(struct: Any, **fields: type[Duration]) -> None:
     """Make what was given for the durations of a struct what they are, in its `__post_init__`.
 
@@ -89,6 +81,8 @@ def settle(struct: Any, **fields: type[Duration]) -> None:
         value = getattr(struct, name)
         if value is None or type(value) is kind:
             continue
+        from inithold.text.frozen import set_field  # noqa: PLC0415 - the quick commands use this module without it
+
         try:
             set_field(struct, name, kind.of(value))
         except (TypeError, ValueError):

@@ -77,9 +77,9 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         each.move_to(environments[0])
     _add_steps(result, stack, work)
     if len(result.steps) == sum(each.nothing for each in work):
-        told = [f"nothing in {', '.join(files)} tells what {service.name} does", *result.chosen, *result.unknown]
+        lines = [f"nothing in {', '.join(files)} tells what {service.name} does", *result.chosen, *result.unknown]
         raise UsageError(
-            "\n  ".join(told),
+            "\n  ".join(lines),
             hint="name another service with --service, or write the plan by hand: inithold kinds lists the steps",
         )
     result.unknown += environments[0].unread

@@ -60,8 +60,8 @@ def folders(script: ScriptDirectory) -> list[Path]:
     """Where the revision files are."""
     from alembic.util import coerce_resource_to_filename  # noqa: PLC0415 - slow
 
-    named = [Path(coerce_resource_to_filename(os.fspath(place))) for place in script.version_locations or ()]
-    return [folder.absolute() for folder in named or [Path(script.dir, "versions")]]
+    given = [Path(coerce_resource_to_filename(os.fspath(place))) for place in script.version_locations or ()]
+    return [folder.absolute() for folder in given or [Path(script.dir, "versions")]]
 
 
 def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[RevisionStep]:
@@ -80,9 +80,9 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
     from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
 
-    wanted = targets(script, target)
+    goals = targets(script, target)
     _refuse_unknown(script, heads)
-    _refuse_ahead(script, wanted, heads)
+    _refuse_ahead(script, goals, heads)
     try:
         revisions = list(script.iterate_revisions(target, heads, implicit_base=True))  # type: ignore[arg-type]
         return [MigrationStep.upgrade_from_script(script.revision_map, each) for each in reversed(revisions)]
@@ -152,8 +152,8 @@ def _refuse_unknown(script: ScriptDirectory, heads: Sequence[str]) -> None:
             )
 
 
-def _refuse_ahead(script: ScriptDirectory, wanted: Sequence[str], heads: Sequence[str]) -> None:
-    for target in wanted:
+def _refuse_ahead(script: ScriptDirectory, goals: Sequence[str], heads: Sequence[str]) -> None:
+    for target in goals:
         for head in heads:
             if head != target and target in _lineage(script, head):
                 raise Ahead(

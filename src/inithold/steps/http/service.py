@@ -111,7 +111,7 @@ class Service(Step, frozen=True, kw_only=True):
             NotYet, StepFailed, Interrupted: there is no answer.
         """
         # Heavy, and the first connection is made without.
-        from inithold.net.http import OWN_HEADERS, Request, exchange  # noqa: PLC0415
+        from inithold.net.http import OWN_HEADERS, Request, fetch  # noqa: PLC0415
         from inithold.net.tls import client_context  # noqa: PLC0415
 
         address, own = parse(url, WEB), parse(self.url, WEB)
@@ -127,7 +127,7 @@ class Service(Step, frozen=True, kw_only=True):
         tls = client_context(verify=self.verify, ca_file=self.ca_file) if secure else None
         hint = "check the port" if secure else "check the port; one that speaks TLS needs https://"
         request = Request(method, url, headers, tls, most, enough, json)
-        return exchange(request, context, self.request_timeout, who=address.shown, hint=hint)
+        return fetch(request, context, self.request_timeout, who=address.shown, hint=hint)
 
 
 def _origin(address: Address) -> tuple[str, str, int]:

@@ -15,7 +15,7 @@ from inithold.steps.database.driver import Database as AnyDatabase
 from inithold.steps.postgres.connection import Connection, open_session
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
-from inithold.text.duration import set_field
+from inithold.text.frozen import set_field
 from inithold.text.suggest import did_you_mean
 
 _PRESENT = """

@@ -17,7 +17,7 @@ from inithold.steps.postgres.connection import Connection, connect, explained, o
 from inithold.steps.postgres.grants import PUBLIC, DefaultPrivileges, Grant, as_list, default_needs, grant_needs
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
-from inithold.text.duration import set_field
+from inithold.text.frozen import set_field
 
 _FLAGS = {
     "login": "rolcanlogin",

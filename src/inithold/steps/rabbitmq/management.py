@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.net.dial import dial
-from inithold.net.http import Request, exchange
+from inithold.net.http import Request, fetch
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
@@ -55,7 +55,7 @@ class Management:
         Raises:
             NotYet, Rejected, StepFailed: there is no answer of a management API, or a no.
         """
-        status, body = self._exchange("GET", path, query=query)
+        status, body = self._fetch("GET", path, query=query)
         if status == 404 and isinstance(body, dict) and "error" in body:
             return None
         if status == 200 and body is not None:
@@ -64,18 +64,18 @@ class Management:
 
     def send(self, path: tuple[str, ...], body: Mapping[str, Any], method: str = "PUT") -> None:
         """Make or replace what is at a path; raises as `get` does."""
-        status, answer = self._exchange(method, path, body)
+        status, answer = self._fetch(method, path, body)
         if status not in (200, 201, 204):
             raise self._refused(status, answer, path)
 
-    def _exchange(
+    def _fetch(
         self, method: str, path: tuple[str, ...], body: Any = None, query: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
         address, context = self._address, self._context
         target = "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         dial(address.host, address.port, timeout=context.remaining(CONNECT_SECONDS))
-        answer = exchange(
+        answer = fetch(
             Request(method, self._api + target, self._headers, self._tls, _MOST, body=data),
             context,
             ANSWER_SECONDS,

@@ -71,11 +71,10 @@ class Bucket(Step, frozen=True, kw_only=True):
     rights = (
         "`s3:ListBucket`, and for each setting that the plan names its own: `s3:GetBucketVersioning`, "
         "`s3:GetBucketObjectLockConfiguration`, `s3:GetBucketPolicy`, `s3:GetBucketCORS`, "
-        "`s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, `s3:GetBucketPublicAccessBlock`; "
-        "to apply, also `s3:CreateBucket`, and the same with `Put`"
+        "`s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, `s3:GetBucketPublicAccessBlock`"
     )
     apply_rights = (
-        "`s3:CreateBucket` where it is to be made, and the `Put` permission of each setting: "
+        "`s3:CreateBucket` where it is to be made, and for each setting the same name with `Put`: "
         "`s3:PutBucketVersioning`, `s3:PutBucketPolicy`, ..."
     )
 
