@@ -122,7 +122,7 @@ def test_a_timeout_bounds_all_attempts_and_says_what_to_try(run_inithold: Initho
     assert done.returncode == 1
     assert done.seconds < 60, "not the 10 minutes that it waits by itself"
     assert f"its time (500ms) is up: 127.0.0.1:{port}: connection refused" in done.stderr
-    assert "next:  where it only needs more time, give the step a longer timeout" in done.stderr
+    assert "next:  if it only needs more time, give the step a longer timeout" in done.stderr
 
 
 def test_the_runs_own_timeout(run_inithold: Inithold) -> None:

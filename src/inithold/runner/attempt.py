@@ -25,10 +25,11 @@ from inithold.runner.stream import Stream
 from inithold.runner.worker import Worker
 from inithold.steps.base import Change, Step
 
-_LONGER = "where it only needs more time, give {} a longer timeout; else see why it does not come"
-_STILL_RUNNING = "where it only needs more time, give {} a longer timeout; else see what it waits for"
+_LONGER = "if it only needs more time, give {} a longer timeout; otherwise find out why it never comes up"
+_STILL_RUNNING = "if it only needs more time, give {} a longer timeout; otherwise find out what it is waiting for"
 _MORE_ATTEMPTS = (
-    "where it only needs more time, set a timeout and leave attempts out of retry; else see why it does not come"
+    "if it only needs more time, set a timeout and leave attempts out of retry; "
+    "otherwise find out why it never comes up"
 )
 _SEE_MORE = "fix what it says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
