@@ -30,8 +30,14 @@ def pid_in(init: Running, folder: Path) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 @pytest.mark.parametrize("passed_through", [False, True])
-def test_a_command_is_killed_with_its_run(passed_through: bool, run_inithold: Inithold) -> None:
-    command = "echo $$ > pid; while :; do sleep 0.05; date > working; done"
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("echo $$ > pid; while :; do sleep 0.05; date > working; done", id="itself"),
+        pytest.param("sh -c 'echo $$ > pid; while :; do sleep 0.05; done' & wait", id="what it started"),
+    ],
+)
+def test_a_command_is_killed_with_its_run(command: str, passed_through: bool, run_inithold: Inithold) -> None:
     plan(run_inithold.folder, command.replace("$", "$$"))
     arguments = ["run", "--", "sh", "-c", command] if passed_through else ["run"]
     init = run_inithold.start(*arguments)
@@ -60,19 +66,6 @@ def test_a_command_gets_the_environment_and_signals_it_would_have_alone(run_init
     assert done.returncode == 0, done.stderr
     found = (run_inithold.folder / "told").read_text().split()
     assert [word for word in found if word not in ("INITHOLD_MARKER", "TRACEPARENT")] == alone
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a guard of the group")
-@pytest.mark.parametrize("passed_through", [False, True])
-def test_all_that_a_command_started_ends_with_a_killed_run(passed_through: bool, run_inithold: Inithold) -> None:
-    command = "sh -c 'echo $$ > pid; while :; do sleep 0.05; done' & wait"
-    plan(run_inithold.folder, command.replace("$", "$$"))
-    arguments = ["run", "--", "sh", "-c", command] if passed_through else ["run"]
-    init = run_inithold.start(*arguments)
-    pid = pid_in(init, run_inithold.folder)
-    os.kill(init.pid, signal.SIGKILL)
-    init.wait()
-    until(lambda: not is_alive(pid), 5)
 
 
 def test_all_that_a_killed_command_started_ends_with_it(run_inithold: Inithold) -> None:
