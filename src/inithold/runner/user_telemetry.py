@@ -5,14 +5,12 @@ import of the API is watched for, and the API told by `OTEL_PYTHON_*_PROVIDER` w
 sets none before it asks for one. One that it sets is left alone, and flushed at the end, since the process is
 replaced or ended without its exit handlers.
 
-What is handed over is an event `FromUserCode`, whose body is a list in JSON: of spans (`span_fields`), of log
-records (`log_fields`) or of the SDK's `ScopeMetrics`, each object as its fields and its class's name (`packed`).
+What is handed over is an event `FromUserCode`, whose body is a list in JSON: of spans, log records or the SDK's
+`ScopeMetrics`, each as `otel_sdk` makes plain values of it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import json
 import os
 import sys
@@ -23,12 +21,19 @@ from contextvars import ContextVar
 from importlib import import_module
 from threading import Lock, RLock, Thread, get_ident
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inithold.runner.events import FromUserCode, Span, TelemetrySignal
-
-if TYPE_CHECKING:
-    from opentelemetry.context import Context
+from inithold.runner.otel_sdk import (
+    context_of,
+    log_fields,
+    log_processor,
+    metric_reader,
+    packed,
+    plain,
+    span_fields,
+    span_processor,
+)
 
 MOST_ITEMS = 10_000
 """How many spans and log records a process hands over; what follows is only counted."""
@@ -247,168 +252,6 @@ def _offered(signal: TelemetrySignal) -> Any:
 def _variable(signal: TelemetrySignal) -> str:
     """The variable by which the API finds a provider where none is set."""
     return f"OTEL_PYTHON_{_PROVIDERS[signal].upper()}"
-
-
-# -- the SDK's providers
-
-
-def span_processor(take: Callable[[Any], object]) -> Any:
-    """A processor of the SDK that gives each finished and sampled span to `take`."""
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor  # noqa: PLC0415 - seldom needed
-
-    class Spans(SpanProcessor):
-        def on_end(self, span: ReadableSpan) -> None:
-            if span.context is not None and span.context.trace_flags.sampled:
-                take(span)
-
-    return Spans()
-
-
-def log_processor(take: Callable[[Any], object]) -> Any:
-    """A processor of the SDK that gives each log record to `take`."""
-    from opentelemetry.sdk._logs import LogRecordProcessor  # noqa: PLC0415 - seldom needed
-
-    class Logs(LogRecordProcessor):
-        def on_emit(self, log_record: Any) -> None:
-            take(log_record)
-
-        emit = on_emit  # its name before SDK 1.35
-
-        def shutdown(self) -> None:
-            """There is nothing to shut down."""
-
-        def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
-            return True
-
-    return Logs()
-
-
-def metric_reader() -> Any:
-    """The SDK's reader, with the preferences that the `OTEL_EXPORTER_OTLP_METRICS_*` variables give."""
-    from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter  # noqa: PLC0415 - as above
-    from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation  # noqa: PLC0415
-
-    delta = {"delta": (Counter, ObservableCounter, Histogram), "lowmemory": (Counter, Histogram)}
-    preference = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
-    return InMemoryMetricReader(
-        preferred_temporality=dict.fromkeys(delta.get(preference, ()), AggregationTemporality.DELTA),
-        preferred_aggregation={Histogram: ExponentialBucketHistogramAggregation()}
-        if prefers_exponential()
-        else {},
-    )
-
-
-def prefers_exponential() -> bool:
-    """Whether histograms are to have exponential buckets."""
-    preference = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "")
-    return preference.strip().lower() == "base2_exponential_bucket_histogram"
-
-
-def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Context:
-    """OpenTelemetry's context in which new spans are children of `span`.
-
-    Args:
-        span: the parent.
-        remote: whether it is another service's.
-        trace_state: its `tracestate`.
-    """
-    from opentelemetry import context  # noqa: PLC0415 - as above
-    from opentelemetry.trace import (  # noqa: PLC0415
-        NonRecordingSpan,
-        SpanContext,
-        TraceFlags,
-        TraceState,
-        set_span_in_context,
-    )
-
-    ids = SpanContext(
-        int(span.trace_id, 16),
-        int(span.span_id, 16),
-        is_remote=remote,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if span.sampled else TraceFlags.DEFAULT),
-        trace_state=TraceState.from_header([trace_state]),
-    )
-    return set_span_in_context(NonRecordingSpan(ids), context.Context())
-
-
-# -- what is handed over
-
-
-def span_fields(span: Any) -> dict[str, Any]:
-    """A finished span as plain values; ids are hexadecimal, times nanoseconds."""
-    return {
-        "name": span.name,
-        "trace_id": f"{span.context.trace_id:032x}",
-        "span_id": f"{span.context.span_id:016x}",
-        "parent_id": f"{span.parent.span_id:016x}" if span.parent else "",
-        "trace_state": span.context.trace_state.to_header(),
-        "kind": span.kind.name,
-        "start": span.start_time,
-        "end": span.end_time,
-        "attributes": span.attributes,
-        "events": [(event.name, event.attributes, event.timestamp) for event in span.events],
-        "links": [
-            (f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", link.attributes)
-            for link in span.links
-        ],
-        "status": (span.status.status_code.name, span.status.description),
-        "scope": scope_fields(span.instrumentation_scope),
-    }
-
-
-def log_fields(data: Any) -> dict[str, Any]:
-    """A log record as plain values, with the trace and span it belongs to."""
-    record = data.log_record
-    severity = record.severity_number
-    return {
-        "timestamp": record.timestamp,
-        "observed_timestamp": record.observed_timestamp,
-        "trace_id": f"{record.trace_id or 0:032x}",
-        "span_id": f"{record.span_id or 0:016x}",
-        "sampled": bool(record.trace_flags),
-        "severity_number": None if severity is None else severity.value,
-        "severity_text": record.severity_text,
-        "body": record.body,
-        "attributes": record.attributes,
-        "event_name": getattr(record, "event_name", None),  # since SDK 1.36
-        "scope": scope_fields(data.instrumentation_scope),
-    }
-
-
-def scope_fields(scope: Any) -> dict[str, Any]:
-    """An instrumentation scope as plain values."""
-    if scope is None:
-        return {"name": ""}
-    return {
-        "name": scope.name,
-        "version": scope.version,
-        "schema_url": scope.schema_url,
-        "attributes": getattr(scope, "attributes", None),
-    }
-
-
-def packed(value: Any) -> Any:
-    """Metrics of the SDK as plain values."""
-    if dataclasses.is_dataclass(value):
-        fields = {field.name: packed(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"class": type(value).__name__, **fields}
-    if hasattr(value, "schema_url"):
-        return {"class": "InstrumentationScope", **scope_fields(value)}
-    if isinstance(value, enum.Enum):
-        return {"class": type(value).__name__, "value": value.value}
-    if isinstance(value, Mapping):
-        return dict(value)
-    return [packed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def plain(value: Any) -> Any:
-    """What JSON does not know, as it does: attributes are mappings of the SDK's own."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return list(value) if isinstance(value, Sequence | set | frozenset) else str(value)
 
 
 class _Finder:

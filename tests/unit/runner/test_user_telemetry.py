@@ -14,14 +14,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from inithold.runner import user_telemetry
 from inithold.runner.events import FromUserCode, Span
-from inithold.runner.user_telemetry import (
-    UserTelemetry,
-    context_of,
-    log_fields,
-    metric_reader,
-    packed,
-    span_fields,
-)
+from inithold.runner.otel_sdk import context_of, log_fields, metric_reader, packed, plain, span_fields
+from inithold.runner.user_telemetry import UserTelemetry
 from inithold.watchers.telemetry import user_code
 from inithold.watchers.telemetry.sdk import Sdk
 
@@ -29,7 +23,7 @@ PARENT = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 def through_json(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=user_telemetry.plain))
+    return json.loads(json.dumps(value, default=plain))
 
 
 def test_a_span_is_the_same_on_the_other_side() -> None:

@@ -23,7 +23,7 @@ from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import TraceFlags, Tracer
 
 from inithold.runner.events import Level, Span
-from inithold.runner.user_telemetry import (
+from inithold.runner.otel_sdk import (
     context_of,
     log_processor,
     metric_reader,

@@ -31,7 +31,7 @@ from inithold.runner.events import (
     StepWaiting,
     Verified,
 )
-from inithold.runner.user_telemetry import context_of
+from inithold.runner.otel_sdk import context_of
 from inithold.text.duration import spoken
 from inithold.watchers.telemetry import user_code
 from inithold.watchers.telemetry.sdk import Sdk

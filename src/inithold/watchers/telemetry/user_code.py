@@ -15,12 +15,12 @@ from opentelemetry.sdk.util import instrumentation
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from inithold.runner.events import Span
-from inithold.runner.user_telemetry import context_of
+from inithold.runner.otel_sdk import context_of
 from inithold.watchers.telemetry.sdk import Sdk, takes
 
 
 def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
-    """Make a span of what `runner.user_telemetry.span_fields` says of it."""
+    """Make a span of what `runner.otel_sdk.span_fields` says of it."""
     scope = fields["scope"]
     parent = Context()
     if fields["parent_id"]:
@@ -47,7 +47,7 @@ def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
 
 
 def add_log_record(sdk: Sdk, fields: dict[str, Any]) -> None:
-    """Make a log record of what `runner.user_telemetry.log_fields` says of it."""
+    """Make a log record of what `runner.otel_sdk.log_fields` says of it."""
     scope = fields.pop("scope")
     span = Span(fields.pop("trace_id"), fields.pop("span_id"), sampled=fields.pop("sampled"))
     if not takes(LogRecord.__init__, "event_name"):
@@ -63,7 +63,7 @@ def metrics(sdk: Sdk, sources: Iterable[Sequence[Any]]) -> list[MetricsData]:
 
     Args:
         sdk: whose resource it is.
-        sources: of each process, its scopes as `runner.user_telemetry.packed` makes them.
+        sources: of each process, its scopes as `runner.otel_sdk.packed` makes them.
     """
     scopes = unpacked(merged(sources))
     return [MetricsData([ResourceMetrics(sdk.resource, scopes, sdk.resource.schema_url)])] if scopes else []
@@ -119,7 +119,7 @@ def _key(value: Any) -> str:
 
 
 def unpacked(value: Any) -> Any:
-    """What `runner.user_telemetry.packed` took apart, as the objects of this process's SDK."""
+    """What `runner.otel_sdk.packed` took apart, as the objects of this process's SDK."""
     if isinstance(value, list):
         return [unpacked(item) for item in value]
     if not isinstance(value, dict) or "class" not in value:

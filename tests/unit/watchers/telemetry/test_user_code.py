@@ -11,7 +11,7 @@ from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 
 from inithold.runner import user_telemetry
-from inithold.runner.user_telemetry import metric_reader, packed
+from inithold.runner.otel_sdk import metric_reader, packed
 from inithold.watchers.telemetry.user_code import merged, unpacked
 
 
