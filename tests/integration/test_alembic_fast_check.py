@@ -320,9 +320,14 @@ def test_a_revision_that_is_not_known_is_left_to_alembic(project: AlembicProject
 def test_the_log_says_which_way_was_taken(project: AlembicProject, url: str) -> None:
     upgraded(project, url)
     assert drive(project.upgrade(url)).log == ("at 0002 by its version table",)
-    project.env.write_text(SYNC_ENV.replace("connection=connection", "connection=connection, version_table='v'"))
+    project.env.write_text(
+        SYNC_ENV.replace("connection=connection", "connection=connection, version_table=str('v')")
+    )
     reason = drive(project.upgrade(url)).log[0]
-    assert re.fullmatch(r"env.py is asked for the revision: env.py line \d+ configures with version_table", reason)
+    assert re.fullmatch(
+        r"env.py is asked for the revision: env.py line \d+ configures with version_table, which cannot be read",
+        reason,
+    )
 
 
 def test_a_project_in_pyproject(project: AlembicProject, url: str) -> None:
@@ -383,6 +388,27 @@ def test_a_url_that_says_more_is_not_judged(project: AlembicProject, database: s
     upgraded(project, database)
     assert pending(project, f"{database}?connect_timeout=5&schema=public&connection_limit=5") == AT_HEAD
     assert pending(project, f"{database}?options=-csearch_path%3Dother") is None
+
+
+def test_a_version_table_of_its_own_is_read(
+    project: AlembicProject, database: str, postgresql: PostgreSQL
+) -> None:
+    own = "connection=connection, version_table='applied', version_table_schema='meta'"
+    project.env.write_text(SYNC_ENV.replace("connection=connection", own))
+    postgresql.execute("CREATE SCHEMA meta", name_of(database))
+    postgresql.execute("CREATE TABLE applied (version_num varchar(32))", name_of(database))
+    assert [change.what for change in pending(project, database, only_waits=True) or ()] == [
+        "schema (empty) -> head"
+    ]
+    upgraded(project, database)
+    assert pending(project, database) == AT_HEAD
+    postgresql.execute("UPDATE meta.applied SET version_num = '0001'", name_of(database))
+    (change,) = pending(project, database) or ()
+    assert change.what == "schema 0001 -> head (1 revision)"
+    project.env.write_text(
+        SYNC_ENV.replace("connection=connection", "connection=connection, version_table='users'")
+    )
+    assert pending(project, database) is None, "no table of Alembic's"
 
 
 def test_a_second_version_table_is_a_doubt(project: AlembicProject, database: str, postgresql: PostgreSQL) -> None:

@@ -85,8 +85,8 @@ def _bucket(port: int, folder: Path) -> Step:
     return s3.Bucket(endpoint=f"http://127.0.0.1:{port}", bucket="games", access_key="app", secret_key=SECRET)
 
 
-# A table of its own for the version: only the worker can tell.
-SLOW_ENV = SYNC_ENV.replace("configure(", 'configure(version_table="other", ')
+# A table whose name cannot be read: only the worker can tell.
+SLOW_ENV = SYNC_ENV.replace("configure(", 'configure(version_table=str("other"), ')
 FEW = ("gone at once", "starting", "trouble of its system", "wrong password", "unknown database")
 ROLES = [postgres.Role(name="app")]
 KINDS = {

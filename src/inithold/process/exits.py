@@ -47,7 +47,7 @@ def _unexpected(error: Exception) -> int:
 def _no_more_processes() -> InitholdError:
     return InitholdError(
         "no further process or thread can be started: a limit is reached",
-        hint="raise it: ulimit -u, pids_limit of the service, or its memory",
+        hint="raise it (ulimit -u, the limit of processes of this container), or its memory",
     )
 
 

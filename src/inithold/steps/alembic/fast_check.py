@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 NO_REVISION = "(empty)"
 """Where a database is that knows no revision yet, for people."""
-_TABLE = "alembic_version"
-_ONLY = f"SELECT 1 FROM (SELECT count(*) AS number, min(version_num) AS revision FROM {_TABLE}) AS it WHERE {{}}"  # noqa: S608 - constants and word characters
+_ONLY = "SELECT 1 FROM (SELECT count(*) AS number, min(version_num) AS revision FROM {}) AS it WHERE {}"
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+"""Of a table or schema: no server folds it or wants it quoted."""
 _ID = re.compile(r"\w+", re.ASCII)
 _REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
 _ASSIGNED = re.compile(r"^(revision|down_revision|branch_labels|depends_on)\b[^=\n]*=[ \t]*(.*)$", re.MULTILINE)
@@ -38,7 +39,8 @@ _DOUBTFUL_PARAMETERS = {
     *("read_default_group", "uri", "vfs"),
 }
 """Of the URL: what changes whom we are, or what a bare name means to the server."""
-_DOUBTFUL_KEYWORDS = {"version_table", "version_table_schema", "opts", "as_sql", "starting_rev"}
+_DOUBTFUL_KEYWORDS = {"opts", "as_sql", "starting_rev"}
+_TABLE_KEYWORDS = ("version_table", "version_table_schema")
 """Of `context.configure`."""
 _DOUBTFUL_NAMES = re.compile(
     r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|\A(?:exec|eval|runpy)\Z",
@@ -78,7 +80,7 @@ def pending(
     from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
     try:
-        history = _history(Path(file), section, target, address)
+        table, history = _history(Path(file), section, target, address)
         in_line = not history[0].parents and all(len(revision.parents) == 1 for revision in history[1:])
         # A gate need not know which revisions are pending, and is spared Alembic's memory.
         roughly = context.only_waits
@@ -86,7 +88,7 @@ def pending(
         if exists:
             with session(address, context) as database:
                 at = _revision_of(
-                    database, history, postgresql=address.technology == "postgresql", roughly=roughly
+                    database, table, history, postgresql=address.technology == "postgresql", roughly=roughly
                 )
     except _Doubt as doubt:
         context.log(f"env.py is asked for the revision: {doubt}", level="debug")
@@ -129,48 +131,57 @@ def change(at: str, pending: Sequence[str], target: str, *, of: str = "") -> Cha
 def trusts(file: str, section: str, target: str, address: Address) -> bool:
     """Whether `pending` believes that env.py works on the database at the address, and on no other."""
     try:
-        return bool(_history(Path(file), section, target, address))
+        _history(Path(file), section, target, address)
     except (_Doubt, OSError, ValueError, SyntaxError, LookupError, configparser.Error):
         return False
+    return True
 
 
-def _revision_of(database: Session, history: Sequence[_Revision], *, postgresql: bool, roughly: bool) -> str:
+def _revision_of(
+    database: Session, table: _Table, history: Sequence[_Revision], *, postgresql: bool, roughly: bool
+) -> str:
     """The revision of a database; empty for one without. One that is earlier may be any of those if `roughly`."""
-    rows = database.catalog([_TABLE])
-    # With a second one, in whatever schema, the one that is meant depends on the connection.
+    if table.schema and not postgresql:
+        raise _Doubt("what a schema is depends on the server")
+    # Without a schema, and with a second one in another schema, the one that is meant depends on the connection.
+    rows = [row for row in database.catalog([table.name]) if table.schema in (None, row.schema)]
     tables = {(row.schema, row.table) for row in rows if row.visible or postgresql}
     if not tables:
         return ""
-    if len(tables) != 1 or not any(row.visible and row.column == "version_num" for row in rows):
+    if len(tables) != 1 or not any((row.visible or table.schema) and row.column == "version_num" for row in rows):
         raise _Doubt("there are several version tables, or one that is not Alembic's")
     *earlier, head = [f"'{revision.id}'" for revision in history]
+
+    def is_so(condition: str) -> bool:
+        return database.ask(_ONLY.format(table, condition)).in_place
+
     try:
-        if database.ask(_ONLY.format(f"number = 1 AND revision = {head}")).in_place:
+        if is_so(f"number = 1 AND revision = {head}"):
             return history[-1].id
-        if database.ask(_ONLY.format("number = 0")).in_place:
+        if is_so("number = 0"):
             return ""
-        if earlier and database.ask(_ONLY.format(f"number = 1 AND revision IN ({', '.join(earlier)})")).in_place:
+        if earlier and is_so(f"number = 1 AND revision IN ({', '.join(earlier)})"):
             for revision in reversed(earlier):
-                if roughly or database.ask(_ONLY.format(f"revision = {revision}")).in_place:
+                if roughly or is_so(f"revision = {revision}"):
                     return revision.strip("'")
     except (NotYet, StepFailed):
         pass  # Alembic will meet it too, and say what it is about
     raise _Doubt("its version table does not hold one of the revisions")
 
 
-def _history(file: Path, section: str, target: str, address: Address) -> list[_Revision]:
-    """The revisions of a project, if they all lead to the target, which is last."""
+def _history(file: Path, section: str, target: str, address: Address) -> tuple[_Table, list[_Revision]]:
+    """A project's version table, and its revisions if they all lead to the target, which is last."""
     parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
     if parameters or "PGOPTIONS" in os.environ:
         raise _Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
     folder = _script_location(file, section)
-    _read_env((folder / "env.py").read_text(encoding="utf-8"))
+    table = _read_env((folder / "env.py").read_text(encoding="utf-8"))
     history = _in_order(list(_revisions(folder / "versions")))
     if not history:
         raise _Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
     if target not in ("head", "heads", history[-1].id):
         raise _Doubt(f"target {target} is not the head")
-    return history
+    return table, history
 
 
 def _script_location(file: Path, section: str) -> Path:
@@ -199,8 +210,18 @@ def _script_location(file: Path, section: str) -> Path:
 # -- env.py
 
 
-def _read_env(text: str) -> None:
-    """Raise where env.py may keep another version table than the usual one of the database, or several."""
+class _Table(NamedTuple):
+    """A version table, as env.py names it; without a schema, wherever its name leads."""
+
+    name: str
+    schema: str | None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+def _read_env(text: str) -> _Table:
+    """The version table that env.py keeps; raises where that cannot be read, or there may be several."""
     tree = ast.parse(text)
     imported = _imports(tree)
     docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
@@ -220,11 +241,29 @@ def _read_env(text: str) -> None:
             _read_call(node, imported)
         elif isinstance(node, ast.Constant) and node not in docstrings and _DOUBTFUL_SQL.search(str(node.value)):
             raise _Doubt(f"env.py line {node.lineno} changes what a bare name means")
-    often = _Configured(tree, imported).often
-    if often != 1:
+    configured = _Configured(tree, imported)
+    if configured.often != 1:
         raise _Doubt(
-            "env.py configures several times" if often else "env.py does not call context.configure itself"
+            "env.py configures several times"
+            if configured.often
+            else "env.py does not call context.configure itself"
         )
+    tables = {_table(call) for call in configured.calls}
+    if len(tables) != 1:
+        raise _Doubt("env.py configures several version tables")
+    return tables.pop()
+
+
+def _table(call: ast.Call) -> _Table:
+    names: dict[str, str | None] = dict.fromkeys(_TABLE_KEYWORDS)
+    for keyword in call.keywords:
+        if keyword.arg in names and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None):
+            value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+            if not isinstance(value, str) or not _NAME.fullmatch(value):
+                raise _Doubt(f"env.py line {call.lineno} configures with {keyword.arg}, which cannot be read")
+            names[keyword.arg] = value
+    name, schema = names.values()
+    return _Table(name or "alembic_version", schema)
 
 
 def _imports(tree: ast.AST) -> dict[str, str]:
@@ -289,14 +328,15 @@ def _literals(node: ast.AST) -> list[str]:
 
 def _is_default(keyword: ast.keyword) -> bool:
     value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
-    return value is None or (keyword.arg == "version_table" and value == _TABLE) or value is False
+    return value is None or value is False
 
 
 class _Configured:
-    """How often env.py configures when it is run online, at most; infinitely often in a loop."""
+    """How often env.py configures when it is run online, at most; infinitely often in a loop. And where."""
 
     def __init__(self, tree: ast.Module, imported: dict[str, str]) -> None:
         self._imported = imported
+        self.calls: list[ast.Call] = []
         self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
         self._known: dict[str, float] = {}
         self._open: set[str] = set()
@@ -324,6 +364,7 @@ class _Configured:
             return math.inf if often else 0
         if isinstance(node, ast.Call):
             if _is_configure(node, self._imported):
+                self.calls.append(node)
                 return often + 1
             if ast.unparse(node.func).rpartition(".")[2] in ("map", "starmap"):
                 return math.inf if often else 0

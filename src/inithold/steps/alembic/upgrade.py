@@ -35,11 +35,11 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
     Check lists the revisions that are pending by id and message. Where `url` is given, its version table and the
     revision files tell, without importing Alembic, which is several times as fast. Where that may be wrong, since
-    `env.py` may keep another version table, or several, or the revisions are not one line, check runs `env.py`, as
-    `alembic current` does (`--log-level debug` says which way was taken, and why). Apply runs the revisions, as
-    `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply share; Alembic's log lines
-    and what `env.py` prints appear in the log of the step. A revision that fails leaves the database as its
-    transaction left it.
+    `env.py` may keep several version tables, or one whose name cannot be read, or the revisions are not one line,
+    check runs `env.py`, as `alembic current` does (`--log-level debug` says which way was taken, and why). Apply
+    runs the revisions, as `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply
+    share; Alembic's log lines and what `env.py` prints appear in the log of the step. A revision that fails leaves
+    the database as its transaction left it.
 
     `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
     the one in the ini file and with a driver that is installed. Where it connects to something else, the database
