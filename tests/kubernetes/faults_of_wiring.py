@@ -101,6 +101,11 @@ FAULTS = [
         "mounts the emptyDir tmp",
     ),
     Fault("replicas_are_apart", lambda m: remove(m, "PodDisruptionBudget", "api"), "no PodDisruptionBudget"),
+    Fault(
+        "replicas_are_apart",
+        lambda m: spec(m, "api", "PodDisruptionBudget").pop("unhealthyPodEvictionPolicy"),
+        "keep a node",
+    ),
     Fault("replicas_are_apart", lambda m: pod(m, "api").pop("topologySpreadConstraints"), "on one node"),
     Fault(
         "selectors_match_labels",

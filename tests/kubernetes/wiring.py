@@ -172,7 +172,11 @@ def what_only_waits_can_be_drained(manifests: Manifests) -> Iterator[str]:
 
 def replicas_are_apart(manifests: Manifests) -> Iterator[str]:
     """What has several Pods has them on several nodes, and a budget that a drain keeps."""
-    budgets = [document["spec"]["selector"] for document in manifests.of("PodDisruptionBudget")]
+    budgets = []
+    for document in manifests.of("PodDisruptionBudget"):
+        budgets.append(document["spec"]["selector"])
+        if document["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"PodDisruptionBudget {document['metadata']['name']}: Pods that are not ready keep a node"
     for document in manifests.of("Deployment"):
         name, spec = document["metadata"]["name"], document["spec"]
         if spec.get("replicas", 1) < 2:
