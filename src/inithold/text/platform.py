@@ -37,7 +37,9 @@ def restart() -> str:
     """How to start init again as it is."""
     if in_kubernetes():
         return "kubectl rollout restart the Deployment of init"
-    return "docker compose restart INIT" if in_container() else "end it and start it again"
+    if in_container():
+        return "docker compose restart INIT; in a swarm docker service update --force INIT"
+    return "end it and start it again"
 
 
 def set_variable() -> str:
@@ -57,7 +59,8 @@ def after_failure() -> str:
     if in_container():
         return (
             "When the cause is fixed, with Compose (INIT is the name of this service):\n"
-            "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait"
+            "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait\n"
+            "In a swarm its task is started again by itself."
         )
     return ""
 
@@ -78,5 +81,5 @@ def as_user(command: str) -> str:
     if in_kubernetes():
         return f"kubectl exec runs it as the container's own user: kubectl exec POD -- {command}"
     if in_container():
-        return f"docker compose exec --user USER INIT {command}"
+        return f"docker exec --user USER CONTAINER {command}"
     return f"sudo -u USER {command}"
