@@ -133,6 +133,22 @@ def test_a_plan_that_is_no_file(run_inithold: Inithold, tmp_path: Path, kind: st
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [("database.sql", "file"), ("rabbitmq.topology", "definitions"), ("alembic.upgrade", "config")]
+)
+def test_a_file_of_a_step_that_is_a_pipe(run_inithold: Inithold, tmp_path: Path, kind: str, field: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    url = "amqp://guest@127.0.0.1:1/" if kind.startswith("rabbitmq") else f"sqlite:///{tmp_path}/db"
+    plan = tmp_path / "inithold.yaml"
+    plan.write_text(f"steps:\n  - {{id: it, uses: {kind}, with: {{url: '{url}', {field}: {pipe}}}}}\n")
+    done = run_inithold("run", "--once", plan, seconds=20)
+    assert done.returncode in (1, 2)
+    assert str(pipe) in done.stderr
+    assert "not a file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_command_has_two_examples(run_inithold: Inithold) -> None:
     for name in COMMANDS:
         if name in ("version", "help"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,7 @@ def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
     view = _view(project)
     for change in changes:
         if not change.path:
-            view["services"][change.service] = dict(change.value)
+            view["services"][change.service] = deepcopy(change.value)
             continue
         data = view["services"][change.service]
         for name in change.path[:-1]:
@@ -164,6 +165,6 @@ def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
         if change.value is DELETE:
             data.pop(change.path[-1], None)
         else:
-            data[change.path[-1]] = change.value
+            data[change.path[-1]] = deepcopy(change.value)  # it is completed below
     _complete(view["services"])
     return view

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
 
 from inithold.steps.base import Step
 from inithold.text.duration import Duration, DurationField, default, settle, short
+from inithold.text.files import read_regular
 
 VERSION = 1
 LEAST_PACE = 1.0
@@ -211,7 +211,7 @@ class CheckedPlan(msgspec.Struct, frozen=True):
         for path in (*self.files, *of_steps):
             digest.update(f"\n{path}\n".encode())
             try:
-                digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+                digest.update(hashlib.sha256(read_regular(str(path))).digest())
             except OSError as error:
                 # That it is gone is a difference, too; what to do about it is for its step to say.
                 digest.update(type(error).__name__.encode())

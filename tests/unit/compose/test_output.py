@@ -217,3 +217,15 @@ def test_rule_explains_each_rule(tmp_path: Path) -> None:
     assert "## After" in page
     wrong = run(tmp_path, "rule", "one-shot")
     assert (wrong.code, wrong.errors) == (2, "there is no rule 'one-shot'; did you mean 'one-shot-init'?")
+
+
+def test_what_was_fixed_is_told_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  db: {image: 'postgres:17', healthcheck: {test: pg_isready}}\n"
+        "  create-db: {image: x, command: psql -h db, depends_on: {db: {condition: service_healthy}}}\n"
+        "  web: {image: x, depends_on: {db: {condition: service_healthy}}}\n"
+    )
+    outcome = run(tmp_path, "fix", "--unsafe")
+    told = outcome.output + outcome.errors
+    assert "fixed: web.depends_on.create-db: {condition: service_completed_successfully}" in told

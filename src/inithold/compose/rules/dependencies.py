@@ -13,7 +13,7 @@ from inithold.compose.rules.overrides import awaits, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import words
 from inithold.compose.stack.probe import Sight
-from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, may_be_inactive
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, restart_policy
 from inithold.compose.stack.servers import (
     MEMCACHED,
     image_name,
@@ -22,7 +22,7 @@ from inithold.compose.stack.servers import (
     unready_servers,
     used_services,
 )
-from inithold.compose.stack.ties import ties
+from inithold.compose.stack.ties import may_be_inactive, ties
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
@@ -65,11 +65,13 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
                 changes = wiring.await_healthy(entry, init, stack)
                 remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
             else:
-                # Where that was asked for, it is made to hold first.
-                first = stack.wrap is not None and init.sure
+                # Where that was asked for, it is made to hold first; and what never completes must not be awaited.
+                first = (stack.wrap is not None and init.sure) or init.never_completes
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"
             probably = "" if init.sure else f", if {init.name} is an init service, as its name says"
+            if init.never_completes:
+                probably += f"; with restart: {restart_policy(init.service)} it never completes"
             yield Finding(
                 Severity.ERROR if init.sure else Severity.WARNING,
                 f"{entry.service.name} starts as soon as {init.name} runs, before the environment is ready"
@@ -116,7 +118,8 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
             ]
             if not shared:
                 continue
-            waitable = not init.held or init.probe.sight not in (Sight.NONE, Sight.DISABLED)
+            seen = init.probe.sight not in (Sight.NONE, Sight.DISABLED)
+            waitable = seen if init.held else not init.never_completes
             condition = {"condition": HEALTHY if init.held else COMPLETED}
             yield Finding(
                 Severity.WARNING,

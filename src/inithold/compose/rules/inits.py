@@ -28,10 +28,10 @@ def one_shot_init(stack: Stack) -> Iterator[Finding]:
             continue
         names = [entry.service.name for entry in init.dependents if entry.awaits_end]
         waiting = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
-        policy = restart_policy(init.service)
-        if names and policy in ("always", "unless-stopped"):
+        if names and init.never_completes:
             message = (
-                f"{waiting} for {init.name} to complete, but with restart: {policy} it is started again whenever "
+                f"{waiting} for {init.name} to complete, but with restart: {restart_policy(init.service)} it is "
+                "started again whenever "
                 "it exits: it never completes, and `up` waits forever"
             )
         else:
@@ -53,10 +53,12 @@ def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
         if init.held or init.dependents or init.service.value("profiles") is not None or not whole:
             continue
         changes, remedy, note = make_hold(init, stack)
+        again = "every `up` runs it again, and `up --wait` exits 1 for it"
+        if init.never_completes:
+            again = f"with restart: {restart_policy(init.service)} its work is done again and again"
         yield Finding(
             Severity.WARNING,
-            f"nobody waits for {init.name}, which exits when it is done: every `up` runs it again, "
-            "and `up --wait` exits 1 for it",
+            f"nobody waits for {init.name}, which exits when it is done: {again}",
             key_location(init.service.layers[0].written),
             init.name,
             changes=changes,

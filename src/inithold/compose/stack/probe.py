@@ -21,7 +21,10 @@ _SUCCEEDS = (
     r"(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|(?:exit|return)(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
     r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
 )
-_ALWAYS = re.compile(rf"(?:\A(?:{_SUCCEEDS}(?:&&|;)\s*)*|(?:\|\|?|;)\s*){_SUCCEEDS}['\"]?\s*\Z")
+_ALWAYS = re.compile(rf"(?:\A|(?:\|\|?|;)\s*)(?:{_SUCCEEDS}(?:&&|;)\s*)*{_SUCCEEDS}['\"]?\s*(?:\s#.*)?\Z")
+_SUBSHELL = re.compile(r"\([^()]*\)")
+_BUILT_IN = ("exit", "return", ":")
+"""Of a shell; no programs."""
 _NESTED = re.compile(r"(?:/bin/)?(?:ba|da|a)?sh\s+-c\s+(['\"])(.*)\1", re.S)
 _MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b|\bpipefail\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
@@ -75,7 +78,8 @@ def read_probe(healthcheck: Value | None) -> Probe:
     if items[0] == "NONE":
         return Probe(Sight.DISABLED, place=test.place)
     if items[0] not in ("CMD", "CMD-SHELL") or (
-        items[0] == "CMD" and len(items) == 2 and re.search(r"\s", items[1])
+        items[0] == "CMD"
+        and ((items[1:2] and items[1] in _BUILT_IN) or (len(items) == 2 and re.search(r"\s", items[1])))
     ):
         # Without CMD Compose refuses it; as one word it is the name of a program that does not exist.
         return Probe(Sight.NEVER, place=test.place)
@@ -86,8 +90,8 @@ def read_probe(healthcheck: Value | None) -> Probe:
 def _shell(text: str, place: Place) -> Probe:
     if nested := _NESTED.fullmatch(text.strip()):
         return _shell(nested[2], place)
-    # `broken && exit 1 || exit 0` is a test, and so is what `set -e` ends.
-    if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(text):
+    # `broken && exit 1 || exit 0` is a test, and so is what `set -e` ends; the `exit` of a subshell is its own.
+    if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(_SUBSHELL.sub("", text)):
         return Probe(Sight.ALWAYS, place=place)
     if health := _HEALTH.search(text):
         marker = re.search(r"--marker[= ](\S+)", health[1])

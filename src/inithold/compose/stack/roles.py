@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.finding import spot
 from inithold.compose.read.merge import Mount, read_mount
-from inithold.compose.read.tree import Mapping, Scalar, Sequence, plain
+from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv
 from inithold.compose.stack.probe import Probe, Sight, read_probe
+from inithold.compose.stack.servers import GIVES_UP, server_of
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
@@ -31,6 +32,10 @@ _RUNNING = re.compile(
     r"|dashboard|beat)(?:[-_.\d]|$)",
     re.I,
 )
+_SERVE = ("server", "serve", "daemon", "runserver")
+"""Subcommands of programs that run on: `prefect server start`, `ipfs daemon`."""
+_STARTED_AGAIN = ("always", "unless-stopped")
+_NEXT = re.compile(r"&&|[;\n]")
 _ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
 _DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
 _SERVER_FILES = (".pid", ".sock", ".lock")
@@ -105,6 +110,11 @@ class Init:
     def name(self) -> str:
         """Its service name."""
         return self.service.name
+
+    @property
+    def never_completes(self) -> bool:
+        """Is it a one-shot that is started again whenever it exits?"""
+        return not self.held and restart_policy(self.service) in _STARTED_AGAIN
 
     @property
     def marker(self) -> str | None:
@@ -238,10 +248,10 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
     For sure: it is awaited as completed; or it runs `inithold run`; or it stays up after it wrote a marker, or
     with a health check that looks at one; or it is named like an init service and either somebody waits for its
     marker, or it has dependents and a restart policy that lets it end. Probably: it is named like one and ends by
-    itself, as far as can be told.
+    itself, as far as can be told; with a policy that starts it again, only where its command is known to end.
     """
     probe, policy = read_probe(service.value("healthcheck")), restart_policy(service)
-    named, restarts = named_for_init(service.name), policy in ("always", "unless-stopped")
+    named, restarts = named_for_init(service.name), policy in _STARTED_AGAIN
     completed = any(dependency.awaits_end for dependency in dependents)
     held = Init(service, command, probe, True, dependents)
     if command.inithold and not command.once:
@@ -255,10 +265,13 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
             return held
     if completed:
         return replace(held, held=False)
-    # What has ports, or a health check of its own, stays up.
+    # What has ports, or a health check of its own, stays up, and so does what a server's image runs by itself.
     serves = service.value("ports") is not None or service.value("expose") is not None
+    serves = serves or any(word in _SERVE for word in command.argv[:3])
+    serves = serves or (server_of(service) is not None and not command.argv)
     serves = serves or probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
-    if not command.inithold and (not named or restarts or serves):
+    ends = not restarts or GIVES_UP.search(_NEXT.split(command.text)[-1]) is not None
+    if not command.inithold and (not named or not ends or serves):
         return None
     return replace(held, held=False, sure=bool(dependents) and policy in ("no", "on-failure"))
 
@@ -296,15 +309,6 @@ def _shows_end(service: Service, *, named: bool) -> bool:
         if file and not _ALIVE.search(path) and (named or _DONE.search(path)):
             return True
     return False
-
-
-def may_be_inactive(service: Service, beside: Service) -> bool:
-    """May `service` be switched off by its profiles where `beside` is started?"""
-    own, theirs = (
-        {str(name) for name in plain(listed)} if isinstance(listed := each.value("profiles"), Sequence) else set()
-        for each in (service, beside)
-    )
-    return bool(own) and not (theirs and theirs <= own)
 
 
 def is_gate(service: Service) -> bool:

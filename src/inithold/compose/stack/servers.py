@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight, read_probe
-from inithold.compose.stack.roles import may_be_inactive
+from inithold.compose.stack.ties import may_be_inactive
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service

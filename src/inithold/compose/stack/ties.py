@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inithold.compose.read.tree import Scalar, Sequence
+from inithold.compose.read.tree import Scalar, Sequence, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,3 +62,12 @@ def _implied(service: Service) -> Iterator[Tie]:
         for item in listed.items if isinstance(listed, Sequence) else ():
             if isinstance(item, Scalar) and not item.filled.startswith("container:"):
                 yield Tie(service, item.filled.partition(":")[0], field, item.place)
+
+
+def may_be_inactive(service: Service, beside: Service) -> bool:
+    """May `service` be switched off by its profiles where `beside` is started?"""
+    own, theirs = (
+        {str(name) for name in plain(listed)} if isinstance(listed := each.value("profiles"), Sequence) else set()
+        for each in (service, beside)
+    )
+    return bool(own) and not (theirs and theirs <= own)

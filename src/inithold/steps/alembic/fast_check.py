@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inithold.errors import NotYet, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
+from inithold.text.files import read_regular
 
 if TYPE_CHECKING:
     from inithold.steps.database.driver import Session
@@ -175,7 +176,7 @@ def _history(file: Path, section: str, target: str, address: Address) -> tuple[_
     if parameters or "PGOPTIONS" in os.environ:
         raise _Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
     folder = _script_location(file, section)
-    table = _read_env((folder / "env.py").read_text(encoding="utf-8"))
+    table = _read_env(read_regular(str(folder / "env.py")).decode())
     history = _in_order(list(_revisions(folder / "versions")))
     if not history:
         raise _Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
@@ -196,7 +197,7 @@ def _script_location(file: Path, section: str) -> Path:
     ini = file if file.suffix != ".toml" else file.with_name("alembic.ini")
     if ini.is_file() or ini is file:
         parser = configparser.ConfigParser({"here": str(ini.absolute().parent)})
-        parser.read_string(ini.read_text(encoding="utf-8"))
+        parser.read_string(read_regular(str(ini)).decode())
         if parser.has_section(section) or not options:
             names = parser[section].keys() & {"script_location", *_DOUBTFUL_OPTIONS}
             options.append({name: parser.get(section, name) for name in names})
@@ -412,7 +413,7 @@ def _revisions(folder: Path) -> Iterator[_Revision | None]:
     """Each revision file; None for one of which more must be known."""
     for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is needed
         if _REVISION_FILE.fullmatch(entry):
-            yield _revision((folder / entry).read_text(encoding="utf-8"))
+            yield _revision(read_regular(str(folder / entry)).decode())
         elif entry.endswith((".pyc", ".pyo")):
             yield None
 

@@ -128,7 +128,8 @@ def _config(source: Source, learn: Callable[[str], None]) -> Config:
 
     file = Path(source.file)
     if not file.is_file():
-        raise StepFailed(f"{file} does not exist", hint=f"config starts at the working directory, {Path.cwd()}")
+        seen = "is not a file" if file.exists() else "does not exist"
+        raise StepFailed(f"{file} {seen}", hint=f"config starts at the working directory, {Path.cwd()}")
     is_toml = file.name == "pyproject.toml"
     ini: Path | None = file
     if is_toml:

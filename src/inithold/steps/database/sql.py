@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from inithold.errors import StepFailed
 from inithold.steps.base import Change, StepContext
@@ -11,6 +10,7 @@ from inithold.steps.database import driver
 from inithold.steps.database.driver import Database
 from inithold.steps.database.guard import advised
 from inithold.steps.database.script import Script
+from inithold.text.files import read_regular
 
 _FIX_GUARD = "unless must be a query of this database that only reads"
 _FIX_SCRIPT = "fix that statement, or what it meets; the transaction it was in is rolled back"
@@ -104,7 +104,7 @@ class Sql(Database, frozen=True, kw_only=True):
         if self.file is None:
             return self.sql or ""
         try:
-            return Path(self.file).read_text(encoding="utf-8-sig")
+            return read_regular(self.file).decode("utf-8-sig")
         except OSError as error:
             raise StepFailed(
                 f"{self.file}: {error.strerror}",

@@ -20,7 +20,8 @@ SURE_ONE_SHOT, SURE_HELD, PROBABLE, NONE = "one-shot", "held", "probable", "none
 
 def judged(folder: Path, name: str, service: str, dependent: str) -> str:
     waits = dependent.replace("it:", f"{name}:").replace("[it]", f"[{name}]")
-    text = f"services:\n  {name}: {{image: x, {service}}}\n  app: {{image: x, {waits}}}\n"
+    image = "" if "image:" in service else "image: x, "
+    text = f"services:\n  {name}: {{{image}{service}}}\n  app: {{image: x, {waits}}}\n"
     (folder / "compose.yaml").write_text(text)
     stack = read_stack(load_project(["compose.yaml"], folder=folder, environment={}))
     assert not stack.inits.keys() & stack.probable.keys()
@@ -44,6 +45,11 @@ def judged(folder: Path, name: str, service: str, dependent: str) -> str:
         ("migrate", "command: x, restart: always", NOBODY, NONE),
         ("migrate", "command: x, restart: unless-stopped", SHORT, NONE),
         ("setup", "command: x, deploy: {restart_policy: {condition: any}}", SHORT, NONE),
+        ("migrate", "command: alembic upgrade head, restart: always", SHORT, PROBABLE),
+        ("migrate", "command: 'sh -c \"alembic upgrade head && ./serve\"', restart: always", SHORT, NONE),
+        ("cassandra-seed", "image: 'cassandra:4'", SHORT, NONE),
+        ("prefect-init", "command: prefect server start", SHORT, NONE),
+        ("bootstrap", "command: daemon --migrate", SHORT, NONE),
         ("setup", "command: x, restart: 'no', ports: ['80:80']", SHORT, NONE),
         ("bootstrap", "command: x, healthcheck: {test: curl -f http://localhost}", HEALTHY, NONE),
         ("job", "command: x, restart: 'no'", SHORT, NONE),
