@@ -135,7 +135,7 @@ def test_a_server_that_does_not_answer_any_more_is_said(
         began = time.monotonic()
         init.signal(signal.SIGTERM)
         ended(init, began, 128 + signal.SIGTERM)
-    assert f"not confirmed by 127.0.0.1:{silent.port} within 2 s" in init.output
+    assert f"127.0.0.1:{silent.port} did not confirm within 2 s" in init.output
     assert "did not stop within 2.5 s and was killed" in init.output
 
 

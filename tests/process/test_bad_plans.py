@@ -38,7 +38,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         HEAD
         + "  - {id: a, uses: file.ready, needs: [b], with: {path: /}}\n"
         + "  - {id: b, uses: file.ready, needs: [a], with: {path: /}}\n",
-        "steps need one another in a circle: a -> b -> a",
+        "circular needs: a -> b -> a",
     ),
     "need of an unknown step": (
         HEAD + "  - {id: a, uses: file.ready, needs: [frist], with: {path: /}}\n",
@@ -138,6 +138,6 @@ def test_another_ending_is_noticed(run_inithold: Inithold, tmp_path: Path) -> No
 def test_a_url_is_no_plan(run_inithold: Inithold, command: tuple[str, ...]) -> None:
     done = run_inithold(*command, "postgresql://app:hunter2-hunter2@db/games")
     assert done.returncode == 2
-    assert "postgresql://app:***@db/games is a URL, and a plan is wanted" in done.stderr
+    assert "postgresql://app:***@db/games is a URL, not a plan" in done.stderr
     assert "next: wait for a URL with inithold wait URL" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr

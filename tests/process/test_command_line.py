@@ -134,7 +134,8 @@ def test_a_plan_that_is_no_file(run_inithold: Inithold, tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [("database.sql", "file"), ("rabbitmq.topology", "definitions"), ("alembic.upgrade", "config")]
+    ("kind", "field"),
+    [("database.sql", "file"), ("rabbitmq.topology", "definitions"), ("alembic.upgrade", "config")],
 )
 def test_a_file_of_a_step_that_is_a_pipe(run_inithold: Inithold, tmp_path: Path, kind: str, field: str) -> None:
     pipe = tmp_path / "pipe"

@@ -195,7 +195,7 @@ def test_status_while_it_runs(run_inithold: Inithold, plan: Path) -> None:
 def test_status_without_a_record(run_inithold: Inithold) -> None:
     done = run_inithold("status")
     assert done.returncode == 1
-    assert "nothing has run here yet" in done.stderr
+    assert "no run here yet" in done.stderr
 
 
 def test_at_a_terminal_there_is_a_live_table(run_inithold: Inithold, plan: Path) -> None:

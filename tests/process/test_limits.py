@@ -40,7 +40,7 @@ def check():
     open("checks", "a").write("x\\n")
     return bool(re.match(r"(a+)+$", "a" * 45 + "b"))
 """
-KILLED = "a check did not end within 7 s and was killed; the next one is made as usual"
+KILLED = "a check did not end within 7 s and was killed; the next one runs as usual"
 
 
 def verifying(run_inithold: Inithold, step: str) -> Running:
@@ -144,7 +144,7 @@ def test_a_full_pipe_stops_no_signal_and_what_is_lost_is_counted(run_inithold: I
     record = Path(f"{run_inithold.marker}.record.json")
     until(lambda: record.exists() and json.loads(record.read_text())["steps"][0]["lines_left_out"] > 20_000, 60)
     seen = b""
-    while b"lines are not here: nobody read the output" not in seen:
+    while b"lines were lost: nobody read the output" not in seen:
         seen = seen[-100:] + os.read(reading, 65536)
     until(lambda: json.loads(record.read_text())["outcome"] is None)
     process.send_signal(signal.SIGTERM)

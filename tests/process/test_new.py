@@ -94,7 +94,7 @@ def test_it_overwrites_nothing(kind: str, run_inithold: Inithold) -> None:
         if not path.name.startswith(".inithold-")
     )
     assert done.returncode == 2
-    assert "inithold.yaml is there already; nothing was written" in done.stderr
+    assert "inithold.yaml already exists; nothing was written" in done.stderr
     assert "-o" in done.stderr
     assert "Traceback" not in done.stderr
     assert after == before
@@ -103,7 +103,7 @@ def test_it_overwrites_nothing(kind: str, run_inithold: Inithold) -> None:
 def test_what_appears_meanwhile_is_not_overwritten_either(tmp_path: Path) -> None:
 
     (tmp_path / "plan.yaml").write_text("mine")
-    with pytest.raises(UsageError, match="is there already; nothing was written"):
+    with pytest.raises(UsageError, match="already exists; nothing was written"):
         write_new(str(tmp_path / "plan.yaml"), "ours")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("plan.yaml", "mine")]
 

@@ -221,7 +221,7 @@ def test_a_step_that_its_when_leaves_out(run_inithold: Inithold, folder: Path) -
     done = run_inithold("run", "--only", "extra")
     assert (done.returncode, done.stderr) == (
         2,
-        "inithold: --only: the when of step 'extra' is false, so nothing would be done\n"
+        "inithold: --only: the when of step 'extra' is false, so it would not run\n"
         "next: set what its when reads, for this command alone\n",
     )
     assert run_inithold("run", "--only", "extra", env={"EXTRA": "yes"}).returncode == 0

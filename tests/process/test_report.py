@@ -101,7 +101,7 @@ def test_a_bad_record_leaves_the_report_that_was_there(run_inithold: Inithold, r
     (tmp_path / "bad.json").write_text('{"half": ')
     done = run_inithold("report", ran, "bad.json", "-o", "report.html")
     assert done.returncode == 1
-    assert "bad.json is not a record of inithold" in done.stderr
+    assert "bad.json is not an inithold record" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "report.html").read_text() == "kept"
 

@@ -127,7 +127,7 @@ def test_watch_of_what_is_no_record_ends(run_inithold: Inithold, tmp_path: Path)
     (tmp_path / "init-complete.record.json").write_text("{}")
     done = run_inithold("status", "--watch")
     assert done.returncode == 1
-    assert done.stderr.count("is not a record of inithold") == 1
+    assert done.stderr.count("is not an inithold record") == 1
 
 
 def test_all_lists_runs_newest_first_with_outcome_time_and_changes(run_inithold: Inithold, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_all_lists_runs_newest_first_with_outcome_time_and_changes(run_inithold:
 def test_where_nothing_has_run_it_says_so(run_inithold: Inithold, arguments: list[str]) -> None:
     done = run_inithold("status", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "nothing has run here yet" in done.stderr
+    assert "no run here yet" in done.stderr
 
 
 def test_all_tells_what_failed_and_which_run_was_broken_off(run_inithold: Inithold, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_all_tells_what_failed_and_which_run_was_broken_off(run_inithold: Initho
     assert re.search(r"shown: broken off \(killed, or the machine went down\) after \d", broken)
     assert broken.endswith(": 1 waiting")
     assert "shown: failed after " in failed
-    assert why == "    bad: failed: exited 3, and said nothing"
+    assert why == "    bad: failed: exited 3, with no output"
 
 
 def first_line(run_inithold: Inithold) -> str:
@@ -226,7 +226,7 @@ def test_the_present_after_a_run_that_was_broken_off(run_inithold: Inithold) -> 
     init.signal(signal.SIGKILL)
     init.wait()
     present, headline = run_inithold("status").stdout.splitlines()[:2]
-    assert re.fullmatch(r"nobody runs or holds now: the run that began at .* was broken off", present)
+    assert re.fullmatch(r"nobody runs or holds now: the run that began at .* was interrupted", present)
     assert "shown: broken off (killed, or the machine went down) after" in headline
 
 
@@ -247,7 +247,7 @@ def test_absurd_numbers_are_one_line(run_inithold: Inithold, tmp_path: Path, num
         for arguments in ([], ["--json"], ["--all"]):
             done = run_inithold("status", *arguments)
             assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-            assert "is not a record of inithold" in done.stderr
+            assert "is not an inithold record" in done.stderr
             assert len(done.stderr.splitlines()) <= 2
 
 

@@ -236,7 +236,7 @@ def test_a_step_that_may_fail_is_no_drift(run_inithold: Inithold, write: Write, 
 def test_nothing_to_verify_is_refused_before_any_step(run_inithold: Inithold, tmp_path: Path) -> None:
     done = run_inithold("run", "--verify", "1m", "--", "touch", "ran")
     assert done.returncode == 2
-    assert "needs something that can be checked" in done.stderr
+    assert "needs at least one step that can be checked" in done.stderr
     assert "unless or creates" in done.stderr
     assert not (tmp_path / "ran").exists()
 

@@ -261,7 +261,7 @@ class TestFiles:
         leave = ["sh", "-c", f'cd {tmp_path}/work && rmdir {tmp_path}/work && exec "$@"', "sh"]
         done = run_inithold("run", tmp_path / "inithold.yaml", prefix=leave)
         assert done.returncode == 2
-        assert "the folder in which it was started, and that is gone" in done.stderr
+        assert "the folder it was started in, and that folder is gone" in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -346,6 +346,7 @@ class TestCommandLines:
         init.wait_until((folder / "made").exists, "the second run")
         init.wait_until(lambda: is_ready(run_inithold), "ready")
         assert "again: make: " in init.output
+        init.wait_until(lambda: init.output.count("holding (") == 2, "the second hold")
         init.signal(signal.SIGTERM)
         assert init.wait() in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
@@ -405,4 +406,4 @@ def test_asked_by_another_user(run_inithold: Inithold, tmp_path: Path) -> None:
         assert run_inithold("health", env=env).returncode == 0
     assert done.returncode == 1
     assert f"process {init.pid}, which holds, belongs to another user" in done.stderr
-    assert "docker compose exec --user USER INIT inithold rerun" in done.stderr
+    assert "docker exec --user USER CONTAINER inithold rerun" in done.stderr

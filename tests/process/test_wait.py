@@ -91,7 +91,7 @@ def test_a_gate_of_nothing_else_is_refused(run_inithold: Inithold) -> None:
     plan(run_inithold, "{id: seed, uses: command.run, with: {run: ['false']}}")
     done = run_inithold("wait")
     assert done.returncode == 2
-    assert "nothing here can" in done.stderr
+    assert "and there is none" in done.stderr
 
 
 def test_only_some_steps(run_inithold: Inithold, tmp_path: Path) -> None:

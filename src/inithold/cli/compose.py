@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
 
 _services = click.option(
-    "--service", "services", metavar="NAME", multiple=True, help="Only what concerns this service."
+    "--service", "services", metavar="NAME", multiple=True, help="Only findings for this service."
 )
 _engine = click.option(
     "--engine", metavar="N", type=click.IntRange(min=1), help="Oldest Docker Engine to be supported (24)."
@@ -47,7 +47,7 @@ def compose(ctx: click.Context) -> int | None:
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
     show_default=True,
-    help="Of the findings.",
+    help="Format of the findings.",
 )
 def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None, form: str) -> int:
     """Find start-up faults; change nothing.
@@ -129,7 +129,7 @@ def fix(
     for finding in result.left:
         why = result.refused.get(finding)
         _echo(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]", err=diff)
-        more = "; give --unsafe for that" if finding.changes and finding.unsafe else ""
+        more = "; --unsafe makes this change" if finding.changes and finding.unsafe else ""
         _echo(f"    by hand, {why}: {finding.fix}" if why else f"    {finding.fix}{more}", err=diff)
         _echo(f"    why: {finding.manual}", err=diff)
     fixed, left = len(result.fixed), len(result.left)

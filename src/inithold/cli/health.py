@@ -10,7 +10,7 @@ from inithold.cli import options
 @click.command()
 @options.marker
 @click.option(
-    "--wait", is_flag=False, flag_value="25s", metavar="DURATION", help="Block until ready, at most so long."
+    "--wait", is_flag=False, flag_value="25s", metavar="DURATION", help="Block until ready, for at most this long."
 )
 def health(marker: str | None, wait: str | None) -> int:
     """Is this container's environment ready? For health checks.

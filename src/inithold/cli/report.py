@@ -44,7 +44,7 @@ def report(records: tuple[str, ...], output: str, marker: str | None, record: st
     render.require_extra()
     runs = reading.read_all(records or [path_from(record, marker_path(marker))])
     if not runs:
-        raise InitholdError("there is no run in what was given")
+        raise InitholdError("no run in the records given")
     if path := render.write(output, render.page(runs)):
         click.echo(one_line(path))
     return 0

@@ -14,7 +14,7 @@ from inithold.record.files import KEPT
 
 @click.command(cls=options.CommandAfterDashes)
 @options.plan_argument
-@options.option("--once", is_flag=True, help="End instead of holding.")
+@options.option("--once", is_flag=True, help="Exit when ready instead of holding.")
 @options.marker
 @options.record
 @options.option(

@@ -15,7 +15,7 @@ from inithold.errors import UsageError
 @click.command(cls=options.CommandAfterDashes)
 @click.argument("what", metavar="[PLAN | URL...]", nargs=-1, shell_complete=complete_file)
 @options.option(
-    "--timeout", type=options.DurationType(), default="5m", show_default=True, help="The most to wait."
+    "--timeout", type=options.DurationType(), default="5m", show_default=True, help="How long to wait at most."
 )
 @options.option(
     "--step",

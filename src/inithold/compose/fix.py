@@ -115,7 +115,7 @@ def _made(
     changes = list({(each.service, each.path): each for finding in batch for each in finding.changes}.values())
     new = {**texts, **apply_edits(plan_edits(project, changes))}
     if new == texts:
-        raise CannotEdit("what would fix it is there already")
+        raise CannotEdit("the fix is already there")
     stack = load(new)
     if others := _differences(_view(stack.project), _announced(project, changes)):
         raise CannotEdit(f"its text is shared: the edit would also change {', '.join(others)}")

@@ -89,7 +89,7 @@ class Orders(NamedTuple):
             folder = os.getcwd()  # noqa: PTH109
         except FileNotFoundError:
             raise UsageError(
-                "a hold that verifies starts its checks in the folder in which it was started, and that is gone",
+                "a hold that verifies starts its checks in the folder it was started in, and that folder is gone",
                 hint="start it in a folder that stays",
             ) from None
         command = (sys.executable, *sys.orig_argv[1:])

@@ -101,7 +101,7 @@ class Verifier:
         posix.kill(self.check, _signal.SIGKILL)
         self.overdue = True
         if not self.reported:
-            say(f"a check did not end within {self.limit:g} s and was killed; the next one is made as usual")
+            say(f"a check did not end within {self.limit:g} s and was killed; the next one runs as usual")
         self.reported = True
 
     def reap(self) -> None:
@@ -141,9 +141,9 @@ class Verifier:
                 posix._exit(1)
         elif code < 0:
             hint = " (out of memory?)" if -code == _signal.SIGKILL else ""
-            say(f"a check was killed by signal {-code}{hint}; the next one is made as usual")
+            say(f"a check was killed by signal {-code}{hint}; the next one runs as usual")
         elif code != INCONCLUSIVE:
-            say(f"a check exited {code} without an answer; the next one is made as usual")
+            say(f"a check exited {code} without an answer; the next one runs as usual")
 
     def take_away(self, target: str) -> None:
         """Remove the marker, or rename it; where that cannot be done, end: nobody vouches for it then.

@@ -53,7 +53,7 @@ def part_of(plan: CheckedPlan, only: Sequence[str], start: str | None) -> Checke
             raise UsageError(f"{option}: there is no step {step_id!r}{nearest(step_id, enabled)}")
         if not enabled[step_id]:
             raise UsageError(
-                f"{option}: the when of step {step_id!r} is false, so nothing would be done",
+                f"{option}: the when of step {step_id!r} is false, so it would not run",
                 hint="set what its when reads, for this command alone",
             )
     needs = {planned.id: planned.needs for planned in plan.steps}

@@ -69,8 +69,8 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
         raise InitholdError(f"{_NOTHING_HOLDS}: {stale}")
     if content.get("verify") is None:
         raise InitholdError(
-            "this hold does not verify: nothing of the run is left in it that could run again",
-            hint=f"restart it ({platform.restart()}), or hold with --verify 1m, or --verify never for this",
+            "this hold does not verify: it kept nothing that could run the plan again",
+            hint=f"hold with --verify 1m (or never), or restart it: {platform.restart()}",
         )
     asked_at = float("-inf")
     while True:
@@ -81,8 +81,8 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
                 os.kill(process["pid"], signal.SIGHUP)
             except PermissionError:
                 raise InitholdError(
-                    f"process {process['pid']}, which holds, belongs to another user and may not be asked",
-                    hint=f"be the same user: {platform.as_user('inithold rerun')}",
+                    f"process {process['pid']}, which holds, belongs to another user and cannot be signalled",
+                    hint=f"run it as the same user: {platform.as_user('inithold rerun')}",
                 ) from None
             except ProcessLookupError:
                 pass
@@ -120,5 +120,5 @@ def _read(path: str) -> dict[str, Any] | None:
     except OSError as error:
         raise InitholdError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise InitholdError(f"{path} was not written by inithold: it is not JSON") from None
+        raise InitholdError(f"{path} is not an inithold record: it is not JSON") from None
     return account if isinstance(account, dict) else None

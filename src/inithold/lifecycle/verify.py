@@ -70,7 +70,7 @@ def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
     """
     if pace != math.inf and not _checked_steps(plan):
         raise UsageError(
-            "a hold that verifies needs something that can be checked, and nothing here can",
+            "a hold that verifies needs at least one step that can be checked, and there is none",
             hint="give the commands an unless or creates; with verify: never it runs again only on demand",
         )
     return Orders.of_this_process(pace, check_limit(plan), plan.hold.on_drift, marker, plan.fingerprint())

@@ -49,7 +49,7 @@ def wait(
     checked = [planned for planned in chosen if planned.step.verifiable]
     if not checked:
         raise UsageError(
-            "a gate needs something that can be checked, and nothing here can",
+            "a gate needs at least one step that can be checked, and there is none",
             hint="give the commands an unless or creates, or wait for other steps",
         )
     if left_out := [planned.id for planned in chosen if not planned.step.verifiable]:

@@ -19,7 +19,7 @@ from inithold.hold.reaper import REAPER
 if TYPE_CHECKING:
     from inithold.process.satellite import Channel
 
-_HINT = "bound the function's own operations in time, or make it a python.call, which has a process of its own"
+_HINT = "set timeouts on what the function does, or make it a python.call, which has a process of its own"
 
 
 class Watchdog:

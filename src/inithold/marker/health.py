@@ -35,7 +35,7 @@ def problem(path: str) -> str | None:
     try:
         vouching = parse(data)
     except ValueError:
-        return f"{path} is not a marker of inithold"
+        return f"{path} is not an inithold marker"
     if vouching is None:
         return f"the marker {path} was left by a run that did not stay to hold (--once)"
     reason = why_not(vouching) if isinstance(vouching, dict) else "it names no process"

@@ -90,7 +90,7 @@ def fetch(
     except OSError as error:
         raise NotYet(f"{who}: {describe(error)}") from error
     except (http.client.HTTPException, ValueError) as error:
-        raise StepFailed(f"{who}: what answers does not speak HTTP", hint=hint) from error
+        raise StepFailed(f"{who}: the server does not speak HTTP", hint=hint) from error
 
 
 def _ask(request: Request, seconds: float) -> Answer:

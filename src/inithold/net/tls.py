@@ -65,9 +65,7 @@ def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
         return NotYet(f"{place}: the connection was closed during the TLS handshake")
     if reason in _NOT_TLS:
-        return StepFailed(
-            f"{place}: what answers does not speak TLS", hint="check the port, and that TLS is meant"
-        )
+        return StepFailed(f"{place}: the server does not speak TLS", hint="check the port, and that TLS is meant")
     words = f"{place}: TLS failed: {reason.replace('_', ' ').lower() or error}"
     if reason == _INTERNAL_ERROR:
         return NotYet(words)

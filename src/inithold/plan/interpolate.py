@@ -110,4 +110,4 @@ def _closing_brace(text: str, start: int) -> int:
         depth += 1 if part[0] == "${" else -1
         if depth == 0:
             return part.start()
-    raise ValueError("${ without its closing brace; write $$ for a $")
+    raise ValueError("${ without a closing brace; write $$ for a $")

@@ -184,9 +184,9 @@ class _Values:
                     else:
                         self._faults.at(source, "<< merges mappings")
             elif not isinstance(key_node, ScalarNode):
-                self._faults.at(key_node, "expected a text as the key")
+                self._faults.at(key_node, "a key must be text")
             else:
                 if key_node.value in values:
-                    self._faults.at(key_node, f"the key {key_node.value!r} is there twice")
+                    self._faults.at(key_node, f"the key {key_node.value!r} is given twice")
                 values[key_node.value] = self.of(value_node)
         return {**merged, **values}

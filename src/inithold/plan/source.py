@@ -60,7 +60,7 @@ def load(source: str) -> CheckedPlan:
     if "://" in source:
         SECRETS.add_url(source)
         raise PlanError(
-            [Fault(f"{sanitize(source)} is a URL, and a plan is wanted")],
+            [Fault(f"{sanitize(source)} is a URL, not a plan")],
             hint="wait for a URL with inithold wait URL, or before a command: inithold run --wait URL -- CMD",
         )
     names: list[str] = []

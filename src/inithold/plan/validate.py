@@ -108,7 +108,7 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
             # graphlib lists each before those that need it, and the first again at the end.
             circle = error.args[1][::-1]
             index = list(first).index(circle[0])
-            message = f"steps need one another in a circle: {' -> '.join(circle)}"
+            message = f"circular needs: {' -> '.join(circle)}"
             faults.report(("steps", index, "needs"), message)
     for index, planned in enumerate(plan.steps):
         for field, message in planned.step.validate():

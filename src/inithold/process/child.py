@@ -51,7 +51,7 @@ class Ended(NamedTuple):
         if self.tail is None:
             return ""
         if not self.tail:
-            return ", and said nothing"
+            return ", with no output"
         # Lines of their own: the first tells enough where there is room for one alone.
         return "\n".join(["", "its last output:", *(f"  {line}" for line in self.tail)])
 

@@ -46,7 +46,7 @@ def _unexpected(error: Exception) -> int:
 
 def _no_more_processes() -> InitholdError:
     return InitholdError(
-        "no further process or thread can be started: a limit is reached",
+        "cannot start another process or thread: a limit is reached",
         hint="raise it (ulimit -u, the limit of processes of this container), or its memory",
     )
 

@@ -66,7 +66,7 @@ class _Unread(io.RawIOBase):
             self._lost += text.count(b"\n")
         else:
             if self._lost:
-                self._pending += f"inithold: {self._lost} lines are not here: nobody read the output\n".encode()
+                self._pending += f"inithold: {self._lost} lines were lost: nobody read the output\n".encode()
                 self._lost = 0
             self._pending += text
         # Waited for once; a reader that is only slow gets everything.

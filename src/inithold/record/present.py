@@ -78,9 +78,9 @@ def _over(marker: str, record: Mapping[str, Any] | None) -> str:
     if (ready_at := _ready_at(path)) is not None:
         return f"was ready at {_date(ready_at)}, nobody holds now: {problem(path)}"
     if record is None:
-        return "nothing has run here yet"
+        return "no run here yet"
     if record["outcome"] is None:
-        return f"nobody runs or holds now: the run that began at {_date(record['started'])} was broken off"
+        return f"nobody runs or holds now: the run that began at {_date(record['started'])} was interrupted"
     words = "was ready" if record["outcome"] == "ready" else record["outcome"]
     return f"{words} at {_date(record['ended'] or record['started'])}, nobody holds now"
 

@@ -139,7 +139,7 @@ def _watch(path: str, marker: str, *, as_json: bool) -> int:
 
 
 def _none(path: str) -> int:
-    print(f"inithold status: there is no record at {path}: nothing has run here yet", file=sys.stderr)
+    print(f"inithold status: there is no record at {path}: no run here yet", file=sys.stderr)
     return 1
 
 
@@ -152,10 +152,10 @@ def _read(path: str) -> dict[str, Any] | None:
     except OSError as error:
         raise _Unreadable(f"cannot read the record {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise _Unreadable(f"{path} is not a record of inithold: it is not JSON") from error
+        raise _Unreadable(f"{path} is not an inithold record: it is not JSON") from error
     version = record.get("version") if isinstance(record, dict) else None
     if not isinstance(version, int) or not isinstance(record.get("steps"), list):
-        raise _Unreadable(f"{path} is not a record of inithold")
+        raise _Unreadable(f"{path} is not an inithold record")
     if version > VERSION:
         raise _Unreadable(f"{path} was written by a newer inithold (version {version} of the format)")
     try:
@@ -163,7 +163,7 @@ def _read(path: str) -> dict[str, Any] | None:
         for at in (record["started"], record["ended"] or 0, *(step["started"] or 0 for step in record["steps"])):
             datetime.fromtimestamp(at).astimezone()
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
-        raise _Unreadable(f"{path} is not a record of inithold: {error!r}") from error
+        raise _Unreadable(f"{path} is not an inithold record: {error!r}") from error
     return dict(record)
 
 

@@ -74,7 +74,7 @@ def _read(path: str) -> Iterator[Run]:
     except OSError as error:
         raise InitholdError(f"the record {path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
+        raise InitholdError(f"{shown} is not an inithold record: {error}") from None
     for document in documents if isinstance(documents, list) else [documents]:
         yield _run(document, shown, written)
 
@@ -89,14 +89,14 @@ def _run(document: Any, shown: str, written: float | None) -> Run:
     try:
         record = msgspec.convert(document, Record)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InitholdError(f"{shown} is not a record of inithold: {error}") from None
+        raise InitholdError(f"{shown} is not an inithold record: {error}") from None
     times = [record.started, record.ended]
     for step in record.steps:
         times += [step.started, step.ended]
         times += [each.at for each in step.failures] + [each.at for each in step.phases]
     moments = [moment for moment in times if moment is not None]
     if not all(0 <= moment < _LATEST for moment in moments):
-        raise InitholdError(f"{shown} is not a record of inithold: it has a time that no calendar knows")
+        raise InitholdError(f"{shown} is not an inithold record: it has an invalid time")
     return Run(record, msgspec.to_builtins(record), max([*moments, written or 0.0]))
 
 

@@ -31,7 +31,7 @@ _MORE_ATTEMPTS = (
     "if it only needs more time, set a timeout and leave attempts out of retry; "
     "otherwise find out why it never comes up"
 )
-_SEE_MORE = "fix what it says; --log-level debug says more"
+_SEE_MORE = "fix what the message says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
 """What is done in each attempt; returns the changes made, raises as `Step.check` and `Step.apply` do."""
 
@@ -239,7 +239,7 @@ def converge(attempts: Attempts) -> tuple[Change, ...]:
         details = "".join(f"\n  {line}" for change in left for line in change.details)
         raise StepFailed(
             f"applied, and still not in place: {listed(left)}{details}",
-            hint="something undoes it, or it reached another server or database than the check asks",
+            hint="something undoes it, or apply reached a different server or database than the check",
         )
     return tuple(attempts.made)
 
@@ -260,7 +260,7 @@ def _unmet(step: Step, unmet: Sequence[Change]) -> None:
     if step.waits:
         raise NotYet(message)
     if step.looks_only:
-        raise StepFailed(message, hint="this kind only looks: a step before it has to make that")
+        raise StepFailed(message, hint="this kind only checks: an earlier step has to create that")
     raise StepFailed(message, hint="the step does not say how to change that: let it, or change it by hand")
 
 

@@ -110,7 +110,7 @@ class Lock:
         for step in result.steps:
             if step.outcome == "failed":
                 late = step.exception == "TimeoutError"
-                hint = "see why the server of lock does not come, or fix its address" if late else step.hint
+                hint = "find out why lock's server does not come up, or fix its address" if late else step.hint
                 raise StepFailed(step.reason, hint=hint)
 
     def watch(self, *, on_lost: Callable[[], object]) -> None:
@@ -323,7 +323,7 @@ def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> 
             return
         if pids[0] & pids[1] or len(pids[0]) > 1 or len(pids[1]) > 1:
             raise StepFailed(
-                f"{connection.where}: a proxy before the server pools transactions, and no lock holds through it",
+                f"{connection.where}: a proxy pools transactions, and a lock does not survive that",
                 hint="give lock the server's own address, or a pool in session mode",
             )
 

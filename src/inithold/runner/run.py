@@ -283,7 +283,7 @@ class Runner:
             return
         self._cancelled = message
         if self._running:
-            self._stream.emit(LogLine(text=f"{message.reason}: nothing new starts, what runs is stopped"))
+            self._stream.emit(LogLine(text=f"{message.reason}: starting nothing new, stopping what runs"))
         for running in self._running.values():
             self._tell_to_stop(running, message.reason)
 

@@ -177,7 +177,7 @@ class _Process:
 
             # Nothing of it may run on a server any more.
             if left := end_sessions(self._sessions, SERVER_GRACE):
-                text = f"not confirmed by {left} within {SERVER_GRACE:g} s: that what was running there has ended"
+                text = f"{left} did not confirm within {SERVER_GRACE:g} s that what was running there has ended"
                 context.log(text, level="warning")
         if applying and killed.is_set():
             message = f"it did not stop within {grace:g} s and was killed"

@@ -169,7 +169,7 @@ def _never_tells(creates: str, cwd: str | None) -> str | None:
         return "creates is taken as it is: ~ is a shell's word, give the whole path"
     target = PurePath(os.path.normpath(PurePath(cwd or "", creates)))
     if set(target.parts) <= {"/", "//", ".."} or (cwd and PurePath(os.path.normpath(cwd)).is_relative_to(target)):
-        return f"{creates} always exists, so that the command would never run: give what it makes"
+        return f"{creates} always exists, so the command would never run: name what it creates"
     return None
 
 
@@ -231,7 +231,7 @@ def _not_started(
         problem = "permission denied"
         hint = "make it executable (chmod +x), or run it with its interpreter: [sh, script.sh]"
     elif error.errno == errno.ENOEXEC:
-        problem = "not a program of this machine"
+        problem = "not a program for this machine"
         hint = "a script needs a first line such as #!/bin/sh; a program must be made for this processor"
     else:
         problem, hint = error.strerror or str(error), _BY_HAND

@@ -216,7 +216,7 @@ def _refused(address: Address, error: Exception) -> StepError:
         return Rejected(f"{address.shown}: the server rejects the login: {words}", hint=hint)
     if isinstance(error, exceptions.InvalidResponse):
         return StepFailed(
-            f"{address.place}: what answers does not speak the protocol of Redis",
+            f"{address.place}: the server does not speak the Redis protocol",
             hint="check the port; a server that speaks TLS needs rediss://",
         )
     if isinstance(error, exceptions.ConnectionError) or words.startswith(_PASSING):

@@ -34,7 +34,7 @@ _WORDS = {
         "not a SQLite database",
         "check the path in url; a file that is encrypted looks like this, too",
     ),
-    sqlite3.SQLITE_CORRUPT: ("damaged", "bring a backup back, or save what sqlite3 FILE .recover finds"),
+    sqlite3.SQLITE_CORRUPT: ("damaged", "restore a backup, or save what sqlite3 FILE .recover finds"),
 }
 
 
@@ -64,7 +64,7 @@ def _exists(path: Path) -> bool:
         )
     if path.exists():
         if not os.access(path, os.R_OK):
-            raise StepFailed(f"{path}: may not be read by this user", hint="check owner and mode of the file")
+            raise StepFailed(f"{path}: this user may not read it", hint="check owner and mode of the file")
         return True
     folder = path.resolve().parent
     if not folder.is_dir():

@@ -38,7 +38,7 @@ def restart() -> str:
     if in_kubernetes():
         return "kubectl rollout restart the Deployment of init"
     if in_container():
-        return "docker compose restart INIT; in a swarm docker service update --force INIT"
+        return "docker compose restart INIT, or docker service update --force INIT"
     return "end it and start it again"
 
 

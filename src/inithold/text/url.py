@@ -343,9 +343,9 @@ def _refuse_foreign_forms(url: str, technologies: Sequence[str]) -> None:
             "or give host, port, user, password and database"
         )
     if not separator and _GO.search(url):
-        raise ValueError("is a DSN as Go has it: write mysql://user:password@host:3306/database")
+        raise ValueError("is a Go DSN: write mysql://user:password@host:3306/database")
     if not separator and scheme.startswith("file:") and "sqlite" in technologies:
-        raise ValueError("is a URL as Prisma has it: write sqlite:///relative.db or sqlite:////absolute.db")
+        raise ValueError("is a Prisma URL: write sqlite:///relative.db or sqlite:////absolute.db")
 
 
 def _example(scheme: str, technologies: Sequence[str]) -> str:

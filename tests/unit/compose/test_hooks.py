@@ -95,8 +95,8 @@ def test_hooks_with_other_entrypoints_before_them_are_not_the_same(tmp_path: Pat
     ("parts", "why"),
     [
         ({"worker": "environment: {A: b}"}, "its services differ in environment"),
-        ({"dockerfile": "FROM app-base"}, "the entrypoint of the image app could not be told"),
-        ({"web": "  - command: another"}, "its services have other hooks beside it"),
+        ({"dockerfile": "FROM app-base"}, "the entrypoint of the image app is unknown"),
+        ({"web": "  - command: another"}, "its services have other hooks, too"),
     ],
 )
 def test_what_cannot_be_told_is_left_to_a_hand(parts: dict[str, str], why: str, tmp_path: Path) -> None:

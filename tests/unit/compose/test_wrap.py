@@ -110,7 +110,7 @@ def test_an_unknown_entrypoint_is_left_alone(tmp_path: Path, monkeypatch: pytest
     before = (tmp_path / "compose.yaml").read_bytes()
     outcome = run(tmp_path, "fix", "--wrap", "shell")
     assert outcome.code == 1
-    assert "its entrypoint is the image's, which no engine here could tell" in outcome.output
+    assert "its entrypoint is the image's, which no engine here knows" in outcome.output
     assert (tmp_path / "compose.yaml").read_bytes() == before
 
 

@@ -99,7 +99,7 @@ def test_duplicate_id() -> None:
 
 
 def test_duplicate_key() -> None:
-    assert one(HEAD + STEP + "    timeout: 1s\n    timeout: 2s\n").endswith("the key 'timeout' is there twice")
+    assert one(HEAD + STEP + "    timeout: 1s\n    timeout: 2s\n").endswith("the key 'timeout' is given twice")
 
 
 def test_cycle_is_printed_as_a_path() -> None:
@@ -108,8 +108,8 @@ def test_cycle_is_printed_as_a_path() -> None:
         for name, need in (("a", "c"), ("b", "a"), ("c", "b"))
     )
     message = one(HEAD + steps)
-    assert "in a circle: " in message
-    path = message.partition("in a circle: ")[2].split(" -> ")
+    assert "circular needs: " in message
+    path = message.partition("circular needs: ")[2].split(" -> ")
     assert path[0] == path[-1]
     assert {"a": "c", "b": "a", "c": "b"}[path[0]] == path[1]
     assert len(path) == 4

@@ -30,12 +30,12 @@ def test_a_record_of_the_first_version_is_read_forever(capsys: pytest.CaptureFix
     ("content", "said"),
     [
         ("", "it is not JSON"),
-        ("[]", "is not a record"),
-        ("{}", "is not a record"),
-        ('{"steps": []}', "is not a record"),
-        ('{"version": 1, "steps": []}', "is not a record"),
-        ('{"version": 1, "steps": [{}]}', "is not a record"),
-        ('{"version": 1, "steps": [3]}', "is not a record"),
+        ("[]", "is not an inithold record"),
+        ("{}", "is not an inithold record"),
+        ('{"steps": []}', "is not an inithold record"),
+        ('{"version": 1, "steps": []}', "is not an inithold record"),
+        ('{"version": 1, "steps": [{}]}', "is not an inithold record"),
+        ('{"version": 1, "steps": [3]}', "is not an inithold record"),
         ('{"version": 2, "steps": []}', "was written by a newer inithold (version 2 of the format)"),
     ],
 )

@@ -207,20 +207,20 @@ def test_the_same_record_gives_the_same_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "is not a record"),
-        (b"{", "is not a record"),
-        (b"\xff\xfe", "is not a record"),
-        (b"7", "is not a record"),
-        (b'{"steps": []}', "is not a record"),
+        (b"", "is not an inithold record"),
+        (b"{", "is not an inithold record"),
+        (b"\xff\xfe", "is not an inithold record"),
+        (b"7", "is not an inithold record"),
+        (b'{"steps": []}', "is not an inithold record"),
         (b'{"version": 2, "steps": []}', "version 2"),
-        (b"[" * 100_000, "is not a record"),
+        (b"[" * 100_000, "is not an inithold record"),
         (
             b'{"name":"x","digest":"","run_id":"","trace_id":"","inithold":"","python":"","started":1e300}',
-            "no calendar",
+            "invalid time",
         ),
         (
             b'{"name":"x","digest":"","run_id":"","trace_id":"","inithold":"","python":"","started":-1}',
-            "no calendar",
+            "invalid time",
         ),
     ],
 )

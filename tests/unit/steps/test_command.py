@@ -116,7 +116,7 @@ def test_a_guard_that_cannot_be_run() -> None:
 def test_a_path_that_always_exists_is_no_guard(creates: str, cwd: str | None) -> None:
     problems = dict(Run(run="true", creates=creates, cwd=cwd).validate())
     assert problems == {
-        "creates": f"{creates} always exists, so that the command would never run: give what it makes"
+        "creates": f"{creates} always exists, so the command would never run: name what it creates"
     }
 
 

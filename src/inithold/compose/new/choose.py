@@ -57,15 +57,15 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
             alike = plain(other.value("pre_start")) == plain(first.value("pre_start"))
             (same if alike else more).append(other.name)
         why = [f"the pre_start hooks of {first.name}{', which are those of ' if same else ''}{', '.join(same)}"]
-        why += [f"not taken: those of {', '.join(more)}; draft them with --service"] if more else []
+        why += [f"left out: those of {', '.join(more)}; draft them with --service"] if more else []
         return Chosen(_hooks(first), why, first, same)
     if stack.probable:
         return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
     if migrating := [each for each, service in services.items() if _migrates(service)]:
-        note = "it migrates before it starts; there is no init service yet: leave out what goes on forever"
+        note = "it migrates before it starts; there is no init service yet: leave out what runs forever"
         return _among(stack, migrating, note)
     raise UsageError(
-        f"no service in {shown} looks like an init service: none is waited for until it is done",
+        f"no service in {shown} looks like an init service: nothing waits for one to complete",
         hint=f"name one with --service; there are: {', '.join(services)}",
     )
 
@@ -92,7 +92,7 @@ def _among(stack: Stack, names: list[str], why: str) -> Chosen:
             more = "the one of that name" if first == "init" else "the one that migrates"
         reasons[0] += f"; of {len(others) + 1} such services {more}"
         which = "it" if len(others) == 1 else "one"
-        reasons.append(f"not taken: {', '.join(others)}; draft {which} with --service")
+        reasons.append(f"left out: {', '.join(others)}; draft {which} with --service")
     return Chosen([services[each] for each in (*before, first)], reasons)
 
 

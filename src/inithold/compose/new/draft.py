@@ -77,7 +77,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         each.move_to(environments[0])
     _add_steps(result, stack, work)
     if len(result.steps) == sum(each.nothing for each in work):
-        lines = [f"nothing in {', '.join(files)} tells what {service.name} does", *result.chosen, *result.unknown]
+        lines = [f"nothing in {', '.join(files)} says what {service.name} does", *result.chosen, *result.unknown]
         raise UsageError(
             "\n  ".join(lines),
             hint="name another service with --service, or write the plan by hand: inithold kinds lists the steps",
@@ -144,9 +144,9 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
             text = holder[name].text or "$"
             where = f"{holder.service.name} has it{'' if '$' in text or '://' in text else ' as plain text'}"
         elif name.startswith(RENAMED):
-            where = f"what ${{{name.removeprefix(RENAMED)}}} is to Compose; the container's own is another"
+            where = f"what ${{{name.removeprefix(RENAMED)}}} is to Compose; the container has another value"
         elif name in concealer.replaced:
-            where = "new; in the command the password stands as plain text"
+            where = "new; the command has the password in plain text"
         else:
             where = "Compose fills it in from .env or the host, if anything does"
         lines.append(f"variable {name}{' (blank where it is not set)' if optional[name] else ''}: {where}")

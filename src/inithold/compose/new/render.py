@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 _WIDTH = 110
 _TOP = (
-    "Drafted by `inithold new` from the service {service} of {files}. Nothing here was tried: each step says what "
-    "it was guessed from, and what could not be told is marked TODO. ${{VAR}} is a variable of {service}, "
+    "Drafted by `inithold new` from the service {service} of {files}. Nothing here has been tried: each step "
+    "says what it was guessed from, and what could not be determined is marked TODO. ${{VAR}} is a variable of "
+    "{service}, "
     "${{secret:NAME}} its file /run/secrets/NAME."
 )
 _EXTRAS = {"alembic.upgrade": "alembic", "rabbitmq.ready": "rabbitmq", "redis.ready": "redis"}
@@ -100,14 +101,14 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         extras.add("mysql" if any(name in why for name in ("mysql", "mariadb", "percona")) else "postgres")
     package = f"'inithold[{','.join(sorted(extras))}]'" if extras else "inithold"
     files = "".join(f" -f {file}" for file in given)
-    yield f"read {plan}: is each guess right? fill in what is marked TODO"
+    yield f"read {plan}: check each guess and fill in what is marked TODO"
     if draft.hooks:
-        yield f"make a service init of its image, with the environment, networks and mounts of {draft.service}"
-        yield f"take pre_start from {draft.service}, and let it wait for init: condition: service_healthy"
+        yield f"add a service init with its image, with the environment, networks and mounts of {draft.service}"
+        yield f"take pre_start from {draft.service}, and make it wait for init: condition: service_healthy"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
     if draft.entrypoint or draft.hooks:
         listed = f", {plan}" if named else ""
-        yield f"give {service} entrypoint: [inithold, run{listed}] and no command: another would come first"
+        yield f"give {service} entrypoint: [inithold, run{listed}] and no command: its entrypoint would come first"
     else:
         yield f"give {service} the command: inithold run{argument}"
     # Whatever the service's own entrypoint is: it might be the old script.
@@ -127,7 +128,7 @@ def refuse_existing(target: str) -> None:
     """
     if target != STANDARD_OUTPUT and os.path.lexists(target):
         hint = "name another file with -o, or - to print the draft"
-        raise UsageError(f"{target} is there already; nothing was written", hint=hint)
+        raise UsageError(f"{target} already exists; nothing was written", hint=hint)
 
 
 def write_new(target: str, text: str) -> None:

@@ -8,7 +8,7 @@ from getopt import GetoptError, getopt, gnu_getopt
 from posixpath import basename
 from typing import Any, NamedTuple
 
-TODO = "unless: a command that exits 0 where this is done already; without it, it runs in every run"
+TODO = "unless: a command that exits 0 if this is already done; without it, the step runs every time"
 _RUNNERS = re.compile(r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run(?: --\S+)* |\S*python3? -m )*")
 _TARGET = re.compile(r"(?:heads?|[0-9a-f]{3,40}|\w+@head)\Z|\$\{")
 _WAITERS = re.compile(r"wait[-_]?for(?:[-_]?it)?(?:\.(?:sh|bash|py))?\Z")

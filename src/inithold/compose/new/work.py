@@ -152,9 +152,9 @@ class Work:
             return own
         self.nothing = True
         why = f"{name} decides what {service.name} runs"
-        self._unknown(f"{why}: no engine has it, nor says a Dockerfile here; look at its ENTRYPOINT and CMD")
+        self._unknown(f"{why}: no engine has it, and no Dockerfile here says it; look at its ENTRYPOINT and CMD")
         # Without it the plan would be ready with nothing done.
-        fails = f"echo 'what {service.name} ran is still to be written into the plan' >&2; exit 1"
+        fails = f"echo 'what {service.name} ran must still be written into the plan' >&2; exit 1"
         todo = "run: the image's ENTRYPOINT and CMD"
         self.steps.append(Step(slug(service.name), "command.run", {"run": fails}, [why], [todo]))
         return []
@@ -173,7 +173,7 @@ class Work:
             return words[words.index("--") + 1 :]
         plan = next((word for word in own if not word.startswith("-")), "inithold.yaml")
         self._draft.chosen.append(
-            f"it runs inithold already, with {plan}: the draft shows what the stack alone tells"
+            f"it already runs inithold, with {plan}: the draft is made from the Compose files alone"
         )
         return []
 
@@ -189,7 +189,7 @@ class Work:
         last = _LAST.search(text) if self._may_stay_up and not _BACKGROUND.search(text) else None
         if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
             text = text[: last.start()]
-            why = "it goes on forever; inithold holds, a server is a service"
+            why = "it runs forever; inithold holds, a server is a service"
             self._draft.dropped.append(f"`{last['command'].strip()}`: {why}")
         # A login shell, or one with arguments, does more than its script says.
         alone = len(words) == at + 1 and not set(letters) & {"l", "i"}

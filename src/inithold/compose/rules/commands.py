@@ -65,7 +65,7 @@ def unshelled_command(stack: Stack) -> Iterator[Finding]:
                 service.name,
                 changes=[Change(service.name, (field,), ["sh", "-c", value.text])] if fixable else (),
                 unsafe=True,
-                remedy="quote what is meant literally, or let `sh -c` run it: the entrypoint stands before it",
+                remedy="quote what is meant literally, or let `sh -c` run it: the entrypoint comes first",
             )
 
 
@@ -88,7 +88,7 @@ def engine_too_old(stack: Stack) -> Iterator[Finding]:
                 location_of(value.place),
                 service.name,
                 changes=[Change(service.name, ("healthcheck", "start_interval"), DELETE)] if removable else (),
-                remedy=f"do without {what}, or ask for Docker Engine {first}",
+                remedy=f"remove {what}, or require Docker Engine {first}",
             )
 
 

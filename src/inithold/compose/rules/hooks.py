@@ -140,7 +140,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
         if not listed or count < 2 or (listed[0].runs_plan and not own):
             continue
         missing = (
-            f"only the first finds what it prepares in {own[0]}, which each has for itself"
+            f"only the first finds what it prepares in {own[0]}, and each replica has its own"
             if own
             else "one that is added or started again later gets none"
         )
@@ -179,7 +179,7 @@ def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
                 location_of(listed[0].place),
                 service.name,
                 remedy="let the service wait by itself (`inithold wait`), or turn the hook into an init service; "
-                "silence this where what the hook prepares stays",
+                "silence this rule if what the hook prepares survives a restart",
             )
 
 
@@ -189,11 +189,11 @@ def post_start_init(stack: Stack) -> Iterator[Finding]:
         if hook.initializes:
             yield Finding(
                 Severity.WARNING,
-                f"the program of {hook.service.name} works beside this hook, not after it, and the engine does "
+                f"the program of {hook.service.name} runs beside this hook, not after it, and the engine does "
                 "not run it again",
                 location_of(hook.place),
                 hook.service.name,
-                remedy="turn it into an init service that holds, and let the others wait for its health",
+                remedy="turn it into an init service that holds, and make the others wait until it is healthy",
             )
 
 
@@ -218,7 +218,7 @@ def _one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
         key for key in _SHARED if key != "volumes" and len({json.dumps(hook.field(key)) for hook in group}) > 1
     ]
     if any(len(_hooks(hook.service, "pre_start")) > 1 for hook in group):
-        raise _ByHand("its services have other hooks beside it")
+        raise _ByHand("its services have other hooks, too")
     if differs:
         raise _ByHand(f"its services differ in {differs[0]}, which the hook shares")
     if not command or image is None:
@@ -249,7 +249,7 @@ def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
     own_image = image == stack.images.name(hook.service)
     config = stack.images(hook.service) if own_image else stack.images.inspect(image)
     if config is None or config.entrypoint is None:
-        raise _ByHand(f"the entrypoint of the image {image} could not be told")
+        raise _ByHand(f"the entrypoint of the image {image} is unknown")
     return list(escaped(config.entrypoint))
 
 

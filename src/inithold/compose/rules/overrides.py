@@ -81,7 +81,7 @@ def _of_init(init: Init) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             f"{layer.source.name} sets restart to {service.text('restart') or 'nothing'}: {init.name} no longer "
-            "comes back as the files before want it to",
+            "comes back as the earlier files want it to",
             spot(service, "restart"),
             init.name,
             changes=wiring.restart(init),

@@ -20,7 +20,7 @@ _BLIND = {
     Sight.ALWAYS: "always succeeds: dependents start before the environment is ready",
     Sight.PROCESS: "only sees that a process runs: dependents start before the environment is ready",
     Sight.NEVER: "can never succeed: dependents never start",
-    Sight.DISABLED: "is switched off: nobody can wait for it to be healthy, and `up` fails for those who do",
+    Sight.DISABLED: "is switched off: nobody can wait for it to be healthy, and `up` fails for services that do",
 }
 # The engine's own, where a healthcheck names none.
 _INTERVAL, _RETRIES = 30.0, 3

@@ -40,7 +40,7 @@ def make_hold(init: Init, stack: Stack) -> Way:
     if init.command.inithold:
         changes, test, tmpfs = _without_once(service), wiring.test_for(init), False
         if not changes:
-            return _by_hand("take --once from its command, so that it holds")
+            return _by_hand("remove --once from its command, so that it holds")
     else:
         if stack.wrap is None:
             return _by_hand(
@@ -60,7 +60,7 @@ def make_hold(init: Init, stack: Stack) -> Way:
         config = stack.images(service) if needed else None
         if needed and argv(service, config).words is None:
             return _by_hand(
-                "its entrypoint is the image's, which no engine here could tell: pull or build the image where "
+                "its entrypoint is the image's, which no engine here knows: pull or build the image where "
                 "docker answers, or write `entrypoint:` into the service"
             )
         read_only = (service.text("read_only") or "").lower() == "true"

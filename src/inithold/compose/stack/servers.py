@@ -151,5 +151,5 @@ def impatience(command: Command) -> str | None:
     if _WAITS.search(text):
         return None
     if sleep := _SLEEP.search(text):
-        return f"sleeps for {sleep[1]} s and hopes"
+        return f"sleeps for {sleep[1]} s and does not check"
     return "does not wait" if GIVES_UP.search(text) else None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inithold.errors import StepFailed
 
 _ROW = "unless must return a row once the statements have run"
-_VALUE = "unless must answer something else than false, 0, an empty text or NULL once the statements have run"
+_VALUE = "unless must return something other than false, 0, an empty text or NULL once the statements have run"
 
 
 class Answer(NamedTuple):

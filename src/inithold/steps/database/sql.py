@@ -13,7 +13,7 @@ from inithold.steps.database.script import Script
 from inithold.text.files import read_regular
 
 _FIX_GUARD = "unless must be a query of this database that only reads"
-_FIX_SCRIPT = "fix that statement, or what it meets; the transaction it was in is rolled back"
+_FIX_SCRIPT = "fix that statement, or the data it runs on; the transaction it was in is rolled back"
 
 
 class Sql(Database, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ REDIRECTS = 5
 _EXCERPT_BODY = 16384
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HINTS = {
-    401: "the service wants credentials: give them in headers, or as user and password in the URL",
+    401: "the service requires credentials: give them in headers, or as user and password in the URL",
     403: "the service refuses the credentials: check headers, or user and password in the URL",
     404: "the service is up: check the path of the URL",
     405: "the service is up: check method and path",

@@ -22,7 +22,7 @@ _LONGEST = 64
 _OWN = ("mysql", "information_schema", "performance_schema", "sys")
 """Databases of the server itself."""
 _RIGHTS = {
-    "+": "grant the user CREATE on the database; one on which it has no privilege at all it does not see",
+    "+": "grant the user CREATE on the database; it does not see a database that it has no privilege on",
     "~": "grant the user ALTER on the database",
 }
 _DATABASE = """

@@ -112,7 +112,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         problems = list(super().validate())
         yield from problems
         if not problems and not self._name:
-            yield "url", "url names no database, so there is none to make"
+            yield "url", "url names no database, so there is none to create"
         named = {"owner": self.owner, "template": self.template, "maintenance": self.maintenance}
         named |= {"encoding": self.encoding, "locale": self.locale}
         for index, extension in enumerate(self._extensions):
@@ -121,7 +121,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
             if name is not None and (wrong := fault(name)):
                 yield field, wrong
         if not problems and self._name == self.maintenance:
-            yield "maintenance", "maintenance is the database that is to be made: name one that exists"
+            yield "maintenance", "maintenance is the database to be created: name one that exists"
 
     def check(self, context: StepContext) -> Sequence[Change]:
         creation, needs = self._needs(context)

@@ -86,7 +86,7 @@ class Need(NamedTuple):
         except psycopg.Error as error:
             code = error.sqlstate or ""
             if code in _MADE_MEANWHILE:
-                raise NotYet(f"{label}: somebody else has made it at the same moment") from error
+                raise NotYet(f"{label}: something else created it at the same moment") from error
             if code == _IN_USE:
                 hint = "end the other connections to the template"
                 raise NotYet(f"{label}: {error.diag.message_primary}", hint=hint) from error

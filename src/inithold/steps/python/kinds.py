@@ -35,7 +35,7 @@ class _Calling(Step, frozen=True, kw_only=True):
         def work() -> None:
             result = called(*self._function(check=False), context)
             if inspect.isgenerator(result) or inspect.isasyncgen(result):
-                hint = "take the yield out of it"
+                hint = "remove the yield"
                 raise StepFailed("it is a generator function: called, it does nothing", hint=hint)
 
         in_user_code(context, work)

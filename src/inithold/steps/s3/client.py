@@ -131,7 +131,7 @@ class Client:
         if isinstance(error, SSLError):
             return StepFailed(f"{self._place}: TLS failed", hint="check the port, and that TLS is meant")
         if isinstance(_cause(error, http.client.BadStatusLine), http.client.BadStatusLine):
-            return StepFailed(f"{self._place}: what answers does not speak HTTP", hint="check host and port")
+            return StepFailed(f"{self._place}: the server does not speak HTTP", hint="check host and port")
         if isinstance(error, ConnectionError | HTTPClientError):
             return NotYet(f"{self._place}: no answer ({type(error).__name__})")
         return StepFailed(f"{self._place}: {error}", hint="compare the step's fields with what the server knows")

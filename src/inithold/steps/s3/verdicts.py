@@ -62,7 +62,7 @@ _HINTS = {
     "MalformedPolicy": "compare the policy with the documentation of the service",
     "InvalidBucketState": "object lock needs versioning, and on some servers a new bucket",
     "RequestTimeTooSkewed": "set the clock of this machine",
-    "TooManyBuckets": "the account has as many buckets as it may",
+    "TooManyBuckets": "the account has reached its limit of buckets",
 }
 _SAYS = "compare the step's fields with what the service says"
 _WRONG_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")

@@ -62,8 +62,7 @@ def taken(done: str) -> list[str]:
         ),
         (
             {"app": "{image: b, command: flask db upgrade}"},
-            "service app: it migrates before it starts; there is no init service yet: leave out what goes on "
-            "forever",
+            "service app: it migrates before it starts; there is no init service yet: leave out what runs forever",
         ),
     ],
 )
@@ -80,7 +79,7 @@ def test_those_that_are_not_taken_are_named(tmp_path: Path) -> None:
             tmp_path, text + f"  app: {{image: b, depends_on: {{one: {DONE}, two: {DONE}, init: {DONE}}}}}\n"
         ).errors
     )
-    assert said[1] == "not taken: one, two; draft one with --service"
+    assert said[1] == "left out: one, two; draft one with --service"
 
 
 def test_an_unknown_service_gets_the_nearest_name(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ def test_no_service_looks_like_one(tmp_path: Path) -> None:
     done = drafted(tmp_path, stack(app="{image: b}", db="{image: postgres}"))
     assert done.code == 2
     assert done.errors.splitlines() == [
-        "no service in compose.yaml looks like an init service: none is waited for until it is done",
+        "no service in compose.yaml looks like an init service: nothing waits for one to complete",
         "name one with --service; there are: app, db",
     ]
 
@@ -128,6 +127,6 @@ def test_nothing_tells_what_it_does(tmp_path: Path) -> None:
     done = drafted(tmp_path, stack(init="{image: a}", app=f"{{image: b, depends_on: {{init: {DONE}}}}}"))
     assert done.code == 2
     first, *said = done.errors.splitlines()
-    assert first == "nothing in compose.yaml tells what init does"
+    assert first == "nothing in compose.yaml says what init does"
     assert any("a decides what init runs" in line and "ENTRYPOINT and CMD" in line for line in said)
     assert not (tmp_path / "inithold.yaml").exists()

@@ -188,7 +188,7 @@ def test_what_a_server_waits_for_stays_before_it(tmp_path: Path) -> None:
     done = drafted(tmp_path, stack(**services) + "volumes: {data: {}}\n")
     plan = plan_of(done, tmp_path)
     assert [step["id"] for step in plan["steps"]] == ["db", "createdb", "migrate"]
-    assert "chown" in done.errors.split("not taken:")[1].splitlines()[0]
+    assert "chown" in done.errors.split("left out:")[1].splitlines()[0]
 
 
 def test_a_server_that_waits_for_a_link_of_the_chain_is_not_waited_for(tmp_path: Path) -> None:
@@ -249,9 +249,9 @@ services:
     ]
     for line in (
         "the pre_start hooks of web, which are those of worker",
-        "not taken: those of other; draft them with --service",
+        "left out: those of other; draft them with --service",
         "what the hook of web runs with: image busybox; user root",
-        "make a service init of its image",
+        "add a service init with its image",
         "give init entrypoint: [inithold, run] and no command",
     ):
         assert line in done.errors
@@ -280,7 +280,9 @@ def test_a_variable_of_compose_and_one_of_the_container(
     done = drafted(tmp_path, stack(init=init, app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
     plan = plan_of(done, tmp_path)
     assert steps(plan) == [("command.run", {"run": ["x", expected]})]
-    assert ("what ${MODE} is to Compose; the container's own is another" in done.errors) is ("COMPOSE" in expected)
+    assert ("what ${MODE} is to Compose; the container has another value" in done.errors) is (
+        "COMPOSE" in expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_draft_loads(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in names:
         done = run(case / "bad", *files(case), "-o", "-", *(["--service", name] if name else []))
         if done.code == 2:
-            assert re.search("looks like an init service|tells what .* does", done.errors), name
+            assert re.search("looks like an init service|says what .* does", done.errors), name
         else:
             assert load(done.output, tmp_path).steps, name
 
@@ -67,7 +67,7 @@ def test_the_draft_of_the_example_is_near_its_plan() -> None:
     assert set(same) == {"database", "broker"}
     assert {name: own[name] for name in same} == same
     assert "grafana-alloy" not in done.output, "nothing waits for telemetry"
-    assert "it runs inithold already, with inithold.yaml" in done.errors
+    assert "it already runs inithold, with inithold.yaml" in done.errors
 
 
 def test_the_example_in_python_keeps_its_command(tmp_path: Path) -> None:

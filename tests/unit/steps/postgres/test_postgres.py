@@ -128,7 +128,7 @@ def test_roles_that_are_refused(fields: str, words: str) -> None:
 
 
 def test_databases_that_are_refused() -> None:
-    assert "maintenance is the database that is to be made" in refused("postgres.database", "maintenance: games")
+    assert "maintenance is the database to be created" in refused("postgres.database", "maintenance: games")
     assert "a name is empty" in refused("postgres.database", "extensions: ['']")
     assert "names no database" in refused("postgres.database", "{}", "postgresql://admin@db")
     assert "did you mean 'name'?" in refused("postgres.database", "extensions: [{nam: citext}]")
