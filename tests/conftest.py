@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder before workers start: they inherit its name.
 
-    In the background of a script, or under nohup, signals come ignored, and so they would to what tests start.
+    Started by nohup, or in the background of a script, they ignore these signals, and what tests start would, too.
     """
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:

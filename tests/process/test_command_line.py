@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -148,6 +150,15 @@ def test_a_file_of_a_step_that_is_a_pipe(run_inithold: Inithold, tmp_path: Path,
     assert str(pipe) in done.stderr
     assert "not a file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_script_with_other_ends_of_line(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "it.sql").write_bytes(b"CREATE TABLE t (x text);\r\nINSERT INTO t VALUES ('a\r\nb');\r\n")
+    plan = tmp_path / "inithold.yaml"
+    plan.write_text("steps: [{id: it, uses: database.sql, with: {url: 'sqlite:///db', file: it.sql}}]\n")
+    assert run_inithold("run", "--once", plan).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "db")) as database:
+        assert database.execute("SELECT x FROM t").fetchall() == [("a\nb",)]
 
 
 def test_every_command_has_two_examples(run_inithold: Inithold) -> None:

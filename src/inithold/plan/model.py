@@ -211,7 +211,7 @@ class CheckedPlan(msgspec.Struct, frozen=True):
         for path in (*self.files, *of_steps):
             digest.update(f"\n{path}\n".encode())
             try:
-                digest.update(hashlib.sha256(read_regular(str(path))).digest())
+                digest.update(hashlib.sha256(read_regular(path)).digest())
             except OSError as error:
                 # That it is gone is a difference, too; what to do about it is for its step to say.
                 digest.update(type(error).__name__.encode())

@@ -47,7 +47,7 @@ def _unexpected(error: Exception) -> int:
 def _no_more_processes() -> InitholdError:
     return InitholdError(
         "cannot start another process or thread: a limit is reached",
-        hint="raise it (ulimit -u, the limit of processes of this container), or its memory",
+        hint="raise it: ulimit -u, the container's limit of processes, or its memory",
     )
 
 

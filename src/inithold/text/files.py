@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 
@@ -25,6 +26,16 @@ def read_regular(path: str, *, most: int = -1, follow: bool = True) -> bytes:
     with os.fdopen(descriptor, "rb") as stream:
         refuse_irregular(os.fstat(descriptor).st_mode, path)
         return stream.read(most)
+
+
+def read_regular_text(path: str) -> str:
+    """Read a regular file of UTF-8 text, without a byte order mark and with `\\n` for every end of line.
+
+    Raises:
+        OSError: as `read_regular` does.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8-sig").read()
 
 
 def refuse_irregular(mode: int, path: str) -> None:

@@ -60,7 +60,7 @@ def after_failure() -> str:
         return (
             "When the cause is fixed, with Compose (INIT is the name of this service):\n"
             "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait\n"
-            "In a swarm its task is started again by itself."
+            "In a swarm, its task restarts by itself."
         )
     return ""
 

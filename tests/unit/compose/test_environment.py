@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from unit.compose.case import findings, run
@@ -67,3 +68,10 @@ def test_names_start_at_the_project_folder(tmp_path: Path) -> None:
         "compose.yaml:12:21 warning short-start-period",
         "deploy/prod.yaml:3:32 warning dependent-skips-init",
     ]
+
+
+def test_a_file_that_is_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(STACK)
+    os.mkfifo(tmp_path / "init.env")
+    os.mkfifo(tmp_path / ".env")
+    assert findings(tmp_path, []) == ["compose.yaml:11:13 error blind-healthcheck"]

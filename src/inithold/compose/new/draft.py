@@ -144,7 +144,7 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
             text = holder[name].text or "$"
             where = f"{holder.service.name} has it{'' if '$' in text or '://' in text else ' as plain text'}"
         elif name.startswith(RENAMED):
-            where = f"what ${{{name.removeprefix(RENAMED)}}} is to Compose; the container has another value"
+            where = f"Compose's value of ${{{name.removeprefix(RENAMED)}}}; the container has a different one"
         elif name in concealer.replaced:
             where = "new; the command has the password in plain text"
         else:

@@ -104,11 +104,12 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
     yield f"read {plan}: check each guess and fill in what is marked TODO"
     if draft.hooks:
         yield f"add a service init with its image, with the environment, networks and mounts of {draft.service}"
-        yield f"take pre_start from {draft.service}, and make it wait for init: condition: service_healthy"
+        yield f"remove pre_start from {draft.service}, and make it wait for init (condition: service_healthy)"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
     if draft.entrypoint or draft.hooks:
         listed = f", {plan}" if named else ""
-        yield f"give {service} entrypoint: [inithold, run{listed}] and no command: its entrypoint would come first"
+        why = "a command is an argument of the entrypoint"
+        yield f"set entrypoint: [inithold, run{listed}] in {service} and remove its command ({why})"
     else:
         yield f"give {service} the command: inithold run{argument}"
     # Whatever the service's own entrypoint is: it might be the old script.

@@ -152,7 +152,7 @@ class Work:
             return own
         self.nothing = True
         why = f"{name} decides what {service.name} runs"
-        self._unknown(f"{why}: no engine has it, and no Dockerfile here says it; look at its ENTRYPOINT and CMD")
+        self._unknown(f"{why}: no engine has it, and no Dockerfile here shows it; look at its ENTRYPOINT and CMD")
         # Without it the plan would be ready with nothing done.
         fails = f"echo 'what {service.name} ran must still be written into the plan' >&2; exit 1"
         todo = "run: the image's ENTRYPOINT and CMD"

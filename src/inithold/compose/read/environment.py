@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from inithold.text.files import read_regular
+from inithold.text.files import read_regular_text
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(?:(['\"])(.*?)\2.*|(.*?)(?:\s+#.*)?\s*)\Z")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -21,7 +21,7 @@ def read_dotenv(folder: Path) -> dict[str, str]:
 def read_env_file(path: Path) -> dict[str, str]:
     """The variables of an `env_file`; none where it cannot be read, as it may be made on the machine it is for."""
     try:
-        lines = read_regular(str(path)).decode("utf-8-sig").splitlines()
+        lines = read_regular_text(str(path)).splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     matches = [match for line in lines if (match := _LINE.match(line))]

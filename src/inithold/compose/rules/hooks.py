@@ -140,7 +140,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
         if not listed or count < 2 or (listed[0].runs_plan and not own):
             continue
         missing = (
-            f"only the first finds what it prepares in {own[0]}, and each replica has its own"
+            f"only the first finds what it prepares in {own[0]}: each replica has its own"
             if own
             else "one that is added or started again later gets none"
         )

@@ -31,8 +31,7 @@ def one_shot_init(stack: Stack) -> Iterator[Finding]:
         if names and init.never_completes:
             message = (
                 f"{waiting} for {init.name} to complete, but with restart: {restart_policy(init.service)} it is "
-                "started again whenever "
-                "it exits: it never completes, and `up` waits forever"
+                "started again whenever it exits: it never completes, and `up` waits forever"
             )
         else:
             waits = f" and {waiting} for that" if names else ""

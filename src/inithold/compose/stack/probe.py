@@ -23,8 +23,8 @@ _SUCCEEDS = (
 )
 _ALWAYS = re.compile(rf"(?:\A|(?:\|\|?|;)\s*)(?:{_SUCCEEDS}(?:&&|;)\s*)*{_SUCCEEDS}['\"]?\s*(?:\s#.*)?\Z")
 _SUBSHELL = re.compile(r"\([^()]*\)")
-_BUILT_IN = ("exit", "return", ":")
-"""Of a shell; no programs."""
+_BUILT_IN = {"exit", "return", ":"}
+"""Of a shell; not programs."""
 _NESTED = re.compile(r"(?:/bin/)?(?:ba|da|a)?sh\s+-c\s+(['\"])(.*)\1", re.S)
 _MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b|\bpipefail\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
@@ -79,9 +79,9 @@ def read_probe(healthcheck: Value | None) -> Probe:
         return Probe(Sight.DISABLED, place=test.place)
     if items[0] not in ("CMD", "CMD-SHELL") or (
         items[0] == "CMD"
-        and ((items[1:2] and items[1] in _BUILT_IN) or (len(items) == 2 and re.search(r"\s", items[1])))
+        and (not _BUILT_IN.isdisjoint(items[1:2]) or (len(items) == 2 and re.search(r"\s", items[1])))
     ):
-        # Without CMD Compose refuses it; as one word it is the name of a program that does not exist.
+        # Without CMD Compose refuses it; and there is no program of such a name.
         return Probe(Sight.NEVER, place=test.place)
     nested = len(items) == 4 and items[1].rpartition("/")[2] in ("sh", "bash", "ash") and items[2] == "-c"
     return _shell(items[3] if items[0] == "CMD" and nested else " ".join(items[1:]), test.place)

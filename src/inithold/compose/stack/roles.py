@@ -32,10 +32,10 @@ _RUNNING = re.compile(
     r"|dashboard|beat)(?:[-_.\d]|$)",
     re.I,
 )
-_SERVE = ("server", "serve", "daemon", "runserver")
+_RUN_ON = ("server", "serve", "daemon", "runserver")
 """Subcommands of programs that run on: `prefect server start`, `ipfs daemon`."""
 _STARTED_AGAIN = ("always", "unless-stopped")
-_NEXT = re.compile(r"&&|[;\n]")
+_SEPARATOR = re.compile(r"&&|[;\n]")
 _ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
 _DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
 _SERVER_FILES = (".pid", ".sock", ".lock")
@@ -266,11 +266,13 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
     if completed:
         return replace(held, held=False)
     # What has ports, or a health check of its own, stays up, and so does what a server's image runs by itself.
-    serves = service.value("ports") is not None or service.value("expose") is not None
-    serves = serves or any(word in _SERVE for word in command.argv[:3])
-    serves = serves or (server_of(service) is not None and not command.argv)
-    serves = serves or probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
-    ends = not restarts or GIVES_UP.search(_NEXT.split(command.text)[-1]) is not None
+    serves = (
+        any(service.value(field) is not None for field in ("ports", "expose"))
+        or any(word in _RUN_ON for word in command.argv[:3])
+        or (server_of(service) is not None and not command.argv)
+        or probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
+    )
+    ends = not restarts or GIVES_UP.search(_SEPARATOR.split(command.text)[-1]) is not None
     if not command.inithold and (not named or not ends or serves):
         return None
     return replace(held, held=False, sure=bool(dependents) and policy in ("no", "on-failure"))

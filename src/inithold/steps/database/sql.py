@@ -10,7 +10,7 @@ from inithold.steps.database import driver
 from inithold.steps.database.driver import Database
 from inithold.steps.database.guard import advised
 from inithold.steps.database.script import Script
-from inithold.text.files import read_regular
+from inithold.text.files import read_regular_text
 
 _FIX_GUARD = "unless must be a query of this database that only reads"
 _FIX_SCRIPT = "fix that statement, or the data it runs on; the transaction it was in is rolled back"
@@ -104,7 +104,7 @@ class Sql(Database, frozen=True, kw_only=True):
         if self.file is None:
             return self.sql or ""
         try:
-            return read_regular(self.file).decode("utf-8-sig")
+            return read_regular_text(self.file)
         except OSError as error:
             raise StepFailed(
                 f"{self.file}: {error.strerror}",

@@ -14,7 +14,7 @@ import msgspec
 
 from inithold.errors import StepFailed
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Placed, Queue
-from inithold.text.files import read_regular
+from inithold.text.files import read_regular_text
 from inithold.text.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def read(path: str, virtual_host: str) -> Definitions:
 
 def _document(path: str) -> dict[str, Any]:
     try:
-        document = json.loads(read_regular(path).decode("utf-8-sig"))
+        document = json.loads(read_regular_text(path))
         problem = "not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
     except OSError as error:
         document, problem = None, str(error.strerror)

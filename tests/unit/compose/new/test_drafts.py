@@ -252,7 +252,7 @@ services:
         "left out: those of other; draft them with --service",
         "what the hook of web runs with: image busybox; user root",
         "add a service init with its image",
-        "give init entrypoint: [inithold, run] and no command",
+        "set entrypoint: [inithold, run] in init and remove its command",
     ):
         assert line in done.errors
 
@@ -280,7 +280,7 @@ def test_a_variable_of_compose_and_one_of_the_container(
     done = drafted(tmp_path, stack(init=init, app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
     plan = plan_of(done, tmp_path)
     assert steps(plan) == [("command.run", {"run": ["x", expected]})]
-    assert ("what ${MODE} is to Compose; the container has another value" in done.errors) is (
+    assert ("Compose's value of ${MODE}; the container has a different one" in done.errors) is (
         "COMPOSE" in expected
     )
 
@@ -290,9 +290,9 @@ def test_a_variable_of_compose_and_one_of_the_container(
     [
         ("image: alpine, command: x", "give init the command: inithold run"),
         ("image: x, entrypoint: [], command: x", "give init the command: inithold run"),
-        ("image: x, command: x", "give init entrypoint: [inithold, run] and no command"),
-        ("image: x, entrypoint: x", "give init entrypoint: [inithold, run] and no command"),
-        ("build: ., command: x", "give init entrypoint: [inithold, run] and no command"),
+        ("image: x, command: x", "set entrypoint: [inithold, run] in init and remove its command"),
+        ("image: x, entrypoint: x", "set entrypoint: [inithold, run] in init and remove its command"),
+        ("build: ., command: x", "set entrypoint: [inithold, run] in init and remove its command"),
     ],
 )
 def test_the_advice_minds_the_entrypoint(service: str, advice: str, tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+"""The version table that env.py keeps, read from its source: env.py is not run for it.
+
+There is doubt where it may keep several, or one whose name cannot be read, or where it may work on another
+database or schema than the one that a bare name means.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+"""Of a table or schema: no server folds it or wants it quoted."""
+_TABLE_KEYWORDS = ("version_table", "version_table_schema")
+_DOUBTFUL_KEYWORDS = {"opts", "as_sql", "starting_rev"}
+"""Of `context.configure`."""
+_DOUBTFUL_NAMES = re.compile(
+    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|\A(?:exec|eval|runpy)\Z",
+    re.I,
+)
+_DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*use\s+\S+\s*;?\s*\Z", re.I)
+_DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|.*\bEnvironmentContext)\b")
+_EXECUTES = ("execute", "exec_driver_sql", "executescript", "scalar")
+_SETTINGS = ("options", "server_settings")
+"""Of `connect_args`: where a search path may be set."""
+_MIGRATES = re.compile(r"migrat|upgrade", re.I)
+_CONNECTED = re.compile(r"(?:\w*_)?(?:conn|connection|connectable|engine|context|bind|session)", re.I)
+_LIBRARIES = {"alembic", "sqlalchemy", "sqlmodel", *sys.stdlib_module_names}
+_LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class Doubt(Exception):
+    """Only env.py itself can tell; the message says why."""
+
+
+class VersionTable(NamedTuple):
+    """A version table, as env.py names it; without a schema, wherever its name leads."""
+
+    name: str
+    schema: str | None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+def read_version_table(text: str) -> VersionTable:
+    """The version table that env.py keeps.
+
+    Args:
+        text: of env.py.
+
+    Raises:
+        Doubt: that cannot be read, or there may be several.
+        SyntaxError: it is not Python.
+    """
+    tree = ast.parse(text)
+    imported = _imports(tree)
+    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "configure" and node not in called:
+            raise Doubt(f"env.py line {node.lineno} hands context.configure on")
+        if isinstance(node, ast.Dict) and any(
+            isinstance(key, ast.Constant) and key.value in _SETTINGS and not _literals(value)
+            for key, value in zip(node.keys, node.values, strict=True)
+        ):
+            raise Doubt(f"env.py line {node.lineno} connects with settings that cannot be read")
+        for field in ("id", "attr", "arg"):
+            if _DOUBTFUL_NAMES.search(getattr(node, field, None) or ""):
+                raise Doubt(f"env.py line {getattr(node, 'lineno', 0)} has {getattr(node, field)}")
+        if isinstance(node, ast.Call):
+            _read_call(node, imported)
+        elif isinstance(node, ast.Constant) and node not in docstrings and _DOUBTFUL_SQL.search(str(node.value)):
+            raise Doubt(f"env.py line {node.lineno} changes what a bare name means")
+    configured = _Configured(tree, imported)
+    if configured.often != 1:
+        raise Doubt(
+            "env.py configures several times"
+            if configured.often
+            else "env.py does not call context.configure itself"
+        )
+    tables = {_named_in(call) for call in configured.calls}
+    if len(tables) != 1:
+        raise Doubt("env.py configures several version tables")
+    return tables.pop()
+
+
+def _named_in(call: ast.Call) -> VersionTable:
+    names: dict[str, str | None] = dict.fromkeys(_TABLE_KEYWORDS)
+    for keyword in call.keywords:
+        if keyword.arg not in names:
+            continue
+        value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
+        if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
+            raise Doubt(f"env.py line {call.lineno} configures with {keyword.arg}, which cannot be read")
+        names[keyword.arg] = value
+    name, schema = names.values()
+    return VersionTable(name or "alembic_version", schema)
+
+
+def _imports(tree: ast.AST) -> dict[str, str]:
+    """What each imported name stands for: `{"context": "alembic.context"}`."""
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update({each.asname or each.name.partition(".")[0]: each.name for each in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            imported.update({each.asname or each.name: f"{module}.{each.name}" for each in node.names})
+    return imported
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_configure(call: ast.Call, imported: dict[str, str]) -> bool:
+    if isinstance(call.func, ast.Name):
+        return imported.get(call.func.id, "").startswith("alembic.") and call.func.id == "configure"
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "configure":
+        return False
+    module = imported.get(_root(call.func))
+    return module is None or module.partition(".")[0] == "alembic"
+
+
+def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
+    if _is_configure(call, imported):
+        keywords = {keyword.arg for keyword in call.keywords}
+        if call.args or None in keywords:
+            raise Doubt(f"env.py line {call.lineno} configures with keywords that cannot be read")
+        own = keywords & _DOUBTFUL_KEYWORDS - {keyword.arg for keyword in call.keywords if _is_default(keyword)}
+        if own:
+            raise Doubt(f"env.py line {call.lineno} configures with {', '.join(sorted(filter(None, own)))}")
+        return
+    root = _root(call.func)
+    if _DOUBTFUL_CALLS.match(imported.get(root, "")):
+        raise Doubt(f"env.py line {call.lineno} runs Alembic by itself")
+    foreign = root in imported and imported[root].partition(".")[0] not in _LIBRARIES
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if foreign and (
+        _MIGRATES.search(ast.unparse(call.func).rpartition(".")[2])
+        or any(isinstance(value, ast.Name) and _CONNECTED.fullmatch(value.id) for value in arguments)
+    ):
+        raise Doubt(f"env.py line {call.lineno} lets other code work on the database")
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if method in _EXECUTES and call.args and not _literals(call.args[0]):
+        raise Doubt(f"env.py line {call.lineno} executes what cannot be read")
+    if isinstance(call.func, ast.Name) and call.func.id == "getattr" and _root(call.args[0]) == "context":
+        raise Doubt(f"env.py line {call.lineno} looks something up in context")
+
+
+def _literals(node: ast.AST) -> list[str]:
+    """The text constants in an expression."""
+    return [
+        part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+
+
+def _is_default(keyword: ast.keyword) -> bool:
+    value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
+    return value is None or value is False
+
+
+class _Configured:
+    """How often env.py configures when it is run online, at most; infinitely often in a loop. And where."""
+
+    def __init__(self, tree: ast.Module, imported: dict[str, str]) -> None:
+        self._imported = imported
+        self.calls: list[ast.Call] = []
+        self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+        self._known: dict[str, float] = {}
+        self._open: set[str] = set()
+        self._recursive: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._functions.setdefault(node.name, []).append(node)
+        self.often = self._of(tree.body)
+
+    def _of(self, nodes: Sequence[ast.AST]) -> float:
+        return sum(map(self._in, nodes))
+
+    def _in(self, node: ast.AST) -> float:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            # Counted where it is named. What wraps it may call it as often as it likes.
+            return math.inf if node.decorator_list and self._of(node.body) else 0
+        if isinstance(node, ast.Name):
+            return self._function(node.id)
+        if isinstance(node, ast.If | ast.IfExp):
+            return self._branches(node)
+        if isinstance(node, ast.Match):
+            return self._in(node.subject) + max(self._of(case.body) for case in node.cases)
+        often = self._of(list(ast.iter_child_nodes(node)))
+        if isinstance(node, (*_LOOPS, ast.ClassDef)):
+            return math.inf if often else 0
+        if isinstance(node, ast.Call):
+            if _is_configure(node, self._imported):
+                self.calls.append(node)
+                return often + 1
+            if ast.unparse(node.func).rpartition(".")[2] in ("map", "starmap"):
+                return math.inf if often else 0
+        return often
+
+    def _branches(self, node: ast.If | ast.IfExp) -> float:
+        body = self._of(node.body if isinstance(node, ast.If) else [node.body])
+        other = self._of(node.orelse if isinstance(node, ast.If) else [node.orelse])
+        test = ast.unparse(node.test)
+        if re.fullmatch(r"[\w.]*\bis_offline_mode\(\)", test):
+            return other
+        if re.fullmatch(r"not [\w.]*\bis_offline_mode\(\)", test):
+            return body
+        return self._in(node.test) + max(body, other)
+
+    def _function(self, name: str) -> float:
+        if name not in self._functions:
+            return 0
+        if name in self._open:
+            self._recursive.add(name)
+            return 0
+        if name not in self._known:
+            self._open.add(name)
+            often = max(self._of(function.body) for function in self._functions[name])
+            self._open.remove(name)
+            self._known[name] = math.inf if often and name in self._recursive else often
+        return self._known[name]
