@@ -59,6 +59,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "inithold.yaml:1: the plan is empty"),
     "no steps": ("version: 1\nsteps: []\n", "inithold.yaml:2:1: steps: the plan has no steps"),
     "not YAML": ("version: 1\nsteps: [\n", "inithold.yaml:3:1: not valid YAML"),
+    "NUL": (b'name: "a\\0b"\ntimeout: "\\0"\nsteps: []\n', "inithold.yaml:1:7: it has a NUL character"),
     "binary": (b"\x7fELF\x00\x01", "inithold.yaml: not a text file: it has NUL bytes in it"),
     "10 MB": ("# " + "x" * 10_000_000, "inithold.yaml: larger than 8 MiB, the most that is read"),
     "aliases that explode": (

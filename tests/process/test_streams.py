@@ -135,7 +135,7 @@ def test_the_second_signal_ends_it_at_once_and_takes_commands_along(
     init.wait_until(lambda: said.search(init.output) is not None, "its number")
     command = int(said.findall(init.output)[0])
     init.signal(signal.SIGINT)
-    init.wait_until(lambda: "SIGINT: nothing new starts" in init.output, "the first signal to be told")
+    init.wait_until(lambda: "SIGINT: starting nothing new" in init.output, "the first signal to be told")
     init.signal(signal.SIGINT)
     assert init.wait() == 130
     assert "cancelled (SIGINT)" not in init.output, "it did not wait for the end that the first one began"

@@ -67,6 +67,12 @@ def a_check_that_stays(init: Running, folder: Path, holder: int) -> int:
     return a_check(init, holder)
 
 
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a process that is stopped has been sent a signal (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("\nShdPnd:")[2].split()[0], 16) >> number - 1 & 1)
+
+
 class TestSignals:
     @pytest.mark.parametrize("prefix", [[], pytest.param(UNSHARE, marks=needs_leave)], ids=["", "pid-1"])
     def test_many_hangups_at_once(self, run_inithold: Inithold, tmp_path: Path, prefix: list[str]) -> None:
@@ -125,7 +131,7 @@ class TestSignals:
         check = a_check(init, init.pid)
         os.kill(check, signal.SIGSTOP)
         init.signal(signal.SIGHUP)
-        time.sleep(0.1)
+        init.wait_until(lambda: is_pending(check, signal.SIGTERM), "the check to be told to end")
         init.signal(signal.SIGTERM)
         assert init.wait() == 0, "not from the run that was asked for: 143"
 

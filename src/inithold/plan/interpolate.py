@@ -99,6 +99,8 @@ class Interpolation:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ValueError(f"${{secret:{name}}}: cannot read {path}: {reason}") from error
+        if "\0" in value:
+            raise ValueError(f"${{secret:{name}}}: {path} has a NUL character")
         value = value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
         SECRETS.add(value)
         return value

@@ -1,7 +1,8 @@
 """Processes beside the run: workers, which run the user's code, and the sender of telemetry.
 
 One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT`. NAME is one of `PROGRAMS`, or a
-module itself: its function `main(channel: Channel) -> int` runs in the main thread of the new process.
+module itself: its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends
+of the line are in this file, since they are one protocol.
 
 **Starting side.** Cheap to import (standard library, and little of it), so that PID 1 can do it.
 

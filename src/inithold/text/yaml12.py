@@ -8,9 +8,7 @@ Compose keeps it.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,15 +18,18 @@ from yaml.composer import Composer
 from yaml.resolver import BaseResolver
 
 from inithold.errors import DocumentError, Fault
+from inithold.text.files import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from yaml.nodes import Node
 
 DEEPEST = 500
 SAFE_LENGTH = 4_000
 """Characters that cannot nest deeply enough to hurt."""
+_NUL = re.compile(r"\\(?:0|x00|u0000|U00000000)")
+"""As a quoted scalar may have it."""
 _CORE_SCHEMA = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -96,11 +97,7 @@ def read_text(path: str | Path, *, limit: int) -> str:
     """
     name = str(path)
     try:
-        # Without waiting: what opens a FIFO would wait for a writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise DocumentError(Fault("not a regular file", file=name))
-            data = stream.read(limit + 1)
+        data = read_regular(name, most=limit + 1)
     except OSError as error:
         raise DocumentError(Fault(f"cannot read: {error.strerror or error}", file=name)) from error
     if len(data) > limit:
@@ -126,7 +123,9 @@ def compose(text: str, *, file: str, fast: bool = True) -> Node | None:
         DocumentError: not YAML, or more than one document. The text itself is never quoted: it may hold secrets.
     """
     with _reported(text, file):
-        return cast("Node | None", _read(text, fast, lambda loader: loader.get_single_node()))
+        node = cast("Node | None", _read(text, fast, lambda loader: loader.get_single_node()))
+    _refuse_nul(text, [] if node is None else [node], file)
+    return node
 
 
 def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
@@ -148,7 +147,9 @@ def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
         return nodes
 
     with _reported(text, file):
-        return cast("list[Node]", _read(text, fast, documents))
+        nodes = cast("list[Node]", _read(text, fast, documents))
+    _refuse_nul(text, nodes, file)
+    return nodes
 
 
 def _read(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
@@ -187,6 +188,27 @@ def _refuse_deep(text: str, loader_class: type[Any]) -> None:
             depth -= 1
         if depth > DEEPEST:
             raise RecursionError
+
+
+def _refuse_nul(text: str, nodes: Sequence[Node], file: str) -> None:
+    """No argument, variable, path or URL can hold a NUL character."""
+    if not _NUL.search(text):
+        return
+    pending, seen = list(reversed(nodes)), set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+            mark = node.start_mark
+            raise DocumentError(
+                Fault("it has a NUL character", file=file, line=mark.line + 1, column=mark.column + 1)
+            )
+        if isinstance(node, yaml.MappingNode):
+            pending += [part for pair in reversed(node.value) for part in reversed(pair)]
+        elif isinstance(node, yaml.SequenceNode):
+            pending += reversed(node.value)
 
 
 @contextmanager

@@ -61,6 +61,7 @@ BAD = {
     "includes itself": ("include: [compose.yaml]\nservices: {}\n", "compose.yaml: ", "includes itself"),
     "a merge of a word": ("services:\n  a:\n    <<: b\n", "compose.yaml:3:9:", "a merge key (<<) takes"),
     "a list as a key": ("services:\n  ? [a]\n  : {}\n", "compose.yaml:2:5:", "a key must be a single value"),
+    "an escaped NUL": ('services:\n  a: {image: "\\x00"}\n', "compose.yaml:2:14: ", "NUL character"),
     "NUL bytes": ("services:\0", "compose.yaml: ", "NUL bytes"),
     "deep": ("services: " + "[" * 5000, "compose.yaml", "not"),
     "aliases that explode": (

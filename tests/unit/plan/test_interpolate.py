@@ -71,6 +71,12 @@ def test_a_secret_that_is_a_pipe_is_an_error_and_no_hang(tmp_path: Path) -> None
         Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)}).fill("${secret:db}")
 
 
+def test_a_secret_with_a_nul_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"a\0b\n")
+    with pytest.raises(ValueError, match=r"\$\{secret:db\}: .*/db has a NUL character"):
+        Interpolation({"INITHOLD_SECRETS_DIR": str(tmp_path)}).fill("${secret:db}")
+
+
 def test_values_are_never_parsed_as_yaml() -> None:
     from inithold.plan.load import load_text
 
