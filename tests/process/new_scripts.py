@@ -346,6 +346,12 @@ WITH_OPTIONS = [
     (["bash", "-o", "errexit", "-c"], "wait-for-it 127.0.0.2:$PORT; work a; fails; work never"),
     (["bash", "-lc"], "wait-for-it 127.0.0.2:$PORT && work a"),
     (["sh", "-xc"], "work a; work b"),
+    (["sh", "-exc"], "wait-for-it 127.0.0.2:$PORT; work a; fails; work never"),
+    (["sh", "-ec"], "set -x; until nc -z 127.0.0.2 $PORT; do sleep 1; done; work a; work b"),
+    (["sh", "-nec"], "wait-for-it 127.0.0.2:$PORT; work a"),
+    (["sh", "-vec"], "wait-for-it 127.0.0.2:$PORT; work a"),
+    (["dash", "-ec"], "set -o pipefail; wait-for-it 127.0.0.2:$PORT; work a"),
+    (["dash", "-euo", "pipefail", "-c"], "wait-for-it 127.0.0.2:$PORT; work a"),
     (["sh", "-uc"], "work $NOTHING_AT_ALL; work b"),
 ]
 """Scripts of shells with options."""

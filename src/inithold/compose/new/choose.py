@@ -133,5 +133,5 @@ def _hooks(service: Service) -> list[Service]:
 
 def _migrates(service: Service) -> bool:
     argv = [*words(service.value("entrypoint"))[0], *words(service.value("command"))[0]]
-    scripts = [take_apart(from_compose(word), errexit=True) for word in argv if " " in word]
+    scripts = [take_apart(from_compose(word), ["sh", "-e"]) for word in argv if " " in word]
     return migrates(argv) or any(migrates(part.words) for script in scripts if script for part in script.parts)

@@ -11,7 +11,8 @@ The script is a plan's text: `$$` is the dollar sign that the shell sees, `${VAR
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from posixpath import basename
 from typing import NamedTuple
 
 # A plan's variable, which the shell never sees, and one of the shell's that no earlier command changes.
@@ -40,7 +41,8 @@ _NOT_PLAIN = re.compile(
 )
 _BUILT_IN = ("echo", "printf", "test", "[", "true", "false", ":", "pwd", "type")
 _TALK = ("sleep", "echo", "printf", "true", ":")
-_OPTION = r" (?P<sign>[-+])(?P<letters>[eux]+|[eux]*o (?:errexit|nounset|xtrace|pipefail))(?![^ ])"
+_OPTION = re.compile(r" (?P<sign>[-+])(?P<letters>[eux]+|[eux]*o (?:errexit|nounset|xtrace|pipefail))(?![^ ])")
+_PIPEFAIL = ("bash", "zsh", "ksh")  # The others know it in some versions only, and stop at it there.
 
 
 class _NotPlain(Exception):
@@ -79,6 +81,7 @@ class Script(NamedTuple):
 
     text: str
     options: str  # The `set` commands that it begins with.
+    traced: bool  # The shell shows each command that it runs.
     parts: list[Part]
 
     def piece(self, parts: list[Part]) -> str:
@@ -86,15 +89,20 @@ class Script(NamedTuple):
         return f"{self.options}{self.text[parts[0].start : parts[-1].end]}"
 
 
-def take_apart(text: str, *, errexit: bool) -> Script | None:
-    """The parts of a script; None where it has to stay whole. `errexit`: its shell is started with `-e`."""
+def take_apart(text: str, shell: Sequence[str]) -> Script | None:
+    """The parts of a script; None where it has to stay whole. `shell` runs it: a program with its options."""
     options, parts, joints = "", list[Part](), list[str]()
     try:
+        program = next((at for at, word in enumerate(shell) if basename(word) not in ("env", "busybox")), 0)
+        given = " ".join(
+            re.sub(r"^-(\w*)c(\w*)\Z", r"-\1\2", word) for word in shell[program + 1 :] if word != "-c"
+        )
+        on = _set(given, shell, {"e": False, "x": False})
         commands = _commands(text)
         while commands:
             command = commands.pop(0)
-            if not parts and command.is_("set"):
-                errexit = _errexit(command, errexit)
+            if not parts and command.is_("set") and len(command.tokens) > 1:
+                on = _set(" ".join(token.text for token in command.tokens[1:]), shell, on)
                 options += f"{text[command.tokens[0].start : command.tokens[-1].end]}; "
                 continue
             if command.is_("until", "while"):
@@ -108,8 +116,8 @@ def take_apart(text: str, *, errexit: bool) -> Script | None:
     # A loop at the very beginning ends in success or not at all: what joins it to the rest does not matter.
     leading = next((number for number, part in enumerate(parts) if not part.loop), len(parts))
     between = set(joints[leading:-1])
-    plain = between <= {"&&"} or (errexit and "&&" not in between)
-    return Script(text, options, parts) if plain else None
+    plain = between <= {"&&"} or (on["e"] and "&&" not in between)
+    return Script(text, options, on["x"], parts) if plain else None
 
 
 def _commands(text: str) -> list[_Command]:
@@ -129,15 +137,17 @@ def _commands(text: str) -> list[_Command]:
     return commands
 
 
-def _errexit(command: _Command, errexit: bool) -> bool:
-    """Is `-e` on after this `set`?"""
-    line = " ".join(token.text for token in command.tokens)
-    if re.sub(_OPTION, "", line) != "set" or line == "set":
+def _set(options: str, shell: Sequence[str], on: dict[str, bool]) -> dict[str, bool]:
+    """Whether `-e` and `-x` are on once these options are set."""
+    found = list(_OPTION.finditer(f" {options}"))
+    if "".join(each[0] for each in found) != (f" {options}" if options else ""):
         raise _NotPlain
-    for sign, letters in re.findall(_OPTION, line):
-        if "e" in letters.partition(" ")[0] or letters.endswith("errexit"):
-            errexit = sign == "-"
-    return errexit
+    for sign, letters in (each.groups() for each in found):
+        short, _, name = letters.partition("o ")
+        if name == "pipefail" and not any(basename(word) in _PIPEFAIL for word in shell):
+            raise _NotPlain
+        on |= dict.fromkeys({"errexit": "e", "xtrace": "x"}.get(name, "") + short, sign == "-")
+    return on
 
 
 def _plain(command: _Command, *, last: bool) -> Part:

@@ -191,9 +191,8 @@ class Work:
             text = text[: last.start()]
             why = "it runs forever; inithold holds, a server is a service"
             self._draft.dropped.append(f"`{last['command'].strip()}`: {why}")
-        # A login shell, or one with arguments, does more than its script says.
-        alone = len(words) == at + 1 and not set(letters) & {"l", "i"}
-        script = take_apart(text, errexit="e" in letters or "errexit" in words[:at]) if alone else None
+        # With arguments, it does more than its script says.
+        script = take_apart(text, words[:at]) if len(words) == at + 1 else None
         if script is None or not self._parts(script, words[:at]):
             self._run([*words[:at], text, *words[at + 1 :]], "the whole script, as it stands")
 
@@ -206,7 +205,7 @@ class Work:
         program = next((each for each in shell if basename(each) != "env"), "")
         if text is None or not _SHELL.match(basename(program)):
             return False
-        script = take_apart(self._concealer.text(from_shell(text)), errexit="e" in _letters(shell[1:]))
+        script = take_apart(self._concealer.text(from_shell(text)), shell)
         return script is not None and self._parts(script, [*shell, "-c"], f" of {basename(name)}")
 
     def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
@@ -219,7 +218,8 @@ class Work:
                 words = rest[0].words
                 why = f"runs `{_line(words)}`" if len(rest) == 1 else "a part of the script, as it stands"
                 plain = len(rest) == 1 and rest[0].literal and not rest[0].loop
-                self._run(list(words) if plain else [*shell, script.piece(rest)], f"{why}{where}")
+                named = words if len(rest) == 1 else ()
+                self._run(list(words) if plain else [*shell, script.piece(rest)], f"{why}{where}", named)
                 rest.clear()
 
         for part in script.parts:
@@ -233,7 +233,8 @@ class Work:
             if known:
                 add_rest()
                 self.steps += new
-                recognized = True
+                # Only a migration is worth the lines that `set -x` would show.
+                recognized = recognized or not script.traced or not all(step.waits for step in new)
             else:
                 rest.append(part)
         add_rest()
@@ -289,10 +290,13 @@ class Work:
             return f"${{{own.name}}}" if "${" in own.value or not own.value else own.value
         return "" if "$$" in text else text
 
-    def _run(self, words: list[str], why: str) -> None:
+    def _run(self, words: list[str], why: str, named: Sequence[str] | None = None) -> None:
+        """A `command.run`, with its id from the words of the command that it runs, or from the service."""
         if self._may_stay_up and _ENDLESS.search(" ".join(words)):
             self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
-        script = _SCRIPT.search(" ".join(words)) if "-c" not in words else None
+        if named is None:
+            named = words if "-c" not in words else ()
+        script = _SCRIPT.search(" ".join(named))
         name = slug(script[script.lastindex or 0] if script else self.service.name)
         unless, todo = tools.guard(words)
         self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.TODO if unless else todo]))
