@@ -89,7 +89,7 @@ class Worker:
         with self._lock:
             self._closed = True
         if self._process is not None:
-            self._process.satellite.close_input()
+            self._process.end()
 
     def close(self) -> None:
         """End the process, and wait until it has ended: what it has open goes with it."""
@@ -132,6 +132,7 @@ class _Process:
         self._before: list[tuple[str, Level]] = []
         self._sessions: list[dict[str, Any]] = []
         self._starting = True
+        self._was_asked = False
         self._kills = oom_kills()
         try:
             launched = from_lasting_thread(lambda: launch("worker", captured=True))
@@ -149,6 +150,7 @@ class _Process:
 
     def ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
         """Have something done, and wait for the answer; raises as the step does."""
+        self._was_asked = True
         applying = request["type"] == "apply"
         answered, killed = Event(), Event()
 
@@ -187,6 +189,12 @@ class _Process:
             raise Interrupted(message)
         context.check_cancelled()
         raise self._died(answer)
+
+    def end(self) -> None:
+        """Let it end; at once where it has only loaded what nobody needs now."""
+        self.satellite.close_input()
+        if not self._was_asked:
+            self.satellite.kill()
 
     def close(self) -> None:
         """End it; kill it where it does not."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -113,9 +112,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         return ("alembic", extra)
 
     def preload(self) -> None:
-        with _no_highlighting():
-            import_module("alembic.config")
-            import_module("alembic.script")
+        _import_alembic()
+        import_module("inithold.steps.alembic.environment")
+        # Most of what an env.py imports: nearly each has models.
+        import_module("sqlalchemy.orm")
         if (address := self._address()) is not None and (driver := preferred(address.technology)) is not None:
             import_module(f"sqlalchemy.dialects.{address.technology}.{driver.name}")
             import_module(driver.module)
@@ -194,7 +194,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         from inithold.steps.alembic.environment import Run  # noqa: PLC0415
         from inithold.steps.alembic.project import Source, read  # noqa: PLC0415
 
-        self.preload()
+        _import_alembic()
         source = Source(self.config, self.name, self.target, self.x, command)
         project = read(source, self._address(), context.learn)
         if not revisions.any_in(project.script):
@@ -218,16 +218,16 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             )
 
 
-@contextmanager
-def _no_highlighting() -> Iterator[None]:
-    """Mako, which Alembic imports to write new files, would import all of Pygments to colour its errors."""
+def _import_alembic() -> None:
+    # Mako, which Alembic imports to write new files, would import all of Pygments to colour its errors.
     plugin = "mako.ext.pygmentplugin"
     free = plugin not in sys.modules and "mako" not in sys.modules
     if free:
         modules: dict[str, Any] = sys.modules
         modules[plugin] = None  # it cannot be imported
     try:
-        yield
+        import_module("alembic.config")
+        import_module("alembic.script")
     finally:
         if free:
             del sys.modules[plugin]
