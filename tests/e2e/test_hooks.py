@@ -247,19 +247,6 @@ def test_a_one_shot_that_nobody_waits_for_fails_up_wait(version: str, engine: En
         assert "migrate-1 exited (0)" in done.stderr
 
 
-@BOTH
-def test_a_one_shot_that_is_always_restarted_never_completes(version: str, engine: Engine, tmp_path: Path) -> None:
-    stack = (
-        f"services:\n  init: {{{SERVICE}, command: 'true', restart: always}}\n"
-        f"  web: {{{SERVICE}, command: sleep 600, "
-        "depends_on: {init: {condition: service_completed_successfully}}}\n"
-    )
-    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        done = made.run("timeout", "8", "docker", "compose", "up", "-d", check=False)
-        assert done.returncode == 124, "`up` waits on"
-        assert made.compose("ps", "--status", "running", "--services").stdout.split() in ([], ["init"])
-
-
 BEST = """\
 x-service: &service
   image: IMAGE

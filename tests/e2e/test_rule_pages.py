@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from e2e.engine import Engine, poll
+from e2e.moments import moment
 from e2e.project import COMPOSE_2, COMPOSE_5, Project, project
 
 BOTH = pytest.mark.parametrize("version", [COMPOSE_2, COMPOSE_5])
@@ -20,30 +22,37 @@ def _service(name: str, more: str) -> str:
     return f"  {name}: {{{BASE}, {more}}}\n"
 
 
-@BOTH
-@pytest.mark.parametrize(
-    ("stack", "message"),
-    [
-        ("services:\n" + _service("a", "depends_on: [b]") + _service("b", "depends_on: [a]"), "cycle"),
-        ("services:\n" + _service("a", "network_mode: 'service:b'") + _service("b", "links: [a]"), "cycle"),
-        (ONE + _service("a", "depends_on: [wbe]"), "depends on undefined service"),
-        (ONE + _service("a", "ipc: 'service:wbe'"), "depends on undefined service"),
-        (ONE + _service("a", "volumes_from: [wbe]"), "depends on undefined service"),
-        (
-            "services:\n" + _service("init", "profiles: [setup]") + _service("a", "depends_on: [init]"),
-            "depends on undefined service",
-        ),
-    ],
+NAMES = (
+    "depends_on: [{}]",
+    "links: [{}]",
+    "volumes_from: [{}]",
+    "network_mode: 'service:{}'",
+    "ipc: 'service:{}'",
+    "pid: 'service:{}'",
 )
-def test_up_refuses_the_whole_stack(
-    stack: str, message: str, version: str, engine: Engine, tmp_path: Path
-) -> None:
+"""How one service depends on another."""
+
+
+@BOTH
+def test_up_refuses_the_whole_stack(version: str, engine: Engine, tmp_path: Path) -> None:
     """cyclic-dependency, unknown-dependency, inactive-dependency."""
-    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        done = made.compose("up", "-d", check=False)
-        assert done.returncode != 0
-        assert message in done.stderr
-        assert made.compose("ps", "-aq", check=False).stdout == ""
+    inactive = "services:\n" + _service("init", "profiles: [setup]") + _service("a", "depends_on: [init]")
+    stacks = [(inactive, "depends on undefined service")]
+    for names in NAMES:
+        stacks += [
+            (ONE + _service("a", names.format("wbe")), "depends on undefined service"),
+            (
+                "services:\n" + _service("a", names.format("b")) + _service("b", "depends_on: [a]"),
+                "dependency cycle detected",
+            ),
+        ]
+    files = {f"{number}.yaml": stack for number, (stack, _) in enumerate(stacks)}
+    with project(engine, tmp_path, {"compose.yaml": ONE, **files}, version) as made:
+        for file, (stack, message) in zip(files, stacks, strict=True):
+            done = made.compose("-f", file, "up", "-d", check=False)
+            assert done.returncode != 0
+            assert message in done.stderr, stack
+        assert made.compose("ps", "-aq").stdout == ""
 
 
 @BOTH
@@ -68,18 +77,25 @@ def test_none_as_a_text_is_a_program_that_fails(version: str, engine: Engine, tm
         assert "NONE" in _inspect(made, "init", "{{json .State.Health.Log}}")
 
 
-@BOTH
-@pytest.mark.parametrize("restart", ["no", "always"])
-def test_up_waits_forever_for_what_never_completes(
-    restart: str, version: str, engine: Engine, tmp_path: Path
-) -> None:
-    """completed-dependent."""
-    stack = f"services:\n  init: {{{BASE}, restart: '{restart}'}}\n"
-    stack += _service("web", "depends_on: {init: {condition: service_completed_successfully}}")
-    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        with pytest.raises(subprocess.TimeoutExpired):
-            made.compose("up", "-d", timeout=25)
-        assert made.compose("ps", "-q", "--status", "running", "web").stdout == ""
+def test_up_waits_forever_for_what_never_completes(engine: Engine, tmp_path: Path) -> None:
+    """completed-dependent, one-shots with `restart: always`; side by side, since all of them wait."""
+
+    def up(version: str, own: str) -> None:
+        stack = f"services:\n  init: {{{BASE.rpartition(', ')[0]}, {own}}}\n"
+        stack += _service("web", "depends_on: {init: {condition: service_completed_successfully}}")
+        (folder := tmp_path / f"{version}{own[-1]}").mkdir()
+        with project(engine, folder, {"compose.yaml": stack}, version) as made:
+            done = made.run("timeout", "12", "docker", "compose", "up", "-d", check=False)
+            assert done.returncode == 124, done.stderr
+            assert "init-1" in done.stderr and "Waiting" in done.stderr
+            assert made.compose("ps", "-q", "--status", "running", "web").stdout == ""
+
+    cases = [
+        (version, own)
+        for version in (COMPOSE_2, COMPOSE_5)
+        for own in ("command: sleep 600", "restart: always, command: 'true'")
+    ]
+    _side_by_side(up, cases)
 
 
 @BOTH
@@ -96,16 +112,26 @@ def test_compose_drops_what_follows_an_operator(version: str, engine: Engine, tm
 
 
 @BOTH
-@pytest.mark.parametrize("linked", [True, False])
-def test_restart_true_restarts_the_dependent(linked: bool, version: str, engine: Engine, tmp_path: Path) -> None:
+def test_restart_true_restarts_the_dependent(version: str, engine: Engine, tmp_path: Path) -> None:
     """restart-with-init."""
-    entry = f"{{condition: service_started, restart: {str(linked).lower()}}}"
-    stack = f"services:\n  init: {{{BASE}}}\n" + _service("web", f"depends_on: {{init: {entry}}}")
+    stack = f"services:\n  init: {{{BASE}, environment: {{CHANGED: '${{CHANGED:-}}'}}}}\n"
+    stack += _service("linked", "depends_on: {init: {condition: service_started, restart: true}}")
+    stack += _service("loose", "depends_on: {init: {condition: service_started}}")
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+
+        def starts() -> dict[str, str]:
+            return {name: _inspect(made, name, "{{.State.StartedAt}}") for name in ("init", "linked", "loose")}
+
+        def restarted(*command: str) -> list[str]:
+            before = starts()
+            made.compose(*command)
+            return [service for service, start in starts().items() if start != before[service]]
+
         made.compose("up", "-d")
-        before = _inspect(made, "web", "{{.State.StartedAt}}")
-        made.compose("restart", "init")
-        assert (_inspect(made, "web", "{{.State.StartedAt}}") != before) == linked
+        assert restarted("restart", "init") == ["init", "linked"]
+        assert restarted("up", "-d", "--force-recreate", "init") == ["init"], "an `up` of init alone"
+        made.environment["CHANGED"] = "1"
+        assert restarted("up", "-d") == ["init", "linked"], "an `up` that recreates init"
 
 
 @BOTH
@@ -119,18 +145,33 @@ def test_the_short_form_in_an_override_sets_the_condition_back(
         assert "condition: service_started" in made.compose("config").stdout
 
 
-@BOTH
-@pytest.mark.parametrize("init", [False, True])
-def test_a_process_that_is_deaf_to_sigterm(init: bool, version: str, engine: Engine, tmp_path: Path) -> None:
+def test_a_process_that_is_deaf_to_sigterm(engine: Engine, tmp_path: Path) -> None:
     """deaf-init."""
-    own = f"image: standin/busybox:1, pull_policy: never, init: {str(init).lower()}"
-    stack = f'services:\n  init: {{{own}, command: [sh, -c, "touch /tmp/ready && sleep infinity"]}}\n'
-    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        made.compose("up", "-d")
-        began = time.monotonic()
-        made.compose("stop")
-        assert (time.monotonic() - began >= 10) == (not init)
-        assert (_inspect(made, "init", "{{.State.ExitCode}}") == "137") == (not init)
+    commands = {
+        "sleep": "[sleep, infinity]",
+        "tail": "[tail, -f, /dev/null]",
+        "shell": "[sh, -c, 'touch /tmp/ready && sleep infinity']",
+        "python": "[python, -c, 'import time; time.sleep(600)']",
+    }
+    stack = "services:\n"
+    for name, command in commands.items():
+        image = "standin/python:3.13" if name == "python" else "standin/busybox:1"
+        for init in ("false", "true"):
+            own = f"image: '{image}', pull_policy: never, network_mode: none, init: {init}, command: {command}"
+            stack += f"  {name}-{init}: {{{own}}}\n"
+
+    def stop(version: str) -> None:
+        (folder := tmp_path / version).mkdir()
+        with project(engine, folder, {"compose.yaml": stack}, version) as made:
+            made.compose("up", "-d")
+            began = time.time()
+            made.compose("stop")
+            for name in commands:
+                assert _inspect(made, f"{name}-false", "{{.State.ExitCode}}") == "137"
+                assert moment(_inspect(made, f"{name}-false", "{{.State.FinishedAt}}")) - began >= 10
+                assert _inspect(made, f"{name}-true", "{{.State.ExitCode}}") == "143"
+
+    _side_by_side(stop, [(COMPOSE_2,), (COMPOSE_5,)])
 
 
 @BOTH
@@ -173,15 +214,21 @@ def test_which_restart_policy_decides(
 
 @BOTH
 def test_replicas_start_together(version: str, engine: Engine, tmp_path: Path) -> None:
-    """replicated-init."""
-    command = 'command: [sh, -c, "echo start >> /data/log; sleep 6; echo end >> /data/log; exec sleep 600"]'
+    """replicated-init: each goes on when it sees the other."""
+    both = "until [ $$(grep -c start /data/log) = 2 ]; do sleep 0.1; done"
+    command = f'command: [sh, -c, "echo start >> /data/log; {both}; echo end >> /data/log; exec sleep 600"]'
     stack = f"services:\n  init: {{{BASE.rpartition(', ')[0]}, {command}, scale: 2, volumes: ['./data:/data']}}\n"
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
         made.compose("up", "-d")
         log = made.folder / "data" / "log"
-        poll(lambda: log.exists() and log.read_text().count("end") == 2, 60, "both are done", every=0.3)
-        assert log.read_text().split() == ["start", "start", "end", "end"]
+        poll(lambda: log.exists() and log.read_text().count("end") == 2, 60, "both are done", every=0.1)
 
 
 def _inspect(made: Project, service: str, form: str) -> str:
     return made.run("docker", "inspect", "--format", form, f"{made.name}-{service}-1").stdout.strip()
+
+
+def _side_by_side(test: Callable[..., None], cases: Sequence[tuple[str, ...]]) -> None:
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(test, *case) for case in cases]:
+            done.result()
