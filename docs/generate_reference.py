@@ -1,8 +1,8 @@
-"""Writes what comes from the code: the reference pages (kinds, commands, schemas), the manual page, and the table
-of rights in the page on gates.
+"""Write the pages that come from the code: the reference (kinds, commands, schemas), the man page, and the table
+of permissions in the page on gates.
 
 python docs/generate_reference.py            write them
-python docs/generate_reference.py --check    exit 1 where one is not current
+python docs/generate_reference.py --check    exit 1 if one is out of date
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def _rights() -> str:
         f"| [{name}](../reference/kinds.md#{name.replace('.', '-')}) | {registry.load(name).rights} |"
         for name in sorted(registry.KINDS)
     ]
-    return "\n".join(["| kind | rights that its check needs |", "| --- | --- |", *rows]) + "\n"
+    return "\n".join(["| kind | permissions to check |", "| --- | --- |", *rows]) + "\n"
 
 
 def _kinds() -> str:
     parts = [
         "# Step kinds\n",
-        "What a step can be made of. `inithold kinds KIND` prints the same. Kinds of other packages are found by "
-        "the entry-point group `inithold.steps`.\n",
+        "What a step can do. `inithold kinds KIND` prints the same. Other packages add kinds through the "
+        "entry-point group `inithold.steps`.\n",
     ]
     for name in sorted(registry.KINDS):
         page = manual.page(registry.load(name))
@@ -101,7 +101,7 @@ def _help(command: click.Command, path: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with --check tell which are not current."""
+    """Write the pages, or with --check list those that are out of date."""
     stale = [path for path, text in pages() if _differs(path, text)]
     if "--check" in arguments:
         for path in stale:

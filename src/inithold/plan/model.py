@@ -1,4 +1,4 @@
-"""The plan: what is to hold in the environment, and how patiently."""
+"""The plan: what must be in place in the environment, and how long to wait for it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ StepId = Annotated[
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a step is tried again.
+    """How a step is retried.
 
     Args:
-        attempts: how many attempts in all; as many as fit in the step's `timeout` if absent (3 for a command
+        attempts: maximum number of attempts; if absent, as many as fit in the step's `timeout` (3 for a command
             that fails or a function that raises).
-        delay: wait after the first attempt; doubles with each further one.
+        delay: wait after the first attempt; doubles after each further one.
         max_delay: the longest wait between two attempts.
     """
 
@@ -86,11 +86,11 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens after ready.
 
     Args:
-        verify: pace at which every step is checked again while holding; `never` for only on demand. Not at all
-            if absent.
-        on_drift: what to do where something is no longer in place: `rerun` takes the marker away and runs the plan
-            again in place, `exit` exits 1, `unhealthy` takes the marker away until it is in place again.
-        grace: how long a server may be away before that counts.
+        verify: interval between checks of every step while holding; `never` checks only on demand. If absent,
+            nothing is checked while holding.
+        on_drift: what to do when something is no longer in place: `rerun` removes the marker and runs the plan
+            again without a restart, `exit` exits 1, `unhealthy` removes the marker until it is in place again.
+        grace: how long a server may be unreachable before that counts as drift.
     """
 
     verify: PaceField = None  # type: ignore[assignment] # of the descriptor
@@ -102,17 +102,17 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys every step may have.
+    """Keys for every step.
 
     Args:
-        id: name of the step, such as `migrate`, unique in the plan.
-        uses: its kind, such as `database.ready`; `inithold kinds` lists them.
+        id: unique name of the step, such as `migrate`.
+        uses: kind of the step, such as `database.ready`; `inithold kinds` lists them.
         with_: the fields of the kind.
-        needs: ids of the steps that must be in place before; the step above if absent, `[]` for none.
-        when: false leaves the step out: true, 1, yes, on / false, 0, no, off or empty.
-        timeout: bounds the whole step, all attempts together.
-        retry: how it is tried again.
-        on_failure: `continue` lets the run go on and be ready without this step.
+        needs: ids of the steps that must finish first; the step above if absent, `[]` for none.
+        when: false skips the step. Takes true, 1, yes, on; or false, 0, no, off, or an empty value.
+        timeout: time limit for the whole step, all attempts together.
+        retry: how the step is retried.
+        on_failure: `continue` lets the run go on, and become ready, without this step.
     """
 
     id: StepId
@@ -126,14 +126,14 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A plan file. Top-level keys that begin with `x-` are left alone, for anchors.
+    """A plan file. Top-level keys that start with `x-` are ignored; use them for anchors.
 
     Args:
-        steps: what must be in place, in order.
-        version: of the format: 1.
-        name: of the environment; required with `lock`.
-        lock: a PostgreSQL URL; replicas started together do the work once.
-        timeout: bounds the whole run.
+        steps: the steps, in order.
+        version: version of the format: 1.
+        name: name of the environment; required with `lock`.
+        lock: a PostgreSQL URL; replicas that start together do the work once.
+        timeout: time limit for the whole run.
         hold: what happens after ready.
     """
 

@@ -15,9 +15,9 @@ class Addressed(Step, frozen=True, kw_only=True):
     Args:
         url: the address as a URL, with user and password percent-encoded.
         host: name or address of the server, or the path of its socket, instead of `url`.
-        port: its port; the technology's own if absent.
-        user: who connects.
-        password: of the user, as it is, not percent-encoded.
+        port: port of the server; the default for the technology if absent.
+        user: user to connect as.
+        password: password of the user, not percent-encoded.
         database: name of the database, or virtual host.
     """
 

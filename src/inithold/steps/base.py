@@ -88,7 +88,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: ClassVar[str] = ""
     """The name a plan uses: `database.ready`."""
     looks_only: ClassVar[bool] = False
-    """Whether the kind only looks: what it finds unmet it does not make."""
+    """Whether the kind only checks, and has no `apply`."""
     default_timeout: ClassVar[float | None] = None
     """Seconds the whole step may take where the plan gives no `timeout`."""
     waits: ClassVar[bool] = False
@@ -105,9 +105,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     quiet_check: ClassVar[bool] = False
     """In a worker: whether what its check prints and logs is shown only for debugging, warnings excepted."""
     rights: ClassVar[str] = ""
-    """The rights that `check` needs, for the manual."""
+    """The permissions that `check` needs, for the manual."""
     apply_rights: ClassVar[str] = ""
-    """The rights that `apply` needs beside those; empty for a kind that only looks."""
+    """The additional permissions that `apply` needs; empty for a kind that only checks."""
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with the fields beyond their types, as (field, message); nothing is contacted.

@@ -33,23 +33,23 @@ _OUT_OF_MEMORY = (
 
 
 class Run(Step, frozen=True, kw_only=True):
-    """Run a command; its exit code 0 is success.
+    """Run a command; exit code 0 means success.
 
-    With `unless` or `creates` it runs only where it is needed, and is asked again afterwards. Without either it
-    cannot be checked: it runs in every run and must be safe to repeat.
+    With `unless` or `creates`, the command runs only when needed, and the guard is checked again afterwards.
+    Without a guard it cannot be checked: it runs every time and must be safe to repeat.
 
-    Its output goes into the log line by line as it comes. Its standard input is empty. It gets this process's
-    environment and `TRACEPARENT`. When its time is up or the run is cancelled, the command and every process of
-    its group get SIGTERM, and SIGKILL 3 s later. What it leaves running in its group ends with the run (on Linux;
-    `setsid` starts what is to stay). A failure is tried again only where the plan sets `retry`.
+    Output goes to the log line by line, as it comes. Standard input is empty. The command inherits the environment
+    of inithold, plus `TRACEPARENT`. On a timeout or when the run is cancelled, its whole process group gets
+    SIGTERM, then SIGKILL 3 s later. Background processes it leaves in its group end with the run (on Linux; use
+    `setsid` for one that must stay). A failure is retried only if the plan sets `retry`.
 
     Args:
         run: the command: a list of program and arguments, or a line for `/bin/sh -c`.
-        cwd: the folder it runs in; this process's own if absent.
-        env: further variables for it. Values of variables named like secrets are treated as such.
-        unless: a command that tells, by exit code 0, that nothing is to be done; any other up to 125 says that the
-            command is needed. More, and a signal, are errors: the guard could not be asked.
-        creates: a path, not a pattern; where it exists, nothing is to be done. Relative to `cwd`.
+        cwd: working directory; inithold's own if absent.
+        env: additional environment variables. Values of variables named like secrets are treated as secrets.
+        unless: guard command: exit code 0 means there is nothing to do, 1 to 125 that the command is needed.
+            Anything above, or a signal, is an error: the guard itself could not run.
+        creates: a path, not a pattern, relative to `cwd`; if it exists, there is nothing to do.
 
     Example:
         ```yaml
@@ -63,8 +63,8 @@ class Run(Step, frozen=True, kw_only=True):
 
     kind = "command.run"
     retries_failures = True
-    rights = "those of the `unless` command; to search the folders above what `creates` names"
-    apply_rights = "those of the command"
+    rights = "what the `unless` command needs; search permission on the folders above `creates`"
+    apply_rights = "what the command needs"
 
     run: Command
     cwd: str | None = None

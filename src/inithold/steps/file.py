@@ -20,11 +20,11 @@ _NEVER = {
 class Ready(Step, frozen=True, kw_only=True):
     """Wait until a file or folder exists.
 
-    A symbolic link counts once what it points to exists. What is in the file is not looked at: let its
-    writer write beside it and rename.
+    A symbolic link counts only if its target exists. The content is not checked: have the writer create the file
+    under another name and rename it when complete.
 
     Args:
-        path: of the file or folder; relative paths start at the working directory.
+        path: path of the file or folder, relative to the working directory.
 
     Example:
         ```yaml
@@ -38,7 +38,7 @@ class Ready(Step, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "to search the folders above the path"
+    rights = "search permission on the folders above the path"
 
     path: str
 

@@ -120,12 +120,12 @@ def _plain_name(wanted: Any) -> str:
 
 
 def _facts(kind: type[Step]) -> list[tuple[str, str]]:
-    rights = (("Rights that its check needs", kind.rights), ("Rights that its apply needs", kind.apply_rights))
+    rights = (("Permissions to check", kind.rights), ("Permissions to apply", kind.apply_rights))
     facts = [fact for fact in rights if fact[1]]
     if kind.looks_only:
-        facts.append(("Changes", "nothing: it only looks"))
+        facts.append(("Changes", "none; this kind only checks"))
     timeout = kind.default_timeout
-    facts.append(("Timeout unless the plan says otherwise", short(timeout) if timeout else "none"))
+    facts.append(("Default timeout", short(timeout) if timeout else "none"))
     return facts
 
 

@@ -21,18 +21,19 @@ _PASSING = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF
 class Ready(Addressed, frozen=True, kw_only=True):
     """Wait until Redis lets the user in and answers a PING.
 
-    A refused or lost connection, a server that loads its data, has too many clients, or is a replica without its
-    master, is not ready yet. A rejected password, a database that does not exist and a certificate that is not
-    accepted fail at once, with the server's words.
+    Retried: a refused or lost connection, and a server that is loading its data, has too many clients, or is a
+    replica without its master. Fails at once, with the server's message: a rejected password, a database that does
+    not exist, a certificate that cannot be verified.
 
-    The number of the database is the path of the URL, or `db` in its query. For `rediss://` the certificate is
-    verified; the query may name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, or `ssl_cert_reqs=none` to
-    verify nothing. Other parameters are ignored. For Sentinel and Cluster, a step for each server.
+    The path of the URL, or `db` in its query, is the number of the database. For `rediss://` the certificate is
+    verified; the query may set `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, or `ssl_cert_reqs=none` to verify
+    nothing. Other parameters are ignored. For Sentinel and Cluster, use one step for each server.
 
     Args:
-        url: of the server: `redis://user:password@redis:6379/0`, `rediss://...` or `unix:///run/redis.sock?db=0`.
-        port: its port; 6379 if absent.
-        user: who logs in; the user `default` if absent.
+        url: URL of the server: `redis://user:password@redis:6379/0`, `rediss://...` or
+            `unix:///run/redis.sock?db=0`.
+        port: port of the server; 6379 if absent.
+        user: user to log in as; `default` if absent.
         database: number of the database; 0 if absent.
         retry_auth: keep trying when the login is rejected, for servers whose users are created late.
 
@@ -48,7 +49,7 @@ class Ready(Addressed, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "to log in and to run PING; for another database than 0 also SELECT"
+    rights = "log in and run PING; for a database other than 0, also SELECT"
 
     retry_auth: bool = False
 

@@ -11,11 +11,11 @@ from inithold.steps.base import Change, Step, StepContext
 class Ready(Step, frozen=True, kw_only=True):
     """Wait until a TCP port accepts a connection.
 
-    A refused connection and a name that does not resolve are "not yet". A port that accepts says little of the
-    server behind it: prefer the kind made for it where there is one.
+    A refused connection and a name that does not resolve are retried. An open port says little about the server
+    behind it: use the kind for that server if there is one.
 
     Args:
-        address: `host:port`, IPv6 addresses in brackets: `[::1]:5432`.
+        address: `host:port`; an IPv6 address in brackets: `[::1]:5432`.
 
     Example:
         ```yaml

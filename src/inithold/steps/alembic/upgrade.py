@@ -32,34 +32,34 @@ _ADDRESS = ("url", "host", "port", "user", "password", "database")
 class Upgrade(Addressed, frozen=True, kw_only=True):
     """Bring a database schema to an Alembic revision.
 
-    Check lists the revisions that are pending by id and message. Where `url` is given, its version table and the
-    revision files tell, without importing Alembic, which is several times as fast. Where that may be wrong, since
-    `env.py` may keep several version tables, or one whose name cannot be read, or the revisions are not one line,
-    check runs `env.py`, as `alembic current` does (`--log-level debug` says which way was taken, and why). Apply
-    runs the revisions, as `alembic upgrade` does. `env.py` runs in a process of its own, which check and apply
-    share; Alembic's log lines and what `env.py` prints appear in the log of the step. A revision that fails leaves
-    the database as its transaction left it.
+    The check lists pending revisions by id and message. With `url`, it compares the database's version table with
+    the revision files, which is several times faster than importing Alembic. It falls back to running `env.py`, as
+    `alembic current` does, when `env.py` may use several version tables, the name of the table cannot be read, or
+    the revisions branch (`--log-level debug` says which way it went, and why). The apply runs the revisions, as
+    `alembic upgrade` does. `env.py` runs in a separate process that check and apply share; Alembic's log lines and
+    the output of `env.py` go to the step's log. A revision that fails leaves the database as its transaction left
+    it.
 
-    `env.py` is used as it is, with a plain or an async engine. It is given `url` as `sqlalchemy.url`, in place of
-    the one in the ini file and with a driver that is installed. Where it connects to something else, the database
-    at `url` is not at the target afterwards, and the step fails and says so.
+    `env.py` runs unmodified, with a plain or an async engine. Its `sqlalchemy.url` is `url`, with an installed
+    driver, instead of the one in the ini file. If it connects to another database, the one at `url` does not reach
+    the target, and the step fails and says so.
 
-    Nothing is ever downgraded: a database that is ahead of the revision files or of the target is an error. When
-    the step's time is up or the run is stopped, the statement that runs on the server is cancelled and its
-    transaction rolled back; code that has not ended 2.5 s later is killed, and what it was doing on the server is
-    ended.
+    Nothing is ever downgraded: a database ahead of the revision files or of the target is an error. On a timeout
+    or when the run is stopped, the running statement is cancelled on the server and its transaction rolled back.
+    If the code is still running 2.5 s later, it is killed and its session on the server ended.
 
     Args:
-        config: path of alembic.ini, or of a pyproject.toml with a table `tool.alembic`.
-        url: the database, such as `postgresql://app:secret@db:5432/games`; without it, `env.py` finds its own.
+        config: path of alembic.ini, or of a pyproject.toml with a `tool.alembic` table.
+        url: URL of the database, such as `postgresql://app:secret@db:5432/games`; if absent, `env.py` finds its
+            own.
         host: name or address of the server, instead of `url`.
-        port: its port; the technology's own if absent.
-        user: who connects.
-        password: of the user, as it is, not percent-encoded.
+        port: port of the server; the default for the technology if absent.
+        user: user to connect as.
+        password: password of the user, not percent-encoded.
         database: name of the database.
-        target: `head`, `heads` for several, a revision or the beginning of its id, or `branch@head`.
-        name: the section of the ini file, as `alembic --name` takes it.
-        x: what `env.py` reads with `context.get_x_argument()`, as `alembic -x` takes it.
+        target: `head`, `heads` for several heads, a revision or the start of its id, or `branch@head`.
+        name: section of the ini file, as in `alembic --name`.
+        x: arguments that `env.py` reads with `context.get_x_argument()`, as in `alembic -x`.
 
     Example:
         ```yaml
@@ -75,12 +75,12 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     in_worker = True
     quiet_check = True
     rights = (
-        "to connect and to read Alembic's version table (SELECT, on PostgreSQL also USAGE of its schema); and "
-        "what env.py itself needs"
+        "connect, and read Alembic's version table (SELECT; on PostgreSQL also USAGE on its schema), plus "
+        "whatever env.py itself needs"
     )
     apply_rights = (
-        "those of the revisions, and INSERT, UPDATE and DELETE on the version table; to make that, CREATE on its "
-        "schema, on MySQL on the database"
+        "what the revisions need; INSERT, UPDATE and DELETE on the version table; to create that table, CREATE on "
+        "its schema (on MySQL, on the database)"
     )
 
     config: str = "alembic.ini"

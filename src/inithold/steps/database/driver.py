@@ -96,13 +96,13 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
 
 
 class Database(Addressed, frozen=True, kw_only=True):
-    """Base of the kinds that work on a database, which the URL chooses.
+    """Base of the kinds for any database; the URL says which technology it is.
 
     Args:
-        url: `postgresql://user:password@host:5432/database`, `mysql://...` or `sqlite:///file.db`; user and
+        url: `postgresql://user:password@host:5432/database`, `mysql://...` or `sqlite:///file.db`, with user and
             password percent-encoded.
         host: name or address of a PostgreSQL server, instead of `url`.
-        port: its port, 5432 if absent.
+        port: port of the server; 5432 if absent.
         database: name of the database.
     """
 

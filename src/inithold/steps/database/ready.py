@@ -13,20 +13,19 @@ from inithold.steps.database.driver import Database
 class Ready(Database, frozen=True, kw_only=True):
     """Wait until a database lets the user in and answers a query.
 
-    Tried again: nobody listens, the name does not resolve, the connection is reset, the server starts up, shuts
-    down, is full or does not answer. Fails at once, with the server's words: a rejected password or role, an
-    unknown database, TLS that is refused or cannot be verified, a parameter that is wrong.
+    Retried: connection refused or reset, a name that does not resolve, a server that is starting, shutting down,
+    out of connections or not answering. Fails at once, with the server's message: a rejected password or role, an
+    unknown database, TLS that is refused or cannot be verified, an invalid parameter.
 
-    SQLite has no server: its file must be one it can read and not be locked. A file that does not exist is ready
-    where its folder exists and can be written, since SQLite makes the file on first use; `check` never makes it.
+    A SQLite file must be readable and not locked. A missing file counts as ready if its folder exists and is
+    writable, because SQLite creates the file on first use; the check never creates it.
 
-    For PostgreSQL the parameters of libpq may stand in the query of the URL
-    (`?sslmode=verify-full&sslrootcert=...`, `?host=/var/run/postgresql`, `?host=a,b`), for MySQL `ssl_mode`,
-    `ssl_ca`, `ssl_cert`, `ssl_key`, `unix_socket`, `connect_timeout`. Parameters of the
-    application's own driver are left out.
+    The URL's query takes libpq parameters for PostgreSQL (`?sslmode=verify-full&sslrootcert=...`,
+    `?host=/var/run/postgresql`, `?host=a,b`), and `ssl_mode`, `ssl_ca`, `ssl_cert`, `ssl_key`, `unix_socket` and
+    `connect_timeout` for MySQL. Parameters for the application's own driver are ignored.
 
     Args:
-        retry_auth: keep trying where the password, the role or the database is refused, for servers that create
+        retry_auth: keep trying when the password, the role or the database is rejected, for servers that create
             them late.
 
     Example:
@@ -42,8 +41,8 @@ class Ready(Database, frozen=True, kw_only=True):
     waits = True
     default_timeout = 600.0
     rights = (
-        "to connect to the database; nothing in it is read. MySQL lets in who has any privilege in the database; "
-        "SQLite reads the file"
+        "connect to the database; nothing in it is read (on MySQL, any privilege in the database is enough; on "
+        "SQLite, read permission on the file)"
     )
 
     retry_auth: bool = False

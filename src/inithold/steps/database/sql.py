@@ -17,27 +17,26 @@ _FIX_SCRIPT = "fix that statement, or the data it runs on; the transaction it wa
 
 
 class Sql(Database, frozen=True, kw_only=True):
-    """Run SQL statements in one transaction, unless a query says that they are in place.
+    """Run SQL statements in one transaction, unless a query shows that they are not needed.
 
-    The statements are rolled back whole where one fails or the run is cancelled; a BEGIN at their start and a
-    COMMIT at their end are left out. MySQL commits before and after each CREATE, ALTER, DROP and TRUNCATE of
-    its own accord: what came before such a statement stays. Statements that cannot run in a transaction (CREATE
-    DATABASE, VACUUM), commands of psql, mysql and sqlite3, and COPY from the client belong into a `command.run`
-    step.
+    If a statement fails or the run is cancelled, all of them are rolled back; a BEGIN at the start and a COMMIT at
+    the end are dropped. MySQL commits implicitly around each CREATE, ALTER, DROP and TRUNCATE: whatever came
+    before such a statement stays. Statements that cannot run in a transaction (CREATE DATABASE, VACUUM), commands
+    of psql, mysql and sqlite3, and COPY from the client belong in a `command.run` step.
 
-    With `unless` the step is checked by that query, in a transaction that cannot write: a row means that
-    nothing is to be done, unless it is the only row, has one column, and that is false, 0, an empty text or NULL,
-    as of `SELECT EXISTS (...)` and `SELECT count(*) ...`. It is asked again after the statements, before they are
-    committed: where it still says no they are rolled back and the step fails. A guard that asks for a table that
-    does not exist yet says no.
+    The `unless` query runs in a read-only transaction. If it returns a row, there is nothing to do. The exception
+    is a single row of one column that is false, 0, an empty string or NULL, so that `SELECT EXISTS (...)` and
+    `SELECT count(*) ...` work. It runs again after the statements, before the commit: if they are still needed
+    then, they are rolled back and the step fails. A guard that queries a table that does not exist yet means
+    "needed".
 
-    Without `unless` nothing can be checked: the statements run each time, and must stand that.
+    Without `unless` nothing can be checked: the statements run every time and must be safe to repeat.
 
     Args:
         sql: the statements.
-        file: path of a file of statements in UTF-8, instead of `sql`; relative paths start at the working
-            directory.
-        unless: a query; where it returns a row, other than a single false, 0, empty text or NULL, nothing is done.
+        file: path of a UTF-8 file of statements, instead of `sql`, relative to the working directory.
+        unless: guard query; if it returns a row (other than a single false, 0, empty string or NULL), the
+            statements are not run.
 
     Example:
         ```yaml
@@ -51,8 +50,8 @@ class Sql(Database, frozen=True, kw_only=True):
     """
 
     kind = "database.sql"
-    rights = "to connect to the database and to read (SELECT) what `unless` asks for"
-    apply_rights = "those of the statements"
+    rights = "connect to the database, and SELECT on what `unless` reads"
+    apply_rights = "what the statements need"
 
     sql: str | None = None
     file: str | None = None

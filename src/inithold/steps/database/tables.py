@@ -13,15 +13,15 @@ _NAME = re.compile(r'(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 
 
 class Tables(Database, frozen=True, kw_only=True):
-    """Verify that tables exist, and columns of them.
+    """Verify that tables and columns exist.
 
-    Only looks: what is missing fails the step, all of it at once, and is never made. Views count as tables.
-    Names are taken as they are stored; without a schema they are found as a query would find them
-    (`search_path`). MySQL shows a user only what it has some privilege on.
+    The step reports everything that is missing at once and fails; it never creates anything. Views count as
+    tables. Names are case-sensitive, as stored; a name without a schema is looked up through `search_path`, as in
+    a query. MySQL shows a user only the tables it has some privilege on.
 
     Args:
-        tables: names, `schema.name` where needed (a dot in a name: `"odd.name"`), or a mapping from names to
-            lists of columns; a list may hold both.
+        tables: table names, as `schema.name` where needed (quote a name that has a dot: `"odd.name"`), or a
+            mapping of names to lists of columns; a list may mix both.
 
     Example:
         ```yaml
@@ -36,8 +36,8 @@ class Tables(Database, frozen=True, kw_only=True):
     kind = "database.tables"
     looks_only = True
     rights = (
-        "to connect to the database; on PostgreSQL USAGE of the schema of a table that is named without one, on "
-        "MySQL any privilege on the tables"
+        "connect to the database; on PostgreSQL, USAGE on the schema of each table named without one; on MySQL, "
+        "any privilege on the tables"
     )
 
     tables: list[str | dict[str, list[str]]] | dict[str, list[str] | None]

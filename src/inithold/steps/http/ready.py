@@ -27,18 +27,19 @@ _HINTS = {
 
 
 class Ready(Service, frozen=True, kw_only=True):
-    """Wait until a URL answers as expected.
+    """Wait until a URL responds as expected.
 
-    Anything else is not ready yet: a refused or lost connection, and every other status, since a service may
-    answer 404 or 502 until it is deployed. A certificate that is not accepted fails at once.
+    Everything else is retried: a refused or lost connection, and any other status, since a service may answer 404
+    or 502 until it is deployed. A certificate that cannot be verified fails at once.
 
-    Redirects are followed, 5 at most, unless `status` names theirs; headers and credentials go along only to the
-    same host and port. User and password in the URL are sent as Basic authentication. Proxy variables are ignored.
+    Up to 5 redirects are followed, unless `status` lists the redirect's status. Headers and credentials are sent
+    on only to the same host and port. User and password in the URL are sent as Basic authentication. Proxy
+    variables are ignored.
 
     Args:
-        method: how to ask.
-        status: the status, such as `204`, or statuses, that count; 200 to 299 if absent.
-        contains: a text that the first MiB of the body must hold.
+        method: HTTP method of the request.
+        status: the expected status, such as `204`, or a list of them; 200 to 299 if absent.
+        contains: text that the first MiB of the body must contain.
 
     Example:
         ```yaml
@@ -52,7 +53,7 @@ class Ready(Service, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "those that the service asks for at this URL"
+    rights = "whatever the service requires at this URL"
 
     method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"
     status: Status | list[Status] | None = None

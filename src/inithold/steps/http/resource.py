@@ -31,13 +31,13 @@ Status = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
 
 class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request that makes or changes the thing.
+    """A request that creates or changes the resource.
 
     Args:
         method: `POST`, `PUT` or `PATCH`.
-        url: where to; the step's own `url` if absent. It may be relative to that one.
-        body: what to send, as JSON; the step's own `body` if absent. What the service never shows again, such as a
-            password, belongs here and not into the step's `body`.
+        url: URL to send it to; may be relative to the step's `url`, which is the default.
+        body: what to send, as JSON; the step's `body` if absent. Put values here that the service never returns,
+            such as a password, not in the step's `body`.
     """
 
     method: Method = "PUT"
@@ -46,24 +46,24 @@ class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resource(Service, frozen=True, kw_only=True):
-    """Make sure that something behind an HTTP API is as the plan says: an index template, a realm, a data source.
+    """Create or update a resource behind an HTTP API: an index template, a realm, a data source.
 
-    GET of `url` tells: 404 or 410 means absent, 2xx there. It is in place where `body` is a part of the answer:
-    each field that `body` names has its value, and what else the service answers does not matter. A list must have
-    the same items in the same order; with `unordered`, it must have each of the items. A number or a boolean
-    equals the text of it, since some services answer `"1"` for 1.
+    GET of `url` shows the current state: 404 or 410 means absent, 2xx present. The resource is in place if `body`
+    is part of the response: every field in `body` must match, and other fields are ignored. Lists must have the
+    same items in the same order; with `unordered`, the response's list must contain each item. A number or boolean
+    also matches its text, because some services return `"1"` for 1.
 
-    What is absent is created, what differs is updated where the plan says how, and then it is asked for again.
-    Nothing is ever deleted. 401 and 403 are final; 429, 503 and a lost connection are not yet.
+    A missing resource is created; one that differs is updated if the plan has `update`; then it is requested
+    again. Nothing is ever deleted. 401 and 403 fail at once; 429, 503 and a lost connection are retried.
 
     Args:
-        body: how it should be, as JSON. Without it, being there is enough.
-        at: where in the answer the thing is, a JSON Pointer (RFC 6901) such as `/data/0`. If it leads nowhere, the
-            thing is absent.
-        create: how to make it; PUT of `body` to `url` if absent.
-        update: how to change it; if absent, a difference is a failure that names both sides.
-        expect: the status, such as `201`, or statuses, that a write may answer; 200 to 299 if absent.
-        unordered: whether lists are compared as sets.
+        body: the expected content, as JSON. If absent, it is enough that the resource exists.
+        at: where in the response the resource is, a JSON Pointer (RFC 6901) such as `/data/0`. If the pointer
+            matches nothing, the resource is absent.
+        create: the request that creates it; PUT of `body` to `url` if absent.
+        update: the request that changes it; if absent, a difference is a failure that shows both sides.
+        expect: the status, such as `201`, or list of statuses, that a write may return; 200 to 299 if absent.
+        unordered: compare lists as sets.
 
     Example:
         ```yaml
@@ -80,8 +80,8 @@ class Resource(Service, frozen=True, kw_only=True):
     """
 
     kind = "http.resource"
-    rights = "to read `url`"
-    apply_rights = "to make the requests of `create` and `update`"
+    rights = "GET on `url`"
+    apply_rights = "the requests in `create` and `update`"
 
     body: Any | msgspec.UnsetType = msgspec.UNSET
     at: str = ""

@@ -35,11 +35,12 @@ class Service(Step, frozen=True, kw_only=True):
     """Fields of a kind that asks a service by HTTP.
 
     Args:
-        url: what to ask for: `http://app:8000/health` or `https://...`. Its query is never shown.
-        headers: sent along. The values of `Authorization`, `Cookie` and of headers named like secrets are secrets.
-        verify: whether the certificate of https must be trusted and name the host.
-        ca_file: certificates of the authorities to trust instead of the system's, in PEM form.
-        request_timeout: how long one request may take, the answer included.
+        url: URL to request, such as `http://app:8000/health` or `https://...`. Its query is never shown.
+        headers: request headers. Values of `Authorization`, `Cookie` and of headers named like secrets are
+            secrets.
+        verify: for https, verify that the certificate is trusted and matches the host name.
+        ca_file: PEM file of CA certificates to trust instead of the system's.
+        request_timeout: time limit for one request, including the response.
     """
 
     url: str

@@ -34,26 +34,26 @@ _BY_CONTEXT = "uca1400"
 
 
 class Database(Addressed, frozen=True, kw_only=True):
-    """A database exists on MySQL or MariaDB, with its default character set and collation.
+    """Create a database on MySQL or MariaDB, with its default character set and collation.
 
-    It waits for the server, and logs in without choosing a database: that of the URL need not exist yet, and a
-    `database.ready` for it comes behind this step. A database is created where it is missing, and its defaults are
-    altered where they differ from what is given here; what is not given is left as it is. Nothing is dropped.
+    The step waits for the server and logs in without selecting a database, so the one in the URL need not exist
+    yet; put a `database.ready` for it after this step. A missing database is created. Defaults that differ from
+    the plan are altered; those the plan leaves out stay as they are. Nothing is ever dropped.
 
-    The defaults are for what is made later: tables that exist keep their character set and their data as they are,
-    until `ALTER TABLE ... CONVERT TO` (a migration) converts them.
+    The defaults apply to new tables: existing tables keep their character set and data until a migration converts
+    them with `ALTER TABLE ... CONVERT TO`.
 
-    Users and grants are no part of it: `database.sql` with `CREATE USER IF NOT EXISTS` and `GRANT` makes them.
+    For users and grants, use `database.sql` with `CREATE USER IF NOT EXISTS` and `GRANT`.
 
     Args:
-        url: `mysql://user:password@host:3306/database`, as of `database.ready`.
+        url: `mysql://user:password@host:3306/database`, as in `database.ready`.
         host: name or address of the server, instead of `url`.
-        port: its port, 3306 if absent.
-        user: who connects: needs CREATE on the database to create it, ALTER to alter it.
-        database: name of the database, where `name` is absent.
-        name: of the database, as it is, without quotes; that of the URL if absent.
-        character_set: default for new tables, such as `utf8mb4`; the server's for a new database if absent.
-        collation: default for new tables, such as `utf8mb4_unicode_ci`; that of the character set if absent.
+        port: port of the server; 3306 if absent.
+        user: user to connect as, with CREATE on the database to create it and ALTER to alter it.
+        database: name of the database, if `name` is absent.
+        name: name of the database, without quotes; the one in the URL if absent.
+        character_set: default for new tables, such as `utf8mb4`; in a new database, the server's if absent.
+        collation: default for new tables, such as `utf8mb4_unicode_ci`; the character set's default if absent.
 
     Example:
         ```yaml
@@ -67,8 +67,8 @@ class Database(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "mysql.database"
-    rights = "to log in, and any privilege on the database or SHOW DATABASES: without, it is not visible"
-    apply_rights = "CREATE on the database to make it, ALTER to change its defaults"
+    rights = "log in, with SHOW DATABASES or any privilege on the database; otherwise it is not visible"
+    apply_rights = "CREATE on the database to create it, ALTER to change its defaults"
 
     name: str | None = None
     character_set: str | None = None

@@ -31,11 +31,11 @@ _OF_EXTENSIONS = {"42704": "extensions are made in the order of the list: name t
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An extension, and the schema it is made in.
+    """An extension, and the schema to create it in.
 
     Args:
-        name: of the extension, such as `pgcrypto`.
-        schema: that it is made in, an existing one; the first of the `search_path` if absent.
+        name: name of the extension, such as `pgcrypto`.
+        schema: an existing schema; the first of the `search_path` if absent.
     """
 
     name: str
@@ -43,31 +43,31 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Database(AnyDatabase, frozen=True, kw_only=True):
-    """Make a PostgreSQL database: that it exists, its owner and its extensions.
+    """Create a PostgreSQL database, and set its owner and extensions.
 
-    The database is the one that `url` names. While it does not exist, inithold connects to `maintenance` with the
-    same user and password, and makes it from there.
+    The database is the one in `url`. If it does not exist, inithold connects to `maintenance` with the same user
+    and password and creates it from there.
 
-    The owner is altered where it is another one. An extension that is there stays as it is, at whatever version.
-    PostgreSQL cannot change the encoding and the locale of a database, and moving an extension to another schema
-    breaks what uses it: where these differ the step fails, and names both sides. Nothing is ever dropped.
+    The owner is changed if it differs. An installed extension stays at its version. PostgreSQL cannot change the
+    encoding and locale of a database, and moving an extension to another schema breaks whatever uses it: if these
+    differ, the step fails and shows both sides. Nothing is ever dropped.
 
-    A role that is to be the owner must exist: a `postgres.roles` step before this one, on the database `postgres`,
-    can make it. Extensions are made in the order of the list; those that need others come after them. The user
-    needs CREATEDB to make the database, and to own it, or be a superuser, to make extensions; not every extension
-    may be made by others than superusers.
+    The owner must be an existing role: create it with a `postgres.roles` step on the database `postgres`, before
+    this one. Extensions are created in the order of the list, so put dependencies first. The user needs CREATEDB
+    to create the database. To create extensions it must own the database or be a superuser, and some extensions
+    require a superuser.
 
     Args:
-        url: `postgresql://user:password@host:5432/database`, user and password percent-encoded.
-        database: name of the database that is to exist.
-        owner: the role that owns it; absent, whoever does, and of a new database the user.
-        extensions: names, or mappings of `name` and `schema`, an existing one; without it the first of the
-            `search_path`.
-        encoding: such as `UTF8`; absent, that of the template.
-        locale: for both collation and character classes, such as `C.UTF-8`; absent, that of the template.
-        template: what a new database is a copy of: `template1` if absent, and where encoding or locale is given
-            `template0`, as PostgreSQL wants it.
-        maintenance: the database to connect to while the other does not exist.
+        url: `postgresql://user:password@host:5432/database`, with user and password percent-encoded.
+        database: name of the database to create.
+        owner: role that owns it; if absent, the owner stays (for a new database, `user`).
+        extensions: names, or mappings with `name` and `schema` (an existing schema; the first of the `search_path`
+            if absent).
+        encoding: encoding, such as `UTF8`; the template's if absent.
+        locale: collation and character classification, such as `C.UTF-8`; the template's if absent.
+        template: template for a new database; if absent, `template1`, or `template0` if `encoding` or `locale` is
+            given, as PostgreSQL requires.
+        maintenance: database to connect to while the other one does not exist.
 
     Example:
         ```yaml
@@ -82,12 +82,12 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
 
     kind = "postgres.database"
     rights = (
-        "to connect to the database, and while it does not exist to the maintenance database; only catalogs are "
-        "read that everybody may read"
+        "connect to the database and, while it does not exist, to the maintenance database; reads only catalogs "
+        "that every role may read"
     )
     apply_rights = (
-        "CREATEDB to make the database; to make extensions, CREATE on it, and for those that are not trusted to "
-        "be a superuser; to give it an owner, to own it and to be a member of that role"
+        "CREATEDB to create the database; CREATE on it for trusted extensions, superuser for others; to change "
+        "the owner, own the database and be a member of the new owner's role"
     )
 
     owner: str | None = None

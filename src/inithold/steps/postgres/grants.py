@@ -115,16 +115,16 @@ _DEFAULTED = {kind.plural: kind for kind in (TABLES, SEQUENCES, FUNCTIONS, TYPES
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Privileges on a schema, on things in it, or on a database, given to roles.
+    """Grants privileges on a schema, on objects in it, or on a database.
 
     Args:
-        to: roles that get them.
+        to: roles to grant them to.
         privileges: such as `SELECT`, or `ALL`.
-        schema: the schema, or that of the tables, sequences or functions.
+        schema: the schema, or the one that contains the tables, sequences or functions.
         tables: names, or `all`.
         sequences: names, or `all`.
-        functions: names with their argument types, or `all`.
-        database: instead of a schema.
+        functions: names, with or without argument types, or `all`.
+        database: name of a database, instead of a schema.
     """
 
     to: str | list[str]
@@ -174,14 +174,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class DefaultPrivileges(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"owner": "for"}
 ):
-    """Privileges on what a role will make from now on, given to roles.
+    """Grants privileges on objects that a role creates from now on.
 
     Args:
-        on: what is made: `tables`, `sequences`, `functions`, `types` or `schemas`.
-        to: roles that get the privileges.
+        on: type of object: `tables`, `sequences`, `functions`, `types` or `schemas`.
+        to: roles to grant the privileges to.
         privileges: such as `SELECT`, or `ALL`.
-        owner: the role that makes things; the user who connects if absent.
-        schema: that they are made in; any if absent.
+        owner: role that creates the objects; the user who connects if absent.
+        schema: schema they are created in; any schema if absent.
     """
 
     on: str

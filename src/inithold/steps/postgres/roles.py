@@ -53,20 +53,20 @@ _VERIFIER = re.compile(r"SCRAM-SHA-256\$[1-9][0-9]{0,9}:[A-Za-z0-9+/]+=*\$[A-Za-
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A role; what is absent is left as it is, and in a new role as PostgreSQL has it.
+    """A role. Absent attributes stay as they are; a new role gets PostgreSQL's defaults.
 
     Args:
         name: as it is stored, such as `app`.
-        password: as it is, or as a SCRAM-SHA-256 verifier.
+        password: in plain text, or as a SCRAM-SHA-256 verifier.
         login: whether it may log in.
-        superuser: whether it may do anything.
+        superuser: whether it is a superuser.
         createdb: whether it may create databases.
         createrole: whether it may create roles.
-        bypassrls: whether row-level security leaves it alone.
+        bypassrls: whether it bypasses row-level security.
         replication: whether it may start replication.
-        inherit: whether it has the privileges of the roles that it is a member of.
-        connection_limit: how many connections it may have at a time; -1 for no limit.
-        member_of: roles that it is a member of.
+        inherit: whether it inherits the privileges of the roles it is a member of.
+        connection_limit: maximum number of concurrent connections; -1 for no limit.
+        member_of: roles it is a member of.
     """
 
     name: str
@@ -124,38 +124,37 @@ class _Present(NamedTuple):
 
 
 class Roles(AnyDatabase, frozen=True, kw_only=True):
-    """Make PostgreSQL roles, with their passwords, memberships and what they may do.
+    """Create PostgreSQL roles with passwords and memberships, and grant them privileges.
 
-    All that is missing is made in one transaction, as the user of `url`. Nothing is ever dropped or revoked: a
-    role that may do more than the plan says stays as it is, and the log names each attribute that the plan denies
-    (`login: false`) and the role has. Attributes that the plan does not give are left alone. Names are taken as
-    they are stored, capitals and all.
+    Everything missing is created in one transaction, as the user of `url`. Nothing is ever dropped or revoked: a
+    role that has more than the plan lists keeps it, and the log names each attribute that the plan denies
+    (`login: false`) but the role has. Attributes that the plan does not mention stay as they are. Names are
+    case-sensitive, as stored.
 
-    Passwords are sent as SCRAM-SHA-256 verifiers, computed on this side: no clear password is in a statement that
-    the server may log. A password may also be given as such a verifier. Where `pg_authid` may be read, the stored
-    one is compared; a password stored as MD5 is replaced. Where it may not be read, the role logs in with its
-    password to prove it. What cannot be proved so (a role that may not log in, a server that does not ask) is set
-    in every run, `plan` marks it with `?`, and gates and verification leave it out.
+    Passwords are hashed on the client and sent as SCRAM-SHA-256 verifiers, so none appears in plain text in a
+    statement that the server may log. The plan may also give such a verifier. If the user may read `pg_authid`,
+    the stored verifier is compared, and an MD5 password is replaced. If not, inithold logs in as the role to
+    verify its password. If neither works (the role may not log in, the server does not ask for a password), the
+    password is set in every run, `plan` shows it with `?`, and gates and verification skip it.
 
-    Grants compare what was granted to the very role: what it may do by being a superuser or a member of another
-    role does not count. `all` is what is in the schema when the step runs; views, foreign tables and partitioned
-    tables are tables. For what comes later there are default privileges: they hold for what the role named by
-    `for` makes. A grant on something that does not exist fails the step, so let the step follow the one that makes
-    it.
+    Only privileges granted to the role itself count, not those it has as a superuser or through membership. `all`
+    means everything in the schema when the step runs; views, foreign tables and partitioned tables count as
+    tables. For objects created later use default privileges: they apply to what the role in `for` creates. A grant
+    on an object that does not exist fails the step, so put the step after the one that creates the object.
 
     Args:
-        url: `postgresql://user:password@host:5432/database`, user and password percent-encoded. Grants and default
-            privileges are those of this database.
-        user: who connects: a superuser, or a role with CREATEROLE that may grant what the plan lists.
-        roles: each with `name`, and as wanted `password`, `login` (in a new role true if it has a password),
+        url: `postgresql://user:password@host:5432/database`, with user and password percent-encoded. Grants and
+            default privileges apply to this database.
+        user: user to connect as: a superuser, or a role with CREATEROLE that may grant what the plan lists.
+        roles: each with `name` and, optionally, `password`, `login` (for a new role, true if it has a password),
             `superuser`, `createdb`, `createrole`, `bypassrls`, `replication`, `inherit`, `connection_limit` (-1
             for none) and `member_of`, the roles it is a member of.
-        grants: each with `to` (a role, several, or `PUBLIC`) and `privileges` (`ALL` for every one there is), on a
-            `schema`; on `tables`, `sequences` or `functions` of the schema, which are `all` or a list of names (of
-            functions with or without the types of their arguments: `add(integer, integer)`); or on a `database`.
-        default_privileges: each with `on` (`tables`, `sequences`, `functions`, `types` or `schemas`), `to` and
-            `privileges`, `for` the role that makes them (the user of `url` if absent), in a `schema` (every one
-            if absent).
+        grants: each with `to` (a role, a list of roles, or `PUBLIC`), `privileges` (`ALL` for all of them), and
+            what they are on: a `schema`; `tables`, `sequences` or `functions` of that schema, `all` or a list of
+            names (of functions with or without argument types: `add(integer, integer)`); or a `database`.
+        default_privileges: each with `on` (`tables`, `sequences`, `functions`, `types` or `schemas`), `to`,
+            `privileges`, `for` (the role that creates the objects; the user of `url` if absent) and `schema`
+            (every schema if absent).
 
     Example:
         ```yaml
@@ -176,13 +175,13 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
     kind = "postgres.roles"
     rights = (
-        "to connect to the database. For passwords SELECT on the columns rolname and rolpassword of pg_authid, "
-        "which superusers have; without it each role with a password logs in itself"
+        "connect to the database; for passwords, SELECT on rolname and rolpassword of pg_authid, which superusers "
+        "have; without it, each role with a password logs in itself"
     )
     apply_rights = (
-        "CREATEROLE for roles, and from PostgreSQL 16 on the ADMIN OPTION on those that are altered or get "
-        "members; for grants to own the objects or to hold the privileges WITH GRANT OPTION; for default "
-        "privileges to be a member of the role they are for; for superusers and replication to be a superuser"
+        "for roles, CREATEROLE and, from PostgreSQL 16 on, ADMIN OPTION on roles it alters or adds members to; "
+        "for grants, own the objects or hold the privileges WITH GRANT OPTION; for default privileges, be a "
+        "member of the role in `for`; for superuser and replication roles, be a superuser"
     )
 
     roles: list[Role] = msgspec.field(default_factory=list)

@@ -19,8 +19,8 @@ class _Calling(Step, frozen=True, kw_only=True):
 
     kind = "python.call"
     retries_failures = True
-    rights = "those of the `check` function"
-    apply_rights = "those of the function"
+    rights = "what the `check` function needs"
+    apply_rights = "what the function needs"
 
     def check(self, context: StepContext) -> Sequence[Change]:
         if not self.verifiable:
@@ -46,29 +46,28 @@ class _Calling(Step, frozen=True, kw_only=True):
 
 
 class Call(_Calling, frozen=True, kw_only=True):
-    """Call a Python function in a process of its own; that it returns is success.
+    """Call a Python function in a separate process; it succeeds when the function returns.
 
     The module is imported when the step runs, from the working directory or the installed packages. A coroutine
-    function is awaited. When the step's time is up or the run is stopped, a coroutine is cancelled and a plain
-    function gets a `KeyboardInterrupt` after 1 s; where it has not ended 2.5 s after it was told to, the process
-    is killed. A function that has a parameter `ctx` is given the step's context: `ctx.log(text)`,
-    `ctx.remaining(seconds)`, `ctx.check_cancelled()`. What it prints and logs goes into the log. `check` and
-    `call` run in the same process.
+    function is awaited. On a timeout or when the run is stopped, a coroutine is cancelled; a plain function gets a
+    `KeyboardInterrupt` after 1 s. If the function is still running after 2.5 s, its process is killed. A parameter
+    named `ctx` receives the step's context: `ctx.log(text)`, `ctx.remaining(seconds)`, `ctx.check_cancelled()`.
+    Output and log records go to the step's log. `check` and `call` run in the same process.
 
-    An exception fails the step, and is tried again only where the plan sets `retry`; `inithold.errors.NotYet` is
-    tried again until the step's time is up.
+    An exception fails the step and is retried only if the plan sets `retry`. `inithold.errors.NotYet` is retried
+    until the step times out.
 
-    A statement on a server is ended by the driver that gets the exception, as psycopg 3 does. Where the process is
-    killed, it goes on until the server notices: give such a statement a limit of the server's own.
+    A driver that handles the exception, such as psycopg 3, cancels its statement on the server. If the process is
+    killed, the statement goes on until the server notices: set a statement timeout on the server.
 
-    Without `check` it cannot be checked: it is called in every run and must be safe to repeat.
+    Without `check` the step cannot be checked: the function is called every time and must be safe to repeat.
 
     Args:
         call: the function, as `module:function`.
-        args: its keyword arguments.
-        check_: a function that tells whether the step already holds: true if so. It may also return (or yield) the
-            changes still needed, as texts such as `+ user admin`; none if it holds. It is given those of `args`
-            that it has parameters for.
+        args: keyword arguments for the function.
+        check_: guard function: returns true if the step is already in place. It may instead return (or yield) the
+            changes still needed, as texts such as `+ user admin`, or none. It gets those of `args` that match its
+            parameters.
 
     Example:
         ```yaml

@@ -29,9 +29,9 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         name: up to 255 bytes, not `amq.*`.
         type: `direct`, `topic`, `fanout`, `headers`, or a plug-in's `x-...`.
-        durable: survives a restart of the broker.
-        auto_delete: goes when its last binding goes.
-        internal: takes messages from other exchanges only.
+        durable: whether it survives a restart of the broker.
+        auto_delete: whether it is deleted with its last binding.
+        internal: whether it accepts messages only from other exchanges.
         arguments: such as `alternate-exchange`.
     """
 
@@ -72,12 +72,12 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         name: up to 255 bytes, not `amq.*` and not empty.
-        durable: survives a restart of the broker.
-        exclusive: must be false; an exclusive queue ends with the connection that declares it.
-        auto_delete: goes when its last consumer goes.
-        type: `classic`, `quorum` or `stream`; short for the argument `x-queue-type`. The virtual host's own
-            default if absent.
-        arguments: such as `x-message-ttl`, in the units RabbitMQ has for them (milliseconds, bytes).
+        durable: whether it survives a restart of the broker.
+        exclusive: must be false; an exclusive queue is deleted with the connection that declares it.
+        auto_delete: whether it is deleted with its last consumer.
+        type: `classic`, `quorum` or `stream`; short for the argument `x-queue-type`. The virtual host's default if
+            absent.
+        arguments: such as `x-message-ttl`, in RabbitMQ's units (milliseconds, bytes).
     """
 
     name: str
@@ -135,11 +135,11 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A binding of an exchange to a queue or to another exchange.
 
     Args:
-        exchange: where messages come from; one of the broker's own (`amq.topic`) will do.
-        queue: where they go; or:
-        destination_exchange: the exchange they go to.
-        routing_key: which messages; what it means depends on the type of the exchange.
-        arguments: for `headers` exchanges: `x-match` and the headers.
+        exchange: source exchange; a built-in one (`amq.topic`) works too.
+        queue: destination queue; or:
+        destination_exchange: destination exchange.
+        routing_key: which messages to route; its meaning depends on the type of the exchange.
+        arguments: for `headers` exchanges, `x-match` and the headers.
     """
 
     exchange: str

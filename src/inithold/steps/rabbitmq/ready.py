@@ -13,20 +13,20 @@ from inithold.steps.base import Change, StepContext
 class Ready(Addressed, frozen=True, kw_only=True):
     """Wait until RabbitMQ lets the user into the virtual host and opens a channel.
 
-    A broker that refuses the connection, closes it during the handshake, or is starting or stopping, is not ready
-    yet. A rejected password and a virtual host that does not exist fail at once, with the broker's words. Memory
-    and disk alarms do not matter: they stop publishers, not the broker.
+    Retried: a broker that refuses the connection, closes it during the handshake, or is starting or stopping.
+    Fails at once, with the broker's message: a rejected password, an unknown virtual host. Memory and disk alarms
+    are ignored: they block publishers, not the broker.
 
     The virtual host is the path of the URL, percent-encoded: `amqp://rabbitmq/%2F`, `amqp://rabbitmq/` and
-    `amqp://rabbitmq` all mean the default one, `/`. Without a user in the URL, `guest` logs in. For `amqps://` the
-    certificate is verified; the query may name `cacertfile`, `certfile` and `keyfile`, or `verify=verify_none`.
+    `amqp://rabbitmq` all mean the default, `/`. Without a user in the URL, `guest` logs in. For `amqps://` the
+    certificate is verified; the query may set `cacertfile`, `certfile` and `keyfile`, or `verify=verify_none`.
 
     Args:
-        url: of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
+        url: URL of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
         host: name or address of the broker, instead of `url`.
-        port: its port; 5672 if absent.
-        user: who logs in.
-        password: of the user, as it is.
+        port: port of the broker; 5672 if absent.
+        user: user to log in as.
+        password: password of the user, not percent-encoded.
         database: the virtual host; `/` if absent.
         retry_auth: keep trying when the login or the virtual host is rejected, for brokers whose users are
             created late.
@@ -43,7 +43,7 @@ class Ready(Addressed, frozen=True, kw_only=True):
     looks_only = True
     waits = True
     default_timeout = 600.0
-    rights = "to log in and to open the virtual host: any permissions of the user there, empty ones too"
+    rights = "log in and open the virtual host: any permissions entry for the user there, even an empty one"
 
     retry_auth: bool = False
 

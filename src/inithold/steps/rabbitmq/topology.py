@@ -26,45 +26,44 @@ _FRACTION = "a number with a fraction goes through the management API: give mana
 
 
 class Topology(Addressed, frozen=True, kw_only=True):
-    """Declare exchanges, queues and bindings; what is there stays as it is.
+    """Declare exchanges, queues and bindings; existing ones are never changed.
 
-    With `management_url` check compares everything: properties, arguments and bindings. What is missing is made.
-    What exists with other properties is a failure that names both sides, and nothing is made then: RabbitMQ cannot
-    alter a queue or an exchange, and inithold never deletes one.
+    With `management_url`, the check compares everything: properties, arguments and bindings. Whatever is missing
+    is created. If anything exists with other properties, the step fails, shows both sides and creates nothing:
+    RabbitMQ cannot alter a queue or an exchange, and inithold never deletes one.
 
-    Without `management_url` AMQP tells no more than which exchanges and queues exist. The rest is unverifiable:
-    everything is declared in each run, which changes nothing where it is there already, `plan` marks it with `?`,
-    and gates and verification leave it out. Other properties are found, and named, when they are declared.
+    Without `management_url`, AMQP can only show which exchanges and queues exist. The rest cannot be checked:
+    everything is declared in each run, which is a no-op for what exists, `plan` shows it with `?`, and gates and
+    verification skip it. Other properties are detected, and reported, when they are declared.
 
-    `definitions` takes a file in RabbitMQ's own format, as `rabbitmqctl export_definitions` writes it; what it
-    holds is added to the lists of the plan. Its virtual hosts, users, permissions, topic permissions, policies and
-    parameters need `management_url` and a user with the tag `administrator`: they are compared with the broker's
-    own definitions, and imported by it. Permissions, policies and parameters that differ are replaced. The
-    password of a user that exists is never changed: another one is a failure; missing tags are added, others
-    stay. Virtual hosts that exist stay as they are.
+    `definitions` takes a file in RabbitMQ's own format, as written by `rabbitmqctl export_definitions`; its
+    contents are added to the plan's lists. Virtual hosts, users, permissions, topic permissions, policies and
+    parameters require `management_url` and a user with the tag `administrator`: they are compared with the
+    broker's definitions and imported by the broker. Permissions, policies and parameters that differ are replaced.
+    Users keep their passwords, and a different one is a failure; missing tags are added, and other tags stay.
+    Existing virtual hosts are not changed.
 
-    To make things, the user needs configure on exchanges and queues, and for bindings write on where messages go
-    and read on the exchange they come from. Nothing is ever deleted, so it is safe beside running consumers and
-    publishers. Numbers among the arguments may be given as text, as they come from `${TTL}`; those with a fraction
-    need `management_url`.
+    To create objects, the user needs configure on exchanges and queues; for bindings, write on the destination and
+    read on the source exchange. Nothing is ever deleted, so the step is safe beside running consumers and
+    publishers. Numeric arguments may be given as text, as in `${TTL}`; fractions require `management_url`.
 
     Args:
-        url: of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
+        url: URL of the broker: `amqp://user:password@rabbitmq:5672/vhost` or `amqps://...`.
         host: name or address of the broker, instead of `url`.
-        port: its port; 5672 if absent.
-        user: who logs in.
-        password: of the user, as it is.
+        port: port of the broker; 5672 if absent.
+        user: user to log in as.
+        password: password of the user, not percent-encoded.
         database: the virtual host; `/` if absent.
-        exchanges: each with `name`, `type` (`direct`, which is meant if absent, `topic`, `fanout`, `headers` or
-            `x-...`), `durable` (true if absent), `auto_delete`, `internal` and `arguments`.
+        exchanges: each with `name`, `type` (`direct`, the default, `topic`, `fanout`, `headers` or `x-...`),
+            `durable` (true if absent), `auto_delete`, `internal` and `arguments`.
         queues: each with `name`, `durable` (true if absent), `auto_delete`, `type` (`classic`, `quorum` or
             `stream`) and `arguments`.
         bindings: each from an `exchange` to a `queue` or a `destination_exchange`, with `routing_key` and
             `arguments`.
-        definitions: path of a file in RabbitMQ's definitions format; relative paths start at the working
-            directory. Empty is the same as absent.
-        management_url: the management API: `http://user:password@rabbitmq:15672`. Without a user in it, that of
-            `url` is used. Empty is the same as absent.
+        definitions: path of a file in RabbitMQ's definitions format, relative to the working directory. Empty
+            means absent.
+        management_url: URL of the management API: `http://user:password@rabbitmq:15672`. The user of `url` logs in
+            if it names none. Empty means absent.
 
     Example:
         ```yaml
@@ -84,14 +83,14 @@ class Topology(Addressed, frozen=True, kw_only=True):
 
     kind = "rabbitmq.topology"
     rights = (
-        "without management_url: to open the virtual host, no permissions on anything in it; with it: the tag "
-        "management and any permissions in the virtual host; for what a definitions file has beside exchanges, "
-        "queues and bindings the tag administrator"
+        "without `management_url`: open the virtual host, no permissions inside it; with it: the tag `management` "
+        "and any permissions in the virtual host; for anything in a definitions file beyond exchanges, queues and "
+        "bindings, the tag `administrator`"
     )
     apply_rights = (
-        "configure on the exchanges and queues that are made; for a binding write on its destination and read on "
-        "its source; for a dead-letter exchange write on it and read on the queue; for what a definitions file "
-        "has beside these the tag administrator"
+        "configure on the exchanges and queues it creates; for a binding, write on the destination and read on "
+        "the source; for a dead-letter exchange, write on it and read on the queue; for anything else in a "
+        "definitions file, the tag `administrator`"
     )
 
     exchanges: list[Exchange] = msgspec.field(default_factory=list)

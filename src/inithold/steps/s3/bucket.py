@@ -27,27 +27,30 @@ _WITHOUT_CONSTRAINT = ("us-east-1", "auto", "aws-global")
 
 
 class Bucket(Step, frozen=True, kw_only=True):
-    """Make sure that a bucket exists on a server that speaks the S3 API, with the settings that the plan names.
+    """Create a bucket on AWS S3 or a compatible server, and apply the settings in the plan.
 
-    A setting that the plan does not name is left as it is. Of lists (rules, statements, tags), what the plan names
-    is added or changed, and the rest stays; the change says what stays. No bucket, object or rule is ever deleted.
+    Settings that the plan does not mention stay as they are. In lists (rules, statements, tags), the plan's
+    entries are added or changed and all others stay; the change says which. No bucket, object or rule is ever
+    deleted.
 
     Args:
-        bucket: its name.
+        bucket: name of the bucket.
         endpoint: URL of the server, such as `http://minio:9000`; AWS if absent.
-        region: of the bucket. If absent, `us-east-1` with an `endpoint`, else what botocore finds (`AWS_REGION`, a
-            profile).
-        access_key: who asks; if absent, what botocore finds (variables, files, the role of the machine).
-        secret_key: of the access key.
-        ca_file: certificates of the authorities to trust instead of the system's, in PEM form.
-        versioning: whether older versions of objects are kept. `false` suspends it; the versions there are stay.
-        object_lock: `true` lets objects be locked; `{mode: GOVERNANCE, days: 30}` also locks each new one by
-            default. Most servers allow it for a new bucket alone.
-        policy: who may do what: a mapping with `statement`, or JSON text.
-        cors: rules for web pages.
-        lifecycle: rules for objects that grow old.
-        tags: of the bucket.
-        public_access_block: what nobody may make public; a server that does not know it gets a warning in the log.
+        region: region of the bucket. If absent, `us-east-1` with an `endpoint`, otherwise what botocore finds
+            (`AWS_REGION`, a profile).
+        access_key: access key; if absent, what botocore finds (variables, files, the machine's role).
+        secret_key: secret key for the access key.
+        ca_file: PEM file of CA certificates to trust instead of the system's.
+        versioning: whether older versions of objects are kept. `false` suspends versioning; existing versions
+            stay.
+        object_lock: `true` lets objects be locked; `{mode: GOVERNANCE, days: 30}` also locks every new object by
+            default. Most servers allow it only for a new bucket.
+        policy: the bucket policy: a mapping with `statement`, or JSON text.
+        cors: rules for cross-origin requests by web pages.
+        lifecycle: rules for objects as they age.
+        tags: tags of the bucket.
+        public_access_block: which public access to block; on a server without this feature, only a warning in the
+            log.
 
     Example:
         ```yaml
@@ -69,12 +72,12 @@ class Bucket(Step, frozen=True, kw_only=True):
     kind = "s3.bucket"
     in_worker = True
     rights = (
-        "`s3:ListBucket`, and for each setting that the plan names its own: `s3:GetBucketVersioning`, "
+        "`s3:ListBucket`, and one for each setting in the plan: `s3:GetBucketVersioning`, "
         "`s3:GetBucketObjectLockConfiguration`, `s3:GetBucketPolicy`, `s3:GetBucketCORS`, "
         "`s3:GetLifecycleConfiguration`, `s3:GetBucketTagging`, `s3:GetBucketPublicAccessBlock`"
     )
     apply_rights = (
-        "`s3:CreateBucket` where it is to be made, and for each setting the same name with `Put`: "
+        "`s3:CreateBucket` to create it, and for each setting the same name with `Put`: "
         "`s3:PutBucketVersioning`, `s3:PutBucketPolicy`, ..."
     )
 

@@ -25,9 +25,9 @@ class CorsRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         allowed_methods: such as `GET`, `PUT`, `POST`, `DELETE`, `HEAD`.
         allowed_origins: such as `https://app.example`, with at most one `*` each.
         allowed_headers: what a preflight request may ask for.
-        expose_headers: headers of the answer that scripts may read.
-        max_age_seconds: how long a browser may remember the answer to a preflight request.
-        id: names the rule, so that it can be changed later.
+        expose_headers: response headers that scripts may read.
+        max_age_seconds: how long a browser may cache the response to a preflight request.
+        id: name of the rule, so that it can be changed later.
     """
 
     allowed_methods: tuple[str, ...]
@@ -42,9 +42,9 @@ class Expiration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """When objects expire.
 
     Args:
-        days: after they were made.
-        date: at midnight UTC of a day, such as `2030-01-01`.
-        expired_object_delete_marker: remove delete markers that hide nothing any more.
+        days: number of days after their creation.
+        date: at midnight UTC on this day, such as `2030-01-01`.
+        expired_object_delete_marker: remove delete markers that no longer hide any version.
     """
 
     days: int | None = None
@@ -53,11 +53,11 @@ class Expiration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class NoncurrentExpiration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When versions that are not the newest any more expire.
+    """When noncurrent versions expire.
 
     Args:
-        noncurrent_days: after a newer version took their place.
-        newer_noncurrent_versions: how many of them are kept.
+        noncurrent_days: number of days after a newer version replaced them.
+        newer_noncurrent_versions: how many of them to keep.
     """
 
     noncurrent_days: int | None = None
@@ -65,10 +65,10 @@ class NoncurrentExpiration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
 
 class AbortUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When uploads in parts that were never completed are removed.
+    """When incomplete multipart uploads are removed.
 
     Args:
-        days_after_initiation: after they began.
+        days_after_initiation: number of days after they began.
     """
 
     days_after_initiation: int
@@ -79,8 +79,8 @@ class Transition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     Args:
         storage_class: such as `STANDARD_IA` or `GLACIER`.
-        days: after they were made.
-        date: at midnight UTC of a day.
+        days: number of days after their creation.
+        date: at midnight UTC on this day.
     """
 
     storage_class: str
@@ -89,11 +89,11 @@ class Transition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class NoncurrentTransition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When versions that are not the newest any more move to another storage class.
+    """When noncurrent versions move to another storage class.
 
     Args:
         storage_class: such as `GLACIER`.
-        noncurrent_days: after a newer version took their place.
+        noncurrent_days: number of days after a newer version replaced them.
         newer_noncurrent_versions: how many of them stay where they are.
     """
 
@@ -103,19 +103,19 @@ class NoncurrentTransition(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
 
 class LifecycleRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What happens to objects as they grow old.
+    """What happens to objects as they age.
 
     Args:
-        id: names the rule.
-        prefix: of the objects it is for; all if absent.
-        filter: which objects it is for, where a prefix alone does not tell, in S3's form:
+        id: name of the rule.
+        prefix: key prefix of the objects it applies to; all objects if absent.
+        filter: which objects it applies to, if a prefix alone is not enough, in S3's form:
             `{tag: {key: a, value: b}}` or `{and: {prefix: tmp/, tags: [...], object_size_greater_than: 1024}}`.
-        status: `Enabled`, or `Disabled` to keep a rule without its effect.
+        status: `Enabled`, or `Disabled` to keep the rule without applying it.
         expiration: when objects expire.
-        noncurrent_version_expiration: when versions expire that are not the newest.
+        noncurrent_version_expiration: when noncurrent versions expire.
         abort_incomplete_multipart_upload: when incomplete uploads are removed.
         transitions: when objects move to other storage classes.
-        noncurrent_version_transitions: the same for versions that are not the newest.
+        noncurrent_version_transitions: when noncurrent versions move to other storage classes.
     """
 
     id: str
@@ -130,11 +130,11 @@ class LifecycleRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class PublicAccessBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What nobody may make public, whatever policies and access control lists say.
+    """Public access to block, regardless of policies and access control lists.
 
     Args:
         block_public_acls: refuse access control lists that grant public access.
-        ignore_public_acls: disregard those there are.
+        ignore_public_acls: ignore existing access control lists that grant public access.
         block_public_policy: refuse policies that grant public access.
         restrict_public_buckets: let only the owner's account use a bucket with such a policy.
     """
@@ -146,12 +146,12 @@ class PublicAccessBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How long a new object cannot be deleted, unless it says so itself.
+    """Default retention of new objects: how long they cannot be deleted.
 
     Args:
-        mode: `GOVERNANCE`, which a permission lifts, or `COMPLIANCE`, which nothing does.
-        days: how long.
-        years: how long.
+        mode: `GOVERNANCE`, which users with a special permission can bypass, or `COMPLIANCE`, which nobody can.
+        days: number of days.
+        years: number of years.
     """
 
     mode: Literal["GOVERNANCE", "COMPLIANCE"]
