@@ -55,7 +55,7 @@ def test_when_a_hook_runs(version: str, engine: Engine, tmp_path: Path) -> None:
         assert _log(made) == ["start web secret-word", "end web", "service web"], "before it, with secrets and all"
         made.compose("up", "-d")
         assert _runs(made) == 1, "an `up` with nothing to do runs nothing"
-        made.compose("restart", "--timeout", "0")
+        made.compose("restart", "--timeout", "1")
         assert _runs(made) == 1, "`restart` does not run it"
         _crash(made)
         assert _runs(made) == 1, "the engine does not run it"
@@ -92,35 +92,50 @@ def test_a_hook_of_several_services_runs_at_once_for_each(version: str, engine: 
         made.compose("up", "-d")
         hooks = [line.partition(" ")[0] for line in _log(made) if not line.startswith("service")]
         assert hooks == ["start", "start", "end", "end"]
+        made.compose("up", "-d", "--force-recreate", "web")
+        assert _log(made)[-3:] == ["start web w", "end web", "service web"], "again where it is recreated"
+        assert _runs(made) == 3, "and there alone"
 
 
 @HOOKS
 def test_a_scaled_service_has_it_once_with_the_volumes_of_the_first(
     version: str, engine: Engine, tmp_path: Path
 ) -> None:
+    """And with the networks of the service: the hook reaches what is on them alone."""
+    service = SERVICE.replace(", ", "\n    ")
     stack = f"""\
 services:
+  db: {{{SERVICE}, command: sleep 600, networks: [back]}}
   web:
-    {SERVICE.replace(", ", chr(10) + "    ")}
+    {service}
     command: sleep 600
     scale: 3
+    depends_on: [db]
+    networks: [back]
     volumes: ["./data:/data", /cache]
-    pre_start: [{{command: [sh, -c, "echo start >> /data/log; touch /cache/warm"]}}]
+    pre_start: [{{command: [sh, -c, "ping -c 1 -w 9 db && echo start >> /data/log && touch /cache/warm"]}}]
+networks: {{back: {{}}}}
 """
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
         made.compose("up", "-d")
         made.compose("up", "-d", "--scale", "web=4")
-        assert _runs(made) == 1
         ids = made.compose("ps", "-q", "web").stdout.split()
         warm = [made.run("docker", "exec", name, "ls", "/cache").stdout for name in ids]
         assert sorted(warm) == ["", "", "", "warm\n"]
+        for name in ("web-1", "web-2"):
+            made.run("docker", "kill", f"{made.name}-{name}")
+            made.compose("up", "-d", "--scale", "web=4")
+        assert _runs(made) == 1, "one that is started again beside the others gets none"
+        made.compose("stop", "web")
+        made.compose("up", "-d")
+        assert _runs(made) == 2, "all of them have it again, once"
 
 
 @HOOKS
 def test_a_hook_that_fails_shows_no_output(version: str, engine: Engine, tmp_path: Path) -> None:
     stack = (
-        f"services:\n  web: {{{SERVICE}, command: sleep 600, "
-        'pre_start: [{command: [sh, -c, "echo the-reason; exit 3"]}]}\n'
+        f"services:\n  web: {{{SERVICE}, command: sleep 600, restart: always, volumes: ['./data:/data'], "
+        'pre_start: [{command: [sh, -c, "echo start >> /data/log; echo the-reason; exit 3"]}]}\n'
         f"  after: {{{SERVICE}, command: sleep 600, depends_on: [web]}}\n"
     )
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
@@ -128,6 +143,7 @@ def test_a_hook_that_fails_shows_no_output(version: str, engine: Engine, tmp_pat
         assert done.returncode == 1
         assert "pre_start[0] exited with code 3" in done.stderr
         assert "the-reason" not in done.stdout + done.stderr
+        assert _runs(made) == 1, "no second try"
         assert made.compose("ps", "--status", "running", "-q").stdout == "", "nothing is started behind it"
         kept = made.run("docker", "logs", f"{made.name}-web-pre_start-0", check=False)
         if version == COMPOSE_5:
@@ -150,8 +166,8 @@ def test_per_replica_is_refused(version: str, engine: Engine, tmp_path: Path) ->
 @HOOKS
 @pytest.mark.parametrize("own", [False, True])
 def test_the_entrypoint_of_a_hook(own: bool, version: str, engine: Engine, tmp_path: Path) -> None:
-    """The image's; since Compose 5.6 the service's, where it has one."""
-    entrypoint = 'entrypoint: [sh, -c, "echo service $$0 >> /data/log; exec sleep 600"]' if own else ""
+    """The image's; with Compose 5.6.1 the service's, where it has one."""
+    entrypoint = 'entrypoint: [sh, -c, "echo service $$0 >> /data/log"]' if own else ""
     files = {
         "Dockerfile": 'FROM standin/busybox:1\nENTRYPOINT ["sh", "-c", "echo image $0 >> /data/log"]\n',
         "compose.yaml": f"""\
@@ -166,8 +182,7 @@ services:
     }
     with project(engine, tmp_path, files, version) as made:
         made.compose("build", "--quiet")
-        # The hook of a service whose entrypoint stays up stays up, too.
-        made.run("timeout", "6", "docker", "compose", "up", "-d", check=False)
+        made.compose("up", "-d")
         assert _log(made)[0] == ("service word" if own and version == COMPOSE_5 else "image word")
 
 

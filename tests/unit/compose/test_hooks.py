@@ -71,12 +71,12 @@ def test_the_entrypoint_of_the_image_comes_first(
 
 @pytest.mark.parametrize("own", ["", "entrypoint: [/own]"])
 def test_a_hook_keeps_the_entrypoint_of_its_service(own: str, tmp_path: Path) -> None:
-    """As since Compose 5.6 (`tests/e2e/test_hooks.py`); one of the hook's own counts alone."""
+    """As with Compose 5.6.1 (`tests/e2e/test_hooks.py`); one of the hook's own counts alone."""
     both = "entrypoint: [/entry, --log]"
     _write(tmp_path, web=f"  {own}\n    {both}" if own else both, worker=both)
     text = (tmp_path / "compose.yaml").read_text().replace(f"\n      {own}\n", f"\n        {own}\n")
     (tmp_path / "compose.yaml").write_text(text)
-    kept = "the entrypoint of web comes before its command, as since Compose 5.6"
+    kept = "the entrypoint of web comes before its command, as with Compose 5.6.1"
     assert (kept in run(tmp_path, "check").output) == (not own)
     outcome = run(tmp_path, "fix", "--wrap", "inithold")
     assert outcome.code == 0, outcome.output

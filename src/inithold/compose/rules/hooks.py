@@ -106,7 +106,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
             first.service.value("entrypoint")
         )
         kept = (
-            f"; the entrypoint of {names[0]} comes before its command, as since Compose 5.6" if inherited else ""
+            f"; the entrypoint of {names[0]} comes before its command, as with Compose 5.6.1" if inherited else ""
         )
         remedy, note = "`fix --wrap inithold` (or `--wrap shell`) turns it into one init service that holds", None
         if stack.wrap is not None:
@@ -242,7 +242,7 @@ def _one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
 
 
 def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
-    """What comes before the command of a hook: its own, its service's (since Compose 5.6), or its image's."""
+    """What comes before the command of a hook: its own, its service's (Compose 5.6.1), or its image's."""
     for given in (hook.value.get("entrypoint"), hook.service.value("entrypoint")):
         if given is not None and not is_absent(given):
             return [] if has_no_words(given) else words(given)[0]
