@@ -77,4 +77,4 @@ def test_that_of_the_image() -> None:
 def test_the_page_on_health_checks_says_why_it_differs() -> None:
     page = Path(ROOT / "docs/how-to/healthcheck.md").read_text()
     assert "Older engines have no `start_interval`" in page
-    assert "If `on_drift: unhealthy`\nmust show sooner, probe without waiting" in page
+    assert "If you need `on_drift: unhealthy` to\nshow sooner, probe without waiting" in page
