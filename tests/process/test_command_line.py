@@ -60,12 +60,50 @@ def test_without_a_command_there_is_help_and_2(run_inithold: Inithold, arguments
         (["run", "--once", "ls"], "inithold run --once -- ls"),
         (["run", "not-a-program", "upgrade", "head"], "inithold run -- not-a-program upgrade head"),
         (["wait", "--timeout", "1s", "ls", "-l"], "inithold wait --timeout 1s -- ls -l"),
+        (["run", "echo hi"], "inithold run -- echo hi"),
+        (["wait", "ls -l"], "inithold wait -- ls -l"),
     ],
 )
 def test_a_command_without_dashes(run_inithold: Inithold, arguments: list[str], hint: str) -> None:
     done = run_inithold(*arguments)
     assert done.returncode == 2
     assert f"a command goes after --: {hint}\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given", [["run"], ["run", "--once"], ["wait", "file:///"], ["wait", "--timeout=1s", "file:///"]]
+)
+def test_a_command_in_one_pair_of_quotes(run_inithold: Inithold, given: list[str]) -> None:
+    done = run_inithold(*given, "--", "echo hi", "you")
+    assert done.returncode == 2
+    hint = f"no program is called 'echo hi': leave its quotes out: inithold {' '.join(given)} -- echo hi you\n"
+    assert hint in done.stderr
+    assert not run_inithold.marker.exists()
+
+
+def test_a_program_whose_name_holds_a_blank(run_inithold: Inithold, tmp_path: Path) -> None:
+    (tmp_path / "echo hi").symlink_to("/bin/echo")
+    assert run_inithold("run", "--once", "--", tmp_path / "echo hi", "you").stdout == "you\n"
+    assert run_inithold("wait", "file:///", "--", tmp_path / "echo hi", "you").stdout == "you\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["wait", "--timeout", "5", "file:///"], "such as 5s"),
+        (["wait", "tcp://localhost:99999"], "the port is out of range: expected 1 to 65535"),
+        (
+            ["run", "--wait", "tcp://localhost:99999", "--", "true"],
+            "the port is out of range: expected 1 to 65535",
+        ),
+        (["health", "--wait", "5"], "such as 5s"),
+        (["run", "--verify", "5"], "such as 5s, or never"),
+    ],
+)
+def test_numbers_that_do_not_do(run_inithold: Inithold, words: list[str], message: str) -> None:
+    done = run_inithold(*words)
+    assert done.returncode == (1 if words[0] == "health" else 2)
+    assert message in done.stderr
 
 
 def test_a_plan_that_is_called_as_a_program_is_a_plan(run_inithold: Inithold, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def rule(name: str | None) -> int:
         click.echo("\n".join(f"{each:{width}}  {rule.title}" for each, rule in rules.items()))
         return 0
     if name not in rules:
-        raise UsageError(f"there is no rule {name!r}{nearest(name, rules)}")
+        near = nearest(name, [each for each in rules if name in each] or rules)
+        raise UsageError(f"there is no rule {name!r}{near or ': inithold compose rule lists them'}")
     click.echo(f"# {name}\n\n{rules[name].page}")
     return 0
 

@@ -40,7 +40,7 @@ def answer(arguments: Sequence[str]) -> int | None:
     if "--" in own:
         position = own.index("--")
         own, command = own[:position], own[position + 1 :]
-        if not command:
+        if not command or " " in command[0]:
             return None
     urls: list[str] = []
     seconds = 300.0

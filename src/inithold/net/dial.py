@@ -160,6 +160,8 @@ def host_and_port(address: str) -> tuple[str, int]:
         raise ValueError("expected host:port alone, for example db:5432")
     if ":" in host and not bracketed:
         raise ValueError("expected host:port; an IPv6 address goes in brackets, for example [::1]:5432")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not port.isascii() or not port.isdigit():
         raise ValueError("expected host:port, for example db:5432")
+    if len(port) > 5 or not 0 < int(port) < 65536:
+        raise ValueError("the port is out of range: expected 1 to 65535")
     return host, int(port)

@@ -50,7 +50,10 @@ def _seconds(text: str) -> Iterator[float]:
         after = after_number.lstrip("".join(_UNITS))
         unit = after_number[: len(after_number) - len(after)]
         whole, dot, fraction = number.partition(".")
-        if not whole or bool(dot) != bool(fraction) or "." in fraction or unit not in _UNITS:
+        is_number = whole and bool(dot) == bool(fraction) and "." not in fraction
+        if is_number and not after_number:
+            raise ValueError(f"expected a duration with a unit, such as {number}s")
+        if not is_number or unit not in _UNITS:
             raise ValueError(f"expected {EXPECTED}")
         yield float(number) * _UNITS[unit]
         text = after

@@ -315,13 +315,16 @@ def _host(text: str) -> tuple[str, int | None]:
     if match is not None:
         # As it is written: the resolver ignores case, but people recognise what they wrote.
         host = unquote(match["name"] or match["ipv6"] or "")
-        port = int(match["port"]) if match["port"] else None
+        number = (match["port"] or "").lstrip("0")
+        if len(number) > 5 or int(number or 0) > 65535:
+            raise ValueError("cannot be read: its port is out of range: expected 1 to 65535")
+        port = int(number or 0) if match["port"] else None
         is_host = match["ipv6"] is not None or host.startswith(("/", "@")) or not _NO_HOST.search(host)
-        if is_host and (port is None or port < 65536):
+        if is_host:
             return host, port
     raise ValueError(
-        "cannot be read: its host is not one, its port is not a number from 0 to 65535, or a user or "
-        "password in it is not percent-encoded"
+        "cannot be read: its host is not one, its port is not a number, or a user or password "
+        "in it is not percent-encoded"
     )
 
 

@@ -215,6 +215,12 @@ def test_rule_explains_each_rule(tmp_path: Path) -> None:
     page = run(tmp_path, "rule", "one-shot-init").output
     assert page.startswith("# one-shot-init\n\nA one-shot init service runs again on every `up`\n")
     assert "## After" in page
+    for name, near in (
+        ("one-shoot-init", "did you mean 'one-shot-init'?"),
+        ("restart", "known are init-restart-policy, restart-with-init"),
+    ):
+        assert near in run(tmp_path, "rule", name).errors
+    assert run(tmp_path, "rule", "nosuch").errors == "there is no rule 'nosuch': inithold compose rule lists them"
     wrong = run(tmp_path, "rule", "one-shot")
     assert (wrong.code, wrong.errors) == (2, "there is no rule 'one-shot'; did you mean 'one-shot-init'?")
 

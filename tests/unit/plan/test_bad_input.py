@@ -129,11 +129,17 @@ def test_wrong_type() -> None:
     assert "expected a mapping, got a list" in one("version: 1\nsteps: [[1]]\n")
 
 
-@pytest.mark.parametrize("value", ["5", "5 s", "fast", "-1s", "1d", '""', "5s5"])
+@pytest.mark.parametrize("value", ["5 s", "fast", "-1s", "1d", '""', '"5."'])
 def test_bad_duration(value: str) -> None:
     assert "timeout: expected a duration such as 250ms, 5s, 2m or 1h" in one(
         HEAD + STEP + f"    timeout: {value}\n"
     )
+
+
+@pytest.mark.parametrize("value", ["5", '"5"', "${FIVE:-5}", "1m5"])
+def test_a_duration_without_its_unit(value: str) -> None:
+    message = one(HEAD + STEP + f"    timeout: {value}\n")
+    assert "timeout: expected a duration with a unit, such as 5s" in message
 
 
 def test_bad_choice_names_the_nearest() -> None:
@@ -331,7 +337,7 @@ def test_missing_extra_is_one_line_with_the_pip_command(monkeypatch: pytest.Monk
     ("hold", "said"),
     [
         ("{verify: 1 minute}", "hold.verify: expected a duration such as 250ms, 5s, 2m or 1h, or never"),
-        ("{verify: 60}", "hold.verify: expected a duration"),
+        ("{verify: 60}", "hold.verify: expected a duration with a unit, such as 60s, or never"),
         ("{verify: 10ms}", "hold.verify: expected at least 1s, or never"),
         ("{verify: 1m, on_drift: restart}", "hold.on_drift: expected rerun or exit or unhealthy"),
         ("{verify: 1m, grace: soon}", "hold.grace: expected a duration"),

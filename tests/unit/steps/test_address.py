@@ -101,7 +101,8 @@ def test_a_password_as_it_is_makes_a_url_that_is_read_or_refused_without_being_q
         ("postgresql://app:planted%@db/games", "must be written %25"),
         ("postgresql://app:planted%zz@db/games", "must be written %25"),
         ("postgresql://db:planted/games", "its port is not a number"),
-        ("postgresql://db:70000/games", "its port is not a number"),
+        ("postgresql://db:70000/games", "its port is out of range: expected 1 to 65535"),
+        (f"postgresql://db:{'9' * 5000}/games", "its port is out of range: expected 1 to 65535"),
         ("postgresql://[::1/planted", "its host is not one"),
     ],
 )
