@@ -198,6 +198,85 @@ def test_a_signal_that_another_thread_takes_just_before_the_hold_ends_it(hold: s
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+DURING_THE_RUN = """
+import os, signal, threading, time
+from inithold.plan.model import CheckedPlan, PlannedStep
+from inithold.process.signals import EndingSignals
+from inithold.runner.events import Span
+from inithold.runner.run import Runner
+from inithold.runner.stream import Stream
+from inithold.steps.base import Step
+
+begun, blocked = threading.Event(), {signal.SIGTERM}
+
+class Waits(Step, frozen=True, kw_only=True):
+    kind = "test.waits"
+
+    def check(self, context):
+        begun.set()
+        while True:
+            context.check_cancelled()
+            time.sleep(0.01)
+
+def send():
+    begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=send, daemon=True).start()
+# The kernel gives the signal to a thread that does not block it; only the main one can run Python's handlers.
+signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+runner = Runner(CheckedPlan("x", (PlannedStep("a", Waits()),), ""), Stream(()), Span("0" * 32, "0" * 16))
+with EndingSignals(runner.cancel):
+    print(runner.run().reason)
+"""
+
+
+def test_a_signal_that_another_thread_takes_ends_the_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DURING_THE_RUN], timeout=30, check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("SIGTERM\n", "")
+
+
+FORKS = """
+import multiprocessing, os, signal, time
+import inithold
+
+def work():
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(2) as pool:
+        print(pool.map(abs, [-1, -2]))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        child = fork.Process(target=time.sleep, args=(60,))
+        child.start()
+        os.kill(child.pid, number)
+        child.join()
+    print("joined", child.exitcode)
+    # Longer than a run that was told to end would be let go on.
+    time.sleep(7)
+
+plan = inithold.Plan("forks")
+plan.step()(work)
+"""
+
+
+@pytest.mark.parametrize("where", ["worker", "run", pytest.param("PID 1", marks=needs_leave)])
+def test_what_user_code_forks_ends_when_it_is_told_to_and_the_run_goes_on(
+    run_inithold: Inithold, where: str
+) -> None:
+    (run_inithold.folder / "forks.py").write_text(FORKS)
+    (run_inithold.folder / "inithold.yaml").write_text(
+        "version: 1\nname: forks\nsteps:\n- {id: work, uses: python.call, with: {call: 'forks:work'}}\n"
+    )
+    plan = [] if where == "worker" else ["forks:plan"]
+    prefix = UNSHARE if where == "PID 1" else []
+    init = run_inithold.start("run", "--once", *plan, prefix=prefix, env={"PYTHONPATH": "."})
+    assert init.wait(60) == 0, init.output
+    assert "[1, 2]" in init.output
+    assert f"joined {-signal.SIGHUP}" in init.output
+    assert "Traceback" not in init.output
+
+
 def test_a_rerun_that_another_thread_takes_just_before_the_hold_is_made(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BEFORE_EXEC, "verifying", str(int(signal.SIGHUP))],

@@ -7,7 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -144,7 +146,7 @@ class _Life:
         self._signals = EndingSignals(self._signalled, spare=(signal.SIGHUP,) if why else ())
         self._watchdog: Watchdog | None = None
         self._runner: Runner | None = None
-        self._lock_stop = Stop()
+        self._caught: SimpleQueue[str] = SimpleQueue()
         self._lock_lost = False
         self._abandoned: set[str] = set()
 
@@ -177,7 +179,8 @@ class _Life:
             if holding:
                 self._hold()
             if self._again:
-                self._lock_stop.wait(LAST_MOMENT)
+                with suppress(Empty):
+                    self._caught.get(timeout=LAST_MOMENT)
         self._stream.close()
         # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
         cancelled = result.outcome == "cancelled" and self._signals.caught
@@ -256,9 +259,17 @@ class _Life:
                 runner.cancel("the lock was lost")
 
         began = time.monotonic()
+        stop = Stop()
+
+        def listen() -> None:
+            if name := self._caught.get():
+                stop.set(name)
+
+        Thread(target=listen, daemon=True, name="inithold-stop").start()
         lock = Lock(self._plan.lock, self._plan.name)
         try:
-            lock.acquire(self._lock_stop, say=say)
+            lock.acquire(stop, say=say)
+            self._caught.put("")
             self._stop_if_signalled()
             self._stream.emit(LockAcquired(waited=time.monotonic() - began))
             lock.watch(on_lost=on_lost)
@@ -309,7 +320,8 @@ class _Life:
         become_holder(self._signals.noted)
 
     def _signalled(self, name: str) -> None:
-        self._lock_stop.set(name)
+        # The main thread may be anywhere: what takes a lock is for other threads.
+        self._caught.put(name)
         if (runner := self._runner) is not None:
             runner.cancel(name)
 

@@ -38,6 +38,8 @@ class Watchdog:
             self._pipe = launched.input
             # Signals reach it where no handler of Python's can run.
             signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
+            # A signal to what user code forks is not one to the run.
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
     def begin(self, step_id: str, until: float | None, reason: str) -> None:
         facts = json.dumps({"step": step_id, "reason": reason, **self._facts}, separators=(",", ":"))

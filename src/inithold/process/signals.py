@@ -15,6 +15,9 @@ _SHOW_CURSOR = b"\x1b[?25h\r\n"
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RUNNING: set[int] = set()
 """The process groups of commands that run now; whoever starts one adds it and takes it out once it has ended."""
+_OURS: list[Any] = []
+"""Handlers that only this process has."""
+_forking = threading.local()
 
 
 def kill_running() -> None:
@@ -22,6 +25,39 @@ def kill_running() -> None:
     for group in tuple(RUNNING):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
+
+
+def handle(number: signal.Signals, handler: Callable[[int, FrameType | None], object]) -> Any:
+    """As `signal.signal`, but what user code forks has Python's own handler: it must end when it is told to.
+
+    Args:
+        number: of `ENDING`.
+        handler: to be called in the main thread.
+
+    Returns:
+        the handler of before.
+    """
+    if not _OURS:
+        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset)
+    if handler not in _OURS:
+        _OURS.append(handler)
+    return signal.signal(number, handler)
+
+
+def _block() -> None:
+    # One that comes before `_reset` would be lost.
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _reset() -> None:
+    for number in ENDING:
+        if signal.getsignal(number) in _OURS:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _unblock()
 
 
 class EndingSignals:
@@ -49,7 +85,7 @@ class EndingSignals:
         if threading.current_thread() is threading.main_thread():
             for number in ENDING:
                 handler = self._note if number in self._spare else self._catch
-                self._before[number] = signal.signal(number, handler)
+                self._before[number] = handle(number, handler)
         return self
 
     def __exit__(
@@ -67,7 +103,7 @@ class EndingSignals:
     def spare(self, number: signal.Signals) -> None:
         """From now on this signal does not end; `spared` says whether it has come."""
         if number in self._before:
-            signal.signal(number, self._note)
+            handle(number, self._note)
 
     def noted(self) -> set[signal.Signals]:
         """The signals that have come so far, the spared one too."""

@@ -36,6 +36,8 @@ GRACE = 5.0
 """Seconds that `apply` may take to stop after it was told to, before the run ends without it."""
 CHECK_GRACE = 0.25
 """The same for a check, which is then abandoned: it changes nothing, so nobody need wait for it."""
+_LOOK = 1.0
+"""Seconds between two looks for a signal: the kernel may give it to a thread that does not wake the main one."""
 _UNSTOPPABLE = "make what the step runs end on SIGTERM, or bound its own operations in time"
 
 
@@ -157,7 +159,8 @@ class Runner:
         # Taken down first: leaving a step out changes what is unmet, and starts those behind it.
         self._start_all([planned for planned in self._plan.steps if self._unmet[planned.id] == 0])
         while self._running and not self._stuck:
-            self._take(self._next())
+            if (message := self._next()) is not None:
+                self._take(message)
         self._skip_unreached()
         for worker in self._workers.values():
             worker.close()
@@ -169,19 +172,19 @@ class Runner:
     # -- the loop
 
     def _next(self) -> StepFinished | CancelRun | None:
+        """The next message, where one comes before a deadline or the next look at what else has happened."""
         while self._deadlines and self._deadlines[0][1] not in self._running:
             heapq.heappop(self._deadlines)
-        if not self._deadlines:
-            return self._inbox.get()
+        until = self._deadlines[0][0] if self._deadlines else float("inf")
         try:
-            return self._inbox.get(timeout=max(0.0, self._deadlines[0][0] - time.monotonic()))
+            return self._inbox.get(timeout=max(0.0, min(until - time.monotonic(), _LOOK)))
         except Empty:
+            if until <= time.monotonic():
+                self._time_is_up(heapq.heappop(self._deadlines)[1])
             return None
 
-    def _take(self, message: StepFinished | CancelRun | None) -> None:
-        if message is None:
-            self._time_is_up(heapq.heappop(self._deadlines)[1])
-        elif isinstance(message, CancelRun):
+    def _take(self, message: StepFinished | CancelRun) -> None:
+        if isinstance(message, CancelRun):
             self._cancel_all(message)
         elif message.step in self._running:
             self._finish(message)

@@ -19,6 +19,7 @@ import msgspec
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.process.capture import Level, capturing
 from inithold.process.imports import collect_less_often
+from inithold.process.signals import handle
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
 from inithold.runner.events import Event, FromUserCode, LogLine, Span
@@ -87,8 +88,8 @@ class _WorkerProcess:
 
     def run(self) -> None:
         """Do what is asked for until the input ends."""
-        signal.signal(signal.SIGINT, self._interrupt)
-        signal.signal(signal.SIGTERM, lambda *_: self._stop_in_a_thread("SIGTERM"))
+        handle(signal.SIGINT, self._interrupt)
+        handle(signal.SIGTERM, lambda *_: self._stop_in_a_thread("SIGTERM"))
         threading.Thread(target=self._listen, daemon=True, name="inithold-requests").start()
         step = self._load()
         while (request := self._requests.get()) is not None:
