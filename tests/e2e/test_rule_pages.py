@@ -175,6 +175,58 @@ def test_a_process_that_is_deaf_to_sigterm(engine: Engine, tmp_path: Path) -> No
 
 
 @BOTH
+def test_what_an_older_engine_does_not_know(version: str, engine: Engine, tmp_path: Path) -> None:
+    """engine-too-old; where the engine knows it, its API of older engines stands in for them."""
+    start_interval = "healthcheck: {test: 'true', interval: 9s, start_period: 9s, start_interval: 1s}"
+    stack = f"services:\n{_service('interval', start_interval)}"
+    stack += _service("subpath", "volumes: [{type: volume, source: v, target: /v, volume: {subpath: sub}}]")
+    stack += _service("gateway", "networks: {front: {gw_priority: 1}, back: {}}")
+    stack += _service("image", "volumes: [{type: image, source: 'standin/busybox:1', target: /image}]")
+    stack += "networks: {front: {}, back: {}}\nvolumes: {v: {}}\n"
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+
+        def refusal(service: str, api: str) -> str:
+            made.environment["DOCKER_API_VERSION"] = api
+            done = made.compose("up", "-d", service, check=False)
+            assert (done.returncode == 0) == (_inspect(made, service, "{{.State.Running}}", check=False) == "true")
+            return "" if done.returncode == 0 else done.stderr
+
+        assert ("requires API version 1.44" in refusal("interval", "1.43")) == (version == COMPOSE_2)
+        if version == COMPOSE_5:
+            assert _inspect(made, "interval", "{{.Config.Healthcheck.StartInterval}}") == "0s"
+        assert "Subpath needs API v1.45 or newer" in refusal("subpath", "1.44")
+        assert refusal("gateway", "1.45") == ""
+        assert "GwPriority" not in _inspect(made, "gateway", "{{json .NetworkSettings.Networks}}")
+        assert "volume with type=image require Docker Engine v28 or later" in refusal("image", "1.45")
+
+
+@BOTH
+def test_a_one_shot_that_the_engine_starts_again(version: str, engine: Engine, tmp_path: Path) -> None:
+    """impatient-init: `up` waits for its end, not for its health."""
+    command = "command: [sh, -c, 'test $$(echo >> /data/$$WHO; wc -l < /data/$$WHO) -gt 3 && touch /tmp/ready']"
+    health = "healthcheck: {test: test -f /tmp/ready, interval: 1s, start_period: 60s}"
+    stack = "services:\n"
+    for name, own, condition in (
+        ("once", "restart: on-failure", "service_completed_successfully"),
+        ("never", "restart: 'no'", "service_completed_successfully"),
+        ("held", f"restart: unless-stopped, {health}", "service_healthy"),
+    ):
+        base = BASE.rpartition(", ")[0]
+        stack += (
+            f"  {name}: {{{base}, {command}, volumes: ['./data:/data'], environment: {{WHO: {name}}}, {own}}}\n"
+        )
+        stack += _service(f"after-{name}", f"depends_on: {{{name}: {{condition: {condition}}}}}")
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        made.compose("up", "-d", "after-once")
+        assert _inspect(made, "once", "{{.RestartCount}}") == "3"
+        assert (
+            "didn't complete successfully: exit 1" in made.compose("up", "-d", "after-never", check=False).stderr
+        )
+        assert "held-1 is unhealthy" in made.compose("up", "-d", "after-held", check=False).stderr
+        assert made.compose("ps", "--status", "running", "--services").stdout.split() == ["after-once"]
+
+
+@BOTH
 def test_an_anonymous_volume_goes_to_the_next_container(version: str, engine: Engine, tmp_path: Path) -> None:
     """marker-outlives-container."""
     stack = f"services:\n  init: {{{BASE}, volumes: [/state]}}\n"
@@ -224,8 +276,9 @@ def test_replicas_start_together(version: str, engine: Engine, tmp_path: Path) -
         poll(lambda: log.exists() and log.read_text().count("end") == 2, 60, "both are done", every=0.1)
 
 
-def _inspect(made: Project, service: str, form: str) -> str:
-    return made.run("docker", "inspect", "--format", form, f"{made.name}-{service}-1").stdout.strip()
+def _inspect(made: Project, service: str, form: str, *, check: bool = True) -> str:
+    container = f"{made.name}-{service}-1"
+    return made.run("docker", "inspect", "--format", form, container, check=check).stdout.strip()
 
 
 def _side_by_side(test: Callable[..., None], cases: Sequence[tuple[str, ...]]) -> None:

@@ -19,8 +19,14 @@ VARIABLES = {
     "DATA_NODE": "node.role == manager",
     "API_PORT": "18741",
 }
-# No init yet, so that the gates are seen closed; and a marker that is gone is noticed after seconds, not minutes.
-LATER = {"services": {"init": {"deploy": {"replicas": 0}, "healthcheck": {"interval": "1s"}}}}
+# No init yet, so that the gates are seen closed, also that of a service that depends on it; and a marker that is
+# gone is noticed after seconds, not minutes.
+LATER = {
+    "services": {
+        "init": {"deploy": {"replicas": 0}, "healthcheck": {"interval": "1s"}},
+        "api": {"depends_on": ["init"]},
+    }
+}
 WORDS = {
     "api": "Uvicorn running",
     "bot": "bot posts to",
@@ -76,3 +82,13 @@ def check(swarm: SwarmStack) -> None:
 def waits(swarm: SwarmStack, service: str) -> bool:
     """Whether the gate in the service's container has seen a database without its schema."""
     return bool(swarm.container(service)) and "waiting: ~ schema (empty) -> head" in swarm.logs(service)
+
+
+def test_the_long_form_of_depends_on_is_refused(stack: Stack) -> None:
+    """The rule swarm-ignores-depends-on."""
+    depends = {"image": "any", "depends_on": {"init": {"condition": "service_healthy"}}}
+    stack.write("long.yaml", yaml.safe_dump({"services": {"init": {"image": "any"}, "web": depends}}))
+    command = ["docker", "stack", "config", "-c", "long.yaml"]
+    done = stack.engine.run(*command, cwd=stack.folder, check=False)
+    assert done.returncode != 0
+    assert "services.web.depends_on must be a list" in done.stderr

@@ -84,7 +84,8 @@ def engine_too_old(stack: Stack) -> Iterator[Finding]:
             removable = what == "healthcheck.start_interval"
             yield Finding(
                 Severity.ERROR,
-                f"{what} needs Docker Engine {first}: with {stack.engine} {service.name} does not start",
+                f"{what} needs Docker Engine {first}: with {stack.engine} {service.name} does not start, or "
+                "starts without it",
                 location_of(value.place),
                 service.name,
                 changes=[Change(service.name, ("healthcheck", "start_interval"), DELETE)] if removable else (),

@@ -192,7 +192,7 @@ def swarm_ignores_depends_on(stack: Stack) -> Iterator[Finding]:
             argv = words(service.value("command"))[0]
             yield Finding(
                 Severity.WARNING,
-                f"in a swarm depends_on is ignored: {service.name} starts before {entry.target} is done",
+                f"Swarm does not wait for depends_on: {service.name} starts before {entry.target} is done",
                 entry.location,
                 service.name,
                 entry.target,
