@@ -26,7 +26,13 @@ def check_stack(stack: Stack, services: Collection[str] = ()) -> list[Finding]:
         stack: what to look at.
         services: keep only what concerns these; everything where none are named.
     """
-    findings = [replace(finding, rule=rule.id) for rule in RULES for finding in rule.check(stack)]
+    findings = [
+        # What is only probably an init service is none of a safe fix's.
+        replace(finding, rule=rule.id, unsafe=finding.unsafe or bool(unsure & {finding.service, finding.init}))
+        for unsure in [{init.name for init in stack.all_inits if not init.sure}]
+        for rule in RULES
+        for finding in rule.check(stack)
+    ]
     # On the line of a finding, alone on the line above it, or beside the name of a service for all of it.
     silenced = {source.name: _silenced(source) for source in _all_sources(stack.project)}
     whole: dict[str, set[str]] = {}

@@ -196,3 +196,65 @@ services:
 """)
     skipping = [each for each in run_json(tmp_path, []) if each["id"] == "dependent-skips-init"]
     assert [(each["service"], each["related"]) for each in skipping] == [("cron", "seed")]
+
+
+@pytest.mark.parametrize(
+    ("service", "never"),
+    [
+        ('image: redis, healthcheck: {test: "false"}', True),
+        ('image: redis, healthcheck: {test: [CMD-SHELL, "exit 1"]}', True),
+        ("image: redis, healthcheck: {test: [CMD, redis-cli ping]}", True),
+        ('image: redis, healthcheck: {test: [CMD, redis-cli, -p, "6380", ping]}', True),
+        ("image: redis, command: redis-server --port 6380, healthcheck: {test: redis-cli ping}", True),
+        ("image: redis, command: redis-server --port 6380, healthcheck: {test: redis-cli -p 6380 ping}", False),
+        ("image: redis, command: redis-server /etc/redis.conf, healthcheck: {test: redis-cli -p 7 ping}", False),
+        ("image: postgres, command: postgres -p 5433, healthcheck: {test: pg_isready -U me}", True),
+        ('image: postgres, environment: {PGPORT: "5433"}, healthcheck: {test: pg_isready -p 5433}', False),
+        ("image: postgres, healthcheck: {test: pg_isready -d app -U me}", False),
+        ("command: uvicorn app:app --port 8001, healthcheck: {test: curl -f http://localhost:8000/}", True),
+        ("command: uvicorn app:app --port 8001, healthcheck: {test: curl -f http://localhost:8001/}", False),
+        ("command: gunicorn -b 0.0.0.0:8001 app, healthcheck: {test: curl -f http://localhost/}", True),
+        ("command: gunicorn -b :8001 -b :8002 app, healthcheck: {test: curl -f http://localhost:8002/}", False),
+        ("command: uvicorn app:app --port $$PORT, healthcheck: {test: curl -f http://localhost:8000/}", False),
+        ("command: sh -c 'nginx & uvicorn a --port 1234', healthcheck: {test: curl http://localhost/}", False),
+        ("command: ./serve --port 8001, healthcheck: {test: curl -f http://localhost:8000/}", False),
+    ],
+)
+def test_a_probe_that_can_never_succeed(service: str, never: bool, tmp_path: Path) -> None:
+    image = "" if "image:" in service else "image: app, "
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  server: {{{image}{service}}}
+  web: {{image: web, depends_on: {{server: {{condition: service_healthy}}}}}}
+""")
+    assert _ids(tmp_path) == (["blind-healthcheck"] if never else [])
+
+
+def test_an_init_that_reaches_its_dependent_must_not_be_awaited_until_it_is_done(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  setup: {image: curlimages/curl, command: "curl --retry 9 http://api/setup", restart: on-failure}
+  api: {image: api, depends_on: [setup]}
+""")
+    outcome = run(tmp_path, "fix", "--unsafe", "--wrap", "shell")
+    assert "make two of it, since its command needs api" in outcome.output
+    assert _ids(tmp_path) == ["one-shot-init"]
+
+
+def test_what_only_probably_holds_is_none_of_a_safe_fixs(tmp_path: Path) -> None:
+    stack = """\
+services:
+  init:
+    image: app
+    command: python init.py
+    restart: on-failure
+    healthcheck:
+      test: test -f /tmp/init-complete
+  web:
+    image: app
+    depends_on: {init: {condition: service_healthy}}
+"""
+    (tmp_path / "compose.yaml").write_text(stack)
+    outcome = run(tmp_path, "fix")
+    assert (tmp_path / "compose.yaml").read_text() == stack
+    assert "if init stays up when it is done, as its healthcheck says" in outcome.output

@@ -188,8 +188,11 @@ class Mount:
     place: Place
 
     def holds(self, path: str) -> bool:
-        """Is `path` in the container at or below this mount?"""
+        """Is `path` in the container at or below this mount? One that is relative is, where its folders fit."""
         root = self.target.rstrip("/")
+        if not path.startswith("/"):
+            folders = path.removeprefix("./").split("/")[:-1]
+            return any(root.endswith("/" + "/".join(folders[:count])) for count in range(1, len(folders) + 1))
         return path == root or path.startswith(f"{root}/")
 
 

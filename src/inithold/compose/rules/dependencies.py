@@ -18,6 +18,7 @@ from inithold.compose.stack.servers import (
     MEMCACHED,
     image_name,
     impatience,
+    needed_dependents,
     server_of,
     unready_servers,
     used_services,
@@ -55,9 +56,10 @@ def completed_dependent(stack: Stack) -> Iterator[Finding]:
 def init_not_awaited(stack: Stack) -> Iterator[Finding]:
     """Dependents that do not wait until an init is done."""
     for init in stack.all_inits:
+        needed = needed_dependents(init, stack)
         for entry in init.dependents:
             path = ("depends_on", init.name, "condition")
-            if entry.condition != STARTED or is_gate(entry.service):
+            if entry.condition != STARTED or is_gate(entry.service) or entry.service.name in needed:
                 continue
             if weakened_by(entry.service, path, awaits(init)) is not None:
                 continue  # an override did that: weakened_override says so
@@ -66,10 +68,11 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
                 remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
             else:
                 # Where that was asked for, it is made to hold first; and what never completes must not be awaited.
-                first = (stack.wrap is not None and init.sure) or init.never_completes
+                first = stack.wrap is not None or init.never_completes
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"
-            probably = "" if init.sure else f", if {init.name} is an init service, as its name says"
+            says = "healthcheck" if init.held else "name"
+            probably = "" if init.sure else f", if {init.name} is an init service, as its {says} says"
             if init.never_completes:
                 probably += f"; with restart: {restart_policy(init.service)} it never completes"
             yield Finding(

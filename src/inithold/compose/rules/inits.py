@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, key_location, spot
 from inithold.compose.rules.overrides import one_of, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.hold import make_hold
-from inithold.compose.stack.roles import restart_policy
+from inithold.compose.stack.roles import HEALTHY, restart_policy
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
@@ -24,32 +24,45 @@ _MEANS = {
 def one_shot_init(stack: Stack) -> Iterator[Finding]:
     """One-shots that dependents wait on."""
     for init in stack.inits.values():
-        if init.held or not init.dependents:
+        if init.held:
             continue
         names = [entry.service.name for entry in init.dependents if entry.awaits_end]
-        waiting = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
+        healthy = [entry.service.name for entry in init.dependents if entry.condition == HEALTHY]
+        again = "every `up` runs it again, and `up --wait` may fail"
         if names and init.never_completes:
             message = (
-                f"{waiting} for {init.name} to complete, but with restart: {restart_policy(init.service)} it is "
-                "started again whenever it exits: it never completes, and `up` waits forever"
+                f"{_wait(names)} for {init.name} to complete, but with restart: {restart_policy(init.service)} it "
+                "is started again whenever it exits: it never completes, and `up` waits forever"
+            )
+        elif init.never_completes:
+            message = (
+                f"{init.name} exits when it is done, and restart: {restart_policy(init.service)} starts it again: "
+                "its work is done again and again"
+            )
+        elif healthy and not names:
+            message = (
+                f"{init.name} exits when it is done, and {_wait(healthy)} for it to be healthy: `up` fails where "
+                f"it exits before a probe has seen that; {again}"
             )
         else:
-            waits = f" and {waiting} for that" if names else ""
-            message = (
-                f"{init.name} exits when it is done{waits}: every `up` runs it again, and `up --wait` may fail"
-            )
+            waits = f" and {_wait(names)} for that" if names else ""
+            message = f"{init.name} exits when it is done{waits}: {again}"
         changes, remedy, note = make_hold(init, stack)
         deployed = ("deploy", "restart_policy", "condition")
         where = spot(init.service, *(deployed if init.service.value(*deployed) is not None else ("restart",)))
         yield Finding(Severity.ERROR, message, where, init.name, changes=changes, remedy=remedy, note=note)
 
 
+def _wait(names: Sequence[str]) -> str:
+    return f"{names[0]} waits" if len(names) == 1 else f"{len(names)} services wait"
+
+
 def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
-    """One-shots that no other service waits for."""
-    for init in stack.all_inits:
+    """One-shots, by their name, that no other service waits for until they are done."""
+    for init in stack.probable.values():
         # What has no image is a part of a service that another file has.
         whole = any(init.service.value(field) is not None for field in ("image", "build"))
-        if init.held or init.dependents or init.service.value("profiles") is not None or not whole:
+        if init.service.value("profiles") is not None or not whole:
             continue
         changes, remedy, note = make_hold(init, stack)
         again = "every `up` runs it again, and `up --wait` exits 1 for it"
@@ -57,7 +70,7 @@ def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
             again = f"with restart: {restart_policy(init.service)} its work is done again and again"
         yield Finding(
             Severity.WARNING,
-            f"nobody waits for {init.name}, which exits when it is done: {again}",
+            f"nobody waits until {init.name} is done, which then exits: {again}",
             key_location(init.service.layers[0].written),
             init.name,
             changes=changes,
@@ -77,6 +90,8 @@ def init_restart_policy(stack: Stack) -> Iterator[Finding]:
         overridden = weakened_by(service, ("restart",), one_of("unless-stopped")) is not None
         if not overridden and policy in _MEANS and written != "any":
             means = _MEANS[policy].format(name=init.name)
+            if not init.sure:
+                means = f"if {init.name} stays up when it is done, as its healthcheck says, {means}"
             yield Finding(
                 Severity.WARNING,
                 f"{f'restart: {policy}' if written else 'no restart policy'}: {means}",

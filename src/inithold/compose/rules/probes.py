@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from posixpath import basename
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, location_of, spot
@@ -10,6 +11,7 @@ from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import is_inithold_image
 from inithold.compose.stack.duration import seconds, shown
+from inithold.compose.stack.ports import wrong_port
 from inithold.compose.stack.probe import Sight, read_probe
 from inithold.compose.stack.roles import mounts
 
@@ -60,8 +62,10 @@ def healthy_without_healthcheck(stack: Stack) -> Iterator[Finding]:
 
 def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
     """Held inits, and awaited servers, whose healthcheck sees nothing."""
-    for name in stack.health_awaited.keys() - stack.inits.keys():
-        probe = read_probe(stack.project.services[name].value("healthcheck"))
+    held = {init.name for init in stack.held}
+    for name in stack.health_awaited.keys() - held:
+        service = stack.project.services[name]
+        probe = read_probe(service.value("healthcheck"))
         if probe.sight is Sight.ALWAYS and probe.place is not None:
             yield Finding(
                 Severity.WARNING,
@@ -69,6 +73,15 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
                 location_of(probe.place),
                 name,
                 remedy="test for what its dependents need, without `|| true`",
+            )
+        never = wrong_port(service) if probe.sight is Sight.OTHER else ""
+        if (never or probe.sight is Sight.NEVER) and probe.place is not None:
+            yield Finding(
+                Severity.ERROR,
+                f"the healthcheck of {name} {never}can never succeed: its dependents never start",
+                location_of(probe.place),
+                name,
+                remedy="test for what its dependents need",
             )
     for init in stack.held:
         sight, marks, path = init.probe.sight, init.command.marks, init.probed_path
@@ -78,7 +91,7 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
         elif (
             sight in (Sight.MARKER, Sight.INITHOLD)
             and marks
-            and path not in marks
+            and not any(_same(path, mark) for mark in marks)
             and "$" not in "".join((*marks, path))
         ):
             why = f"looks at {path}, but the command writes {marks[0]}: it never becomes healthy"
@@ -91,6 +104,12 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
                 changes=_seeing(init, stack),
                 remedy="let the command write a marker when it is done, and test for that",
             )
+
+
+def _same(path: str, mark: str) -> bool:
+    """May these be one file? Of a relative one its name alone can be told."""
+    relative = not (path.startswith("/") and mark.startswith("/"))
+    return path == mark or (relative and basename(path) == basename(mark))
 
 
 def _seeing(init: Init, stack: Stack) -> list[Change]:
@@ -213,7 +232,9 @@ def busy_probe(stack: Stack) -> Iterator[Finding]:
     for service in stack.project.services.values():
         interval = seconds(service.text("healthcheck", "interval"))
         init = stack.inits.get(service.name)
-        held = init is not None and init.held
+        if service.name in stack.probable or (init is not None and not init.held):
+            continue  # it ends
+        held = init is not None
         limit = wiring.BUSY_BELOW if held and stack.start_interval else wiring.BUSY_BELOW_WITHOUT_START
         if not interval or interval >= limit or read_probe(service.value("healthcheck")).sight is Sight.DISABLED:
             continue

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from inithold.compose.read.tree import Place
 
 _MARKER = re.compile(
-    r"(?:\btest|\[\[?)\s+-[a-z]\s+['\"]?(/[^\s'\"\];&|]+)|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
+    r"(?:\btest|\[\[?)\s+(?:-[a-z]\s+['\"]?(?=/)|-[efs]\s+['\"]?(?=[\w.]))([^\s'\"\];&|]+)"
+    r"|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
 # What is written elsewhere than to /dev/null may fail: `echo > /dev/tcp/localhost/80` is how bash connects.
@@ -22,6 +23,7 @@ _SUCCEEDS = (
     r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
 )
 _ALWAYS = re.compile(rf"(?:\A|(?:\|\|?|;)\s*)(?:{_SUCCEEDS}(?:&&|;)\s*)*{_SUCCEEDS}['\"]?\s*(?:\s#.*)?\Z")
+_FAILS = re.compile(r"(?:(?:/usr)?/bin/)?false|(?:exit|return)\s+[1-9]\d*")
 _SUBSHELL = re.compile(r"\([^()]*\)")
 _BUILT_IN = {"exit", "return", ":"}
 """Of a shell; not programs."""
@@ -100,4 +102,5 @@ def _shell(text: str, place: Place) -> Probe:
         return Probe(Sight.MARKER, found[1] or found[2], place)
     if _PROCESS.search(text):
         return Probe(Sight.PROCESS, place=place)
-    return Probe(Sight.NEVER if text.strip() == "NONE" else Sight.OTHER, place=place)
+    never = text.strip() == "NONE" or _FAILS.fullmatch(text.strip())
+    return Probe(Sight.NEVER if never else Sight.OTHER, place=place)

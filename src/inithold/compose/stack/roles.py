@@ -36,6 +36,7 @@ _RUN_ON = ("server", "serve", "daemon", "runserver")
 """Subcommands of programs that run on: `prefect server start`, `ipfs daemon`."""
 _STARTED_AGAIN = ("always", "unless-stopped")
 _SEPARATOR = re.compile(r"&&|[;\n]")
+_LAST = re.compile(r"(?:echo|printf|exit|true|touch)\b")
 _ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
 _DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
 _SERVER_FILES = (".pid", ".sock", ".lock")
@@ -96,7 +97,8 @@ class Init:
         probe: its healthcheck.
         held: True where it stays up after its work, False where it is a one-shot.
         dependents: who waits on it.
-        sure: False where its name alone says that it is one; a safe fix leaves such a service as it is.
+        sure: False where its name alone says that it is one, or its healthcheck alone that it stays up; a safe
+            fix leaves such a service as it is.
     """
 
     service: Service
@@ -143,7 +145,7 @@ class Stack:
 
     Args:
         project: the merged stack.
-        inits: its init services, by name; each is one for sure.
+        inits: its init services, by name, whether they hold for sure or probably.
         images: reads what an image runs: its Dockerfile, and, where the command may ask it, an engine.
         engine: major version of the oldest Docker Engine to be supported, None for a current one.
         dependencies: the entries of each service's `depends_on`.
@@ -166,7 +168,7 @@ class Stack:
 
     @property
     def all_inits(self) -> list[Init]:
-        """Those that are init services for sure, and those that probably are."""
+        """Those in `inits`, and those that only probably are init services."""
         return [*self.inits.values(), *self.probable.values()]
 
     @property
@@ -238,22 +240,23 @@ def read_stack(project: Project, engine: int | None = None, *, images: ImageRead
         complete = argv(service, stack.images.dockerfile(service)).words
         init = _read_init(service, read_command(service, complete), dependents.get(name, []))
         if init is not None:
-            (stack.inits if init.sure else stack.probable)[name] = init
+            (stack.inits if init.sure or init.held else stack.probable)[name] = init
     return stack
 
 
 def _read_init(service: Service, command: Command, dependents: list[Dependency]) -> Init | None:
     """The judgement what an init service is; check, fix and new go by it.
 
-    For sure: it is awaited as completed; or it runs `inithold run`; or it stays up after it wrote a marker, or
-    with a health check that looks at one; or it is named like an init service and either somebody waits for its
-    marker, or it has dependents and a restart policy that lets it end. Probably: it is named like one and ends by
-    itself, as far as can be told; with a policy that starts it again, only where its command is known to end.
+    For sure: it is awaited as completed; or it runs `inithold run`; or it stays up after it wrote a marker; or
+    its health check looks at one, and its command is known to end or its policy starts it again; or it is named
+    like an init service, has dependents, and its command or its policy lets it end. Probably: its health check
+    looks at a marker, and nothing says whether it stays up; or it is named like one and ends by itself, as far as
+    can be told; with a policy that starts it again, only where its command is known to end.
     """
     probe, policy = read_probe(service.value("healthcheck")), restart_policy(service)
     named, restarts = named_for_init(service.name), policy in _STARTED_AGAIN
     completed = any(dependency.awaits_end for dependency in dependents)
-    held = Init(service, command, probe, True, dependents)
+    held, ends = Init(service, command, probe, True, dependents), _ends(command)
     if command.inithold and not command.once:
         return held
     if command.sleeps:
@@ -262,7 +265,8 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
     if not command.inithold and not command.dropped and (restarts or not completed) and dependents:
         runs_on = _RUNNING.search(service.name) is not None and not completed
         if not runs_on and _shows_end(service, named=named):
-            return held
+            sure = ends or restarts or probe.sight is Sight.INITHOLD
+            return replace(held, held=not ends, sure=sure)
     if completed:
         return replace(held, held=False)
     # What has ports, or a health check of its own, stays up, and so does what a server's image runs by itself.
@@ -272,10 +276,17 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
         or (server_of(service) is not None and not command.argv)
         or probe.sight not in (Sight.NONE, Sight.DISABLED, Sight.MARKER, Sight.INITHOLD)
     )
-    ends = not restarts or GIVES_UP.search(_SEPARATOR.split(command.text)[-1]) is not None
-    if not command.inithold and (not named or not ends or serves):
+    if not command.inithold and (not named or (restarts and not ends) or serves):
         return None
-    return replace(held, held=False, sure=bool(dependents) and policy in ("no", "on-failure"))
+    return replace(
+        held, held=False, sure=bool(dependents) and not restarts and (ends or policy in ("no", "on-failure"))
+    )
+
+
+def _ends(command: Command) -> bool:
+    """Is it known to end by itself, from the last of what it does?"""
+    last = next((part for each in reversed(_SEPARATOR.split(command.text)) if (part := each.strip())), "")
+    return GIVES_UP.search(last) is not None or _LAST.match(last) is not None
 
 
 def named_for_init(name: str) -> bool:

@@ -50,7 +50,7 @@ GIVES_UP = re.compile(
     r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\b"
     r"|\bsequelize(?:-cli)?\s+db:|\btypeorm\b.*\bmigration:run|\bartisan\s+migrate|\becto\.migrate\b|\bdotnet\s+ef\b"
     r"|\bsqlx\s+(?:migrate|database)\b|\bdiesel\s+(?:migration|setup|database)\b|\bsqitch\s+deploy\b|\bdbmate\s+(?:up|migrate)\b"
-    r"|\b(?:psql|mysql|mariadb|mongosh?|cqlsh|clickhouse-client|createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)(?:\s|$)"
+    r"|\b(?:psql|mysql|mariadb|mongosh|mongo(?=\s+-)|cqlsh|clickhouse-client|createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)(?:\s|$)"
     r"|\bmc\s+(?:alias|mb|config)\b|\b(?:curl|wget)\s|\baws\b.*--endpoint-url|\bsuperset\s+(?:db|init)\b|\bairflow\s+db\b"
 )
 _WAITS = re.compile(
@@ -83,15 +83,24 @@ def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     """The services that this one depends on or names as hosts, and where."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
     named = [(match, place) for text, place in service.variables.values() for match in _HOST.findall(text)]
-    for field in ("entrypoint", "command"):
-        value = service.value(field)
-        if value is not None:
-            named += [(match, value.place) for match in _URL.findall(" ".join(filled_words(value)))]
+    named += _in_command(service)
     for (one, other), place in named:
         host = one or other
         if host in stack.project.services and host != service.name:
             result.setdefault(host, place)
     return result
+
+
+def _in_command(service: Service) -> list[tuple[tuple[str, str], Place]]:
+    """The hosts that its command names, and where."""
+    values = [value for field in ("entrypoint", "command") if (value := service.value(field)) is not None]
+    return [(match, value.place) for value in values for match in _URL.findall(" ".join(filled_words(value)))]
+
+
+def needed_dependents(init: Init, stack: Stack) -> list[str]:
+    """The services that the command of `init` reaches and that depend on it: they must start before it is done."""
+    named = [one or other for (one, other), _ in _in_command(init.service)]
+    return [name for name in named if name in stack.project.services and init.name in stack.reaches(name)]
 
 
 def server_of(service: Service) -> tuple[str, int] | None:

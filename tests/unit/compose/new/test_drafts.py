@@ -207,7 +207,7 @@ def test_a_server_that_waits_for_a_link_of_the_chain_is_not_waited_for(tmp_path:
 
 def test_a_one_shot_of_a_servers_image_is_no_server(tmp_path: Path) -> None:
     text = stack(
-        db_init=f"{{image: {POSTGRES}, command: psql -f a.sql, depends_on: [db]}}",
+        db_init=f"{{image: {POSTGRES}, command: load, depends_on: [db]}}",
         init="{image: alpine, command: x, depends_on: [db-init, db]}",
         db=f"{{image: {POSTGRES}}}",
         app=f"{{image: x, depends_on: {{init: {DONE}}}}}",

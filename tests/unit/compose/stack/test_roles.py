@@ -15,7 +15,8 @@ SHORT = "depends_on: [it]"
 NOBODY = ""
 MARKER = "healthcheck: {test: test -f /tmp/init-complete}"
 
-SURE_ONE_SHOT, SURE_HELD, PROBABLE, NONE = "one-shot", "held", "probable", "none"
+SURE_ONE_SHOT, SURE_HELD, PROBABLE_HELD, NONE = "one-shot", "held", "probably held", "none"
+PROBABLE = "probable"
 
 
 def judged(folder: Path, name: str, service: str, dependent: str) -> str:
@@ -26,9 +27,11 @@ def judged(folder: Path, name: str, service: str, dependent: str) -> str:
     stack = read_stack(load_project(["compose.yaml"], folder=folder, environment={}))
     assert not stack.inits.keys() & stack.probable.keys()
     assert "app" not in {*stack.inits, *stack.probable}
-    if name in stack.probable:
-        return PROBABLE
-    return (SURE_HELD if stack.inits[name].held else SURE_ONE_SHOT) if name in stack.inits else NONE
+    init = stack.inits.get(name) or stack.probable.get(name)
+    if init is None:
+        return NONE
+    assert init.sure or init.held or name in stack.probable
+    return (SURE_HELD if init.held else SURE_ONE_SHOT) if init.sure else (PROBABLE_HELD if init.held else PROBABLE)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +61,23 @@ def judged(folder: Path, name: str, service: str, dependent: str) -> str:
         ("job", "command: inithold run --once", COMPLETED, SURE_ONE_SHOT),
         ("job", "command: 'sh -c \"x && touch /tmp/done && sleep infinity\"'", NOBODY, SURE_HELD),
         ("job", f"command: 'sh -c \"x; sleep infinity\"', {MARKER}", HEALTHY, SURE_HELD),
-        ("job", f"command: x, {MARKER}", HEALTHY, SURE_HELD),
-        ("init", "command: x, healthcheck: {test: test -f /tmp/ready}", HEALTHY, SURE_HELD),
+        ("job", f"command: x, {MARKER}", HEALTHY, PROBABLE_HELD),
+        ("job", f"command: x, restart: unless-stopped, {MARKER}", HEALTHY, SURE_HELD),
+        ("job", f"command: x, restart: on-failure, {MARKER}", HEALTHY, PROBABLE_HELD),
+        ("job", f"command: alembic upgrade head, {MARKER}", HEALTHY, SURE_ONE_SHOT),
+        ("job", f"command: 'sh -c \"./setup && touch /tmp/init-complete\"', {MARKER}", HEALTHY, SURE_ONE_SHOT),
+        ("init", "command: x, healthcheck: {test: test -f /tmp/ready}", HEALTHY, PROBABLE_HELD),
+        ("setup", "command: x, healthcheck: {test: '[ -f certs/ca.crt ]'}", HEALTHY, PROBABLE_HELD),
+        (
+            "setup",
+            "command: 'sh -c \"./x; echo ok\"', healthcheck: {test: '[ -f ca.crt ]'}",
+            HEALTHY,
+            SURE_ONE_SHOT,
+        ),
+        ("web", "command: x, healthcheck: {test: '[ -f certs/ca.crt ]'}", HEALTHY, NONE),
+        ("create-buckets", "command: 'sh -c \"mc mb s3/it; exit 0\"'", SHORT, SURE_ONE_SHOT),
+        ("migrate", "command: alembic upgrade head", SHORT, SURE_ONE_SHOT),
+        ("migrate", "command: mongos --configdb it", SHORT, PROBABLE),
         ("job", "command: x, healthcheck: {test: test -f /tmp/ready}", HEALTHY, NONE),
         ("job", "command: x, healthcheck: {test: test -f /tmp/heartbeat}", HEALTHY, NONE),
         ("seed-worker", f"command: x, {MARKER}", HEALTHY, NONE),
