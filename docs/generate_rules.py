@@ -1,7 +1,7 @@
-"""Writes the pages of the compose rules, which lie beside the rules, with an index.
+"""Write docs/reference/rules/ from the pages beside the compose rules, with an index.
 
 python docs/generate_rules.py           write docs/reference/rules/
-python docs/generate_rules.py --check   exit 1 where a page is missing, old, or of no rule
+python docs/generate_rules.py --check   exit 1 if a page is missing, out of date, or has no rule
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ FOLDER = Path(__file__).parent / "reference" / "rules"
 HEAD = """\
 # The rules of `inithold compose check`
 
-Each finding names its rule. `# inithold: ignore[RULE]` on the line of a finding, alone on the line above it, or
-beside the name of a service, silences it; several are separated by commas. `inithold compose fix` fixes what says
-so; what is marked unsafe there is fixed with `--unsafe` only.
+Each finding names its rule. To silence it, put `# inithold: ignore[RULE]` on the line of the finding, alone on
+the line above it, or beside the name of the service; separate several rules with commas. `inithold compose fix`
+fixes the findings that say so, and those marked unsafe only with `--unsafe`.
 
 | rule | what it finds |
 | --- | --- |
@@ -38,13 +38,13 @@ def pages() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with `--check` say whether they are as they would be written."""
+    """Write the pages, or with `--check` report those that are out of date."""
     there = {path.name: path.read_text() for path in FOLDER.glob("*.md")} if FOLDER.is_dir() else {}
     wanted = pages()
     if "--check" in arguments:
         wrong = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
         for name in wrong:
-            print(f"{FOLDER / name} is not what its rule says; run docs/generate_rules.py", file=sys.stderr)
+            print(f"{FOLDER / name} is out of date; run docs/generate_rules.py", file=sys.stderr)
         return 1 if wrong else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in there.keys() - wanted.keys():

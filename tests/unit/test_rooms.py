@@ -21,7 +21,7 @@ CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 def test_the_map_in_contributing_names_every_room() -> None:
     rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
-    table = CONTRIBUTING.read_text().partition("| room | holds |")[2].partition("\n\n")[0]
+    table = CONTRIBUTING.read_text().partition("| package | contents |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)) == rooms
 
 
