@@ -117,6 +117,8 @@ def test_what_appears_meanwhile_is_not_overwritten_either(tmp_path: Path) -> Non
             ["-o", "no/such/folder/x.yaml"],
             "cannot write no/such/folder/x.yaml: No such file or directory; nothing was",
         ),
+        (["-o", ""], "-o needs the name of a file"),
+        (["-o", "broken.yaml/x"], "cannot write broken.yaml/x: Not a directory; nothing was"),
         (["-f", "broken.yaml"], "broken.yaml"),
         (["extra"], "extra"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -194,13 +195,30 @@ def test_a_marker_that_nobody_vouches_for_is_dropped_first(run_inithold: Inithol
     assert not run_inithold.marker.exists()
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
-def test_what_is_no_file_is_no_place_for_a_marker(run_inithold: Inithold, make: object) -> None:
-    make(run_inithold.marker)  # type: ignore[operator]
-    done = run_inithold("run", "--once", "--", "true", seconds=20)
-    assert done.returncode == 2
-    assert "cannot be written" in done.stderr
-    assert run_inithold.marker.exists()
-    health = run_inithold("health", seconds=20)
-    assert health.returncode == 1
-    assert health.stdout.startswith("not ready: cannot read the marker")
+def link_to_a_device(path: Path) -> None:
+    # Not the device itself: as root, a mistake would replace it for everybody.
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("option", ["marker", "record"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, link_to_a_device], ids=["pipe", "folder", "device"])
+@pytest.mark.parametrize("command", [["--once", "--", "true"], ["nosuch.yaml"]], ids=["run", "refused"])
+def test_what_is_no_file_is_never_replaced(
+    run_inithold: Inithold, tmp_path: Path, option: str, make: Callable[[Path], None], command: list[str]
+) -> None:
+    odd = tmp_path / "odd"
+    make(odd)
+    before = odd.lstat()
+    for given in ([f"--{option}", odd], []):
+        env: dict[str, str | None] = {} if given else {f"INITHOLD_{option.upper()}": str(odd)}
+        done = run_inithold("run", *given, *command, env=env, seconds=20)
+        assert done.returncode == 2
+        assert f"the {option} {odd} cannot be written: " in done.stderr
+        assert done.stderr.count("\n") == 2, done.stderr
+    after = odd.lstat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["odd"]
+    if option == "marker":
+        health = run_inithold("health", "--marker", odd, seconds=20)
+        assert health.returncode == 1
+        assert health.stdout.startswith("not ready: cannot read the marker")

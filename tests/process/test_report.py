@@ -13,6 +13,7 @@ import pytest
 
 from records import failed, ready, write
 from servers.inithold import Inithold
+from stopping import until
 
 PLAN = "version: 1\nname: reported\nsteps:\n"
 STEPS = "  - {id: make, uses: command.run, with: {run: [touch, made], creates: made}}\n"
@@ -124,6 +125,18 @@ def test_a_link_is_followed_and_a_device_is_not_replaced(
     assert "<!doctype html>" in run_inithold("report", "-o", "/dev/stdout").stdout
     assert run_inithold("report", "-o", "/dev/null").returncode == 0
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_pipe_is_written_where_somebody_reads_it(run_inithold: Inithold, ran: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = run_inithold("report", "-o", "pipe", seconds=20)
+    assert done.returncode == 1
+    assert "the report cannot be written to pipe: nobody reads it" in done.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        until(lambda: run_inithold("report", "-o", "pipe", seconds=20).returncode == 0, 20)
+        assert reader.communicate()[0].startswith(b"<!doctype html>")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_a_full_device_is_told(run_inithold: Inithold, ran: Path) -> None:

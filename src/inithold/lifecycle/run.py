@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inithold.errors import Cancelled, StepError
+from inithold.errors import Cancelled, StepError, UsageError
 from inithold.hold.holder import become_holder, become_verifier, block_signals, holder_name
 from inithold.hold.reaper import REAPER
 from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
@@ -73,7 +73,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         the exit code, where the run does not end in a hold: a hold replaces the process.
 
     Raises:
-        UsageError: the marker's folder cannot be written, or another process holds or runs for it.
+        UsageError: marker or record cannot be written there, or another process holds or runs for it.
         PlanError: the plan is refused.
     """
     if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
@@ -84,10 +84,17 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
     streams.expect_no_reader()
     marker = marker_file.path_from(settings.marker)
     SECRETS.add_environment(os.environ)
+    record = record_file.path_from(settings.record, marker)
+    record = record_file.of_repairs(record) if repair else record
+    try:
+        marker_file.refuse_odd(record)
+    except OSError as error:
+        hint = "name a file with --record or INITHOLD_RECORD"
+        raise UsageError(f"the record {record} cannot be written: {error.strerror}", hint=hint) from error
     claim = None if repair else Claim(marker)
     try:
         why = os.environ.pop(RERUN_VARIABLE, "")
-        return _Life(load(), marker, settings, claim, repair, why, owned).run()
+        return _Life(load(), marker, record, settings, claim, repair, why, owned).run()
     finally:
         if claim is not None:
             claim.release()
@@ -98,6 +105,7 @@ class _Life:
         self,
         plan: CheckedPlan,
         marker: str,
+        record: str,
         settings: Settings,
         claim: Claim | None,
         repair: str,
@@ -110,8 +118,7 @@ class _Life:
         self._claim = claim
         self._repair = repair
         self._owned = owned
-        path = record_file.path_from(settings.record, marker)
-        self._record_path = record_file.of_repairs(path) if repair else path
+        self._record_path = record
         self._again = ""
         self._orders: Orders | None = None
         self._not_verified = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from inithold.text.files import refuse_irregular
 
@@ -58,7 +57,7 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True)
     """Put a file in place at once: written beside, synced, renamed.
 
     Args:
-        path: the file; what is there, a symbolic link too, is replaced.
+        path: the file; a file or a symbolic link to one that is there is replaced.
         data: its content.
         mode: its permission bits, whatever the umask.
         sync: whether it must also be whole after a crash of the machine.
@@ -66,6 +65,7 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True)
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
+    refuse_odd(path)
     beside = write_beside(path, data, mode=mode, sync=sync)
     try:
         os.replace(beside, path)  # noqa: PTH105
@@ -97,13 +97,18 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
     return beside
 
 
-def is_ours(path: str) -> bool:
-    """Whether there is a file, or a link, that a marker would replace: no folder, pipe or device."""
+def refuse_odd(path: str) -> None:
+    """Refuse to put a file in the place of anything but a file: `/dev/stdout` is a link, and for all processes.
+
+    Raises:
+        OSError: there is a folder, a pipe or a device, or a link to one.
+    """
     try:
-        mode = os.lstat(path).st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116
     except OSError:
-        return False
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+        # Nothing, or a link that leads nowhere.
+        return
+    refuse_irregular(mode, path)
 
 
 def check_writable(path: str) -> None:
@@ -112,6 +117,5 @@ def check_writable(path: str) -> None:
     Raises:
         OSError: its folder is missing or cannot be written, or something else than a file is in its place.
     """
-    if os.path.lexists(path) and not is_ours(path):
-        refuse_irregular(os.lstat(path).st_mode, path)
+    refuse_odd(path)
     drop(write_beside(path, b"", sync=False))

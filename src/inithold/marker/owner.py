@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from inithold.marker.file import drop, is_ours, running, withdrawn
+import os
+
+from inithold.marker.file import drop, refuse_odd, running, withdrawn
 from inithold.marker.identity import MOST_BYTES, parse, why_not
 from inithold.text.files import read_regular
 
@@ -48,7 +50,9 @@ def drop_stale(marker: str, own_pid: int) -> None:
         OSError: it is there and cannot be removed.
     """
     # Looked for first: what another run publishes meanwhile is not touched.
-    stale = [path for path in (marker, withdrawn(marker)) if is_ours(path)]
+    stale = [path for path in (marker, withdrawn(marker)) if os.path.lexists(path)]
+    for path in stale:
+        refuse_odd(path)
     if stale and other_owner(marker, own_pid) is None:
         for path in stale:
             drop(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import stat
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import InitholdError
@@ -130,11 +130,15 @@ def write(target: str, data: bytes) -> str:
     except OSError:
         mode = stat.S_IFREG
     try:
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            # A device or a pipe, such as /dev/stdout: renaming a file over it would destroy it.
-            Path(path).write_bytes(data)
+        if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+            # Such as /dev/stdout. Without a reader a pipe would block forever.
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            os.set_blocking(descriptor, True)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
             return ""
         write_whole(path, data)
     except OSError as error:
-        raise InitholdError(f"the report cannot be written to {target}: {error.strerror}") from None
+        why = "nobody reads it" if error.errno == errno.ENXIO else error.strerror
+        raise InitholdError(f"the report cannot be written to {target}: {why}") from None
     return path

@@ -29,6 +29,15 @@ def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "marker").is_symlink()
 
 
+def test_a_link_to_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    for target in (tmp_path, Path("/dev/null")):
+        (tmp_path / "marker").symlink_to(target)
+        with pytest.raises(OSError, match=r"directory|device"):
+            write_whole(str(tmp_path / "marker"), b"x")
+        assert (tmp_path / "marker").readlink() == target
+        (tmp_path / "marker").unlink()
+
+
 def test_dropping_a_symbolic_link_keeps_its_target(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("keep")
     (tmp_path / "marker").symlink_to(tmp_path / "precious")

@@ -127,6 +127,8 @@ def refuse_existing(target: str) -> None:
     Raises:
         UsageError: something of that name is there.
     """
+    if not target:
+        raise UsageError("-o needs the name of a file")
     if target != STANDARD_OUTPUT and os.path.lexists(target):
         hint = "name another file with -o, or - to print the draft"
         raise UsageError(f"{target} already exists; nothing was written", hint=hint)
@@ -156,4 +158,5 @@ def write_new(target: str, text: str) -> None:
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; nothing was written") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
