@@ -22,7 +22,7 @@ def test_every_command_variable_and_exit_code_is_in_it() -> None:
         assert f".SH {section}\n" in text
     assert all(variable in text.partition(".SH ENVIRONMENT")[2] for variable in options.VARIABLES)
     assert "/run/secrets/NAME" in text.partition(".SH FILES")[2]
-    assert ".TP\n.B 126, 127\nwait: the command cannot be run, is not there" in text
+    assert ".TP\n.B 126, 127\nwait: the command cannot be run, does not exist" in text
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
