@@ -258,3 +258,23 @@ services:
     outcome = run(tmp_path, "fix")
     assert (tmp_path / "compose.yaml").read_text() == stack
     assert "if init stays up when it is done, as its healthcheck says" in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "skips"),
+    [
+        ("DATABASE_USER: app", True),
+        ("APP_DB: app", True),
+        ("APP_HOST: app", False),
+        ("APP_URL: http://app", False),
+    ],
+)
+def test_a_user_named_like_a_service_is_not_that_service(variable: str, skips: bool, tmp_path: Path) -> None:
+    """What an init uses cannot be what skips it: an app that its own migration reaches."""
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  app-init: {{image: app, restart: "no", depends_on: [db], environment: {{{variable}}}}}
+  app: {{image: app, depends_on: [db]}}
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips

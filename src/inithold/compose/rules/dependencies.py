@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Consoles and exporters show whatever is there.
 _ONLOOKERS = re.compile(
     r"exporter|pgadmin|phpmyadmin|adminer|pgweb|cloudbeaver|dbgate|mongo-express|redis-?(?:commander|insight)"
-    r"|kafka-?ui|akhq|kafdrop",
+    r"|kafka-?ui|akhq|kafdrop|prometheus|grafana",
     re.I,
 )
 _SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from posixpath import basename
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ _BLIND = {
     Sight.NEVER: "can never succeed: dependents never start",
     Sight.DISABLED: "is switched off: nobody can wait for it to be healthy, and `up` fails for services that do",
 }
+# What the work makes, rather than a word that it is done: good for as long as the file is all that there is to do.
+_PRODUCT = re.compile(r"\.(?:crt|cert|pem|key|jks|p12|zip|tar|gz|db|sqlite3?|json|ya?ml|conf|ini|xml)$", re.I)
 # The engine's own, where a healthcheck names none.
 _INTERVAL, _RETRIES = 30.0, 3
 
@@ -140,7 +143,7 @@ def marker_outlives_container(stack: Stack) -> Iterator[Finding]:
             continue
         mount = max(holding, key=lambda each: len(each.target))
         yield Finding(
-            Severity.ERROR,
+            Severity.WARNING if _PRODUCT.search(path) else Severity.ERROR,
             f"{path} lies in a {'bind mount' if mount.kind == 'bind' else 'volume'} and outlives the container: "
             f"the next {init.name} reads healthy before it has done anything",
             location_of(init.probe.place),

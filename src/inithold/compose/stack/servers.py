@@ -42,6 +42,12 @@ _DATABASES = (5432, 3306, 26257, 1433)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 # `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
 _HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
+# Variables whose single word is something else, be it a service's name, too: DATABASE_USER=superset.
+_NO_HOST = re.compile(
+    r"(?:USER(?:NAME)?|PASS(?:WORD)?|PW|DB|DATABASE|NAME|SCHEMA|SECRET|TOKEN|KEY|BUCKET|ROLE|DIALECT|ENGINE|TYPE|DRIVER"
+    r"|CONNECTION|ADAPTER|BACKEND|PROVIDER|STORE|TRANSPORT|MODE|PROFILES?|ENV)$",
+    re.I,
+)
 _URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})|(?:^|\s)(?:-h|-H|--host)[ =]?({_NAME})")
 # Tools that connect once and give up. What waits by itself (a program, a script of its own) cannot be told.
 GIVES_UP = re.compile(
@@ -82,7 +88,12 @@ class Server:
 def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     """The services that this one depends on or names as hosts, and where."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
-    named = [(match, place) for text, place in service.variables.values() for match in _HOST.findall(text)]
+    named = [
+        (match, place)
+        for variable, (text, place) in service.variables.items()
+        for match in _HOST.findall(text)
+        if match[0] != text or not _NO_HOST.search(variable)
+    ]
     named += _in_command(service)
     for (one, other), place in named:
         host = one or other
