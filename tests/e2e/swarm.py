@@ -57,7 +57,9 @@ class SwarmStack:
         """Remove the stack and its volumes, when its containers are gone."""
         self.engine.docker("stack", "rm", self.name)
         query = quote(json.dumps({"label": [f"com.docker.stack.namespace={self.name}"]}))
-        poll(lambda: not self.engine.get(f"/containers/json?all=1&filters={query}"), 60, "all containers are gone")
+        listed = f"/containers/json?all=1&filters={query}"
+        self.engine.docker("kill", *(one["Id"] for one in self.engine.get(listed)), check=False)
+        poll(lambda: not self.engine.get(listed), 60, "all containers are gone")
         volumes = self.engine.docker("volume", "ls", "-q", "-f", f"label=com.docker.stack.namespace={self.name}")
         for volume in volumes.split():
             poll(lambda: self._gone(volume), 30, f"{volume} is removed")  # noqa: B023

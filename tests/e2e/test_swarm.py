@@ -23,7 +23,7 @@ VARIABLES = {
 # gone is noticed after seconds, not minutes.
 LATER = {
     "services": {
-        "init": {"deploy": {"replicas": 0}, "healthcheck": {"interval": "1s"}},
+        "init": {"deploy": {"replicas": 0}, "healthcheck": {"interval": "1s", "timeout": "3s"}},
         "api": {"depends_on": ["init"]},
     }
 }
