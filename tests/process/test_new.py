@@ -48,7 +48,7 @@ def test_it_writes_a_plan_and_says_on_standard_error_what_it_guessed(run_inithol
     assert "uses: alembic.upgrade" in written.read_text()
     assert "hunter22" not in written.read_text() + done.stderr
     assert stat.S_IMODE(written.stat().st_mode) == 0o644 & ~_umask()
-    for title in ("taken:", "guessed:", "next:"):
+    for title in ("init service:", "guessed:", "next:"):
         assert title in done.stderr
     assert "inithold compose fix --wrap inithold" in done.stderr
     assert [path.name for path in run_inithold.folder.glob(".inithold.yaml*")] == []
@@ -222,7 +222,7 @@ def test_a_draft_without_its_variables_says_which(run_inithold: Inithold) -> Non
     )
     drafted = run_inithold("new")
     assert "variable POSTGRES_PASSWORD: db has it as plain text" in drafted.stderr
-    assert "variable WHERE (blank where it is not set): Compose fills it in" in drafted.stderr
+    assert "variable WHERE (empty if not set): Compose takes it" in drafted.stderr
     done = run_inithold("plan", env={"DATABASE_URL": "postgresql://a@b/c"})
     assert done.returncode == 2
     assert "${POSTGRES_PASSWORD}: the variable is not set" in done.stderr

@@ -60,7 +60,7 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
         why += [f"left out: those of {', '.join(more)}; draft them with --service"] if more else []
         return Chosen(_hooks(first), why, first, same)
     if stack.probable:
-        return _among(stack, list(stack.probable), "by its name; nothing waits for its end")
+        return _among(stack, list(stack.probable), "chosen by its name; nothing waits for it to complete")
     if migrating := [each for each, service in services.items() if _migrates(service)]:
         note = "it migrates before it starts; there is no init service yet: leave out what runs forever"
         return _among(stack, migrating, note)
@@ -87,10 +87,10 @@ def _among(stack: Stack, names: list[str], why: str) -> Chosen:
     if before:
         reasons.append(f"before it: {', '.join(before)}, which it waits for")
     if others := [each for each in others if each not in before]:
-        more = f"the one that most depend on ({waiting[first]})"
+        more = f"the one that most services depend on ({waiting[first]})"
         if first == "init" or first in migrating:
-            more = "the one of that name" if first == "init" else "the one that migrates"
-        reasons[0] += f"; of {len(others) + 1} such services {more}"
+            more = "the one named init" if first == "init" else "the one that migrates"
+        reasons[0] += f"; of {len(others) + 1} such services, {more}"
         which = "it" if len(others) == 1 else "one"
         reasons.append(f"left out: {', '.join(others)}; draft {which} with --service")
     return Chosen([services[each] for each in (*before, first)], reasons)

@@ -84,7 +84,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         )
     result.unknown += environments[0].unread
     unguarded = [step for step in result.steps if any(TODO in todo for todo in step.todo)]
-    result.unknown += [f"{step.id}: how to see that it is done already (TODO unless)" for step in unguarded]
+    result.unknown += [f"{step.id}: how to tell that it is already done (TODO unless)" for step in unguarded]
     result.needed += _missing(result, environments, concealer)
     return result
 
@@ -148,8 +148,8 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
         elif name in concealer.replaced:
             where = "new; the command has the password in plain text"
         else:
-            where = "Compose fills it in from .env or the host, if anything does"
-        lines.append(f"variable {name}{' (blank where it is not set)' if optional[name] else ''}: {where}")
+            where = "Compose takes it from .env or the host, if it is set there"
+        lines.append(f"variable {name}{' (empty if not set)' if optional[name] else ''}: {where}")
     listed = own.service.value("secrets")
     items = listed.items if isinstance(listed, Listed) else []
     names = [(each.get("target") or each.get("source")) if isinstance(each, Mapping) else each for each in items]

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 _WIDTH = 110
 _TOP = (
-    "Drafted by `inithold new` from the service {service} of {files}. Nothing here has been tried: each step "
-    "says what it was guessed from, and what could not be determined is marked TODO. ${{VAR}} is a variable of "
-    "{service}, "
-    "${{secret:NAME}} its file /run/secrets/NAME."
+    "Drafted by `inithold new` from the service {service} in {files}. Nothing here has been tested: each step "
+    "says what it was guessed from, and TODO marks what could not be determined. ${{VAR}} is a variable of "
+    "{service}, ${{secret:NAME}} its file /run/secrets/NAME."
 )
 _EXTRAS = {"alembic.upgrade": "alembic", "rabbitmq.ready": "rabbitmq", "redis.ready": "redis"}
 
@@ -70,7 +69,7 @@ def _comment(text: str, indent: str) -> list[str]:
 
 
 def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
-    """What was guessed, what could not be told, and what to do next: the lines for standard error.
+    """What was guessed, what could not be determined, and what to do next: the lines for standard error.
 
     Args:
         draft: the draft.
@@ -81,9 +80,9 @@ def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
     lines = [f"{name}: {len(draft.steps)} {'step' if len(draft.steps) == 1 else 'steps'}"]
     guessed = [f"{step.id} ({step.uses}): {'; '.join(step.why)}" for step in draft.steps]
     for title, messages in (
-        ("taken", draft.chosen),
+        ("init service", draft.chosen),
         ("guessed", [*guessed, *(f"left out {each}" for each in draft.dropped)]),
-        ("could not tell", draft.unknown),
+        ("could not determine", draft.unknown),
         (f"give to {'init' if draft.hooks else draft.service}", draft.needed),
     ):
         if messages:
@@ -101,28 +100,28 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         extras.add("mysql" if any(name in why for name in ("mysql", "mariadb", "percona")) else "postgres")
     package = f"'inithold[{','.join(sorted(extras))}]'" if extras else "inithold"
     files = "".join(f" -f {file}" for file in given)
-    yield f"read {plan}: check each guess and fill in what is marked TODO"
+    yield f"read {plan}: check each guess and complete each TODO"
     if draft.hooks:
         yield f"add a service init with its image, with the environment, networks and mounts of {draft.service}"
         yield f"remove pre_start from {draft.service}, and make it wait for init (condition: service_healthy)"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
     if draft.entrypoint or draft.hooks:
         listed = f", {plan}" if named else ""
-        why = "a command is an argument of the entrypoint"
+        why = "the entrypoint would get it as an argument"
         yield f"set entrypoint: [inithold, run{listed}] in {service} and remove its command ({why})"
     else:
         yield f"give {service} the command: inithold run{argument}"
     # Whatever the service's own entrypoint is: it might be the old script.
     run = f"docker compose{files} run --rm --entrypoint inithold"
-    yield f"{run} {service} plan{argument}   # what a run would change"
-    yield f"inithold compose fix{files}   # the healthcheck of {service}, and who waits for it"
+    yield f"{run} {service} plan{argument}   # shows what a run would change"
+    yield f"inithold compose fix{files}   # fixes the healthcheck of {service}, and the services that wait for it"
     if not draft.hooks:
         wrap = f"inithold compose fix{files} --wrap inithold"
-        yield f"or without a plan: {wrap}   # the command as it is, then a hold"
+        yield f"or without a plan: {wrap}   # runs the command as it is, then holds"
 
 
 def refuse_existing(target: str) -> None:
-    """Refuse to write over anything, be it a link that leads nowhere.
+    """Refuse to write over anything, even a broken link.
 
     Raises:
         UsageError: something of that name is there.

@@ -159,7 +159,7 @@ def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
             asks, _, version = text.format(**match.groupdict()).partition(" # ")
             return f"{match['program']} {asks}".split(" "), version
     status = next((name for pattern, name in _NO_GUARD if pattern.search(line)), None)
-    return None, TODO if status is None else f"{TODO}; the exit code of `{status}` does not tell what is pending"
+    return None, TODO if status is None else f"{TODO}; `{status}` does not report pending ones by its exit code"
 
 
 def migrates(words: Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ def stack(**services: str) -> str:
 
 
 def taken(done: str) -> list[str]:
-    lines = done.split("taken:\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
+    lines = done.split("init service:\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
     return [line.strip() for line in lines]
 
 
@@ -44,7 +44,7 @@ def taken(done: str) -> list[str]:
                 "app": f"{{image: b, depends_on: {{one: {DONE}, two: {DONE}}}}}",
                 "more": f"{{image: b, depends_on: {{one: {DONE}}}}}",
             },
-            "service two: its dependents wait until it is done; of 2 such services the one that migrates",
+            "service two: its dependents wait until it is done; of 2 such services, the one that migrates",
         ),
         (
             {
@@ -53,12 +53,12 @@ def taken(done: str) -> list[str]:
                 "app": f"{{image: b, depends_on: {{one: {DONE}, two: {DONE}}}}}",
                 "more": f"{{image: b, depends_on: {{two: {DONE}}}}}",
             },
-            "service two: its dependents wait until it is done; of 2 such services the one that most depend on "
-            "(2)",
+            "service two: its dependents wait until it is done; of 2 such services, the one that most "
+            "services depend on (2)",
         ),
         (
             {"app": "{image: b}", "db_setup": "{image: a, command: x}"},
-            "service db-setup: by its name; nothing waits for its end",
+            "service db-setup: chosen by its name; nothing waits for it to complete",
         ),
         (
             {"app": "{image: b, command: flask db upgrade}"},
