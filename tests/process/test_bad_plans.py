@@ -50,7 +50,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "bad duration": (
         HEAD + "  - {id: a, uses: file.ready, timeout: 5, with: {path: /}}\n",
-        "inithold.yaml:5:31: step 'a': timeout: expected a duration such as 250ms, 5s, 2m or 1h",
+        "inithold.yaml:5:31: step 'a': timeout: expected a duration with a unit, such as 5s",
     ),
     "bad retry": (
         HEAD + "  - {id: a, uses: file.ready, retry: {attempts: 0}, with: {path: /}}\n",

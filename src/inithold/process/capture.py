@@ -117,7 +117,9 @@ class _Output(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self.original.flush()
+        # Python flushes this object when it is collected, which may be after user code closed its standard output.
+        if not self.original.closed:
+            self.original.flush()
 
     def writable(self) -> bool:
         return True
