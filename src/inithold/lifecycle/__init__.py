@@ -1,1 +1,1 @@
-"""What the commands do, one file each."""
+"""What each command does, one file per command."""

@@ -1,4 +1,4 @@
-"""The whole life of a run on one page: claim the marker, load, lock, run, publish, flush, hold."""
+"""The life of a run: claim the marker, load the plan, take the lock, run, publish the marker, flush, hold."""
 
 from __future__ import annotations
 
@@ -55,26 +55,26 @@ if TYPE_CHECKING:
 EXIT_FLUSH = 3.0
 """Seconds that telemetry may delay an exit."""
 HOLD_FLUSH = 30.0
-"""Seconds that telemetry may be tried under a hold, where nobody waits for it."""
+"""Seconds that telemetry may take during a hold, where it delays nothing."""
 LAST_MOMENT = 1.0
-"""Seconds that whoever asked for this run gets to read its outcome: they end with the container."""
+"""Seconds to stay after a rerun, so that `inithold rerun` can read the outcome before the container stops."""
 
 
 def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "", owned: bool = True) -> int:
-    """Run a plan through its whole life.
+    """Run a plan from start to hold.
 
     Args:
-        load: gives the plan; called once the stale marker is gone.
-        settings: how.
-        repair: of a part of a plan, what it is, for people; marker and hold are left alone.
-        owned: whether this process is the run's alone, and may be killed where its code does not stop.
+        load: loads the plan; called after the stale marker has been removed.
+        settings: the run's options.
+        repair: describes the part of the plan to run (`only topology`); a repair leaves marker and hold alone.
+        owned: whether this process exists only for the run, so that it may be killed if the plan's code hangs.
 
     Returns:
-        the exit code, where the run does not end in a hold: a hold replaces the process.
+        the exit code. Does not return from a hold, which replaces the process.
 
     Raises:
-        UsageError: marker or record cannot be written there, or another process holds or runs for it.
-        PlanError: the plan is refused.
+        UsageError: the marker or the record cannot be written, or another process holds or runs for this marker.
+        PlanError: the plan is invalid.
     """
     if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
         from inithold.lifecycle.verify import check_and_end  # noqa: PLC0415 - only holds that verify
@@ -149,7 +149,7 @@ class _Life:
 
             self._user_telemetry = UserTelemetry(self._telemetry.signals, self._stream.emit, self._warn)
         self._span = run_span(os.environ)
-        # Asked again while it runs again, it does so once more afterwards.
+        # A SIGHUP during a rerun is kept, and starts another run afterwards.
         self._signals = EndingSignals(self._signalled, spare=(signal.SIGHUP,) if why else ())
         self._watchdog: Watchdog | None = None
         self._runner: Runner | None = None
@@ -162,17 +162,17 @@ class _Life:
         with self._signals:
             result = self._outcome()
             duration = time.monotonic() - began
-            # All that can fail is done first: what the record says stays true.
+            # Do everything that can fail before the outcome goes into the record.
             result, beside = self._write_marker(result, duration)
             self._stream.emit(
                 RunFinished(outcome=result.outcome, duration=duration, reason=result.reason, hint=result.hint)
             )
             if beside is not None:
                 if self._orders is not None:
-                    # Whoever sees the marker may ask for another run.
+                    # Once the marker is visible, `inithold rerun` may send SIGHUP.
                     self._signals.spare(signal.SIGHUP)
                     REAPER.announce(self._orders)
-                os.replace(beside, self._marker)  # noqa: PTH105 - it is a text everywhere
+                os.replace(beside, self._marker)  # noqa: PTH105 - the marker path is a str everywhere
                 if self._claim is not None:
                     self._claim.release()
                 self._stream.emit(MarkerPublished(path=self._marker))
@@ -189,12 +189,12 @@ class _Life:
                 with suppress(Empty):
                     self._caught.get(timeout=LAST_MOMENT)
         self._stream.close()
-        # A signal that comes while telemetry is flushed before the hold ends what is a hold to everyone.
+        # Once ready was published, a signal during the flush ends the run as it would end a hold: exit 0.
         cancelled = result.outcome == "cancelled" and self._signals.caught
         return streams.end(0 if result.outcome == "ready" else self._signals.exit_code if cancelled else 1)
 
     def _outcome(self) -> RunResult:
-        """Run the steps; where the lock is lost, run them again."""
+        """Run the steps, and start over if the lock is lost."""
         steps = tuple(
             PlannedStepInfo(planned.id, planned.kind, planned.needs, planned.step.subject())
             for planned in self._plan.steps
@@ -241,7 +241,7 @@ class _Life:
             abandoned=self._abandoned,
             watchdog=self._watchdog,
         )
-        # What came before there was a runner to tell.
+        # A signal or a lost lock may have come before the runner existed.
         self._stop_if_signalled()
         if self._lock_lost:
             self._runner.cancel("the lock was lost")
@@ -285,7 +285,7 @@ class _Life:
             lock.release()
 
     def _write_marker(self, result: RunResult, duration: float) -> tuple[RunResult, str | None]:
-        """Write the marker of a run that is ready beside its place; on a full disk the run has failed."""
+        """Write a ready run's marker to a temporary file next to its path; if that fails, so does the run."""
         if result.outcome != "ready" or self._repair:
             return result, None
         pace = None if self._orders is None else Pace(self._orders.pace)
@@ -297,7 +297,7 @@ class _Life:
             return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
 
     def _flush(self, *, before_hold: bool) -> None:
-        """Leave everything to the sender; before an exit, wait for it."""
+        """Hand all telemetry to the sender; before an exit, wait for it (at most `EXIT_FLUSH`)."""
         if self._telemetry is None:
             return
         own_providers = self._user_telemetry.finish(EXIT_FLUSH) if self._user_telemetry else lambda: None
@@ -307,11 +307,11 @@ class _Life:
                 self._warn(line)
 
     def _hold(self) -> None:
-        """Become the holder; returns only where a signal came first."""
+        """Become the holder; returns only if a signal came first."""
         if self._orders is None:
             self._stream.emit(HoldStarted(holder=holder_name()))
         else:
-            # Once, not with each run of a long hold.
+            # Say it once, not on every rerun during a long hold.
             if self._not_verified and not self._again:
                 self._stream.emit(LogLine(text=self._not_verified))
             name = os.path.basename(sys.executable)  # noqa: PTH119
@@ -327,7 +327,7 @@ class _Life:
         become_holder(self._signals.noted)
 
     def _signalled(self, name: str) -> None:
-        # The main thread may be anywhere: what takes a lock is for other threads.
+        # This handler interrupts the main thread anywhere, so it must not take locks.
         self._caught.put(name)
         if (runner := self._runner) is not None:
             runner.cancel(name)
@@ -337,7 +337,7 @@ class _Life:
             raise Cancelled(self._signals.caught)
 
     def _warn(self, text: str) -> None:
-        """A warning, which may come before there is a run to tell it of."""
+        """Emit a warning, or keep it until the run has started."""
         if self._account.record is None:
             self._warnings.append(text)
         else:

@@ -1,1 +1,1 @@
-"""Knows time and order, not what a step means."""
+"""Schedules steps: order, time, attempts, workers. Knows nothing of what a step does."""

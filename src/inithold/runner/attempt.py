@@ -1,4 +1,4 @@
-"""One step's life: check, apply, check again; tried again where that may help."""
+"""The life of one step: check, apply, check again; retried where that may help."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _MORE_ATTEMPTS = (
 )
 _SEE_MORE = "fix what the message says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
-"""What is done in each attempt; returns the changes made, raises as `Step.check` and `Step.apply` do."""
+"""One attempt at a step; returns the changes made, and raises what `Step.check` and `Step.apply` raise."""
 
 
 class Attempts:
-    """The attempts at one step, with their clock.
+    """All attempts at one step, and the time they take.
 
     Args:
         planned: the step.
-        context: the run as it sees it.
-        worker: where its code runs; None for here.
+        context: the step's view of the run.
+        worker: the process that runs the step's code; None for this one.
     """
 
     def __init__(self, planned: PlannedStep, context: Context, worker: Worker | None = None) -> None:
@@ -56,7 +56,7 @@ class Attempts:
         self._waiting = Waiting(self._say_waiting)
 
     def finish(self, work: Work) -> StepFinished:
-        """Do `work` until it is done, or trying again would not help; never raises."""
+        """Repeat `work` until it succeeds or trying again would not help; never raises."""
         while True:
             self.number += 1
             try:
@@ -80,14 +80,14 @@ class Attempts:
             self._renew()
 
     def broken(self, error: BaseException) -> StepFinished:
-        """The account of a step whose attempts ended in an error of their own."""
+        """The result of a step whose attempts failed with an unexpected exception."""
         return self._unexpected(error)
 
     def abandoned(self, reason: str = "", hint: str | None = None) -> StepFinished:
-        """The account of a step that was told to stop, whose code is still running and is not waited for any more.
+        """The result of a step whose code was told to stop and is still running.
 
         Args:
-            reason: why it ended; that it was told to stop if empty.
+            reason: why it was given up; empty: because it was told to stop.
             hint: what to do next.
         """
         running = self._clock is not None and self._clock[0] == "checking"
@@ -101,19 +101,19 @@ class Attempts:
         else:
             silent = running and self._waiting.last is None
             result = self._stopped(Interrupted("its check does not end" if silent else stop.reason))
-        # Whatever it still says, the step's account is closed.
+        # The step is closed: drop whatever its code still emits.
         self.context.stream = Stream(())
         return result
 
     def check(self) -> Sequence[Change]:
-        """Check once, on the clock."""
+        """Check once, and account for the time."""
         with self._clocked("checking"):
             changes = tuple(self._does().check(self.context))
         self.context.stream.emit(StepChecked(step=self.planned.id, changes=changes))
         return changes
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Apply once, on the clock, and note what was made."""
+        """Apply once, and account for the time and the changes."""
         with self._clocked("applying"):
             self._does().apply(self.context, changes)
         self.made.extend(change for change in changes if change not in self.made)
@@ -132,7 +132,7 @@ class Attempts:
         return None
 
     def _renew(self) -> None:
-        """Read secret files again: what is rejected may be an old password."""
+        """Read secret files again: the rejected password may have been replaced."""
         step = self.planned.renew() if self.planned.renew is not None else None
         if step is not None:
             self.planned = msgspec.structs.replace(self.planned, step=step)
@@ -169,7 +169,7 @@ class Attempts:
         if not stop.failed:
             return self._end("cancelled", reason=stop.reason)
         last = self._waiting.last
-        # What was interrupted may have something to say, such as the last output of a command.
+        # The interrupted work may say more than why it was stopped, such as a command's last output.
         running = stopped.message != stop.reason
         error = stopped.message if running else last.message if last else ""
         hint = last.hint if last and not running else None
@@ -223,7 +223,7 @@ class Attempts:
 
 
 def converge(attempts: Attempts) -> tuple[Change, ...]:
-    """What `run` does with a step: check, apply what is missing, and check again."""
+    """`Work` of `inithold run`: check, apply what is missing, and check again."""
     step = attempts.planned.step
     needed = attempts.check()
     if not needed:
@@ -245,7 +245,7 @@ def converge(attempts: Attempts) -> tuple[Change, ...]:
 
 
 def wait_for(attempts: Attempts) -> tuple[Change, ...]:
-    """What `wait` does with a step: check, change nothing, until it holds."""
+    """`Work` of `inithold wait`: check until nothing is missing; never apply."""
     try:
         left = [change for change in attempts.check() if change.op != "?"]
     except Rejected as error:
@@ -265,7 +265,7 @@ def _unmet(step: Step, unmet: Sequence[Change]) -> None:
 
 
 def listed(changes: Sequence[Change]) -> str:
-    """Changes in one line, for a reason."""
+    """Changes in one line, as a failure's reason shows them."""
     shown = ", ".join(change.what if change.op == "!" else str(change) for change in changes[:10])
     more = len(changes) - 10
     return f"{shown} and {more} more" if more > 0 else shown

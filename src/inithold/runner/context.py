@@ -15,7 +15,7 @@ from inithold.runner.stream import Stream, Tracing
 
 
 class Stop:
-    """A flag that, when set, also calls what is registered at that moment: how a blocked call is interrupted."""
+    """A flag that also runs callbacks when it is set, to interrupt blocking calls."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -30,16 +30,16 @@ class Stop:
         return self._flag.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the flag, at most `seconds`; whether it is set."""
+        """Wait at most `seconds` for the flag; returns whether it is set."""
         return self._flag.wait(seconds)
 
     def set(self, reason: str, *, failed: bool = False, of_run: bool = False) -> None:
-        """Set the flag, once, and call the actions open at the moment.
+        """Set the flag and run the registered actions; further calls do nothing.
 
         Args:
             reason: why, for people.
-            failed: whether this is the step's failure (its time is up) rather than a cancelled run.
-            of_run: whether it is the time of the whole run that is up.
+            failed: whether the step has failed (it timed out) rather than the run been cancelled.
+            of_run: whether it was the whole run that timed out.
         """
         with self._lock:
             if self._flag.is_set():
@@ -47,13 +47,13 @@ class Stop:
             self.reason, self.failed, self.of_run, self.set_at = reason, failed, of_run, time.monotonic()
             self._flag.set()
             actions = list(self._actions)
-        # Asking a server to cancel may block; the scheduler that sets the flag must not.
+        # An action, such as cancelling a statement on a server, may block; the scheduler, our caller, must not.
         for action in actions:
             Thread(target=action, daemon=True).start()
 
     @contextmanager
     def calling(self, action: Callable[[], object]) -> Iterator[None]:
-        """Call `action` if the flag is set while the context is open, or at once if it already is."""
+        """Call `action` if the flag is set within the `with` block, or at once if it is already set."""
         with self._lock:
             self._actions.append(action)
             already = self._flag.is_set()
@@ -71,12 +71,12 @@ class Context:
 
     Args:
         step_id: the step's id.
-        span: its span.
-        stream: where its log goes.
-        deadline: when its time is up, on the monotonic clock; None for never.
+        span: the step's span.
+        stream: receives its log lines and phases.
+        deadline: on the monotonic clock; None for none.
         idle: called when the step begins to wait.
-        tracing: who makes user code's spans children of the step's.
-        only_waits: whether nothing will be applied.
+        tracing: makes user code's spans children of `span`.
+        only_waits: whether nothing will be applied (`inithold wait`).
     """
 
     def __init__(
@@ -124,6 +124,6 @@ class Context:
         return self._tracing.scope(self.span) if self._tracing else nullcontext()
 
     def enter(self, phase: Phase, attempt: int) -> None:
-        """Note what the step does now."""
+        """Enter a phase, and tell the stream."""
         self.phase = phase
         self.stream.emit(PhaseChanged(step=self.step_id, phase=phase, attempt=attempt))

@@ -1,4 +1,4 @@
-"""What happened, as frozen records."""
+"""The events of a run, as frozen structs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Phase = Literal["waiting", "checking", "applying"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Base of all events; encoded, each has its class's name as `type`.
+    """Base of all events. In JSON, `type` is the class name.
 
     Args:
         at: Unix time in seconds.
@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: float = msgspec.field(default_factory=time.time)
 
     def scrubbed(self: E) -> E:
-        """A copy whose foreign texts hold no known secret."""
+        """A copy without known secrets."""
         return self
 
 
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Ids of a span as W3C Trace Context writes them: lower-case hexadecimal, 16 and 8 bytes."""
+    """A span's ids in W3C Trace Context format: lower-case hexadecimal, of 16 and 8 bytes."""
 
     trace_id: str
     span_id: str
@@ -47,7 +47,7 @@ class Span(msgspec.Struct, frozen=True):
     sampled: bool = True
 
     def traceparent(self) -> str:
-        """The value of the `traceparent` header and of the variable `TRACEPARENT`."""
+        """The value of the `traceparent` header and the `TRACEPARENT` variable."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
@@ -61,11 +61,11 @@ class PlannedStepInfo(msgspec.Struct, frozen=True):
 
 
 class RunStarted(Event, frozen=True):
-    """A plan begins to run (again, where a lock was lost).
+    """A plan starts to run, or starts over because its lock was lost.
 
     Args:
-        reason: why a hold that verifies runs it again; empty for a first run.
-        repair: where a part of it is run, which: `only topology`.
+        reason: why a verifying hold runs it again; empty for a first run.
+        repair: the part that is run, such as `only topology`; empty for the whole plan.
     """
 
     name: str
@@ -88,7 +88,7 @@ class RunStarted(Event, frozen=True):
 
 
 class LockWaiting(Event, frozen=True):
-    """Another process holds the lock, or its server is not up yet."""
+    """Another process holds the lock, or the lock's server is not up yet."""
 
     reason: str
     elapsed: float
@@ -104,14 +104,14 @@ class LockAcquired(Event, frozen=True):
 
 
 class StepStarted(Event, frozen=True):
-    """A step's needs are met and its work begins."""
+    """A step begins: its needs are met."""
 
     step: str
     span: Span
 
 
 class PhaseChanged(Event, frozen=True):
-    """A step waits, is checked or is applied; `attempt` counts from 1."""
+    """A step begins to wait, check or apply; `attempt` counts from 1."""
 
     step: str
     phase: Phase
@@ -119,7 +119,7 @@ class PhaseChanged(Event, frozen=True):
 
 
 class StepWaiting(Event, frozen=True):
-    """Why a step is not done yet; said when the reason changes and every few seconds."""
+    """Why a step is still waiting; emitted when the reason changes and every few seconds."""
 
     step: str
     reason: str
@@ -132,7 +132,7 @@ class StepWaiting(Event, frozen=True):
 
 
 class AttemptFailed(Event, frozen=True):
-    """One attempt ended without the step holding."""
+    """An attempt at a step failed."""
 
     step: str
     attempt: int
@@ -143,7 +143,7 @@ class AttemptFailed(Event, frozen=True):
 
 
 class StepChecked(Event, frozen=True):
-    """A check answered; `changes` is what it still wants."""
+    """A check is done; `changes` are those still to be made."""
 
     step: str
     changes: tuple[Change, ...]
@@ -153,7 +153,7 @@ class StepChecked(Event, frozen=True):
 
 
 class LogLine(Event, frozen=True):
-    """A line said by a step, or by inithold itself where `step` is None."""
+    """A log line of a step, or of inithold itself if `step` is None."""
 
     text: str
     step: str | None = None
@@ -164,12 +164,7 @@ class LogLine(Event, frozen=True):
 
 
 class FromUserCode(Event, frozen=True):
-    """OpenTelemetry of the user's code, on its way to the sender.
-
-    Args:
-        signal: what it is.
-        body: JSON, as `runner.user_telemetry` makes it.
-    """
+    """OpenTelemetry data of user code, on its way to the sender; `body` is JSON of `runner.user_telemetry`."""
 
     signal: TelemetrySignal
     body: str
@@ -194,11 +189,11 @@ class StepFinished(Event, frozen=True):
     """A step ended.
 
     Args:
-        reason: why it was skipped, what failed; empty where it holds.
+        reason: why it failed, was skipped or cancelled; empty for `changed` and `unchanged`.
         hint: what to do next.
-        exception: class name of what was raised, for telemetry.
-        tolerated: it failed and the plan says `on_failure: continue`.
-        probes: bare connections that were tried between attempts, none of them accepted but the last.
+        exception: class name of the exception, for telemetry.
+        tolerated: whether it failed and the plan says `on_failure: continue`.
+        probes: TCP probes between attempts; only the last can have been accepted.
     """
 
     step: str
@@ -219,7 +214,7 @@ class StepFinished(Event, frozen=True):
 
     @property
     def passed_over(self) -> bool:
-        """Whether `when` left it out."""
+        """Whether its `when` was false."""
         return self.outcome == "skipped" and self.reason == PASSED_OVER
 
     def scrubbed(self) -> StepFinished:
@@ -235,11 +230,11 @@ PASSED_OVER = "its when is false"
 
 
 class RunFinished(Event, frozen=True):
-    """The steps are over; the marker, if any, follows.
+    """All steps are finished; the marker, if any, is published next.
 
     Args:
-        reason: why it is not ready.
-        hint: what to do next, where no step tells it.
+        reason: why the run is not ready.
+        hint: what to do next, if no step's hint says it.
     """
 
     outcome: RunOutcome
@@ -252,7 +247,7 @@ class RunFinished(Event, frozen=True):
 
 
 class MarkerPublished(Event, frozen=True):
-    """The environment is ready and everyone may know."""
+    """The marker is in place: the environment is ready."""
 
     path: str
 
@@ -261,11 +256,11 @@ class MarkerPublished(Event, frozen=True):
 
 
 class HoldStarted(Event, frozen=True):
-    """Nothing follows but the hold.
+    """The hold begins: the last event of a run.
 
     Args:
         holder: the program that holds.
-        verify: seconds between two checks, infinite for none but on demand; None where it does not verify.
+        verify: seconds between two checks; infinite for on demand only; None if the hold does not verify.
     """
 
     holder: str
@@ -279,11 +274,11 @@ class HoldStarted(Event, frozen=True):
 
 
 class Verified(Event, frozen=True):
-    """A hold that verifies has looked at the environment.
+    """A verifying hold has checked the environment.
 
     Args:
-        name: of the plan.
-        holds: whether the environment still holds.
+        name: the plan's name.
+        holds: whether everything is still in place.
     """
 
     name: str
@@ -294,7 +289,7 @@ class Verified(Event, frozen=True):
 
 
 def clean(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The changes without secrets: names of things come from servers and plans alike."""
+    """The changes without secrets: their texts come from servers and plans."""
     return tuple(
         Change(change.op, sanitize(change.what), tuple(sanitize(line) for line in change.details))
         for change in changes

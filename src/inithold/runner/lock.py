@@ -1,10 +1,10 @@
-"""The lock of a plan: of replicas started together one applies, the others wait.
+"""A plan's lock: of replicas started together, one applies and the others wait.
 
 It is a session-level advisory lock of PostgreSQL, held by a connection that does nothing else. It needs no table,
-it goes with the process that holds it, however that ends, and it is per database, as PostgreSQL has it:
+is released when the process that holds it ends in any way, and is local to the database:
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
-It is taken as steps are run, by a plan of two steps that nobody sees: the server answers, and the lock is ours.
+Taking it is a hidden plan of two steps: the server answers, and this run's session holds the lock.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
     from inithold.steps.postgres.connection import Connection
 
 Say = Callable[[str, float], object]
-"""Told why the lock is not ours yet, and the seconds waited so far; called from another thread."""
+"""Called with the reason for the wait and the seconds waited so far, from another thread."""
 
 SERVER_TIMEOUT = 600.0
-"""Seconds without the server before waiting for it is given up, as for `database.ready`."""
+"""Seconds to wait for the server to come up, as for `database.ready`."""
 POLL = 0.5
-"""Seconds between two tries at most.
+"""Most seconds between two tries.
 
-It is polled: a `pg_advisory_lock` that blocks holds a snapshot, and a migration with CREATE INDEX CONCURRENTLY
-under the lock would wait for that snapshot forever.
+Polled, because a blocking `pg_advisory_lock` holds a snapshot: a migration with CREATE INDEX CONCURRENTLY under
+the lock would wait for that snapshot forever.
 """
 LOOK = 2.0
-"""Seconds between two looks at who holds the lock."""
+"""Seconds between two checks of who holds the lock."""
 SILENCE = 10
-"""Seconds without a sign of life after which the connection counts as lost."""
+"""Seconds without a TCP answer after which the connection counts as lost."""
 UNANSWERED = 30.0
-"""The same where the machine is there but the server does not answer."""
+"""The same if the machine answers, but the server does not."""
 ANSWER_WITHIN = 10.0
 _PATIENCE = 2.0
-"""Seconds after which a proxy that gives a second client no server is taken not to have one to spare."""
+"""Seconds after which a proxy that has not given the second client a server is taken to have none left."""
 _TURNS = (0, 1, 1, 0, 1, 0, 0, 1)
-"""Which of two clients asks next. No way to hand out servers gives both the same one each time by chance."""
+"""The order in which two clients ask, so irregular that no pooling strategy matches it by chance."""
 _WHO = "SELECT pg_catalog.pg_backend_pid()"
-# A key of 64 bits is stored in two halves; objsubid 1 says so.
+# pg_locks splits a 64-bit key into two halves and marks it with objsubid 1.
 _HOLDER = """
 SELECT l.pid = pg_catalog.pg_backend_pid(), l.pid, a.application_name, pg_catalog.host(a.client_addr)
 FROM pg_catalog.pg_locks l
@@ -71,11 +71,11 @@ class Lock:
     """The lock of one plan on one database.
 
     Args:
-        url: of a PostgreSQL database.
-        plan_name: name of the plan; plans of other names have other locks.
+        url: URL of a PostgreSQL database.
+        plan_name: the plan's name, which is part of the key: plans with other names have other locks.
 
     Raises:
-        ValueError: it is not such a URL.
+        ValueError: `url` is no PostgreSQL URL.
     """
 
     def __init__(self, url: str, plan_name: str) -> None:
@@ -91,12 +91,12 @@ class Lock:
 
         Args:
             stop: ends the wait at once.
-            say: called when what is waited for changes, and every few seconds.
+            say: called when the reason for the wait changes, and every few seconds.
 
         Raises:
             Interrupted: told to stop.
-            StepFailed: the server says no, is not there for 10 minutes, or stands behind a proxy through which no
-                lock holds.
+            StepFailed: the server refuses, does not come up in 10 minutes, or is behind a proxy that pools
+                transactions.
         """
         steps = (
             PlannedStep("server", _Server(session=self._session), timeout=SERVER_TIMEOUT),
@@ -114,22 +114,22 @@ class Lock:
                 raise StepFailed(step.reason, hint=hint)
 
     def watch(self, *, on_lost: Callable[[], object]) -> None:
-        """Watch the lock from another thread; call `on_lost` from there, once, when it is gone.
+        """Watch the lock in another thread.
 
         Args:
-            on_lost: must not raise; `lost` says why.
+            on_lost: called once from that thread when the lock is lost; `lost` says why. Must not raise.
         """
         self._watcher = Thread(target=self._watch, args=(on_lost,), daemon=True, name="inithold-lock")
         self._watcher.start()
 
     def release(self) -> None:
-        """Give the lock up; safe to call in any state, also twice."""
+        """Release the lock; safe to call in any state, and twice."""
         if self._released.stop.is_set():
             return
         self._released.stop.set("released")
         self._wake.close()
         if self._watcher is not None:
-            # It closes the connection itself: a connection is not for two threads.
+            # The watcher closes the connection, which only one thread may use.
             self._watcher.join(timeout=1.0)
             return
         self._woken.close()
@@ -148,7 +148,7 @@ class Lock:
                     self._session.verify()
         except Interrupted:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody can vouch for the lock any more
+        except Exception as error:  # noqa: BLE001 - after any error, the lock may be gone
             self.lost = error.message if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
             on_lost()
         finally:
@@ -168,11 +168,11 @@ class _Holder(NamedTuple):
 
 
 class _Session:
-    """The connection that holds the lock, or is to. It outlives the steps that use it, whose bounds it passes on.
+    """The connection for the lock. It outlives the steps that use it, and takes its bounds from the current one.
 
     Args:
-        address: of the database.
-        name: of the plan.
+        address: the database.
+        name: the plan's name.
     """
 
     def __init__(self, address: Address, name: str) -> None:
@@ -196,11 +196,11 @@ class _Session:
         return self.bounds.on_cancel(action)
 
     def connect(self, context: StepContext) -> None:
-        """Connect where there is no connection.
+        """Connect, unless connected.
 
         Raises:
             NotYet: the server cannot be reached yet.
-            StepFailed: it says no, or a proxy before it pools transactions.
+            StepFailed: the server refuses, or a proxy in front of it pools transactions.
         """
         from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
 
@@ -217,12 +217,12 @@ class _Session:
             with explained(self.connection.where):
                 _refuse_pooling(self.connection, lambda: connect(self._address, self, application_name=name))
             rows = self.connection.rows("SELECT pg_catalog.current_database()", seconds=ANSWER_WITHIN)
-            # PostgreSQL's keys are signed.
+            # PostgreSQL's lock keys are signed.
             digest = hashlib.sha256(f"inithold\0{self._name}\0{rows[0][0]}".encode()).digest()
             self._key = int.from_bytes(digest[:8], signed=True)
 
     def holder(self) -> _Holder | None:
-        """Who holds the lock; None for nobody.
+        """The session that holds the lock; None if it is free.
 
         Raises:
             NotYet, StepFailed: the connection is lost; the next `connect` makes another.
@@ -234,7 +234,7 @@ class _Session:
         """Take the lock.
 
         Raises:
-            NotYet: another one has it, or the connection is lost.
+            NotYet: another session holds it, or the connection is lost.
         """
         if self._rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)")[0][0]:
             return
@@ -243,10 +243,10 @@ class _Session:
         raise NotYet(self._other, within=POLL)
 
     def verify(self) -> None:
-        """Make sure that the lock is still held.
+        """Check that this session still holds the lock.
 
         Raises:
-            StepError: it is not, or it cannot be told any more.
+            StepError: it does not, or the connection is lost.
         """
         holder = self.holder()
         if holder is None or not holder.ours:
@@ -256,7 +256,7 @@ class _Session:
             )
 
     def close(self) -> None:
-        """Hang up for good; where another thread is using the connection, it does so when it is done."""
+        """Close for good; if another thread is using the connection, that thread closes it afterwards."""
         self._closed = True
         if self._busy.acquire(blocking=False):
             try:
@@ -272,7 +272,7 @@ class _Session:
 
     @contextmanager
     def _used(self) -> Iterator[None]:
-        """Use the connection, which is lost where that fails, and where it was closed meanwhile."""
+        """Use the connection exclusively; drop it on an error, or if it was closed meanwhile."""
         with self._busy:
             if self._closed:
                 raise Interrupted("released")
@@ -292,19 +292,19 @@ class _Session:
 
 
 def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> None:
-    """Make sure that a lock of this session would hold.
+    """Refuse a proxy that pools transactions, which no session lock survives.
 
-    A proxy tells clients of a server process that is none. Behind one, two clients ask in turns which process
-    serves them: where sessions are pooled, each keeps its own; where transactions are, a process serves both, or a
-    client gets another one.
+    A proxy announces a backend pid that is not the server process's. If so, two clients ask in turns which process
+    serves them: with session pooling each keeps its own; with transaction pooling one process serves both, or a
+    client's process changes.
 
     Args:
-        connection: the one that is to hold the lock.
-        again: makes another one to the same place.
+        connection: the one for the lock.
+        again: opens another connection to the same address.
 
     Raises:
         StepFailed: the proxy pools transactions.
-        NotYet: it gives us no server at the moment.
+        NotYet: the proxy has no free server connection at the moment.
     """
     ((own,),) = connection.rows(_WHO, seconds=ANSWER_WITHIN)
     if own == connection.raw.info.backend_pid:
@@ -316,8 +316,8 @@ def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> 
             if (pid := _process_of(clients[turn])) is not None:
                 pids[turn].add(pid)
                 continue
-            # The proxy has no server for the second client, and the first is idle: were transactions pooled, its
-            # server would have been given away, and it would now wait behind the second.
+            # The second client gets no server although the first is idle. A proxy that pools transactions would
+            # have given it the first one's server, and the first client would now have to wait.
             if turn == 0 or _process_of(connection) is None:
                 raise NotYet(f"{connection.where}: the proxy before the server gives no connection")
             return
@@ -329,7 +329,7 @@ def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> 
 
 
 def _process_of(connection: Connection) -> bytes | None:
-    """The server process of a connection, None where no answer comes in time; the connection goes on waiting."""
+    """The pid of the server process behind a connection; None if no answer came in time (the query goes on)."""
     handle = connection.raw.pgconn
     handle.send_query(_WHO.encode())
     handle.flush()
@@ -365,7 +365,7 @@ class _Taken(Step, frozen=True, kw_only=True):
         try:
             self.session.connect(context)
         except NotYet as error:
-            # Without a probe: whoever has taken the port is not waited for forever.
+            # Drop the probe: whatever listens on the port now must not be waited for forever.
             raise NotYet(error.message, hint=error.hint) from error
         holder = self.session.holder()
         return () if holder is not None and holder.ours else (Change("+", "lock"),)
@@ -375,11 +375,7 @@ class _Taken(Step, frozen=True, kw_only=True):
 
 
 class _Waiting:
-    """Tells why the lock is not ours yet; nothing else of these steps is told.
-
-    Args:
-        say: whom.
-    """
+    """The only watcher of the hidden plan: passes on why it waits."""
 
     def __init__(self, say: Say) -> None:
         self._say = say

@@ -1,7 +1,7 @@
-"""What is needed of OpenTelemetry's SDK where user code runs and where it is sent again: processors, the reader of
-metrics, contexts; and what they give, as plain values.
+"""The parts of OpenTelemetry's SDK that user code and the sender share: processors, the metric reader, contexts;
+and their data as plain values.
 
-The SDK is imported by the functions alone: who makes plans and runs needs none of it.
+Only the functions import the SDK: the run itself must not load it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def span_processor(take: Callable[[Any], object]) -> Any:
-    """A processor of the SDK that gives each finished and sampled span to `take`."""
+    """A span processor that passes each finished and sampled span to `take`."""
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor  # noqa: PLC0415 - seldom needed
 
     class Spans(SpanProcessor):
@@ -31,7 +31,7 @@ def span_processor(take: Callable[[Any], object]) -> Any:
 
 
 def log_processor(take: Callable[[Any], object]) -> Any:
-    """A processor of the SDK that gives each log record to `take`."""
+    """A log record processor that passes each record to `take`."""
     from opentelemetry.sdk._logs import LogRecordProcessor  # noqa: PLC0415 - seldom needed
 
     class Logs(LogRecordProcessor):
@@ -41,7 +41,7 @@ def log_processor(take: Callable[[Any], object]) -> Any:
         emit = on_emit  # its name before SDK 1.35
 
         def shutdown(self) -> None:
-            """There is nothing to shut down."""
+            """Nothing to shut down."""
 
         def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
             return True
@@ -50,7 +50,7 @@ def log_processor(take: Callable[[Any], object]) -> Any:
 
 
 def metric_reader() -> Any:
-    """The SDK's reader, with the preferences that the `OTEL_EXPORTER_OTLP_METRICS_*` variables give."""
+    """The SDK's in-memory reader, set up from the `OTEL_EXPORTER_OTLP_METRICS_*` variables."""
     from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter  # noqa: PLC0415 - as above
     from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader  # noqa: PLC0415
     from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation  # noqa: PLC0415
@@ -66,17 +66,17 @@ def metric_reader() -> Any:
 
 
 def prefers_exponential() -> bool:
-    """Whether histograms are to have exponential buckets."""
+    """Whether the environment asks for exponential histograms."""
     preference = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "")
     return preference.strip().lower() == "base2_exponential_bucket_histogram"
 
 
 def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Context:
-    """OpenTelemetry's context in which new spans are children of `span`.
+    """An OpenTelemetry context in which new spans are children of `span`.
 
     Args:
         span: the parent.
-        remote: whether it is another service's.
+        remote: whether another service made it.
         trace_state: its `tracestate`.
     """
     from opentelemetry import context  # noqa: PLC0415 - as above
@@ -98,7 +98,7 @@ def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Co
     return set_span_in_context(NonRecordingSpan(ids), context.Context())
 
 
-# -- what is handed over
+# -- data as plain values
 
 
 def span_fields(span: Any) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def scope_fields(scope: Any) -> dict[str, Any]:
 
 
 def packed(value: Any) -> Any:
-    """Metrics of the SDK as plain values."""
+    """The SDK's metrics as plain values."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: packed(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **fields}
@@ -169,7 +169,7 @@ def packed(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """What JSON does not know, as it does: attributes are mappings of the SDK's own."""
+    """Convert a value that JSON cannot encode, such as the SDK's own mappings for attributes."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, bytes):

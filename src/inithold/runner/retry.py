@@ -1,11 +1,10 @@
 """When to try again: the only place that waits.
 
-A refused port or an unresolved name is probed by a bare TCP connection every 50 to 55 ms for as long as it
-lasts, so that a server that has come up is noticed at once at almost no cost to it. Everything else (starting
-up, too many connections) costs a full handshake to find out, and backs off to a second, from the moment at which
-the server first accepted: one that opens its port and then says for a moment that it starts is soon asked again.
-Where a plan sets
-`retry`, its numbers hold and nothing is probed in between.
+While a port is refused or a name does not resolve, a bare TCP connection probes it every 50 to 55 ms: that
+notices a server at once and costs it almost nothing. Anything else (starting up, too many connections) takes a
+full handshake to find out, so it backs off, up to a second. The back-off restarts when the server first accepts,
+because many servers open their port shortly before they are ready. If the plan sets `retry`, its numbers are used
+instead, and nothing is probed in between.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ PROBE_TIMEOUT = 1.0
 HANDSHAKES = Retry(delay=Duration(0.05), max_delay=Duration(1.0))
 REPORT_INTERVAL = 5.0
 FAILURES_TRIED = 3
-"""How often a failure of user code is tried where `retry` gives no `attempts`."""
+"""Attempts at failing user code if `retry` does not set `attempts`."""
 
 
 def backoff(retry: Retry, attempt: int) -> float:
-    """Seconds to wait after the given attempt (from 1): doubling, capped, with up to a fifth of jitter."""
-    # 2 ** 60 seconds is past any cap and still a float.
+    """Seconds to wait after the given attempt (from 1): doubling, capped, with ±10 % jitter."""
+    # Cap the exponent: 2.0 ** attempt would overflow.
     delay = min(retry.delay * 2.0 ** min(attempt - 1, 60), max(retry.max_delay, retry.delay))
     return delay * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
 
 
 class Waiting:
-    """Says what a step waits for: when the reason changes, and every few seconds.
+    """Reports why a step waits: when the reason changes, and every `REPORT_INTERVAL` seconds.
 
     Args:
-        say: called with the reason, its hint and the seconds waited so far.
+        say: called with the error and the seconds waited so far.
     """
 
     def __init__(self, say: Callable[[NotYet, float], None]) -> None:
@@ -49,17 +48,17 @@ class Waiting:
         self._reason = ""
         self.last: NotYet | None = None
         self.probes = 0
-        """How many bare connections were tried."""
+        """TCP probes made."""
         self.handshakes = 0
-        """How many have failed since the server last began to accept connections."""
+        """Failed handshakes since the server last began to accept connections."""
 
     def note(self, error: NotYet) -> None:
-        """Take note of why it is not yet; say it if it is news or has not been said for a while."""
+        """Remember the reason; report it if it is new or has not been reported for a while."""
         now = time.monotonic()
         self._began = now if self._began is None else self._began
         self.last = error
         due = now - self._said_at >= REPORT_INTERVAL
-        # Two reasons in turn (a restarting server) are not news each time.
+        # A restarting server alternates between two reasons; do not report each change.
         changed = error.message != self._reason and now - self._said_at >= 1.0
         if due or changed or not self._reason:
             self._reason, self._said_at = error.message, now
@@ -70,11 +69,11 @@ def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting:
     """Wait until it makes sense to try again.
 
     Args:
-        error: why it is not yet.
-        retry: what the plan says, None for the built-in way.
-        attempt: how many attempts have been made, from 1.
+        error: why the last attempt failed.
+        retry: the plan's setting; None for the default behaviour.
+        attempt: the number of attempts so far, from 1.
         stop: ends the wait early.
-        waiting: told what is seen meanwhile.
+        waiting: told about every probe.
 
     Raises:
         Interrupted: the step was told to stop.
@@ -105,12 +104,12 @@ def _until_accepted(probe: tuple[str, int], stop: Stop, waiting: Waiting) -> Non
 
 
 def may_try_again(retry: Retry | None, attempt: int, *, failure: bool) -> bool:
-    """Whether another attempt is allowed after `attempt` of them.
+    """Whether another attempt is allowed.
 
     Args:
-        retry: what the plan says.
-        attempt: how many have been made.
-        failure: whether it was a failure of user code, rather than "not yet".
+        retry: the plan's setting.
+        attempt: the number of attempts so far.
+        failure: whether user code failed, rather than "not yet".
     """
     if failure:
         return retry is not None and attempt < (retry.attempts or FAILURES_TRIED)

@@ -1,4 +1,4 @@
-"""Runs a plan: starts each step when its needs are met, and accounts for every one of them."""
+"""The scheduler: starts each step when its needs are met, and reports an outcome for every step."""
 
 from __future__ import annotations
 
@@ -33,49 +33,45 @@ from inithold.runner.worker import Worker
 from inithold.text.duration import short
 
 GRACE = 5.0
-"""Seconds that `apply` may take to stop after it was told to, before the run ends without it."""
+"""Seconds that `apply` gets to stop once told to; after that, the run ends without it."""
 CHECK_GRACE = 0.25
-"""The same for a check, which is then abandoned: it changes nothing, so nobody need wait for it."""
-_LOOK = 1.0
-"""Seconds between two looks for a signal: the kernel may give it to a thread that does not wake the main one."""
+"""The same for a check, which is then abandoned: it changes nothing, so it is safe to leave behind."""
+_SIGNAL_POLL = 1.0
+"""Longest block in seconds: the kernel may deliver a signal to a thread that does not wake the main thread."""
 _UNSTOPPABLE = "make what the step runs end on SIGTERM, or bound its own operations in time"
 
 
 class CancelRun(NamedTuple):
-    """Asks the run to stop.
-
-    Attributes:
-        reason: why, for people: `SIGTERM`, `the lock was lost`.
-    """
+    """Asks the run to stop; `reason` is shown to people: `SIGTERM`, `the lock was lost`."""
 
     reason: str
 
 
 class Watchdog(Protocol):
-    """Keeps the limits of steps whose code runs in this process, from outside."""
+    """Enforces from another process the limits of steps whose code runs in this one."""
 
     def begin(self, step_id: str, until: float | None, reason: str) -> None:
         """A step begins.
 
         Args:
-            step_id: of the step.
-            until: when its time is up, on the monotonic clock.
-            reason: what is said then.
+            step_id: the step.
+            until: its deadline on the monotonic clock.
+            reason: the message if it is killed at the deadline.
         """
 
     def over(self, step_id: str) -> None:
-        """It has ended, or is not waited for any more."""
+        """The step has ended, or was abandoned."""
 
 
 class RunResult(NamedTuple):
     """How a run ended.
 
     Attributes:
-        outcome: of the run.
-        steps: how each step ended, in plan order.
-        reason: why it is not ready.
+        outcome: ready, failed or cancelled.
+        steps: the steps' results, in plan order.
+        reason: why the run is not ready.
         stuck: whether a step's code is still running although it was told to stop.
-        hint: what to do next, where no step tells it.
+        hint: what to do next, if no step's hint says it.
     """
 
     outcome: RunOutcome
@@ -95,15 +91,15 @@ class Runner:
     """One run of a plan, or one pass of another kind of work over its steps.
 
     Args:
-        plan: what to run.
-        stream: where events go.
-        span: the run's own span; the steps' are its children.
-        work: what is done with each step: `converge` for `run`, `wait_for` for `wait`.
-        signals: of OpenTelemetry that are exported, for user code in workers.
-        tracing: who makes spans of user code in this process children of the steps'.
-        abandoned: ids of the steps whose abandoned check is still alive; one set for all runs of a plan in this
-            process, so that none of them is run beside itself.
-        watchdog: who keeps the limits of code in this process.
+        plan: the plan to run.
+        stream: receives the events.
+        span: the run's span, parent of the steps' spans.
+        work: what to do with each step: `converge` for `run`, `wait_for` for `wait`.
+        signals: the OpenTelemetry signals to export from user code in workers.
+        tracing: makes spans of user code in this process children of the step's span.
+        abandoned: ids of steps whose abandoned check is still alive. All runs of a plan in this process share
+            one set, so that no step runs beside its own leftover.
+        watchdog: enforces the limits of code in this process.
     """
 
     def __init__(
@@ -142,21 +138,14 @@ class Runner:
         self._preloading = False
 
     def cancel(self, reason: str) -> None:
-        """Stop the run: nothing new starts, running steps are interrupted.
-
-        Safe from signal handlers and threads.
-        """
+        """Start nothing new and interrupt running steps. Safe from signal handlers and any thread."""
         self._inbox.put(CancelRun(reason))
 
     def run(self) -> RunResult:
-        """Run the plan to its end.
-
-        Returns:
-            the account of every step; nothing is raised for a step's failure.
-        """
+        """Run the plan to its end; a step's failure is in the result, not raised."""
         if self._plan.timeout is not None:
             self._ends_at = time.monotonic() + self._plan.timeout
-        # Taken down first: leaving a step out changes what is unmet, and starts those behind it.
+        # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
         self._start_all([planned for planned in self._plan.steps if self._unmet[planned.id] == 0])
         while self._running and not self._stuck:
             if (message := self._next()) is not None:
@@ -165,19 +154,19 @@ class Runner:
         for worker in self._workers.values():
             worker.close()
         if self._abandoned or self._stuck:
-            # A command that a check has started and that does not stop must not outlive the run.
+            # A command started by an abandoned check must not outlive the run.
             kill_running()
         return self._result()
 
     # -- the loop
 
     def _next(self) -> StepFinished | CancelRun | None:
-        """The next message, where one comes before a deadline or the next look at what else has happened."""
+        """Wait for the next message; None after a deadline or `_SIGNAL_POLL` seconds."""
         while self._deadlines and self._deadlines[0][1] not in self._running:
             heapq.heappop(self._deadlines)
         until = self._deadlines[0][0] if self._deadlines else float("inf")
         try:
-            return self._inbox.get(timeout=max(0.0, min(until - time.monotonic(), _LOOK)))
+            return self._inbox.get(timeout=max(0.0, min(until - time.monotonic(), _SIGNAL_POLL)))
         except Empty:
             if until <= time.monotonic():
                 self._time_is_up(heapq.heappop(self._deadlines)[1])
@@ -190,11 +179,11 @@ class Runner:
             self._finish(message)
 
     def _finish(self, first: StepFinished) -> None:
-        # A plan of a thousand disabled steps must not be a thousand calls deep.
+        # A queue, not recursion: a plan may have a thousand disabled steps in a row.
         queue = deque([first])
         ready: list[PlannedStep] = []
         while queue:
-            # The result is shown by others than the stream, too.
+            # The result is also shown outside the stream, so scrub it here.
             finished = queue.popleft().scrubbed()
             if self._running.pop(finished.step, None) and self._watchdog is not None:
                 self._watchdog.over(finished.step)
@@ -255,7 +244,7 @@ class Runner:
     def _accounted(self, attempts: Attempts) -> StepFinished:
         try:
             return attempts.finish(self._work)
-        except BaseException as error:  # noqa: BLE001 - a step that nobody accounts for would be waited for forever
+        except BaseException as error:  # noqa: BLE001 - the run would wait forever for a step without a result
             return attempts.broken(error)
         finally:
             if worker := self._workers.get(attempts.planned.id):
@@ -303,7 +292,7 @@ class Runner:
             return
         still = context.stop.set_at + GRACE
         if time.monotonic() < still:
-            # It began to apply just as it was told to stop.
+            # Its apply began just as it was told to stop: allow the longer grace.
             heapq.heappush(self._deadlines, (still, running.planned.id))
             return
         self._stuck = True
@@ -334,8 +323,8 @@ class Runner:
         return RunResult("ready", steps)
 
     def _idle(self) -> None:
-        """A step waits: import what later ones need meanwhile, once."""
-        # Not in a gate, which may wait for long: there it would only cost memory.
+        """While a step waits, import once what later steps need."""
+        # Not in `inithold wait`, which may wait for long: there it would only cost memory.
         if not self._preloading and self._work is not wait_for:
             self._preloading = True
             Thread(target=self._preload, daemon=True, name="inithold-preload").start()
@@ -345,26 +334,26 @@ class Runner:
             if planned.enabled and planned.id not in self._finished:
                 try:
                     (self._workers.get(planned.id) or planned.step).load()
-                except Exception as error:  # noqa: BLE001 - the step itself will meet it and report it
+                except Exception as error:  # noqa: BLE001 - the step will fail on it and report it
                     self._stream.emit(LogLine(text=f"preload: {error}", step=planned.id, level="debug"))
 
 
 def new_span_id() -> str:
-    """A random span id, as W3C Trace Context wants it."""
+    """A random span id in W3C Trace Context format."""
     return os.urandom(8).hex()
 
 
 def one_pass(
     plan: CheckedPlan, steps: Iterable[PlannedStep], work: Work, stream: Stream, *, timeout: float | None = None
 ) -> Runner:
-    """A runner for one pass over some steps, outside of a run's life: without the lock, in its own trace.
+    """Make a runner for one pass over some steps: without the lock, in a trace of its own.
 
     Args:
-        plan: whose steps these are.
-        steps: those to look at, with the bounds that apply here.
-        work: what is done with each.
-        stream: where events go.
-        timeout: seconds that the whole pass may take; None for no bound.
+        plan: the plan they belong to.
+        steps: the steps, with the timeouts for this pass.
+        work: what to do with each.
+        stream: receives the events.
+        timeout: limit in seconds for the whole pass; None for no limit.
     """
     chosen = msgspec.structs.replace(plan, steps=tuple(steps), timeout=timeout, lock=None)
     return Runner(chosen, stream, Span(os.urandom(16).hex(), new_span_id()), work=work)

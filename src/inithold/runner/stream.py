@@ -1,4 +1,4 @@
-"""The one stream of events, which every watcher reads."""
+"""The stream of events, which every watcher reads."""
 
 from __future__ import annotations
 
@@ -11,32 +11,28 @@ from inithold.runner.events import Event, Span
 
 
 class Watcher(Protocol):
-    """Reads the stream; never steers the run."""
+    """Reads the stream; never influences the run."""
 
     def see(self, event: Event) -> None:
-        """Take note of an event; called from any thread, one at a time."""
+        """Handle an event. Called from any thread, but never concurrently."""
 
     def close(self) -> None:
-        """The stream is over, or its process image is about to be replaced."""
+        """Finish: the stream is over, or this process is about to exec the holder."""
 
 
 class Tracing(Protocol):
-    """What can make user code's spans children of a step's span."""
+    """Makes user code's spans children of a step's span."""
 
     def scope(self, span: Span) -> AbstractContextManager[object]:
-        """While open, spans that this thread starts are children of `span`."""
+        """Within the `with` block, spans that this thread starts are children of `span`."""
 
 
 class Stream:
-    """Hands each event to every watcher, in order, scrubbed of secrets.
-
-    Args:
-        watchers: who reads it.
-    """
+    """Passes each event to every watcher, in order, scrubbed of secrets."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = tuple(watchers)
-        # A watcher that warns does so while it is told something.
+        # Reentrant, because a watcher may emit a warning while it handles an event.
         self._lock = RLock()
 
     def emit(self, event: Event) -> None:
@@ -47,7 +43,7 @@ class Stream:
                 watcher.see(event)
 
     def close(self) -> None:
-        """Let every watcher finish."""
+        """Close every watcher."""
         with self._lock:
             for watcher in self._watchers:
                 watcher.close()

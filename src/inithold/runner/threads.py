@@ -1,4 +1,4 @@
-"""Threads that do the steps' work. They are daemons: code that will not stop must not keep the process."""
+"""The threads that run steps. They are daemons, so that code that does not stop cannot keep the process alive."""
 
 from __future__ import annotations
 

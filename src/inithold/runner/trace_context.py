@@ -1,4 +1,4 @@
-"""W3C Trace Context: the trace a run belongs to, decided before anything of OpenTelemetry is imported.
+"""W3C Trace Context: the trace a run belongs to, found without importing OpenTelemetry.
 
 The formats are those of https://www.w3.org/TR/trace-context/ and, for the samplers, of
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
@@ -17,11 +17,11 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 _SAMPLED = 0x01
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 _RATIO_BITS = 64
-"""A ratio sampler looks at the low 64 bits of the trace id, as OpenTelemetry's Python SDK does."""
+"""The ratio sampler uses the low 64 bits of the trace id, as OpenTelemetry's Python SDK does."""
 
 
 class TraceParent(NamedTuple):
-    """The caller's span, as a `traceparent` names it."""
+    """The caller's span, from a `traceparent`."""
 
     trace_id: str
     parent_id: str
@@ -29,14 +29,14 @@ class TraceParent(NamedTuple):
 
 
 def parse_traceparent(text: str) -> TraceParent | None:
-    """Read a `traceparent` value.
+    """Parse a `traceparent` value.
 
     Args:
         text: such as `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
 
     Returns:
-        its parts, or None where the specification says that the value is to be ignored: wrong lengths, upper-case
-        digits, ids of zeros, version `ff`, more than four fields in version `00`. A higher version may have more.
+        its parts; None for a value that the specification says to ignore: wrong lengths, upper-case digits, ids
+        of zeros, version `ff`, more than four fields in version `00`. Higher versions may have more fields.
     """
     match = _TRACEPARENT.fullmatch(text.strip(" \t"))
     if match is None:
@@ -50,10 +50,9 @@ def parse_traceparent(text: str) -> TraceParent | None:
 
 
 def run_span(environ: Mapping[str, str]) -> Span:
-    """A new span for a run: child of the `TRACEPARENT` of `environ` where there is one, else a trace of its own.
+    """Make the run's span: a child of `TRACEPARENT` in `environ`, or the root of a new trace.
 
-    Whether it is sampled is what `OTEL_TRACES_SAMPLER` says, so that the commands which steps run are told the
-    same as the collector.
+    `OTEL_TRACES_SAMPLER` decides here whether it is sampled, so that the steps' commands and the collector agree.
     """
     incoming = parse_traceparent(environ.get("TRACEPARENT", ""))
     if incoming is None:

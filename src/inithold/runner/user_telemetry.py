@@ -1,12 +1,12 @@
-"""OpenTelemetry of the user's code: made children of the step's span, and handed to the sender when finished.
+"""OpenTelemetry of user code: makes its spans children of the step's, and hands finished data to the sender.
 
-Nothing here talks to a collector, and the SDK is loaded only in a process whose user code uses OpenTelemetry: the
-import of the API is watched for, and the API told by `OTEL_PYTHON_*_PROVIDER` where to find a provider if the code
-sets none before it asks for one. One that it sets is left alone, and flushed at the end, since the process is
-replaced or ended without its exit handlers.
+Nothing here talks to a collector. The SDK is loaded only in a process whose user code uses OpenTelemetry: an
+import hook sees the API being imported, and `OTEL_PYTHON_*_PROVIDER` then names our provider for code that sets
+none. A provider that the code sets is left alone, and flushed at the end, because the process execs or ends
+without running exit handlers.
 
-What is handed over is an event `FromUserCode`, whose body is a list in JSON: of spans, log records or the SDK's
-`ScopeMetrics`, each as `otel_sdk` makes plain values of it.
+Data goes out as `FromUserCode` events, whose body is a JSON list of spans, log records or the SDK's
+`ScopeMetrics`, each as `otel_sdk` converts it to plain values.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from inithold.runner.otel_sdk import (
 )
 
 MOST_ITEMS = 10_000
-"""How many spans and log records a process hands over; what follows is only counted."""
+"""Spans and log records that a process hands over; further ones are only counted."""
 _MODULES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "_logs"}
-"""The modules of the API and the SDK that hold the providers: who makes spans imports one of these first."""
+"""The modules of the API and the SDK that have the providers: code that makes spans imports one of these first."""
 _PROVIDERS: Mapping[TelemetrySignal, str] = {
     "traces": "tracer_provider",
     "metrics": "meter_provider",
     "logs": "logger_provider",
 }
-"""What the API calls the provider, in its functions, variables and entry points."""
+"""The API's word for the provider in its functions, variables and entry points."""
 _NAME = "inithold"
-"""Of our entry points, by which the API finds a provider where the program has set none."""
+"""The name of our entry points, by which the API finds our providers."""
 _ATTACHED: ContextVar[Any] = ContextVar("_ATTACHED", default=None)
-"""What gives a step's span back where one was attached: OpenTelemetry's token."""
+"""OpenTelemetry's token to detach the step's span; None if none is attached."""
 
 
 class UserTelemetry:
-    """Hands over what user code in this process makes. There is one in a process.
+    """Collects the telemetry of user code in this process. One per process.
 
     Args:
-        signals: those that are exported; of the others no provider is offered.
-        emit: takes each event; called from any thread.
-        on_warning: told, once, that the SDK cannot be used.
+        signals: the signals to export; for others, no provider is offered.
+        emit: receives the events, from any thread.
+        on_warning: receives warnings, such as that the SDK cannot be used.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class UserTelemetry:
 
     @contextmanager
     def scope(self, span: Span) -> Iterator[None]:
-        """While open, spans and log records that this thread makes belong to `span`.
+        """Within the `with` block, spans and log records that this thread makes belong to `span`.
 
-        Where OpenTelemetry has not been imported yet, that begins when this thread imports it.
+        If OpenTelemetry is not imported yet, that begins when this thread imports it.
         """
         outer = _ATTACHED.set(None)
         finder = _Finder(lambda: self._attach(span, early=True))
@@ -93,7 +93,7 @@ class UserTelemetry:
         finally:
             if finder in sys.meta_path:
                 sys.meta_path.remove(finder)
-            # Not there where it was attached inside an asyncio task: that context is gone with the task.
+            # None if it was attached inside an asyncio task: that context ended with the task.
             if (token := _ATTACHED.get()) is not None:
                 from opentelemetry.context import detach  # noqa: PLC0415 - loaded by then
 
@@ -112,36 +112,36 @@ class UserTelemetry:
         _ATTACHED.set(attach(context_of(span)))
 
     def _offer(self, *, early: bool) -> None:
-        """Have the API use our providers where the user's code sets none.
+        """Make the API use our providers if user code sets none.
 
         Args:
-            early: whether no code had the API before; else there may be tracers already that wait for a provider.
+            early: whether nothing had imported the API before; if not, proxy tracers may already exist.
         """
         from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and few use OpenTelemetry
 
         _offering.append(self)
         if early and entry_points(group="opentelemetry_tracer_provider", name=_NAME):
-            # The API asks for them when somebody wants a tracer and has set no provider.
+            # The API loads them on first use, if no provider is set by then.
             for signal in self.signals:
                 os.environ.setdefault(_variable(signal), _NAME)
             return
-        # Without the lock: another thread may hold that of a module which this imports.
+        # Import without our lock: another thread may hold the import lock of one of these modules.
         for signal, module in _MODULES.items():
             import_module(f"opentelemetry.sdk.{module}")
             api, kind = import_module(f"opentelemetry.{module}"), _PROVIDERS[signal]
-            # The API answers with a proxy as long as nobody has set a provider.
+            # The API returns a proxy until a provider is set.
             unset = type(getattr(api, f"get_{kind}")()).__name__.lstrip("_").startswith("Proxy")
             if signal in self.signals and unset:
                 getattr(api, f"set_{kind}")(self.provider(signal))
 
     def finish(self, seconds: float) -> Callable[[], str | None]:
-        """Hand over the metrics, and begin to flush providers of the user's own.
+        """Hand over the metrics, and start to flush the user's own providers.
 
         Args:
-            seconds: how long such a flush may take.
+            seconds: the time limit for the flush.
 
         Returns:
-            waits for the flush, and answers with one line where it failed or did not end.
+            a function that waits for the flush, and returns a message if it failed or did not end in time.
         """
         if (left_out := self._items - MOST_ITEMS) > 0:
             self._on_warning(
@@ -154,7 +154,7 @@ class UserTelemetry:
         pending: dict[str, Thread] = {}
         if self._offered:
             for provider in self._foreign():
-                # Each in a thread of its own: a flush need not end.
+                # One thread each, because a flush may hang.
                 name = type(provider).__name__
                 pending[name] = Thread(target=_flush, args=(provider, seconds, name, pending), daemon=True)
         threads = list(pending.values())
@@ -184,10 +184,10 @@ class UserTelemetry:
         return [each for each in present if each not in own and hasattr(each, "force_flush")]
 
     def provider(self, signal: TelemetrySignal) -> Any:
-        """The SDK's provider for user code that has set none; made when it is asked for."""
+        """Our provider, for user code that has set none; created on first use."""
         with self._making:
             if signal not in self._made:
-                # The SDK may ask for another one meanwhile, to measure itself.
+                # An RLock, because the SDK may ask for another provider here, to measure itself.
                 sdk = import_module(f"opentelemetry.sdk.{_MODULES[signal]}")
                 provider: Any
                 if signal == "traces":
@@ -225,7 +225,7 @@ def _flush(provider: Any, seconds: float, name: str, pending: dict[str, Thread])
 
 
 _offering: list[UserTelemetry] = []
-"""Whose providers the entry points give out."""
+"""The last one provides the entry points' providers."""
 
 
 def tracer_provider() -> Any:
@@ -244,18 +244,18 @@ def logger_provider() -> Any:
 
 
 def _offered(signal: TelemetrySignal) -> Any:
-    # What the user's code executes must not be offered it.
+    # Programs that the user code starts must not inherit it.
     os.environ.pop(_variable(signal), None)
     return _offering[-1].provider(signal)
 
 
 def _variable(signal: TelemetrySignal) -> str:
-    """The variable by which the API finds a provider where none is set."""
+    """The variable that names the API's default provider."""
     return f"OTEL_PYTHON_{_PROVIDERS[signal].upper()}"
 
 
 class _Finder:
-    """Acts once, when the thread it was made in has imported the first module that holds a provider."""
+    """An import hook: calls `act` once, after this thread has imported the first module in `_MODULES`."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act = act
@@ -273,7 +273,7 @@ class _Finder:
             execute = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                # Whoever looks at the loader later finds it as it would be without us.
+                # Restore the loader, so that the import leaves no trace.
                 del loader.exec_module
                 execute(module)
                 if self in sys.meta_path:

@@ -1,9 +1,9 @@
 """The run's side of a worker: the process in which a step's `check` and `apply` run (`Step.in_worker`).
 
-A process is started when it is needed first, and kept until the step is finished: importing what the user's code
-needs is most of what it costs. Told to stop, the code there is interrupted; a check is killed `CHECK_GRACE`
-seconds later, since it changes nothing, an apply after `APPLY_GRACE`. A step is not over before what a killed
-worker was doing on a server has ended, too, so that the lock of the plan is not released before.
+The process starts on first use and lives until the step is finished, because importing the user's code is most of
+its cost. Told to stop, the code there is interrupted. If it does not stop, a check, which changes nothing, is
+killed after `CHECK_GRACE` seconds and an apply after `APPLY_GRACE`. The step ends only when the killed worker's
+statements on a server have ended, too, so that the plan's lock is not released too early.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from inithold.runner.events import FromUserCode, Level, TelemetrySignal
 from inithold.steps.base import Change, Step
 
 CHECK_GRACE = 0.2
-"""Seconds that a check gets to end by itself once it is told to stop."""
+"""Seconds that a check gets to stop before it is killed."""
 APPLY_GRACE = 2.5
 """The same for an apply: its statement is cancelled at once, its code interrupted after a second."""
 SERVER_GRACE = 2.0
-"""Seconds that a server gets to confirm that what a killed worker ran there has ended."""
+"""Seconds that a server gets to confirm that a killed worker's statements have ended."""
 _CLOSING = 1.0
 _ERRORS: Mapping[str, type[StepError]] = {
     kind.__name__: kind for kind in (NotYet, StepFailed, Rejected, Ahead, Interrupted)
@@ -40,15 +40,15 @@ _ERRORS: Mapping[str, type[StepError]] = {
 _STARTS = BoundedSemaphore(
     max(1, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
 )
-"""Starting is importing, which a core does for one process at a time."""
+"""Start at most one worker per core at a time: starting is importing, and importing is CPU-bound."""
 
 
 class Worker:
     """The process of one step.
 
     Args:
-        step: whose code runs there.
-        signals: of the user's code's OpenTelemetry, those that are exported.
+        step: the step whose code runs there.
+        signals: the OpenTelemetry signals to export from user code.
     """
 
     def __init__(self, step: Step, signals: Sequence[TelemetrySignal] = ()) -> None:
@@ -60,7 +60,7 @@ class Worker:
         self._has_applied = False
 
     def load(self) -> None:
-        """Start the process and let it import what it will need, while there is nothing better to do."""
+        """Start the process and import the step's libraries in it, while the run is idle."""
         if (process := self._started(lambda: None)) is not None:
             process.satellite.send({"type": "load"})
 
@@ -68,7 +68,7 @@ class Worker:
         """As `Step.check`."""
         changes = self._step.before_worker(context)
         if changes is None or (changes and self._has_applied):
-            # What still differs after an apply is for the step's own code to explain.
+            # After an apply, let the step's own code explain what still differs.
             return self._ask({"type": "check"}, context, CHECK_GRACE)
         return changes
 
@@ -78,21 +78,21 @@ class Worker:
         self._ask({"type": "apply", "changes": msgspec.to_builtins(changes)}, context, APPLY_GRACE)
 
     def renew(self, step: Step) -> None:
-        """Go on with another step; a process that has the old one ends."""
+        """Replace the step; a process that runs the old one is closed."""
         with self._lock:
             process, self._process, self._step = self._process, None, step
         if process is not None:
             process.close()
 
     def end(self) -> None:
-        """Let the process end, as it is not needed any more."""
+        """Let the process end; do not wait for it."""
         with self._lock:
             self._closed = True
         if self._process is not None:
             self._process.end()
 
     def close(self) -> None:
-        """End the process, and wait until it has ended: what it has open goes with it."""
+        """End the process and wait for it, so that its connections are closed on return."""
         self.end()
         if self._process is not None:
             self._process.close()
@@ -143,13 +143,13 @@ class _Process:
         self._group = launched.pid
         RUNNING.add(self._group)
         self.satellite = Satellite(launched, on_message=self._take, on_output=self._print, on_end=self._end)
-        # What the fields hold is the user's own, and need not be JSON.
+        # Pickled, because a step's fields may hold user types that JSON cannot encode.
         encoded = b64encode(pickle.dumps(step)).decode()
         first = {"path": sys.path, "step": encoded, "kind": step.kind, "signals": signals}
         self.satellite.send({"type": "start", **first})
 
     def ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
-        """Have something done, and wait for the answer; raises as the step does."""
+        """Send a request and wait for the answer; raises what the step raised."""
         self._was_asked = True
         applying = request["type"] == "apply"
         answered, killed = Event(), Event()
@@ -177,27 +177,27 @@ class _Process:
         if applying and self._sessions:
             from inithold.steps.database.driver import end_sessions  # noqa: PLC0415 - seldom needed
 
-            # Nothing of it may run on a server any more.
+            # The killed worker's statements may still be running on a server.
             if left := end_sessions(self._sessions, SERVER_GRACE):
                 text = f"{left} did not confirm within {SERVER_GRACE:g} s that what was running there has ended"
                 context.log(text, level="warning")
         if applying and killed.is_set():
             message = f"it did not stop within {grace:g} s and was killed"
             if not context.stop.failed:
-                # The account of a step that is cancelled has no room for it.
+                # A cancelled step's result does not show this message.
                 context.log(message, level="warning")
             raise Interrupted(message)
         context.check_cancelled()
         raise self._died(answer)
 
     def end(self) -> None:
-        """Let it end; at once where it has only loaded what nobody needs now."""
+        """Let it end; kill it if it has only preloaded."""
         self.satellite.close_input()
         if not self._was_asked:
             self.satellite.kill()
 
     def close(self) -> None:
-        """End it; kill it where it does not."""
+        """End it; kill it if it does not end in time."""
         self.satellite.close_input()
         if self.satellite.wait(_CLOSING) is None:
             self.satellite.kill()
@@ -220,7 +220,7 @@ class _Process:
             )
         return StepFailed(f"its process {death}{why} before it was done", hint=hint)
 
-    # -- from the threads of the satellite
+    # -- called from the satellite's threads
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -261,7 +261,7 @@ class _Process:
 
 
 def _raised(answer: Mapping[str, Any]) -> Exception:
-    """What was raised there, to be raised here."""
+    """Rebuild the exception that the worker reported."""
     if answer["type"] == "fault":
         fault: Exception = type(answer["exception"], (Exception,), {})(answer["message"])
         fault.add_note(answer["traceback"])

@@ -1,4 +1,4 @@
-"""The worker's side: a program of `inithold.process.satellite` that runs one step's code in its main thread."""
+"""The worker process: a program of `inithold.process.satellite` that runs one step's code in its main thread."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from inithold.runner.user_telemetry import UserTelemetry
 
 INTERRUPT_AFTER = 1.0
-"""Seconds between telling code to stop and interrupting it as Ctrl-C does: until then it may end by itself."""
+"""Seconds between telling code to stop and raising KeyboardInterrupt in it."""
 FLUSH = 0.8
-"""Seconds that providers of the user's own get at the end to send what they have."""
-_GONE = 3.0
-"""Seconds that code may take to stop once nobody is there any more to be told of it."""
-_GOES_FIRST = "1000"
-"""Of all processes the kernel kills this one first where memory runs out (proc_pid_oom_score_adj(5))."""
+"""Seconds that the user's own OpenTelemetry providers get to flush at the end."""
+_ORPHAN_GRACE = 3.0
+"""Seconds that code gets to stop after the run has gone away."""
+_OOM_SCORE_ADJ = "1000"
+"""Out of memory, the kernel kills the worker rather than the run (proc_pid_oom_score_adj(5))."""
 _KINDS = (Interrupted, NotYet, Ahead, Rejected, StepFailed)
 
 
 def main(channel: Channel) -> int:
-    """Run what is asked for until the input ends."""
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - a file of the kernel's
-        file.write(_GOES_FIRST)
+    """Serve requests until the input ends."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - a kernel file
+        file.write(_OOM_SCORE_ADJ)
     first = channel.receive()
     if first is None:
         return 0
@@ -69,7 +69,7 @@ class _Context(Context):
 
 
 class _WorkerProcess:
-    """Does one thing at a time, and is the watcher that sends what is said to the run."""
+    """Serves one request at a time; as the stream's watcher, sends log lines and telemetry to the run."""
 
     def __init__(self, channel: Channel, first: Mapping[str, Any]) -> None:
         self._channel = channel
@@ -87,7 +87,7 @@ class _WorkerProcess:
         self._path = list(sys.path)
 
     def run(self) -> None:
-        """Do what is asked for until the input ends."""
+        """Serve requests until the input ends."""
         handle(signal.SIGINT, self._interrupt)
         handle(signal.SIGTERM, lambda *_: self._stop_in_a_thread("SIGTERM"))
         threading.Thread(target=self._listen, daemon=True, name="inithold-requests").start()
@@ -96,7 +96,7 @@ class _WorkerProcess:
             if request["type"] != "load":
                 self._channel.send(self._answer(step, request))
                 continue
-            # The step itself will meet what is wrong, and report it.
+            # If this fails, the step will fail on it, too, and report it.
             with suppress(Exception):
                 if isinstance(step, Step):
                     step.preload()
@@ -137,7 +137,7 @@ class _WorkerProcess:
                 self._context = context
                 if self._stopped:
                     context.stop.set(self._stopped)
-                # The code of before may have gone elsewhere.
+                # The previous request's code may have changed them.
                 os.chdir(self._folder)
                 sys.path[:] = self._path
                 if isinstance(step, StepError):
@@ -155,9 +155,9 @@ class _WorkerProcess:
     # -- as a watcher
 
     def see(self, event: Event) -> None:
-        """Send what is for the run."""
+        """Send log lines and telemetry to the run."""
         if isinstance(event, LogLine) and not self._channel.open:
-            # A forked child: it has the standard output.
+            # A forked child has no channel: its standard output reaches the run.
             os.write(1, event.text.encode() + b"\n")
         elif isinstance(event, LogLine):
             self._channel.send({"type": "log", "text": event.text, "level": event.level})
@@ -165,7 +165,7 @@ class _WorkerProcess:
             self._channel.send({"type": "telemetry", "signal": event.signal, "body": event.body})
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing to close."""
 
     def _warn(self, text: str) -> None:
         self._stream.emit(LogLine(text=text, level="warning"))
@@ -180,11 +180,11 @@ class _WorkerProcess:
                 self._requests.put(message)
         self._requests.put(None)
         self._stop_in_a_thread("the run has ended")
-        time.sleep(_GONE)
+        time.sleep(_ORPHAN_GRACE)
         os._exit(1)
 
     def _stop_in_a_thread(self, reason: str) -> None:
-        # The thread that hears of it must go on listening, or is the one that is to be stopped.
+        # The caller must not block: it is the listening thread, or the main thread, which is to be interrupted.
         threading.Thread(target=self._stop, args=(reason,), daemon=True, name="inithold-stop").start()
 
     def _stop(self, reason: str) -> None:
@@ -202,7 +202,7 @@ class _WorkerProcess:
 
 
 def _described(error: BaseException, context: Context) -> dict[str, Any]:
-    """An error as the run gets it."""
+    """An error as a message to the run."""
     if not isinstance(error, StepError) and context.stop.is_set():
         error = Interrupted(context.stop.reason)
     if not isinstance(error, StepError):
