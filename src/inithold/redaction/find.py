@@ -15,7 +15,7 @@ _SECRET_NAME = re.compile(
 )
 _PERHAPS_SECRET_NAME = re.compile(r"[-_](?:PASS|PWD|PW|AUTH)\Z", re.IGNORECASE)
 _NAME_OF_URL = re.compile(r"_URL\Z|\AConnectionStrings__", re.IGNORECASE)
-_NAME_OF_PATH = re.compile(r"[-_](?:FILE|DIR|PATH)\Z", re.IGNORECASE)
+_NAME_OF_PATH = re.compile(r"[-_](?:FILE|DIR|(?:FILE|DIR)?[-_]?PATH)\Z", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+")
 _SHORTEST_PERHAPS = 8
 HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")

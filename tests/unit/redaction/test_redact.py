@@ -239,6 +239,7 @@ def test_the_longer_of_two_is_masked_whole() -> None:
         ("PWD", "value-one", False),
         ("HOME", "value-one", False),
         ("POSTGRES_PASSWORD_FILE", "/run/secrets/one", False),
+        ("MANAGER__CREDENTIALS_KEY_FILEPATH", "/keys/private_key.pem", False),
         ("INITHOLD_SECRETS_DIR", "/run/secrets", False),
         ("DB_PASSWORD_FILE", "not-a-path", True),
     ],

@@ -15,6 +15,7 @@ from inithold.compose.read.tree import Mapping, Scalar
 from inithold.compose.read.tree import Sequence as Listed
 from inithold.compose.stack.command import has_no_words
 from inithold.compose.stack.image import argv
+from inithold.compose.stack.servers import advice_to_split
 from inithold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     result.unknown += environments[0].unread
     unguarded = [step for step in result.steps if any(TODO in todo for todo in step.todo)]
     result.unknown += [f"{step.id}: how to tell that it is already done (TODO unless)" for step in unguarded]
+    init = stack.inits.get(service.name) or stack.probable.get(service.name)
+    if init is not None and not hooks and (advice := advice_to_split(init, stack)) is not None:
+        result.unknown.insert(0, f"how others can wait for {service.name}: {advice}")
     result.needed += _missing(result, environments, concealer)
     return result
 

@@ -15,7 +15,7 @@ from inithold.compose.stack import wiring
 from inithold.compose.stack.command import DEFAULT_MARKER, has_no_words, is_inithold_image, split
 from inithold.compose.stack.image import argv, escaped
 from inithold.compose.stack.roles import Wrap
-from inithold.compose.stack.servers import needed_dependents, unready_servers
+from inithold.compose.stack.servers import advice_to_split, unready_servers
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -41,11 +41,8 @@ def make_hold(init: Init, stack: Stack) -> Way:
         changes, test, tmpfs = _without_once(service), wiring.test_for(init), False
         if not changes:
             return _by_hand("remove --once from its command, so that it holds")
-    elif reached := needed_dependents(init, stack):
-        return _by_hand(
-            f"make two of it, since its command needs {reached[0]}, which waits for it: one that does what "
-            f"{reached[0]} needs, and holds, and one that waits for {reached[0]}"
-        )
+    elif (advice := advice_to_split(init, stack)) is not None:
+        return _by_hand(advice)
     else:
         if stack.wrap is None:
             return _by_hand(

@@ -108,6 +108,15 @@ def _in_command(service: Service) -> list[tuple[tuple[str, str], Place]]:
     return [(match, value.place) for value in values for match in _URL.findall(" ".join(filled_words(value)))]
 
 
+def advice_to_split(init: Init, stack: Stack) -> str | None:
+    """What to do about an init that nobody may await, since its command reaches a service that depends on it."""
+    needed = next(iter(needed_dependents(init, stack)), None)
+    return needed and (
+        f"make two of it, since its command needs {needed}, which waits for it: one that does what {needed} "
+        f"needs, and holds, and one that waits for {needed}"
+    )
+
+
 def needed_dependents(init: Init, stack: Stack) -> list[str]:
     """The services that the command of `init` reaches and that depend on it: they must start before it is done."""
     named = [one or other for (one, other), _ in _in_command(init.service)]

@@ -373,3 +373,12 @@ def test_a_script_that_is_not_known_here_stays_whole(dockerfile: str, tmp_path: 
     (tmp_path / "Dockerfile").write_text(f'FROM alpine\n{dockerfile}\nENTRYPOINT ["sh", "/init.sh"]\n')
     done = drafted(tmp_path, stack(init="{build: .}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"))
     assert steps(plan_of(done, tmp_path)) == [("command.run", {"run": ["sh", "/init.sh"]})]
+
+
+def test_an_init_that_reaches_its_dependent_is_to_be_split(tmp_path: Path) -> None:
+    text = stack(
+        setup="{image: x, command: \"sh -c './certs; until curl http://search; do sleep 1; done; echo ok'\","
+        " healthcheck: {test: '[ -f certs/ca.crt ]'}}",
+        search="{image: search, depends_on: {setup: {condition: service_healthy}}}",
+    )
+    assert "make two of it, since its command needs search, which waits for it" in drafted(tmp_path, text).errors
