@@ -173,4 +173,50 @@ FAULTS = [
         lambda m: spec(m, "to-servers", "NetworkPolicy").update(podSelector={}),
         "postgres: lets out 5432 of postgres",
     ),
+    Fault(
+        "workloads_say_their_version",
+        lambda m: m.named("Deployment", "api")["metadata"]["labels"].pop("app.kubernetes.io/version"),
+        "Deployment api: it and its Pods",
+    ),
+    Fault(
+        "workloads_say_their_version",
+        lambda m: spec(m, "bot")["template"]["metadata"]["labels"].update({"app.kubernetes.io/version": "2"}),
+        "Deployment bot: it and its Pods",
+    ),
+    Fault(
+        "workloads_say_their_version",
+        lambda m: container(m).update(image="game-scheduler:0.2.0"),
+        "version 0.1.0, and image 0.2.0",
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: spec(m, "postgres", "StatefulSet").update(volumeClaimTemplates=[]),
+        "StatefulSet postgres, volumeClaimTemplates",
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: spec(m, "postgres", "NetworkPolicy")["ingress"][0]["ports"][0].pop("protocol"),
+        "adds protocol",
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: spec(m, "init", "Job")["podFailurePolicy"]["rules"][0]["onPodConditions"][0].pop("status"),
+        "adds status",
+        as_job=True,
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: container(m)["resources"]["limits"].update(memory="1024Mi"),
+        "1024Mi is not how",
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: container(m)["resources"]["requests"].update(cpu="0.1"),
+        "0.1 is not how",
+    ),
+    Fault(
+        "applying_again_changes_nothing",
+        lambda m: variable(m, "INITHOLD_LOG_LEVEL", ""),
+        "value: the server leaves",
+    ),
 ]

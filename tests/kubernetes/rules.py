@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from kubernetes import hardening, network, references, secrecy, wiring
+from kubernetes import applying, hardening, network, references, secrecy, wiring
 from kubernetes.manifests import Manifests
 
 Rule = Callable[[Manifests], Iterator[str]]
@@ -29,6 +29,8 @@ RULES: Mapping[str, Rule] = {
         wiring.containers_tell_why_they_ended,
         wiring.what_only_waits_can_be_drained,
         wiring.replicas_are_apart,
+        wiring.workloads_say_their_version,
+        applying.applying_again_changes_nothing,
         references.selectors_match_labels,
         references.names_lead_somewhere,
         references.ports_are_there,

@@ -176,6 +176,23 @@ def test_the_guide_s_manifests_keep_the_official_schemas(version: str) -> None:
     validate(Manifests(documents), version)
 
 
+def test_requests_are_what_was_measured_rounded_up() -> None:
+    """By the numbers on the page; a request holds what is needed, and little more."""
+    page = (DOCS / "how-to" / "kubernetes-operations.md").read_text()
+    rows = dict(re.findall(r"^\| (.+?) \| (?:less than )?([\d.]+) MB", page, re.MULTILINE))
+    run = next(number for what, number in rows.items() if what.startswith("a run that migrates"))
+    needs = {"init": float(run), "wait": float(rows["a gate, until init has run"])}
+    requests = {
+        container["name"]: int(container["resources"]["requests"]["memory"].removesuffix("Mi")) * 1.048576
+        for manifests in (applied(), applied(as_job=True))
+        for _, container in manifests.containers()
+        if container["name"] in needs
+    }
+    assert all(needs[name] <= requests[name] <= 1.6 * needs[name] for name in needs), requests
+    ((init, gate),) = re.findall(r"requests \((\d+) MiB for init, (\d+) MiB\s+for a gate\)", page)
+    assert requests == {"init": int(init) * 1.048576, "wait": int(gate) * 1.048576}
+
+
 def test_the_guide_s_first_command_applies_what_is_there() -> None:
     guide = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     (folder,) = re.findall(r"^\$ kubectl apply -k (\S+)$", guide, re.MULTILINE)

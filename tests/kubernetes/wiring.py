@@ -185,3 +185,18 @@ def replicas_are_apart(manifests: Manifests) -> Iterator[str]:
             yield f"Deployment {name}: all its Pods may be on one node"
         if spec["selector"] not in budgets:
             yield f"Deployment {name}: no PodDisruptionBudget"
+
+
+VERSION = "app.kubernetes.io/version"
+
+
+def workloads_say_their_version(manifests: Manifests) -> Iterator[str]:
+    """A workload and its Pods carry the same version, which the tag of the image begins with."""
+    for document in manifests.of("Deployment", "StatefulSet", "Job"):
+        where, template = f"{document['kind']} {document['metadata']['name']}", document["spec"]["template"]
+        version = document["metadata"]["labels"].get(VERSION)
+        tag = template["spec"]["containers"][0]["image"].rpartition(":")[2]
+        if not version or template["metadata"]["labels"].get(VERSION) != version:
+            yield f"{where}: it and its Pods do not say the same {VERSION}"
+        elif tag.partition("-")[0] != version:
+            yield f"{where}: version {version}, and image {tag}"
