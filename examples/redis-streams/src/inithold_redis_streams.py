@@ -10,20 +10,20 @@ from inithold import Addressed, Change, NotYet, Rejected, StepContext, StepFaile
 
 
 class Group(Addressed, frozen=True, kw_only=True):
-    """Make a consumer group of a stream, and the stream where it is not there yet.
+    """Create a consumer group of a stream, and the stream if it does not exist.
 
-    A group that is there stays as it is, wherever its consumers have got to.
+    An existing group is not changed, however far its consumers have read.
 
     Args:
-        url: of the server: `redis://user:password@redis:6379/0`.
+        url: URL of the server: `redis://user:password@redis:6379/0`.
         host: name or address of the server, instead of `url`.
-        port: its port; 6379 if absent.
-        user: who logs in.
-        password: of the user, as it is.
+        port: port of the server; 6379 if absent.
+        user: user to log in as.
+        password: password of the user, not percent-encoded.
         database: number of the database; 0 if absent.
         stream: key of the stream.
         group: name of the group.
-        start: the entry after which the group begins: `$` for what comes from now on, `0` for all that is there.
+        start: the entry after which the group starts: `$` for new entries only, `0` for all existing ones too.
 
     Example:
         ```yaml
@@ -34,7 +34,7 @@ class Group(Addressed, frozen=True, kw_only=True):
     """
 
     kind = "redis_streams.group"
-    rights = "to run XINFO GROUPS on the stream; for another database than 0 also SELECT"
+    rights = "XINFO GROUPS on the stream; for a database other than 0, also SELECT"
 
     stream: str
     group: str
@@ -70,11 +70,11 @@ class Group(Addressed, frozen=True, kw_only=True):
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-                context.log("somebody else has just made it")
+                context.log("somebody else has just created it")
 
     @contextmanager
     def _client(self, context: StepContext) -> Iterator[Any]:
-        """A connection, and what its errors mean: whether to try again or not."""
+        """A connection; maps its errors to those that are retried and those that are not."""
         self.load()
         import redis
         from redis.backoff import NoBackoff
