@@ -1,4 +1,4 @@
-"""Which services of a stack are its init: one, a chain of them, or the `pre_start` hooks of another."""
+"""Chooses what to draft from: an init service, a chain of them, or another service's `pre_start` hooks."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 class Chosen(NamedTuple):
     """What a plan is drafted from."""
 
-    services: list[Service]  # What runs, in order; the last one is the init service.
+    services: list[Service]  # In the order they run; the last one is the init service.
     why: list[str]
-    hooks_of: Service | None = None  # Whose `pre_start` hooks these are.
-    sharing: Sequence[str] = ()  # Other services that have the same hooks.
+    hooks_of: Service | None = None  # The service whose `pre_start` hooks these are.
+    sharing: Sequence[str] = ()  # Other services with the same hooks.
 
 
 def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
-    """The init service of a stack, and those that run before it; the one of that `name` where it is given.
+    """Choose the init service of a stack and the one-shots that run before it.
+
+    Args:
+        stack: the stack.
+        name: the service to take, from --service; guessed if None.
+        files: the Compose files, for messages.
 
     Raises:
-        UsageError: there is no such service, or none that looks like an init service.
+        UsageError: no service has this name, or none looks like an init service.
     """
     services = stack.project.services
     shown = ", ".join(files)
@@ -77,7 +82,7 @@ def _among(stack: Stack, names: list[str], why: str) -> Chosen:
     migrating = {name for name in names if _migrates(services[name])}
 
     def rank(name: str) -> tuple[bool, bool, bool, int, int]:
-        # The end of a chain comes before its links: they become steps of the same plan.
+        # Prefer the end of a chain: the services before it become steps of the same plan.
         link = any(name in reached[each] for each in names)
         return link, name != "init", name not in migrating, -waiting[name], names.index(name)
 
@@ -97,7 +102,10 @@ def _among(stack: Stack, names: list[str], why: str) -> Chosen:
 
 
 def _before(stack: Stack, name: str) -> list[str]:
-    """The one-shots that `name` waits for, in their order, but for those that its servers wait for, too."""
+    """Return the one-shots that `name` waits for, in order.
+
+    Without those that its servers wait for, too: they must run before init starts.
+    """
     result: list[str] = []
     servers = [each for each in stack.reaches(name) if each not in stack.inits]
 
@@ -115,9 +123,10 @@ def _before(stack: Stack, name: str) -> list[str]:
 
 
 def _hooks(service: Service) -> list[Service]:
-    """The `pre_start` hooks of a service, each as the service that it runs as.
+    """Return a service's `pre_start` hooks, each as a service.
 
-    A hook has what its service has, also the entrypoint, whatever its image (measured on Compose 5.6.1).
+    A hook inherits everything from its service, even the entrypoint when it has an image of its own (measured
+    on Compose 5.6.1).
     """
     listed = service.value("pre_start")
     runs = []

@@ -1,10 +1,10 @@
-"""Puts a draft together: the servers first, then what init runs, in its order."""
+"""Assembles a draft plan: first the steps that wait for servers, then the work of init, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inithold.compose.new.environment import Environment
 from inithold.compose.new.servers import READY, Login, Server, login, used_servers
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Draft:
-    """A plan as it will be written, and what is said about it.
+    """A plan before it is written, and the notes for its summary.
 
     Args:
-        entrypoint: something comes before `command` in the container, or may do so where the image is not known.
-        hooks: it was drafted from the `pre_start` hooks of the service.
-        chosen: which service was taken, and why.
-        lock: a URL.
-        unknown: what could not be told.
-        dropped: what the plan does not need.
-        needed: what the init service has to be given.
+        entrypoint: the container has an entrypoint in front of `command`, or may have one (image unknown).
+        hooks: drafted from the service's `pre_start` hooks.
+        chosen: which service was chosen, and why.
+        lock: the URL for the plan's `lock`.
+        unknown: what could not be determined.
+        dropped: commands left out of the plan.
+        needed: what the init service must be given.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Draft:
     needed: list[str] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
-        """Add a step; its id gets a number where it is taken."""
+        """Add a step; number its id if another step has it."""
         taken = {each.id for each in self.steps}
         names = (step.id, *(f"{step.id}-{number}" for number in range(2, len(taken) + 3)))
         step.id = next(name for name in names if name not in taken)
@@ -58,10 +58,15 @@ class Draft:
 
 
 def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
-    """Draft the plan of a stack's init service from `files`, as the user would name them.
+    """Draft the plan of a stack's init service.
+
+    Args:
+        stack: the stack.
+        chosen: the services to draft from.
+        files: the Compose files, as the user would name them.
 
     Raises:
-        UsageError: nothing tells what it does.
+        UsageError: the files do not show what the service runs.
     """
     service = chosen.services[-1]
     entrypoint = argv(service, stack.images(service)).entrypoint_from_image or not has_no_words(
@@ -94,7 +99,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
 
 
 def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
-    """The ready steps before the others; the migration gets its database."""
+    """Put the ready steps before the others, and give the migration its database."""
     servers: dict[str, Server] = {}
     for each in work:
         if not each.only_files:
@@ -134,9 +139,9 @@ def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
 
 
 def _missing(result: Draft, environments: Sequence[Environment], concealer: Concealer) -> list[str]:
-    """The variables and secrets that the plan refers to and its service does not have."""
+    """Return the variables and secrets that the plan refers to but its service lacks."""
     own, *others = environments
-    texts = "\n".join([*_texts([step.fields for step in result.steps]), result.lock or ""])
+    texts = repr([[step.fields for step in result.steps], result.lock])
     optional: dict[str, bool] = {}
     for name, operator in REFERENCE.findall(texts):
         optional[name] = optional.get(name, True) and bool(operator)
@@ -160,11 +165,3 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
     given = {name.text.rpartition("/")[2] for name in names if isinstance(name, Scalar)}
     files = dict.fromkeys(name for name in SECRET.findall(texts) if name not in given)
     return [*sorted(lines), *(f"secret {name}: under `secrets:` of {result.service}" for name in files)]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)

@@ -1,4 +1,4 @@
-"""The variables of a service, and the servers that their URLs point to."""
+"""The environment variables of a service, and the servers that their URLs point to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Project, Service
 
 _EXAMPLES = ("{}.example", "{}.sample", "{}.dist", "{}.template", "{}-example")
-# Not of the environment that init makes: other tools' databases, and where telemetry goes.
+# These do not point to what init sets up, but to test databases, replicas and telemetry.
 _ASIDE = re.compile(r"(?:^|_)(?:TEST|SHADOW|REPLICA|READ|READONLY|RO)(?:_|$)|^OTEL_|SENTRY_DSN", re.I)
 _UNKNOWN_PORT = re.compile(r":\$\{[^{}]*\}(?=[/?]|\Z)")
 _UNKNOWN = re.compile(r"\$\{(\w+)[^{}]*\}")
@@ -27,9 +27,8 @@ class Variable:
     """A variable of a service.
 
     Args:
-        name: its name.
-        text: what the stack gives it, as written; None where the host does, or a file that is not here.
-        value: the same as far as it is known here: `${NAME}` stands for what is not.
+        text: as written in the stack; None if the value comes from the host or from a missing file.
+        value: interpolated as far as possible; `${NAME}` stands for an unknown part.
     """
 
     name: str
@@ -38,12 +37,12 @@ class Variable:
 
     @property
     def jdbc(self) -> bool:
-        """Is it a URL of Java's, which no step takes?"""
+        """Whether it is a JDBC URL, which no step accepts."""
         return self.value.startswith("jdbc:")
 
     @property
     def address(self) -> Address | None:
-        """What it points to, where it is a URL; the parts that are not known hold `${NAME}`."""
+        """The parsed URL, or None if it is not one; unknown parts are `${NAME}`."""
         if _ASIDE.search(self.name):
             return None
         try:
@@ -59,9 +58,9 @@ class Environment(dict[str, Variable]):
         super().__init__()
         self.service = service
         self.unread: list[str] = []
-        """Files of variables that are not here; where there is an example beside one, its names are taken."""
+        """Messages about missing env files; a missing file's names come from an example file beside it."""
         for name, text in self._files():
-            # What a file gives is filled in, but for quotes that no one here can tell: it is taken as it stands.
+            # Compose interpolates some values of an env file, depending on quotes that are gone by now: no `fill`.
             self[name] = Variable(name, text, f"${{{name}}}" if text is None else text)
         environment = service.value("environment")
         for name, entry in environment.entries.items() if isinstance(environment, Mapping) else ():
@@ -73,7 +72,7 @@ class Environment(dict[str, Variable]):
                 )
 
     def first(self, *names: str) -> Variable | None:
-        """The first of these that is there."""
+        """Return the first of these variables that is set, or None."""
         return next((self[name] for name in names if name in self), None)
 
     def _files(self) -> Iterator[tuple[str, str | None]]:

@@ -1,4 +1,4 @@
-"""Writes a draft: as YAML with comments, and what is said of it for people."""
+"""Writes a draft as commented YAML, and its summary for standard error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXTRAS = {"alembic.upgrade": "alembic", "rabbitmq.ready": "rabbitmq", "redis.re
 
 
 def plan_text(draft: Draft) -> str:
-    """The draft as a plan file."""
+    """Return the text of the plan file."""
     lines = [f"# yaml-language-server: $schema={PLAN_SCHEMA}"]
     lines += _comment(_TOP.format(service=draft.service, files=", ".join(draft.files)), "")
     lines += ["version: 1", f"name: {scalar(draft.name)}"]
@@ -61,20 +61,18 @@ def _step(step: Step) -> Iterator[str]:
 
 
 def _comment(text: str, indent: str) -> list[str]:
-    first = f"{indent}# "
-    wrapper = textwrap.TextWrapper(
-        _WIDTH, initial_indent=first, subsequent_indent=first, break_long_words=False, break_on_hyphens=False
-    )
-    return wrapper.wrap(" ".join(text.split()))
+    width = _WIDTH - len(indent) - 2
+    lines = textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+    return [f"{indent}# {line}" for line in lines]
 
 
 def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
-    """What was guessed, what could not be determined, and what to do next: the lines for standard error.
+    """Return the summary for standard error: what was guessed, what is unknown, and what to do next.
 
     Args:
         draft: the draft.
-        target: the file it was written to, `-` for standard output.
-        given: the files that `-f` named.
+        target: the file it was written to; `-` is standard output.
+        given: the files given with -f.
     """
     name = "the draft" if target == STANDARD_OUTPUT else target
     lines = [f"{name}: {len(draft.steps)} {'step' if len(draft.steps) == 1 else 'steps'}"]
@@ -111,7 +109,7 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         yield f"set entrypoint: [inithold, run{listed}] in {service} and remove its command ({why})"
     else:
         yield f"give {service} the command: inithold run{argument}"
-    # Whatever the service's own entrypoint is: it might be the old script.
+    # --entrypoint, because the service's own might be the old script.
     run = f"docker compose{files} run --rm --entrypoint inithold"
     yield f"{run} {service} plan{argument}   # shows what a run would change"
     yield f"inithold compose fix{files}   # fixes the healthcheck of {service}, and the services that wait for it"
@@ -121,10 +119,10 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
 
 
 def refuse_existing(target: str) -> None:
-    """Refuse to write over anything, even a broken link.
+    """Refuse a target that exists, even as a dangling link.
 
     Raises:
-        UsageError: something of that name is there.
+        UsageError: the target exists or is empty.
     """
     if not target:
         raise UsageError("-o needs the name of a file")
@@ -134,10 +132,10 @@ def refuse_existing(target: str) -> None:
 
 
 def write_new(target: str, text: str) -> None:
-    """Write a file that was not there, whole or not at all.
+    """Create a file atomically.
 
     Raises:
-        UsageError: something of that name is there by now, or it cannot be written; nothing was.
+        UsageError: the file exists by now or cannot be written; nothing was written.
     """
     path = Path(target)
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
@@ -148,10 +146,10 @@ def write_new(target: str, text: str) -> None:
             stream.flush()
             os.fsync(descriptor)
         with suppress(OSError):
-            # Unlike a rename it never replaces what somebody else put there meanwhile.
+            # Unlike a rename, a link never replaces a file that appeared meanwhile.
             path.hardlink_to(temporary)
             return
-        # It is there by now, or the file system has no links.
+        # The target exists by now, or the file system has no hard links.
         refuse_existing(target)
         temporary.rename(path)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The servers that an init service reaches, and how it reaches each: the ready steps of its plan.
+"""Finds the servers that an init service uses, and how it logs in to them, for the ready steps of the plan.
 
-A ready step must come true on the first start of an empty stack. So it logs in only as somebody whom the server
-makes by itself, by its image's variables; else, and where init has no password, it waits for an open port.
+A ready step must succeed on the first start of an empty stack. So it logs in only as the user that the server's
+image creates from its variables; otherwise, or if init has no password, it waits for an open port.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ READY = {
     "amqp": ("broker", "rabbitmq.ready"),
     "redis": ("cache", "redis.ready"),
 }
-# What a server makes on its first start, after the pages of the official images and Bitnami's: variables of the
-# user, the user where there is none, variables of the database.
+# What an image creates on its first start (documentation of the official and Bitnami images): the variables that
+# name the user, the default user, the variables that name the database.
 _MADE = {
     "postgresql": (("POSTGRES_USER", "POSTGRESQL_USERNAME"), "postgres", ("POSTGRES_DB", "POSTGRESQL_DATABASE")),
     "mysql": (("MYSQL_USER", "MARIADB_USER"), "root", ("MYSQL_DATABASE", "MARIADB_DATABASE")),
@@ -39,7 +39,7 @@ _MADE = {
         ("RABBITMQ_DEFAULT_VHOST", "RABBITMQ_VHOST"),
     ),
 }
-# The parts of an address in variables: PGHOST, DB_USER, MYSQL_DATABASE, ...
+# Endings of the variables that hold parts of an address: PGHOST, DB_USER, MYSQL_DATABASE, ...
 _PARTS = {
     "host": ("HOST", "SERVER", "HOSTNAME", "ADDR", "ADDRESS"),
     "port": ("PORT",),
@@ -57,7 +57,7 @@ _SPECIAL = re.compile(r"ADMIN|MIGRAT|OWNER|SUPERUSER|DIRECT|ASYNC", re.I)
 
 @dataclass(slots=True)
 class Server:
-    """A server of the stack, by the name of its service; `why` is what says that init uses it."""
+    """A server of the stack; `name` is its service, `why` the reason to think that init uses it."""
 
     name: str
     technology: str  # `postgresql`, `mysql`, `amqp`, `redis` or `tcp`.
@@ -68,15 +68,15 @@ class Server:
 
 @dataclass(slots=True)
 class Login:
-    """How init logs in: `url`, or the parts."""
+    """How init logs in: the fields `url`, or `host`, `user` and so on."""
 
     fields: dict[str, Any]
     why: str
-    proven: bool  # The server makes this user and database by itself.
-    several: bool = False  # Init has others, too.
+    proven: bool  # The server's image creates this user and database.
+    several: bool = False  # Init has other logins for the same server.
 
     def url(self, technology: str) -> str:
-        """As one URL."""
+        """Return the login as one URL."""
         if "url" in self.fields:
             return str(self.fields["url"])
         part = {key: encoded(str(value)) for key, value in self.fields.items() if key not in ("host", "port")}
@@ -86,9 +86,9 @@ class Login:
 
 
 def starting_after(stack: Stack, names: Collection[str]) -> set[str]:
-    """The names of these services, and of those that start after them by whatever path, with their aliases.
+    """Return these services and all that start after them, directly or not, with their host names and aliases.
 
-    To wait for one of them is a deadlock.
+    Waiting for one of them would be a deadlock.
     """
     needs = {name: {tie.target for tie in listed} for name, listed in ties(stack).items()}
     result = set(names)
@@ -106,9 +106,9 @@ def starting_after(stack: Stack, names: Collection[str]) -> set[str]:
 def used_servers(
     stack: Stack, own: Environment, excluded: Collection[str], unknown: list[str]
 ) -> Iterator[Server]:
-    """The servers that a service depends on, then those that its variables point to.
+    """Yield the servers that a service depends on, then those that its variables point to.
 
-    Those of `excluded` start only after it: each that it would need gets a line in `unknown`.
+    Servers in `excluded` start only after this service: they are noted in `unknown` instead.
     """
     name = own.service.name
     reasons = {each.target: f"{name} depends on {each.target}" for each in stack.dependencies.get(name, ())}
@@ -125,7 +125,7 @@ def used_servers(
             continue
         technology, port = server_of(service) or ("", 0)
         if technology == "tcp":
-            # Where init itself names a port, that is the one it uses.
+            # A port named in init's own variables is the one it uses.
             values = " ".join(each.value for each in own.values())
             named = re.search(rf"(?<![\w.-]){re.escape(target)}:(\d+)\b", values)
             port = int(named[1]) if named else port
@@ -135,7 +135,7 @@ def used_servers(
 
 
 def _reachable(server: Service | None, service: Service) -> bool:
-    """Does it start with the service, in a network that they share?"""
+    """Whether the server runs whenever the service does (profiles), on a network that both share."""
     if server is None:
         return False
     shared = (_names(server, "networks") or {"default"}) & (_names(service, "networks") or {"default"})
@@ -150,9 +150,9 @@ def _names(service: Service, key: str) -> set[str]:
 
 
 def login(stack: Stack, own: Environment, server: Server, *, presupposed: bool) -> Login | None:
-    """How a service logs in to a server; None where it has no way, or one that may not work on the first start.
+    """Return how a service logs in to a server; None if unknown, or if it might fail on the first start.
 
-    It works where it is `presupposed`: the first thing the service does is a migration of that database.
+    A login is `presupposed` to work if the service starts with a migration of that database.
     """
     if server.technology not in READY:
         return None
@@ -197,14 +197,14 @@ def _login_by_parts(stack: Stack, own: Environment, server: Server) -> Login | N
         why = f"by {', '.join(each.name for each in parts.values())}"
         result = Login({"host": server.name, **fields}, why, proven)
         if server.technology == "mysql":
-            # Parts alone would mean PostgreSQL.
+            # `database.ready` with parts instead of a URL means PostgreSQL.
             result.fields = {"url": result.url("mysql")}
         return result
     return None
 
 
 def _prefixes(stack: Stack, own: Environment, server: Server) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """Beginnings of variables' names; the fields and the database that a URL beside them gives."""
+    """Yield prefixes of variable names, each with the fields and database known from a JDBC URL of that prefix."""
     hosts = [each for each in own.values() if each.name.endswith(_PARTS["host"])]
     for variable in hosts:
         if variable.value == server.name:
@@ -230,7 +230,7 @@ def _reference(variable: Variable) -> str:
 
 
 def _makes(server: Server, user: str | None, database: str | None) -> bool:
-    """Does the server make this user and this database on its first start?"""
+    """Whether the server's image creates this user and database on its first start."""
     users, default, databases = _MADE[server.technology]
     own_user, own_database = (
         server.environment.first(*names, *(f"{name}_FILE" for name in names)) for names in (users, databases)

@@ -1,11 +1,11 @@
-"""Takes a shell script apart, where that changes nothing: where it is a list of plain commands.
+"""Splits a shell script into its commands if running them separately does the same.
 
-A plain command is a program with its words: no redirection, pipe, substitution, assignment or group, and nothing
-that changes the shell itself. Each would run the same in a shell of its own, so the list can be cut between any
-two where the failure of one ends the script: joined by `&&` throughout, or by `;` and newlines under `set -e`.
-Everything else stays whole. After POSIX (Shell Command Language, chapters 2.3 to 2.10).
+That is so for a list of simple commands without redirection, pipe, substitution, assignment or group, none of
+which changes the state of the shell, where a failing command ends the script: joined by `&&` throughout, or by `;`
+and newlines under `set -e`. All other scripts stay whole. The grammar is POSIX's (Shell Command Language, 2.3 to
+2.10).
 
-The script is a plan's text: `$$` is the dollar sign that the shell sees, `${VAR}` is filled in before it.
+The script is plan text: `$$` is a dollar sign to the shell, `${VAR}` is interpolated before the shell sees it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from posixpath import basename
 from typing import NamedTuple
 
-# A plan's variable, which the shell never sees, and one of the shell's that no earlier command changes.
+# A variable of the plan, and one of the shell (not `$_`, which each command changes).
 _PLANS = r"\$\{(?:[^{}]|\{[^{}]*\})*\}"
 _SHELLS = r"\$\$(?:\{(?!_\})[A-Za-z_]\w*\}|(?!_\b)[A-Za-z_]\w*)"
 _OWN_STATE = re.compile(r"\$\$\{?(?:RANDOM|SECONDS|LINENO|PPID|BASHPID|SHLVL|OPTIND|IFS)\b")
@@ -31,7 +31,7 @@ _TOKEN = re.compile(
     | (?P<word>(?:{_PIECE.pattern})+)""",
     re.X | re.S,
 )
-# Words of the shell's grammar, and built-in commands that read or change the shell's own state; and assignments.
+# Reserved words, builtins that read or change the state of the shell, and assignments.
 _NOT_PLAIN = re.compile(
     r"(?:if|then|elif|else|fi|for|while|until|do|done|case|esac|select|function|[{}!.]|\[\[|time|coproc|cd|pushd|popd|export"
     r"|readonly|local|declare|typeset|unset|set|shift|source|eval|exec|exit|return|trap|umask|ulimit|alias|unalias|read"
@@ -42,16 +42,16 @@ _NOT_PLAIN = re.compile(
 _BUILT_IN = ("echo", "printf", "test", "[", "true", "false", ":", "pwd", "type")
 _TALK = ("sleep", "echo", "printf", "true", ":")
 _OPTION = re.compile(r" (?P<sign>[-+])(?P<letters>[eux]+|[eux]*o (?:errexit|nounset|xtrace|pipefail))(?![^ ])")
-_PIPEFAIL = ("bash", "zsh", "ksh")  # The others know it in some versions only, and stop at it there.
+_PIPEFAIL = ("bash", "zsh", "ksh")  # Other shells have it in some versions only, and exit on it in the rest.
 
 
 class _NotPlain(Exception):
-    """The script cannot be taken apart."""
+    """The script cannot be split."""
 
 
 class _Token(NamedTuple):
     kind: str
-    text: str  # Of a word: without its quotes, as a plan has it.
+    text: str  # For a word: plan text, unquoted.
     start: int
     end: int
     quoted: bool = False
@@ -60,37 +60,37 @@ class _Token(NamedTuple):
 
 class _Command(NamedTuple):
     tokens: list[_Token]
-    joint: str  # `&&`, `;`, a newline, or empty at the end.
+    joint: str  # The operator behind it: `&&`, `;` or a newline; empty at the end.
 
     def is_(self, *texts: str) -> bool:
         return self.tokens[0].text in texts and not self.tokens[0].quoted
 
 
 class Part(NamedTuple):
-    """One command of a list, or a loop that repeats one until it succeeds and only sleeps and talks in between."""
+    """A command, or a loop that only sleeps and prints until its condition succeeds."""
 
-    words: tuple[str, ...]  # Of a loop: its condition.
+    words: tuple[str, ...]  # For a loop: its condition.
     start: int
     end: int
     loop: bool = False
-    literal: bool = True  # No shell is needed to run it.
+    literal: bool = True  # Runs the same without a shell.
 
 
 class Script(NamedTuple):
-    """A script that may be cut between any two of its parts."""
+    """A script that may be split between any two of its parts."""
 
     text: str
-    options: str  # The `set` commands that it begins with.
-    traced: bool  # The shell shows each command that it runs.
+    options: str  # The `set` commands at its beginning.
+    traced: bool  # `set -x` is on.
     parts: list[Part]
 
     def piece(self, parts: list[Part]) -> str:
-        """The script of neighbouring parts, with the words as they stand."""
+        """Return the original text of adjacent parts, with the options in front."""
         return f"{self.options}{self.text[parts[0].start : parts[-1].end]}"
 
 
 def take_apart(text: str, shell: Sequence[str]) -> Script | None:
-    """The parts of a script; None where it has to stay whole. `shell` runs it: a program with its options."""
+    """Split a script; None if it must stay whole. `shell` is the program that runs it, with its options."""
     options, parts, joints = "", list[Part](), list[str]()
     try:
         program = next((at for at, word in enumerate(shell) if basename(word) not in ("env", "busybox")), 0)
@@ -113,7 +113,7 @@ def take_apart(text: str, shell: Sequence[str]) -> Script | None:
             joints.append(joint)
     except _NotPlain:
         return None
-    # A loop at the very beginning ends in success or not at all: what joins it to the rest does not matter.
+    # A waiting loop at the beginning ends with success or never, so the operator behind it does not matter.
     leading = next((number for number, part in enumerate(parts) if not part.loop), len(parts))
     between = set(joints[leading:-1])
     plain = between <= {"&&"} or (on["e"] and "&&" not in between)
@@ -138,7 +138,7 @@ def _commands(text: str) -> list[_Command]:
 
 
 def _set(options: str, shell: Sequence[str], on: dict[str, bool]) -> dict[str, bool]:
-    """Whether `-e` and `-x` are on once these options are set."""
+    """Return whether `-e` and `-x` are on after these options."""
     found = list(_OPTION.finditer(f" {options}"))
     if "".join(each[0] for each in found) != (f" {options}" if options else ""):
         raise _NotPlain
@@ -153,7 +153,7 @@ def _set(options: str, shell: Sequence[str], on: dict[str, bool]) -> dict[str, b
 def _plain(command: _Command, *, last: bool) -> Part:
     words, start = command.tokens, command.tokens[0].start
     if last and len(words) > 1 and command.is_("exec") and not words[1].text.startswith("-"):
-        # The last command may as well take the shell's place.
+        # `exec` before the last command changes nothing.
         words = words[1:]
     first = words[0]
     silenced = any(word.kind == "silence" for word in words)
@@ -164,7 +164,7 @@ def _plain(command: _Command, *, last: bool) -> Part:
 
 
 def _loop(command: _Command, commands: list[_Command]) -> tuple[Part, str]:
-    """`until COMMAND; do sleep 1; done`, and the same with `while !`; takes the loop's commands."""
+    """Parse `until COMMAND; do sleep 1; done` or its `while !` form; pops the loop's commands."""
     start, condition = command.tokens[0].start, command.tokens[1:]
     if command.is_("while"):
         if [token.text for token in condition[:1]] != ["!"]:

@@ -1,7 +1,7 @@
-"""Texts of a Compose file as a plan has them, without the passwords in them.
+"""Converts Compose and shell text to plan text, and replaces passwords by variables.
 
-Compose fills values in on the host when it makes the container, a plan fills them in inside the container. `$$`
-is a dollar sign in both. What is not set is blank to Compose and an error to a plan, so it gets an empty default.
+Compose interpolates on the host when it creates the container; a plan interpolates inside the container. `$$` is
+a dollar sign in both. An unset variable is blank in Compose but an error in a plan, so it gets an empty default.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _COMPOSE = re.compile(
     re.ASCII,
 )
 REFERENCE = re.compile(r"\$\$|\$\{(?!secret:)([A-Za-z_]\w*)(?:\|url)?(:?[-+])?")
-"""A variable that a plan refers to, with the operator that lets it be absent; two dollar signs have no name."""
+"""A variable in plan text, and the operator that makes it optional; matches `$$` too, with an empty name."""
 SECRET = re.compile(r"\$\{secret:([\w.-]+)")
-"""A secret file that a plan refers to."""
+"""A secret file in plan text."""
 _SEPARATOR = "\x1f"
 
 
 def from_compose(text: str, rename: Callable[[str, str], str] = lambda name, _: name) -> str:
-    """A text of a Compose file as a plan has it.
+    """Convert text of a Compose file to plan text.
 
     Args:
         text: as written.
-        rename: the name that a variable of Compose has in the plan; it gets that name and the whole expression.
+        rename: takes a variable's name and its whole expression, returns its name in the plan.
     """
 
     def fill(match: re.Match[str]) -> str:
@@ -48,41 +48,41 @@ def from_compose(text: str, rename: Callable[[str, str], str] = lambda name, _: 
 
 
 def from_shell(text: str) -> str:
-    """A text that Compose never reads, such as a script's, as a plan has it."""
+    """Convert text that Compose does not interpolate, such as a script, to plan text."""
     return text.replace("$", "$$")
 
 
 def encoded(text: str) -> str:
-    """A user, password or database of a plan, to stand inside a URL."""
+    """Percent-encode a user, password or database of plan text for use in a URL."""
     if "${" not in text:
         return quote(text.replace("$$", "$"), safe="")
     return re.sub(r"\$\{((?:secret:)?[\w.-]+?)(?=\}|:?[-?+])", r"${\1|url", text)
 
 
 def slug(text: str) -> str:
-    """A text as an id may have it: letters, digits, underscores and hyphens."""
+    """Turn text into a step id: lower-case letters, digits, underscores and hyphens, at most 40."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower()[:40].strip("-")
 
 
 class Concealer:
-    """Puts a variable in the place of each password that the stack has as plain text.
+    """Replaces each plain-text password in the stack by a variable.
 
     Args:
-        variables: those of all services; where two have a password, the first one's name is taken.
+        variables: of all services; the first one that has a password gives it its name.
     """
 
     def __init__(self, variables: Iterable[Variable]) -> None:
         self.replaced: set[str] = set()
-        """Variables that took the place of a password."""
+        """Names of the variables that replaced a password."""
         known = {each: each.text for each in variables if each.text}
         secret = {each: text for each, text in known.items() if "$" not in text and _is_secret(each.name, text)}
-        # Like users and databases: a password that equals one would take words of the command that are none.
+        # A password equal to a user or database name would also match words that are not the password.
         public = {text for each, text in known.items() if each not in secret}
         names = {text: each.name for each, text in reversed(secret.items()) if text not in public}
         self._names = dict(sorted(names.items(), key=lambda item: -len(item[0])))
 
     def text(self, text: str) -> str:
-        """A script or a word of a plan, with a variable for each password in it."""
+        """Replace the passwords in a script or a word."""
         for value, name in self._names.items():
             pattern = re.compile(rf"(?P<url>://[^/@\s'\"]*:)?(?<![\w$]){re.escape(value)}(?!\w)")
 
@@ -101,7 +101,7 @@ class Concealer:
         return text
 
     def words(self, words: Sequence[str]) -> list[str]:
-        """Program and arguments, with a variable for each password."""
+        """Replace the passwords in a program and its arguments."""
         return self.text(_SEPARATOR.join(word.replace(_SEPARATOR, " ") for word in words)).split(_SEPARATOR)
 
 

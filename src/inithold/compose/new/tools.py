@@ -1,4 +1,4 @@
-"""Commands that a plan knows: waits for servers, `alembic upgrade`, and migration tools with the guard of each."""
+"""Recognizes commands: waits for servers, `alembic upgrade`, and migration tools with their `unless` guards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WAITERS = re.compile(r"wait[-_]?for(?:[-_]?it)?(?:\.(?:sh|bash|py))?\Z")
 _VARIABLE = r"\$\$?\{[^}]*\}|\$\$\w+"
 _ADDRESS = re.compile(rf"([\w.-]+|{_VARIABLE}):(\d+|{_VARIABLE})\Z")
 _URL = re.compile(rf"(https?)://([\w.-]+|{_VARIABLE})(?::(\d+|{_VARIABLE}))?(?:/\S*)?\Z")
-# Options that do not change what is waited for; one before a colon or an equals sign has an argument.
+# The known options, as getopt takes them. None changes what is waited for but host, port and curl's `fail`.
 _OPTIONS: dict[str, tuple[str, list[str]]] = {
     "wait-for": ("h:p:sqt:", ["host=", "port=", "strict", "quiet", "timeout="]),
     "pg_isready": ("qh:p:U:d:t:", ["quiet", "host=", "port=", "username=", "dbname=", "timeout="]),
@@ -31,10 +31,9 @@ _PYTHON = r"(?:(?:poetry|uv|pipenv|pdm|hatch|rye) run )?"
 _MANAGE = rf"{_PYTHON}(?:(?:\S*python[\d.]* )?\S*manage\.py|\S*django-admin)"
 _DJANGO = r"--no-?input|--skip-checks|--database[= ]\S+|--settings=\S+|-v ?\d|--verbosity[= ]\d|[a-z_]\w*"
 _FLYWAY = r"-(?!target|cherryPick|ignore|outOfOrder|validateOnMigrate)\S+"
-# How a migration tool tells by itself that nothing is pending, a line a tool: program, the rest of the command,
-# and what asks; `{rest}` is the group of that name. A guard is here only where the tool's manual says that it
-# exits 0 with nothing pending and otherwise with something else, from the version behind `#` on. Many a `status`
-# exits 0 whatever is pending.
+# Migration tools that can tell whether anything is pending: program, command, and the arguments of the guard
+# (`{rest}` is the group `rest`). A guard is listed only if the tool's manual says that it exits 0 exactly when
+# nothing is pending, from the version behind `#` on. Many `status` commands always exit 0.
 _GUARDS = [
     (re.compile(f"(?P<program>{program}) {command}"), guard)
     for program, command, guard in (
@@ -60,7 +59,7 @@ _GUARDS = [
         (rf"{_PYTHON}\S*airflow", "db migrate", "db check-migrations -t 1 # Airflow 2.0"),
     )
 ]
-# Tools without a guard, and what might be taken for one: its exit code does not tell what is pending.
+# Tools without a guard, and the command that looks like one but whose exit code does not show what is pending.
 _NO_GUARD = [
     (re.compile(command), status)
     for command, status in (
@@ -85,16 +84,16 @@ _MIGRATIONS = [
 
 
 class Wait(NamedTuple):
-    """Something that a command waits for; host and port as the script has them, be they variables."""
+    """A server that a command waits for; host and port as the script has them, possibly variables."""
 
     host: str
     port: str
     tool: str
-    url: str | None = None  # What is asked for, where an answer without an error is waited for.
+    url: str | None = None  # Set if the command waits for an HTTP success, not just for an open port.
 
 
 def alembic(words: Sequence[str]) -> dict[str, Any] | None:
-    """The fields of `alembic.upgrade` for this command; None where it is another one, or has no such fields."""
+    """Return the fields of `alembic.upgrade` for a command; None if it is not one or has other options."""
     own = _without_runner(words)
     if not own or basename(own[0]) != "alembic" or "$$" in " ".join(own):
         return None
@@ -113,7 +112,7 @@ def alembic(words: Sequence[str]) -> dict[str, Any] | None:
 
 
 def wait_for_it(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
-    """What `wait-for-it` waits for, and the command it runs then; None for another command."""
+    """Return what `wait-for-it` waits for and the command it runs then; None for another program."""
     name, own, behind = basename(words[0]), list(words[1:]), list[str]()
     if "--" in own:
         own, behind = own[: own.index("--")], own[own.index("--") + 1 :]
@@ -128,9 +127,11 @@ def wait_for_it(words: Sequence[str]) -> tuple[list[Wait], list[str]] | None:
 
 
 def wait_loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
-    """What a loop waits for whose condition is this command; None where that is more than a server's answer.
+    """Return the server that a loop with this condition waits for; None if it waits for anything more.
 
-    `pg_isready` goes by `environment_host`, the variable PGHOST.
+    Args:
+        words: the loop's condition.
+        environment_host: the variable PGHOST, which `pg_isready` uses.
     """
     name = basename(words[0])
     parsed = _parsed("nc" if name in ("ncat", "netcat") else name, words[1:])
@@ -145,14 +146,14 @@ def wait_loop(words: Sequence[str], environment_host: str = "") -> Wait | None:
     url = _URL.match(rest[0]) if len(rest) == 1 else None
     if url is None:
         return None
-    # Without `-f` curl takes any answer, also one that says no: then an open port is what it waits for.
+    # Without `-f`, curl accepts any response, also an error, so it only waits for an open port.
     strict = name == "wget" or options.keys() & {"f", "fail"}
     port = url[3] or ("80" if url[1] == "http" else "443")
     return None if strict and "$$" in rest[0] else Wait(url[2], port, name, rest[0] if strict else None)
 
 
 def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
-    """The words of `unless` for a command and the version it needs; None and the text of a TODO for others."""
+    """Return a command's `unless` and the tool version it needs, or None and the text of a TODO."""
     line = " ".join(words)
     for pattern, text in _GUARDS if line.count(" ") == len(words) - 1 else ():
         if match := pattern.fullmatch(line):
@@ -163,20 +164,20 @@ def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
 
 
 def migrates(words: Sequence[str]) -> bool:
-    """Does this command bring a schema up to date?"""
+    """Whether this command migrates a schema."""
     if "alembic" in _without_runner(words)[:1] and "upgrade" in words:
         return True
     return any(pattern.search(" ".join(words)) for pattern in _MIGRATIONS)
 
 
 def _without_runner(words: Sequence[str]) -> list[str]:
-    """The command behind `poetry run`, `uv run --no-dev`, `python -m` and the like."""
+    """Strip `poetry run`, `uv run --no-dev`, `python -m` and the like from a command."""
     prefix = _RUNNERS.match(" ".join(words))
     return list(words[prefix[0].count(" ") :]) if prefix else list(words)
 
 
 def _parsed(tool: str, words: Sequence[str]) -> tuple[dict[str, str], list[str]] | None:
-    """Options without their hyphens, and the other arguments; None where an option is not one of those known."""
+    """Return the options, without hyphens, and the other arguments; None if an option is unknown."""
     try:
         options, rest = gnu_getopt(list(words), *_OPTIONS[tool])
     except (GetoptError, KeyError):

@@ -1,4 +1,4 @@
-"""What an init service runs, as steps of a plan."""
+"""Turns what a service runs into steps of a plan."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
 
 RENAMED = "COMPOSE_"
-"""Begins the name of a variable of Compose whose own name means something else in the container."""
+"""Prefix for a Compose variable whose name has a different value in the container."""
 _SHELL = re.compile(r"(?:ba|a|da|z|k)?sh\Z")
 _REAPERS = ("tini", "dumb-init", "catatonit", "docker-init")
 _LARGEST = 256 * 1024
-# What official images of tools run by themselves. `migrate` as the last part of a name says nothing.
+# The program that the entrypoint of a tool's official image runs.
 _TOOL_IMAGES = re.compile(
     r"(?:docker\.io/)?(?:library/)?(?:(?:flyway|redgate)/(?P<a>flyway)|(?:liquibase/)?(?P<b>liquibase)|migrate/(?P<c>migrate)"
     r"|(?:ghcr\.io/)?amacneil/(?P<d>dbmate)|arigaio/(?P<e>atlas)|(?:quay\.io/)?minio/(?P<f>mc))(?:[:@].*)?\Z"
@@ -40,7 +40,7 @@ _TOOL_IMAGES = re.compile(
 _PROGRAM = re.compile(
     r"(?:^|[;&|(\n])\s*(?:(?:then|do|else|elif|if|while|until|exec|!|\{|sudo|busybox)\s+|\w+=\S*\s+)*([^\s;&|()<>]+)"
 )
-# A command of these alone needs no server.
+# A script of these programs alone needs no server.
 _FILE_TOOL = re.compile(
     r"(?:ch(?:own|mod|grp)|mkdir|cp|mv|rm|rmdir|ln|touch|cat|echo|printf|true|false|:|test|\[\[?|install|tar|g?unzip|gzip"
     r"|sed|awk|grep|find|sleep|cd|set|exit|umask|then|else|fi|for|do|done|case|esac|envsubst|openssl"
@@ -58,26 +58,26 @@ _ENDLESS = re.compile(
     | (?:^|\s)(?:sleep\ (?:infinity|inf|\d{5,}|\d+d)|tail\ -f\ /dev/null)\Z""",
     re.X,
 )
-# The last command of a script, and a marker that is touched before it.
+# The last command of a script, with the touched marker file before it, if any.
 _LAST = re.compile(
     r"(?:\s*&&\s*touch\s+/(?:tmp|run|var/run|dev/shm)/[\w./-]+)?\s*(?:&&|;|\n)\s*(?:exec\s+)?"
     r"(?P<command>[^;&|<>()'\"\n]+?|while (?:true|:)\s*[;\n]\s*do (?P<sleep>sleep) \w+\s*[;\n]\s*done)[\s;]*\Z"
 )
-# A script or module among the words of a command: the step is named after it.
+# A script or module in a command; the step's id comes from it.
 _SCRIPT = re.compile(
     r"(?:^|[\s/])(?!manage\.|main\.|index\.|[\w-]*entrypoint)(\w[\w-]*)\.(?:py|[cm]?[jt]s|sh|rb|php)\b"
     r"|\bpython[\d.]*(?:\s-\w+)*?\s-m\s(?:\w+\.)*(?!main\b)(\w+)"
 )
-# `validate` sees no pending migrations with these.
+# With these set, `flyway validate` may not see pending migrations.
 _FLYWAY_IGNORES = re.compile(r"FLYWAY_(?:IGNORE|TARGET|CHERRY|OUT_OF_ORDER|VALIDATE)")
 _BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 
 @dataclass(slots=True)
 class Step:
-    """A step of the draft; `why` is the comment above it, `todo` what a person has to add."""
+    """A step of the draft; `why` becomes the comment above it, `todo` the TODO comments in it."""
 
-    id: str  # Made unique when it is added.
+    id: str  # `Draft.add` makes it unique.
     uses: str
     fields: dict[str, Any]
     why: list[str]
@@ -86,12 +86,12 @@ class Step:
 
     @property
     def waits(self) -> bool:
-        """Does it wait for a server?"""
+        """Whether it waits for a server."""
         return self.uses.endswith(".ready")
 
 
 class Work:
-    """What one service runs, as steps; `chain` are the names of all services whose work the plan has."""
+    """The steps for what one service runs; `chain` names all services that the plan is drafted from."""
 
     def __init__(
         self, draft: Draft, stack: Stack, service: Service, concealer: Concealer, chain: Collection[str]
@@ -100,7 +100,7 @@ class Work:
         self.steps: list[Step] = []
         self.only_files = False
         self.nothing = False
-        """Nothing tells what it runs."""
+        """The command is unknown."""
         self.own = Environment(service, stack.project)
         self.excluded = starting_after(stack, chain)
         self._draft = draft
@@ -108,11 +108,10 @@ class Work:
         self._stack = stack
         self._concealer = concealer
         init = stack.inits.get(service.name) or stack.probable.get(service.name)
-        # It does not end by itself, or is not known to.
         self._may_stay_up = not draft.hooks and (init is None or init.held)
         words = concealer.words([from_compose(word, self._renamed) for word in self._argv()])
         while words and basename(words[0]) in _REAPERS:
-            # inithold reaps. With options and no `--` it cannot be told where the command begins.
+            # inithold reaps itself. Behind options without `--`, the start of the command is unknown.
             at = next((at for at, word in enumerate(words) if at and (word == "--" or word[:1] != "-")), 0)
             if at == 0 or (at > 1 and words[at] != "--"):
                 break
@@ -124,7 +123,7 @@ class Work:
             self._command(words)
 
     def _renamed(self, name: str, expression: str) -> str:
-        """Compose's variable of this name in the container, where one of the same name may hold something else."""
+        """Return the plan's name for a Compose variable: prefixed if the container's one may differ."""
         own, here = self.own.get(name), self._stack.project.variables.get(name)
         if own is None or own.text in (None, f"${name}", f"${{{name}}}", expression) or own.text == here:
             return name
@@ -153,14 +152,14 @@ class Work:
         self.nothing = True
         why = f"{name} decides what {service.name} runs"
         self._unknown(f"{why}: no engine has it, and no Dockerfile here shows it; look at its ENTRYPOINT and CMD")
-        # Without it the plan would be ready with nothing done.
+        # A step that fails: without any, the plan would be ready with nothing done.
         fails = f"echo 'what {service.name} ran must still be written into the plan' >&2; exit 1"
         todo = "run: the image's ENTRYPOINT and CMD"
         self.steps.append(Step(slug(service.name), "command.run", {"run": fails}, [why], [todo]))
         return []
 
     def _inithold(self, words: list[str]) -> list[str]:
-        """The command behind `inithold run`; its waits become steps."""
+        """Return the command behind `inithold run`, and turn its `--wait`s into steps."""
         own = words[: words.index("--")] if "--" in words else words
         for at, word in enumerate(own):
             if word.startswith("--wait"):
@@ -178,7 +177,7 @@ class Work:
         return []
 
     def _command(self, words: list[str]) -> None:
-        """One command with its arguments: a shell with a script, or a program."""
+        """Add the steps for a command: a shell with a script, or a program."""
         at = _script_at(words)
         letters = _letters(words[1:at]) if at is not None else ""
         if at is None or "c" not in letters:
@@ -191,13 +190,13 @@ class Work:
             text = text[: last.start()]
             why = "it runs forever; inithold holds, a server is a service"
             self._draft.dropped.append(f"`{last['command'].strip()}`: {why}")
-        # With arguments, it does more than its script says.
+        # A script with arguments stays whole: they may change what it does.
         script = take_apart(text, words[:at]) if len(words) == at + 1 else None
         if script is None or not self._parts(script, words[:at]):
             self._run([*words[:at], text, *words[at + 1 :]], "the whole script, as it stands")
 
     def _file(self, words: list[str], at: int | None) -> bool:
-        """A script that lies in a mount, in the build context or in the Dockerfile, taken apart."""
+        """Add the steps for a script file from a mount, the build context or the Dockerfile."""
         name = words[at or 0]
         text = self._text_of(name, program=at is None) if len(words) == (at or 0) + 1 else None
         first = (text or "").partition("\n")[0]
@@ -209,7 +208,7 @@ class Work:
         return script is not None and self._parts(script, [*shell, "-c"], f" of {basename(name)}")
 
     def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
-        """A script of plain commands as steps; False where a plan has a step of its own for none of them."""
+        """Add the steps for a script; False, and none, if each would be just a `command.run`."""
         before, self.steps = self.steps, []
         rest, recognized = list[Part](), False
 
@@ -233,7 +232,7 @@ class Work:
             if known:
                 add_rest()
                 self.steps += new
-                # Only a migration is worth the lines that `set -x` would show.
+                # Steps do not print the commands that `set -x` prints: only a migration is worth losing them.
                 recognized = recognized or not script.traced or not all(step.waits for step in new)
             else:
                 rest.append(part)
@@ -242,7 +241,7 @@ class Work:
         return recognized
 
     def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
-        """One command for which a plan has a step of its own, or a guard."""
+        """Add the step for a command that has a kind or a guard; False if it has neither."""
         fields = tools.alembic(words) if literal else None
         if fields is not None:
             self.steps.append(Step("migrate", "alembic.upgrade", fields, [f"runs `{_line(words)}`"]))
@@ -265,7 +264,7 @@ class Work:
         return True
 
     def _wait(self, wait: tools.Wait) -> bool:
-        """A step that waits as the script does; False where a plan cannot, or must not."""
+        """Add a step that waits like the script; False if no kind can, or it would be a deadlock."""
         host, port = self._value(wait.host), self._value(wait.port)
         if host in self.excluded:
             self._unknown(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
@@ -277,13 +276,13 @@ class Work:
         if wait.url is not None:
             kind, fields = "http.ready", {"url": wait.url}
             if wait.tool in ("curl", "wget"):
-                # They take a redirection for an answer.
+                # Both accept a redirect.
                 fields["status"] = [200, 201, 204, 301, 302, 307, 308]
         self.steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
         return True
 
     def _value(self, text: str) -> str:
-        """A host or port of the script; empty where it is a shell's variable that init does not have."""
+        """Resolve a host or port of the script; empty for a shell variable that init does not have."""
         variable = re.fullmatch(r"\$\$\{?(\w+)\}?", text)
         own = self.own.get(variable[1]) if variable is not None else None
         if own is not None:
@@ -291,7 +290,7 @@ class Work:
         return "" if "$$" in text else text
 
     def _run(self, words: list[str], why: str, named: Sequence[str] | None = None) -> None:
-        """A `command.run`, with its id from the words of the command that it runs, or from the service."""
+        """Add a `command.run`, named after the script in `named` or after the service."""
         if self._may_stay_up and _ENDLESS.search(" ".join(words)):
             self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
         if named is None:
@@ -302,7 +301,7 @@ class Work:
         self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.TODO if unless else todo]))
 
     def _changes_only_files(self, words: list[str]) -> bool:
-        """Does it do nothing but change files? Its words at the places of programs tell."""
+        """Whether every program it runs is one that only works on files."""
         at = _script_at(words)
         text: str | None = " ".join(words)
         if at is not None:
@@ -311,7 +310,7 @@ class Work:
         return bool(programs) and all(_FILE_TOOL.match(basename(program)) for program in programs)
 
     def _text_of(self, name: str, *, program: bool = False) -> str | None:
-        """The text of a script: mounted, or copied by the Dockerfile; None where that cannot be told."""
+        """Return the text of a script that is mounted or copied by the Dockerfile; None if not found."""
         images, service = self._stack.images, self.service
         image, context = images.dockerfile(service), images.build_context(service)
         folder = service.text("working_dir") or (image.folder if image is not None else "")
@@ -326,14 +325,14 @@ class Work:
                 return dict(image.files).get(str(inside))
             rest = inside.relative_to(target)
             for path in [context] if source.strip("/") in ("", ".") else sorted(context.glob(source.lstrip("/"))):
-                # What lies in a folder, or the file itself, be it copied into a folder.
+                # COPY of a folder, of a file to a file name, or of a file into a folder.
                 for each in (path / rest, path if rest.name in ("", path.name) else path / rest):
                     if each.is_file():
                         return _read(each)
         return None
 
     def move_to(self, target: Environment) -> None:
-        """Make the steps fit for the service of other variables, and say what that service needs for them."""
+        """Adapt the steps to run in the service of `target`, and note what that service needs for them."""
         service = self.service
         name = f"the hook of {target.service.name}" if self._draft.hooks else service.name
         steps = [step for step in self.steps if not step.waits]
@@ -356,7 +355,7 @@ class Work:
 
 
 def _script_at(words: Sequence[str]) -> int | None:
-    """Where the script, or the file of one, stands among a shell's arguments; None for another program."""
+    """Return the index of the script or script file in a shell's arguments; None if it is no shell."""
     at = 2 if [basename(word) for word in words[:2]] in (["busybox", "sh"], ["busybox", "ash"]) else 1
     if at == 1 and not _SHELL.match(basename(words[0])):
         return None
