@@ -1,1 +1,1 @@
-"""Loads Compose files as Compose itself does, and keeps where every value is written."""
+"""Loads Compose files as Compose does, and remembers where every value is written."""

@@ -1,4 +1,4 @@
-"""Which files make up the stack: those given, or those Compose itself would load."""
+"""Finds the files of the stack: those given, or those that Compose would load."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SIBLINGS = ("compose.*.yaml", "compose.*.yml", "docker-compose.*.yaml", "docker
 
 
 def find_files(given: Sequence[str], environment: Mapping[str, str], folder: Path) -> list[str]:
-    """The files of the stack, in the order they are merged, named as a user would.
+    """Return the files of the stack in merge order, relative as a user would write them.
 
     Args:
-        given: what `-f` named; where there is none, `COMPOSE_FILE` (from the environment or `.env`), else the
-            first default name here or in a folder above, and the override beside it.
+        given: the files of `-f`; without any, those in `COMPOSE_FILE` (from the environment or `.env`), else the
+            first default name here or in a folder above and the override beside it.
         environment: the process's variables.
         folder: where the command runs.
 
     Raises:
-        UsageError: nothing was given and nothing is found.
+        UsageError: no file is given and none is found.
     """
     if given:
         return list(given)
@@ -50,7 +50,7 @@ def find_files(given: Sequence[str], environment: Mapping[str, str], folder: Pat
 
 
 def find_siblings(loaded: Iterable[Path], first: Path, folder: Path) -> list[str]:
-    """Compose files beside the first one that look like overrides and were not loaded."""
+    """Return files beside the first one that look like overrides and were not loaded."""
     known = {path.resolve() for path in loaded}
     found = {path for pattern in _SIBLINGS for path in first.parent.glob(pattern) if path.is_file()}
     return [_shown(path, folder) for path in sorted(found) if path.resolve() not in known]

@@ -1,4 +1,4 @@
-"""The variables Compose fills in: those of the environment and of the `.env` file."""
+"""Reads env files and interpolates variables as Compose does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _OPERATOR = re.compile(r":?[-+?]")
 
 
 def read_dotenv(folder: Path) -> dict[str, str]:
-    """The variables of the `.env` file in `folder`; none where there is no readable one."""
+    """Return the variables of the `.env` file in `folder`; none if it cannot be read."""
     return read_env_file(folder / ".env")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of an `env_file`; none where it cannot be read, as it may be made on the machine it is for."""
+    """Return the variables of an `env_file`; none if it cannot be read: it may exist only where it is deployed."""
     try:
         lines = read_regular_text(str(path)).splitlines()
     except (OSError, UnicodeDecodeError):
@@ -29,22 +29,21 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str | None:
-    """A file name with its variables filled in; None where one is not set and has no default."""
+    """Interpolate a file name; None if a variable is not set and has no default."""
     result, complete = _expand(text, variables)
     return result if complete else None
 
 
 def fill(text: str, variables: Mapping[str, str]) -> str:
-    """A value as Compose reads it; a variable that is not set and has no default stays as it is written.
+    """Interpolate a value as Compose does, but leave a variable as written if it is not set and has no default.
 
-    Compose would read that one as blank. It may well be set where the stack is deployed, so that nothing is known
-    of it here.
+    Compose would make it blank, but it may be set where the stack is deployed.
     """
     return _expand(text, variables)[0] if "$" in text else text
 
 
 def _expand(text: str, variables: Mapping[str, str]) -> tuple[str, bool]:
-    """After compose-go's `template` package: `$$`, `$NAME`, `${NAME}` with `-`, `+` or `?`."""
+    """Follows compose-go's `template` package: `$$`, `$NAME`, `${NAME}` with `-`, `+` or `?`."""
     parts, at, complete = [], 0, True
     while (start := text.find("$", at)) >= 0:
         parts.append(text[at:start])
@@ -76,7 +75,7 @@ def _expand(text: str, variables: Mapping[str, str]) -> tuple[str, bool]:
 
 
 def _closing_brace(text: str, start: int) -> int:
-    """The offset of the brace that closes the one at `start`; -1 where there is none."""
+    """Return the offset of the brace that closes the one at `start`, or -1."""
     depth = 0
     for index in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[index], 0)

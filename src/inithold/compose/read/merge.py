@@ -1,7 +1,7 @@
-"""Brings the fields of a service to one form, and merges two views of it as Compose merges files.
+"""Normalizes the fields of a service to their long form, and merges services as Compose merges files.
 
-After the Compose specification and compose-go's `override` package (v2.9): mappings are merged, lists appended, a
-few fields replaced.
+Follows the Compose specification and compose-go's `override` package (v2.9): mappings are merged, lists appended,
+a few fields replaced.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _FORMS: dict[str, tuple[type[Value], ...]] = {
 }
 _NAMES = {Mapping: "a mapping", Sequence: "a list", Scalar: "a single value"}
 _REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
-# Lists in which an item replaces an equal one rather than standing beside it.
+# Lists in which an item replaces an equal one instead of being appended.
 _SETS = {
     *("cap_add", "cap_drop", "configs", "devices", "dns", "dns_opt", "dns_search", "env_file", "expose"),
     *("external_links", "links", "ports", "profiles", "secrets", "security_opt", "tmpfs", "volumes"),
 }
-# A colon inside `${VAR:-default}` separates nothing.
+# The parts of a short mount: a colon inside `${VAR:-default}` does not separate them.
 _PARTS = re.compile(r"(?:\$\{[^}]*\}|[^:])+")
 
 
 def shape_service(service: Mapping, name: str, source: Source) -> Mapping:
-    """The service with every field in its long form; the places stay those of what is written.
+    """Convert the fields of a service to their long form; places still point to what is written.
 
     Raises:
-        DocumentError: a field that is read here has a form that Compose does not know.
+        DocumentError: a field has a form that Compose does not accept.
     """
     entries = {}
     for key, value in service.entries.items():
@@ -93,7 +93,7 @@ def _shape(key: str, value: Value, path: str, source: Source) -> Value:
 
 
 def _keyed(value: Sequence) -> dict[str, Value]:
-    """`NAME=value` items by their names."""
+    """Convert `NAME=value` items to a mapping."""
     entries: dict[str, Value] = {}
     for item in value.items:
         if isinstance(item, Scalar) and item.data is not None:
@@ -117,12 +117,12 @@ def _dependencies(value: Sequence, path: str, source: Source) -> dict[str, Value
 
 
 def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
-    """What is left when `over` (of a later file, or of the one that extends) is laid on `base`.
+    """Merge `over`, from a later file or an extending service, into `base`.
 
     Args:
-        base: the earlier value, None where there is none.
+        base: the earlier value, or None.
         over: the later one.
-        path: where in the service this is, `("healthcheck", "test")`.
+        path: where in the service this is, such as `("healthcheck", "test")`.
     """
     if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or _replaces(base, over, path):
         return over
@@ -147,13 +147,13 @@ def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
 def _replaces(base: Value, over: Value, path: tuple[str, ...]) -> bool:
     if path != ("logging",) or not isinstance(base, Mapping) or not isinstance(over, Mapping):
         return path in _REPLACED
-    # Options of one driver mean nothing to another.
+    # Another logging driver has other options.
     driver = plain(over.get("driver"))
     return driver is not None and driver != plain(base.get("driver"))
 
 
 def _identity(item: Value, field: str) -> object:
-    """By what an item of a set is equal to another."""
+    """Return the key by which two items of a set count as the same."""
     if field == "volumes":
         mount = read_mount(item)
         return mount.target if mount is not None else id(item)
@@ -164,7 +164,7 @@ def _identity(item: Value, field: str) -> object:
 
 
 def settle(value: Value) -> Value:
-    """The final view: what is `!reset` is gone, the tags are gone."""
+    """Remove `!reset` values and all tags."""
     if not isinstance(value, Mapping):
         return value
     entries = {key: settle(entry) for key, entry in value.entries.items() if entry.tag != RESET}
@@ -176,8 +176,8 @@ class Mount:
     """One mount of a service.
 
     Args:
-        kind: `bind`, `volume` (named or anonymous), `tmpfs`, or what the long form says.
-        source: host path or volume name, empty for an anonymous volume or a tmpfs.
+        kind: `bind`, `volume` (named or anonymous), `tmpfs`, or another `type` of the long form.
+        source: host path or volume name; empty for an anonymous volume or a tmpfs.
         target: path in the container.
         place: where it is written.
     """
@@ -188,7 +188,7 @@ class Mount:
     place: Place
 
     def holds(self, path: str) -> bool:
-        """Is `path` in the container at or below this mount? One that is relative is, where its folders fit."""
+        """Whether `path` in the container is at or below this mount; a relative one is if its folders match."""
         root = self.target.rstrip("/")
         if not path.startswith("/"):
             folders = path.removeprefix("./").split("/")[:-1]
@@ -197,7 +197,7 @@ class Mount:
 
 
 def read_mount(item: Value) -> Mount | None:
-    """One item of `volumes`, in the short or the long form; None for what is not one."""
+    """Read an item of `volumes`, in short or long form; None if it is not a mount."""
     if isinstance(item, Mapping):
         kind, source, target = (item.get(key) for key in ("type", "source", "target"))
         if not isinstance(target, Scalar):

@@ -1,6 +1,6 @@
-"""The stack as Compose sees it: every service merged from all files, with the layers it came from.
+"""Loads a stack as Compose does: every service merged from all files, with the layers it came from.
 
-Files are read each with what it includes and extends, after compose-go's `loader/include.go` and `extends.go`.
+`include` and `extends` follow compose-go's `loader/include.go` and `extends.go`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _REMOTE = ("oci://", "https://", "http://", "git://", "ssh://", "git@", "github.
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one file says of one service.
+    """One service in one file.
 
     Args:
         source: the file.
-        written: the service as literally written there (merge keys resolved, `extends` not).
-        tree: the same with `extends` resolved and every field in its long form.
+        written: as written there, with merge keys resolved but not `extends`.
+        tree: with `extends` resolved and every field in its long form.
     """
 
     source: Source
@@ -55,30 +55,30 @@ class Layer:
 
 @dataclass(eq=False)
 class Service:
-    """A service of the merged stack: `view` is what Compose runs, `layers` what the files say, in order."""
+    """A service of the merged stack: `view` is what Compose runs, `layers` its parts from each file, in order."""
 
     name: str
     layers: list[Layer]
     view: Mapping
 
     def value(self, *path: str) -> Value | None:
-        """The merged value at `path`; None where it is absent or empty."""
+        """Return the merged value at `path`; None if absent or empty."""
         value = self.view.get(*path)
         return None if is_absent(value) else value
 
     def scalar(self, *path: str) -> Scalar | None:
-        """The merged single value at `path`, or None."""
+        """Return the merged single value at `path`, or None."""
         value = self.value(*path)
         return value if isinstance(value, Scalar) else None
 
     def text(self, *path: str) -> str | None:
-        """The merged single value at `path` with its variables filled in, or None."""
+        """Return the merged single value at `path`, interpolated, or None."""
         value = self.scalar(*path)
         return value.filled if value is not None else None
 
     @cached_property
     def variables(self) -> dict[str, tuple[str, Place]]:
-        """Its environment, over its `env_file`s: each variable's text, and where it, or its file, is named."""
+        """Its environment over its `env_file`s: each variable's text, and where it or its file is written."""
         result: dict[str, tuple[str, Place]] = {}
         files = self.value("env_file")
         for item in files.items if isinstance(files, Sequence) else ():
@@ -93,7 +93,7 @@ class Service:
         return result
 
     def variable(self, name: str) -> str | None:
-        """The text of one variable of its environment, None where it is not set."""
+        """Return one variable of its environment; None if not set."""
         return self.variables[name][0] if name in self.variables else None
 
 
@@ -102,13 +102,13 @@ class Project:
     """The merged stack.
 
     Args:
-        sources: every file read that may be edited, in the order they are merged.
+        sources: every file that may be edited, in merge order.
         services: by name, in the order they first appear.
         top: the merged `volumes`, `configs` and the like, by field.
-        notes: what the user should know about the loading: files not read.
+        notes: for the user: files that were not read.
         folder: the project directory.
-        name: the project's name, which names the images that are built.
-        variables: what file and image names may refer to.
+        name: the project's name, a prefix of the images it builds.
+        variables: for interpolation.
     """
 
     sources: list[Source]
@@ -130,10 +130,10 @@ def load_project(
     """Load and merge a stack.
 
     Args:
-        files: its files, in the order they are merged, relative to `folder`.
+        files: its files, in merge order, relative to `folder`.
         folder: where the command runs.
-        environment: variables for the names of included files; the process's own where not given.
-        texts: contents to take rather than what is on disk, by absolute path.
+        environment: variables for interpolation; by default the process's own.
+        texts: contents to use instead of those on disk, by absolute path.
 
     Raises:
         DocumentError: a file cannot be read or is not a Compose file.
@@ -160,11 +160,11 @@ _Services = dict[str, list[Layer]]
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What a file is read in.
+    """The context in which a file is read.
 
     Args:
-        base: the folder its relative names start from: the project's, or that of an include.
-        variables: for file names.
+        base: the folder that its relative names start from: the project's, or that of an include.
+        variables: for interpolation.
         within: the files that include it.
     """
 
@@ -175,11 +175,11 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads files and keeps what they say beside their services.
+    """Reads files, and collects everything in them but the services.
 
     Args:
-        texts: contents to take rather than what is on disk, by absolute path.
-        folder: where the command runs; names are shown from here.
+        texts: contents to use instead of those on disk, by absolute path.
+        folder: where the command runs; names in messages are relative to it.
     """
 
     texts: MappingOf[Path, str]
@@ -191,7 +191,7 @@ class _Reader:
     _read: dict[object, _Services] = field(default_factory=dict)
 
     def read(self, path: Path, name: str, frame: _Frame) -> _Services:
-        """The services of a file and of those it includes; a file that is included twice is read once."""
+        """Return the services of a file and of its includes; a file that is included twice is read once."""
         if path in frame.within:
             raise DocumentError(Fault("includes itself", file=name))
         key = (path, frame.base, frozenset(frame.variables.items()))
@@ -251,7 +251,7 @@ class _Reader:
                     raise source.fault("include takes file names", item.place.node)
                 path = self._path(source, part, frame)
                 if path is not None:
-                    # The first file says where the names in all of them start.
+                    # The first file of an include sets the folder for all of them.
                     inner = inner or self._frame(source, item, path, frame)
                     _lay(own, self.read(path, os.path.relpath(path, self.folder), inner))
             for name, layers in own.items():
@@ -263,7 +263,10 @@ class _Reader:
         return result
 
     def _note_conflict(self, source: Source, name: str, node: Node | None) -> None:
-        """In Compose 5 the two are one service: the including file wins, then the first include."""
+        """Note that a service differs in two files.
+
+        Compose 5 merges the two: the including file has precedence, then the first include.
+        """
         line = node.start_mark.line + 1 if node is not None else 1
         self.notes.append(
             f"{source.name}:{line}: services.{name} is in an included file, too, and differs: "
@@ -297,13 +300,13 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Family:
-    """The services of one document, and those they extend.
+    """Resolves `extends` for the services of one document.
 
     Args:
         source: the file.
         services: its `services`.
-        texts: contents to take rather than what is on disk.
-        variables: for file names.
+        texts: contents to use instead of those on disk.
+        variables: for interpolation.
     """
 
     source: Source
@@ -315,7 +318,7 @@ class _Family:
     _others: dict[Path, _Family] = field(default_factory=dict)
 
     def resolve(self, name: str) -> tuple[Mapping, Mapping]:
-        """The service as written, and with its bases merged under it, in long form, without `extends`."""
+        """Return the service as written, and in long form with its bases merged in."""
         written = self.services.entries.get(name)
         if not isinstance(written, Mapping):
             raise self.source.fault(
@@ -368,18 +371,18 @@ class _Family:
 
 
 def _absolute(folder: Path, name: str) -> Path:
-    """A path as named: not resolved, since a symbolic link must be seen to be refused."""
+    """Return an absolute path without resolving symbolic links, which fix must see to refuse them."""
     return Path(os.path.normpath(folder / name))
 
 
 def _lay(onto: _Services, services: _Services) -> None:
-    """Lay the services of a later file on those of earlier ones."""
+    """Add the layers of a later file's services."""
     for name, layers in services.items():
         onto.setdefault(name, []).extend(layers)
 
 
 def _merged(layers: list[Layer]) -> tuple[list[Layer], Mapping] | None:
-    """The layers that count and what they make; None for a service that a later file took away (`!reset`)."""
+    """Return the effective layers and the merged service; None if a later file removed it (`!reset`)."""
     last = max((number for number, layer in enumerate(layers, 1) if layer.written.tag == RESET), default=0)
     value: Value | None = None
     for layer in layers[last:]:

@@ -1,4 +1,4 @@
-"""One Compose file: its text, and its values, with merge keys and aliases resolved and every origin kept."""
+"""One Compose file: its text and its values, with merge keys and aliases resolved and their places kept."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _KNOWN = {f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null", "
 _RESOLVER = CoreSchemaResolver()
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s*)*")
 RESET, OVERRIDE = "!reset", "!override"
-# Aliases of aliases grow without bound ("billion laughs"); Compose refuses such files too.
+# Nested aliases grow exponentially ("billion laughs"); Compose refuses such files, too.
 _MOST_VALUES = 2_000_000
-# A stack of 30,000 lines is about 1 MB. What is larger is a mistake, not a Compose file.
+# A stack of 30,000 lines is about 1 MB; a much larger file is not a Compose file.
 _LARGEST = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
@@ -32,14 +32,14 @@ class Source:
     """A Compose file as read.
 
     Args:
-        path: where it is, absolute.
-        name: how the user knows it, for messages.
+        path: its absolute path.
+        name: its name in messages.
         text: its content, without a byte order mark.
-        marked: True where the file starts with a byte order mark.
+        marked: it starts with a byte order mark.
         documents: the root node of each YAML document in it.
-        foreign: True for a file that is only extended from: it is read and never edited.
-        base: the folder its relative names start from, where that is not its own.
-        variables: what its values may refer to.
+        foreign: it is only extended from, so it is never edited.
+        base: the folder that its relative names start from, if not its own.
+        variables: for interpolation.
     """
 
     path: Path
@@ -54,42 +54,42 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """The folder its relative names start from."""
+        """The folder that its relative names start from."""
         return self.base if self.base is not None else self.path.parent
 
     @property
     def newline(self) -> str:
-        r"""The file's own line ending: `\r\n` where its first line ends so, else `\n`."""
+        r"""The line ending of its first line: `\r\n` or `\n`."""
         return "\r\n" if self.text.partition("\n")[0].endswith("\r") else "\n"
 
     @property
     def data(self) -> bytes:
-        """The file's content, byte order mark and all."""
+        """The file's bytes, including the byte order mark."""
         return self.encoded(self.text)
 
     def encoded(self, text: str) -> bytes:
-        """Another text as this file would have it."""
+        """Encode another text like this file."""
         return (_BOM if self.marked else b"") + text.encode()
 
     def line_start(self, offset: int) -> int:
-        """Offset of the first character of the line that `offset` is in."""
+        """Return the offset of the beginning of the line at `offset`."""
         return self.text.rfind("\n", 0, offset) + 1
 
     def line_end(self, offset: int) -> int:
-        """Offset just behind the last character of the line that `offset` is in, before its line ending."""
+        """Return the offset of the line ending of the line at `offset`."""
         end = self.text.find("\n", offset)
         if end < 0:
             return len(self.text)
         return end - 1 if end > offset and self.text[end - 1] == "\r" else end
 
     def line_of(self, offset: int) -> int:
-        """0-based number of the line that `offset` is in."""
+        """Return the 0-based number of the line at `offset`."""
         if not self._starts:
             self._starts = [match.end() for match in re.finditer("\n", self.text)]
         return bisect_right(self._starts, offset)
 
     def fault(self, message: str, node: Node | None = None) -> DocumentError:
-        """An error that names this file and, where a node is given, its line and column."""
+        """Return an error in this file, at the node if one is given."""
         if node is None:
             return DocumentError(Fault(message, file=self.name))
         mark = node.start_mark
@@ -108,10 +108,10 @@ def read_source(
     """Read and parse a Compose file.
 
     Args:
-        path: the file, absolute.
-        name: how messages call it.
-        variables: what its values may refer to.
-        text: take this for its content rather than what is on disk.
+        path: its absolute path.
+        name: its name in messages.
+        variables: for interpolation.
+        text: content to use instead of that on disk.
         foreign: see `Source`.
         base: see `Source`.
 
@@ -132,7 +132,7 @@ def read_source(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where a value is written: the node, its key, and the collection that literally holds it."""
+    """Where a value is written: its node, its key, and the mapping or list that contains it there."""
 
     source: Source
     node: Node
@@ -141,13 +141,13 @@ class Place:
 
     @property
     def start(self) -> int:
-        """Offset of the value itself, behind an anchor or tag."""
+        """The offset of the value itself, behind its anchor and tag."""
         match = _PROPERTIES.match(self.source.text, self.node.start_mark.index, self.node.end_mark.index)
         return match.end() if match is not None else int(self.node.start_mark.index)
 
     @property
     def can_open(self) -> bool:
-        """Is this a list in brackets, on one line, that could as well stand as a block list?"""
+        """Whether this is a one-line flow list that could be rewritten as a block list."""
         node, key, holder = self.node, self.key, self.holder
         if not isinstance(node, SequenceNode) or not node.flow_style or key is None:
             return False
@@ -157,32 +157,32 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Value:
-    """Base of the values. `places` holds every place that contributes, the one that counts last."""
+    """Base of the values. `places` has every place that contributes; the last one has precedence."""
 
     places: tuple[Place, ...]
     tag: str | None = None
 
     @property
     def place(self) -> Place:
-        """The place that counts: of the last file that says something."""
+        """The place with precedence, in the last file that has one."""
         return self.places[-1]
 
 
 @dataclass(slots=True, eq=False)
 class Scalar(Value):
-    """A single value. `implied` where the short form says it without writing it."""
+    """A single value. `implied`: a short form implies it without writing it."""
 
     data: Any = None
     implied: bool = False
 
     @property
     def filled(self) -> str:
-        """The value as Compose reads it, its variables filled in as far as they are known here."""
+        """The interpolated value, as far as variables are known here."""
         return fill(self.text, self.place.source.variables)
 
     @property
     def text(self) -> str:
-        """The value as it is written, as a string field has it."""
+        """The value as written, as the text of a string field."""
         if self.data is None:
             return ""
         node = self.place.node
@@ -198,7 +198,7 @@ class Mapping(Value):
     entries: dict[str, Value] = field(default_factory=dict)
 
     def get(self, *path: str) -> Value | None:
-        """The value under `path`, or None."""
+        """Return the value under `path`, or None."""
         value: Value | None = self
         for part in path:
             value = value.entries.get(part) if isinstance(value, Mapping) else None
@@ -213,12 +213,12 @@ class Sequence(Value):
 
 
 def is_absent(value: Value | None) -> bool:
-    """True for what is not there, or there and empty (`healthcheck:`)."""
+    """Whether a value is missing or empty (`healthcheck:`)."""
     return value is None or (isinstance(value, Scalar) and value.data is None)
 
 
 def plain(value: Value | None) -> Any:
-    """The bare data of a value: dict, list, str, int, float, bool, None."""
+    """Return the data of a value: dict, list, str, int, float, bool or None."""
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.entries.items()}
     if isinstance(value, Sequence):
@@ -239,14 +239,14 @@ class Builder:
         self._open: set[int] = set()
 
     def build(self, node: Node) -> Value:
-        """The value of a document's root node."""
+        """Return the value of a document's root node."""
         try:
             return self._value(node, None, None)[0]
         except RecursionError:
             raise self.source.fault("not a Compose file: nested too deeply") from None
 
     def _value(self, node: Node, key: ScalarNode | None, holder: Node | None) -> tuple[Value, int]:
-        """The value of a node, and how many values are in it."""
+        """Return the value of a node and the number of values in it."""
         if id(node) in self._done:
             return self._done[id(node)]
         if id(node) in self._open:
@@ -298,13 +298,13 @@ class Builder:
                 if own is None:
                     entries[name] = value
                 elif own.tag == RESET:
-                    # Compose takes a key away before it merges: what the merge key brings replaces earlier files'.
+                    # Compose removes the key before it merges: the merge key's value overrides earlier files.
                     entries[name] = replace(value, tag=OVERRIDE)
         return entries, size
 
 
 def _data(node: ScalarNode, tag: str | None) -> Any:
-    """The data of a single value; a text that is not what its tag says stays a text."""
+    """Return the data of a single value; a text that does not fit its tag stays a text."""
     kind, text = node.tag, str(node.value)
     if tag is not None:
         kind = cast(Any, _RESOLVER).resolve(ScalarNode, text, (node.style is None, False))

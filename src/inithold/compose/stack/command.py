@@ -1,4 +1,4 @@
-"""What can be told of a service's command: does it hold, which marker does it write, does it hear SIGTERM."""
+"""Analyses a service's command: whether it holds, which marker it writes, whether it handles SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from inithold.compose.read.tree import Scalar, Sequence, Value
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
 
-DEFAULT_MARKER = "/tmp/init-complete"  # noqa: S108 - the name inithold publishes in the container, not a file here
+DEFAULT_MARKER = "/tmp/init-complete"  # noqa: S108 - in the container
 _INITHOLD = re.compile(r"(?:^|[\s;&|('\"/])inithold\s+run\b(?P<rest>[^;&|]*)")
 _INITHOLD_IMAGE = re.compile(r"(?:^|/)inithold(?:[:@]|$)")
-# A loop is a hold only where its body does nothing but wait: a worker's loop works, and touches a heartbeat file.
+# A loop holds only if its body does nothing but wait: a worker's loop works, and touches a heartbeat file.
 _SLEEPS = re.compile(
     r"\bsleep\s+(?:infinity|inf\b|\d{5,}|\d+d)|\btail\s+(?:-n\s*\d+\s+)?-[fF]\s+/dev/null|\bcatatonit\s+-P\b"
     r"|\bwhile\s+(?:true|:|\[\s*1\s*\]|sleep\s+\d+)\s*[;\n]+\s*do(?:\s|;|&|:|true|sleep\s+[\w.]+|wait(?:\s+\S+?)?)*\s*done\b"
@@ -43,15 +43,14 @@ _VALUED = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The command of a service, as far as the Compose files say.
+    """The command of a service, as far as it is known.
 
     Args:
-        service: whose it is.
-        argv: entrypoint and command as one list of words, the image's where they could be told, with variables
-            filled in; empty for none.
-        written: the same as one text, before variables are filled in.
-        dropped: what Compose drops of a string, from an unquoted shell operator on.
-        options: the words behind `inithold run`; None where it runs something else.
+        service: the service.
+        argv: entrypoint and command as one list, interpolated, including the image's if known.
+        written: the same as one text, not interpolated.
+        dropped: what Compose drops from a string command: everything from an unquoted shell operator on.
+        options: the words behind `inithold run`; None if it runs something else.
     """
 
     service: Service
@@ -62,17 +61,17 @@ class Command:
 
     @property
     def text(self) -> str:
-        """The words with blanks between."""
+        """The words as one line."""
         return " ".join(self.argv)
 
     @property
     def inithold(self) -> bool:
-        """Does it run `inithold run`?"""
+        """Whether it is `inithold run`."""
         return self.options is not None
 
     @property
     def wrapped(self) -> bool:
-        """Does it run `inithold run -- CMD`, a plan of one command?"""
+        """Whether it is `inithold run -- CMD`, a plan of one command."""
         return "--" in (self.options or ())
 
     @property
@@ -81,7 +80,7 @@ class Command:
         return options[: options.index("--")] if "--" in options else options
 
     def option(self, name: str) -> str | None:
-        """The value of an option of `inithold run`, be it set by its variable; None where it is not given."""
+        """Return an option of `inithold run`, from the command line or its variable; None if not given."""
         for index, word in enumerate(self._own):
             if word.startswith(f"{name}="):
                 return word.partition("=")[2]
@@ -91,23 +90,23 @@ class Command:
 
     @property
     def repair(self) -> bool:
-        """Does it run a part of the plan, with `--only` or `--from`?"""
+        """Whether it runs only part of the plan, with `--only` or `--from`."""
         return any(word.partition("=")[0] in _REPAIRS for word in self._own)
 
     @property
     def once(self) -> bool:
-        """Does `inithold run` end when its work is done?"""
+        """Whether `inithold run` exits when its work is done."""
         variable = (self.service.variable("INITHOLD_ONCE") or "").lower() in ("1", "true", "yes", "on")
         return self.inithold and (self.repair or "--once" in self._own or variable)
 
     @property
     def waits(self) -> bool:
-        """Does it wait for URLs first, with `--wait`?"""
+        """Whether it waits for URLs first, with `--wait`."""
         return bool(self.option("--wait"))
 
     @property
     def plan(self) -> str | None:
-        """The plan it names, None for the default one."""
+        """The plan it names; None for the default."""
         above = ""
         for word in self._own:
             if above not in _VALUED and not word.startswith("-"):
@@ -117,22 +116,22 @@ class Command:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The paths of the markers that it writes."""
+        """The markers that it writes."""
         return (self.option("--marker") or DEFAULT_MARKER,) if self.inithold else _marks(self.text)
 
     @property
     def written_marks(self) -> tuple[str, ...]:
-        """The same before variables are filled in, for what is written into the file."""
+        """The same, not interpolated, for use in the Compose file."""
         return self.marks if self.inithold else _marks(self.written)
 
     @property
     def sleeps(self) -> bool:
-        """Does it stay up after its work, without inithold?"""
+        """Whether it stays up after its work without inithold."""
         return not self.inithold and _SLEEPS.search(self.text) is not None
 
     @property
     def task(self) -> tuple[str, ...]:
-        """The words of the work itself, without what makes it hold."""
+        """The words of the work itself, without the wrapper that holds."""
         argv = self.argv
         if self.wrapped:
             return argv[argv.index("--") + 1 :] if "--" in argv else ()
@@ -141,7 +140,7 @@ class Command:
 
     @property
     def deaf(self) -> bool:
-        """True where PID 1 is known to ignore SIGTERM."""
+        """Whether PID 1 is known to ignore SIGTERM."""
         if not self.argv or self.inithold or any(basename(word) in _REAPERS for word in self.argv[:2]):
             return False
         program = basename(self.argv[0])
@@ -152,27 +151,27 @@ class Command:
 
 
 def words(value: Value | None) -> tuple[list[str], str]:
-    """The words of an `entrypoint` or `command` as they are written, and what Compose drops of it."""
+    """Split an `entrypoint` or `command` into words, not interpolated, and what Compose drops of it."""
     if isinstance(value, Sequence):
         return [item.text for item in value.items if isinstance(item, Scalar)], ""
     return split(value.text) if isinstance(value, Scalar) else ([], "")
 
 
 def filled_words(value: Value | None) -> list[str]:
-    """The words of an `entrypoint` or `command` with their variables filled in."""
+    """Split an `entrypoint` or `command` into words, interpolated."""
     if isinstance(value, Sequence):
         return [item.filled for item in value.items if isinstance(item, Scalar)]
     return split(value.filled)[0] if isinstance(value, Scalar) else []
 
 
 def split(text: str) -> tuple[list[str], str]:
-    """Split a string command as Compose does, into words, without a shell.
+    """Split a string command into words as Compose does, without a shell.
 
-    After mattn/go-shellwords as compose-go uses it: quotes and backslashes count, and at an unquoted `;`, `&`,
-    `|`, `<` or `>` it stops and drops the rest.
+    Follows mattn/go-shellwords as used by compose-go: it handles quotes and backslashes, and at an unquoted `;`,
+    `&`, `|`, `<` or `>` it stops and drops the rest.
 
     Returns:
-        The words, and what is dropped, empty where nothing is.
+        The words and the dropped rest.
     """
     result: list[str] = []
     word, started, quote, escaped = "", False, "", False
@@ -190,7 +189,7 @@ def split(text: str) -> tuple[list[str], str]:
                 result.append(word)
             word, started = "", False
         elif char in ";&|<>" and not re.search(r"\$\{[^}]*\Z", text[:index]):
-            # A digit before `>` would name a descriptor: it is dropped too.
+            # A number before `>` is a file descriptor, and dropped with it.
             keep = started and not (char == ">" and word.isdigit())
             return ([*result, word] if keep else result), text[index:]
         else:
@@ -199,21 +198,21 @@ def split(text: str) -> tuple[list[str], str]:
 
 
 def is_inithold_image(image: str) -> bool:
-    """Is this the image of inithold, whose entrypoint, command and healthcheck are known?"""
+    """Whether this is inithold's own image, whose entrypoint, command and healthcheck are known."""
     return _INITHOLD_IMAGE.search(image) is not None
 
 
 def has_no_words(entrypoint: Value | None) -> bool:
-    """Is this no entrypoint at all? The engine takes `[""]` for an empty one."""
+    """Whether this is an empty entrypoint; to the engine `[""]` is one, too."""
     return words(entrypoint)[0] in ([], [""])
 
 
 def read_command(service: Service, complete: tuple[str, ...] | None = None) -> Command:
-    """What the container runs.
+    """Analyse what the container runs.
 
     Args:
         service: of the merged stack.
-        complete: all its words, the image's included (`image.argv`); None where those could not be told.
+        complete: the whole argument list, including the image's part (`image.argv`); None if unknown.
     """
     entrypoint, command = service.value("entrypoint"), service.value("command")
     own = None if has_no_words(entrypoint) else entrypoint
@@ -238,7 +237,7 @@ def read_command(service: Service, complete: tuple[str, ...] | None = None) -> C
 
 def _marks(text: str) -> tuple[str, ...]:
     paths = [match for pattern in _MARKS for match in pattern.findall(text)]
-    # The wrapper of `compose fix --wrap shell` names its marker once, in a variable.
+    # The wrapper of `compose fix --wrap shell` has its marker in the variable `m`.
     if named := re.search(r"(?:^|\s)m=(/\S+?);?\s", text):
         paths = [named[1] if path in ("$m", '"$m"') else path for path in paths] + [named[1]]
     kept = [path for path in paths if not path.startswith("/dev/") or path.startswith("/dev/shm/")]  # noqa: S108

@@ -1,6 +1,6 @@
-"""ENTRYPOINT and CMD of a Dockerfile, read without building it.
+"""Reads ENTRYPOINT, CMD and copied files from a Dockerfile without building it.
 
-After the Dockerfile reference and BuildKit's `frontend/dockerfile`: parser directives, continuation lines,
+Follows the Dockerfile reference and BuildKit's `frontend/dockerfile`: parser directives, continuation lines,
 here-documents, stages that build on one another, `ONBUILD`, `SHELL`, and ENTRYPOINT clearing an inherited CMD.
 """
 
@@ -17,7 +17,7 @@ _HEREDOC = re.compile(r"<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-+])([^{}]*))?\}|(\w+))")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 _SHELL = ("/bin/sh", "-c")
-# Official images without an ENTRYPOINT, and their CMD. Those that have one (node, php, java) are not here.
+# The CMD of official images without an ENTRYPOINT. Images that have one (node, php, java) are left out.
 _BASES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("alpine", "busybox"), ("sh",)),
     **dict.fromkeys(
@@ -32,15 +32,14 @@ _BASES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What an image runs by itself; None for what the Dockerfile leaves to an image that is not known.
+    """What an image runs. None: inherited from an unknown base image.
 
     Args:
         entrypoint: its ENTRYPOINT.
         command: its CMD.
-        folder: its WORKDIR; empty where it is not known.
-        files: what here-documents write into it: path in the image, content.
-        copies: what is copied into it, in order: source in the build context, None for one that is not there, and
-            path in the image.
+        folder: its WORKDIR; empty if unknown.
+        files: the files that here-documents write: path in the image, content.
+        copies: what is copied, in order: source in the build context (None if from elsewhere), path in the image.
         healthcheck: it has a HEALTHCHECK.
     """
 
@@ -97,7 +96,7 @@ class _Stage:
             if document := _HEREDOC.match(source):
                 text, name = next(texts, ""), join(path, document[3]) if into else path
                 files.pop(name, None)
-                # Without quotes the build fills in variables.
+                # BuildKit interpolates an unquoted here-document: its text is known only without variables.
                 if document[2] or not re.search(r"[$\\]", text):
                     files[name] = text
                 copies = (*copies, (None, name))
@@ -113,15 +112,15 @@ class _Stage:
 def read_dockerfile(
     text: str, *, target: str | None = None, arguments: Mapping[str, str] | None = None
 ) -> Runs | None:
-    """What the image of a stage runs.
+    """Read what the image of a stage runs.
 
     Args:
         text: the Dockerfile.
-        target: the stage, as `build.target` names it; the last one where it names none.
+        target: the stage named by `build.target`; the last stage if None.
         arguments: `build.args`.
 
     Returns:
-        Its ENTRYPOINT and CMD; None where there is no such stage.
+        What it runs; None if there is no such stage.
     """
     given = dict(arguments or {})
     defaults: dict[str, str] = {}
@@ -157,7 +156,7 @@ def read_dockerfile(
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """A text with the Dockerfile's variables filled in; one that is not set is empty."""
+    """Interpolate the Dockerfile's variables; an unset one is empty."""
 
     def fill(match: re.Match[str]) -> str:
         name, operator, argument = match[1] or match[4], match[2] or "", match[3] or ""
@@ -171,7 +170,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Each instruction: its keyword in capitals, what follows on its logical line, and its here-documents."""
+    """Yield each instruction: its keyword in capitals, the rest of its logical line, and its here-documents."""
     lines = iter(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"))
     escape, heading = "\\", True
     for line in lines:
@@ -209,7 +208,7 @@ def _document(lines: Iterator[str], found: re.Match[str]) -> str:
 
 
 def _listed(rest: str) -> tuple[str, ...] | None:
-    """The exec form, a JSON list of strings; None for the shell form."""
+    """Parse the exec form, a JSON list of strings; None for the shell form."""
     try:
         words = json.loads(rest) if rest.startswith("[") else None
     except ValueError:

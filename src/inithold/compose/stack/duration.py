@@ -1,4 +1,4 @@
-"""Durations as Compose writes them: `90s`, `1m30s`, `500ms` (Go's `time.ParseDuration`)."""
+"""Compose's durations: `90s`, `1m30s`, `500ms` (Go's `time.ParseDuration`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 
 
 def seconds(text: str | None) -> float | None:
-    """A duration in seconds; None where there is none or it cannot be told (`${VAR}`)."""
+    """Parse a duration into seconds; None if there is none or it is not known (`${VAR}`)."""
     if text == "0":
         return 0.0
     if not text or _PART.sub("", text):
@@ -18,7 +18,7 @@ def seconds(text: str | None) -> float | None:
 
 
 def shown(duration: float) -> str:
-    """A duration in the shortest exact form: `15m`, `90s`, `500ms`."""
+    """Format a duration with one unit: `15m`, `90s`, `500ms`."""
     if duration % 1:
         return f"{round(duration * 1000)}ms"
     whole = int(duration)

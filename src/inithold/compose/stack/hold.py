@@ -1,7 +1,7 @@
-"""Makes a one-shot init service hold: its command, its restart policy, its healthcheck, and who waits for it.
+"""Makes a one-shot init service hold: changes its command, restart policy, healthcheck and dependents.
 
-A command is kept exactly as it is. What makes it hold goes before the entrypoint, so that `command` stays as
-written, in whichever form: the engine runs entrypoint and command as one list of words.
+The wrapper goes in front of the entrypoint, so that `command` stays exactly as written: the engine runs entrypoint
+and command as one list of words.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
 
 Way = tuple[list[Change], str | None, str | None]
-"""The changes; what to do by hand where there are none; what the user has to see to once they are made."""
+"""The changes; if there are none, what to do by hand; what the user must take care of after the changes."""
 
 _SHARED_MEMORY = "/dev/shm/init-complete"  # noqa: S108 - in the container
 
 
 def make_hold(init: Init, stack: Stack) -> Way:
-    """How a one-shot is made to hold, as far as `--wrap` asks for it."""
+    """Return how to make a one-shot hold, in the form given by `--wrap`."""
     service, name = init.service, stack.images.name(init.service)
     note = None
     if init.command.repair:
@@ -75,7 +75,7 @@ def make_hold(init: Init, stack: Stack) -> Way:
             prefix, test = ["inithold", "run", *own, *waits, "--"], [*wiring.PROBE, *own]
             changes = _put_before(service, stack.wrap, prefix, prefix, config)
         else:
-            # A list in brackets that has to stay one takes no text of several lines.
+            # A flow list that cannot become a block list cannot contain a multi-line script.
             place = entrypoint.place if isinstance(entrypoint, Sequence) and entrypoint.items else None
             brackets = place is not None and getattr(place.node, "flow_style", False) and not place.can_open
             flat = ["sh", "-c", script(marker, one_line=True), "sh"]
@@ -108,22 +108,21 @@ def _without_once(service: Service) -> list[Change]:
 
 
 def script(marker: str, *, one_line: bool) -> str:
-    """The portable wrapper: a POSIX shell script that runs its arguments, publishes the marker and holds.
+    """Return the portable wrapper: a POSIX shell script that runs its arguments, publishes the marker and holds.
 
-    SIGTERM, SIGINT and SIGQUIT end the command while it runs, and the hold at once. Every `$` is doubled, as
-    Compose wants it.
+    SIGTERM, SIGINT and SIGQUIT stop the running command and end the hold at once. `$` is doubled for Compose.
     """
     lines = [
         f"m={marker}",
         'rm -f "$m" || exit 1',
         "t=",
-        # `$!` rather than a name for it: a signal may come before the name is given. SIGTERM for all of them: what
-        # a shell starts in the background ignores SIGINT and SIGQUIT, which images name as their STOPSIGNAL.
+        # `$!`, not `$p`: a signal may arrive before `p` is set. Always SIGTERM: background commands of a shell
+        # ignore SIGINT and SIGQUIT, which some images use as STOPSIGNAL.
         'stop() { t=$1; kill "$!" 2>/dev/null; }',
         'trap "stop 143" TERM',
         'trap "stop 130" INT',
         'trap "stop 131" QUIT',
-        # A shell gives what it starts in the background an empty input: the container's own is kept aside for it.
+        # A shell redirects the stdin of background commands from /dev/null: pass on the container's.
         "exec 3<&0",
         '"$@" <&3 3<&- & p=$!',
         "exec 3<&-",
@@ -132,7 +131,7 @@ def script(marker: str, *, one_line: bool) -> str:
         "c=$?",
         'if [ "$t" ]; then wait "$p"; exit "$t"; fi',
         'if [ "$c" != 0 ]; then echo "inithold: the command failed with exit code $c" >&2; exit 1; fi',
-        # SIGKILL: a child that has not come to its own program yet would take the signal for the shell's.
+        # SIGKILL: between fork and exec the child would run the shell's own trap.
         'end() { kill -9 "$!" 2>/dev/null; exit 0; }',
         "trap end TERM INT QUIT",
         'echo ready > "$m" || exit 1',
@@ -155,7 +154,7 @@ def _put_before(
         return [Change(service.name, ("command",), value)]
     changes = [Change(service.name, ("entrypoint",), [*listed, *given])]
     if default:
-        # An entrypoint of the service's own makes the engine forget the image's command.
+        # With an entrypoint in the service, the engine ignores the image's CMD.
         changes.append(Change(service.name, ("command",), list(default)))
     return changes
 
@@ -166,7 +165,7 @@ def _prefixed(value: Value | None, listed: list[str], flat: list[str]) -> Any:
     if not isinstance(value, Scalar):
         return listed
     parts, dropped = split(value.text)
-    # A variable may stand for several words: what has one stays a string, and so does what is a string now.
+    # A variable may expand to several words, so a string that has one must stay a string.
     if any("\n" in item for item in listed) and not dropped and "$" not in value.text:
         return [*listed, *parts]
     quoted = [part if re.fullmatch(r"[\w/.:-]+", part) else f"'{part}'" for part in flat]

@@ -1,4 +1,4 @@
-"""What an image runs by itself: asked of an engine where one has the image, else read from its Dockerfile."""
+"""Finds an image's entrypoint and command: from a Docker engine that has the image, else from its Dockerfile."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Project, Service
 
 ENGINE_LIMIT = 3.0
-"""Seconds that an engine gets for all answers together."""
+"""Seconds the engine gets for all answers together."""
 _LARGEST = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What an image runs. A part is None where it could not be told: the Dockerfile leaves it to its base image.
+    """What an image runs. An unknown part is None: the Dockerfile inherits it from an unknown base image.
 
     Args:
-        entrypoint: its ENTRYPOINT; empty where it has none.
-        command: its CMD; empty where it has none.
-        folder: its WORKDIR; empty where that is not known.
-        source: where that was read, for people: `the engine`, or the Dockerfile's name.
-        files: small files that the Dockerfile itself writes into the image: path, content.
-        copies: what it copies into the image, in order: source in the build context, None for none, and path.
-        healthcheck: its Dockerfile has a HEALTHCHECK.
+        entrypoint: its ENTRYPOINT, or empty.
+        command: its CMD, or empty.
+        folder: its WORKDIR; empty if unknown.
+        source: where this comes from, for messages: `the engine` or the Dockerfile's name.
+        files: files that the Dockerfile writes with here-documents: path, content.
+        copies: what it copies, in order: source in the build context (None if from elsewhere), path in the image.
+        healthcheck: the Dockerfile has a HEALTHCHECK.
     """
 
     entrypoint: tuple[str, ...] | None
@@ -54,11 +54,11 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class Argv:
-    """Entrypoint and command of a container, in Compose's spelling (`$$` is a dollar sign).
+    """The argument list of a container, escaped as in Compose files (`$$` is a dollar sign).
 
     Args:
-        words: program and arguments; None where a part of them is the image's and could not be told.
-        entrypoint_from_image: the image's own entrypoint comes first, or may come first where it is not known.
+        words: program and arguments; None if the image contributes an unknown part.
+        entrypoint_from_image: the image's entrypoint comes first, or may (image unknown).
     """
 
     words: tuple[str, ...] | None
@@ -70,7 +70,7 @@ class ImageReader:
 
     Args:
         project: the stack.
-        engine: ask an engine first. `check` does not: it says the same on every machine.
+        engine: ask an engine first. `check` does not, so that its result is the same on every machine.
     """
 
     def __init__(self, project: Project, *, engine: bool) -> None:
@@ -80,14 +80,14 @@ class ImageReader:
         self._lacking: dict[str, bool] = {}
 
     def __call__(self, service: Service) -> ImageConfig | None:
-        """What the image of `service` runs; None where nothing could be told."""
+        """Return what the image of `service` runs; None if unknown."""
         key = service.name, service.text("image")
         if key not in self._known:
             self._known[key] = self.inspect(self.name(service)) or self.dockerfile(service)
         return self._known[key]
 
     def inspect(self, name: str | None) -> ImageConfig | None:
-        """What an engine that has an image of this name says of it; None where none does."""
+        """Ask the engine for an image's configuration; None if it does not have the image."""
         if self._remaining <= 0 or name is None:
             return None
         started = time.monotonic()
@@ -99,9 +99,9 @@ class ImageReader:
         return ImageConfig(entrypoint, command, config.get("WorkingDir") or "")
 
     def lacks_inithold(self, name: str | None) -> bool:
-        """Does an engine have an image of this name without `inithold` on its PATH? False where that is not known.
+        """Whether the engine has this image and there is no `inithold` on its PATH; False if unknown.
 
-        A container is made of it and never started; what is in it is told by `docker cp`.
+        Looks with `docker cp` into a container that is created but never started.
         """
         if name is None or name in self._lacking or self._remaining <= 0:
             return self._lacking.get(name or "", False)
@@ -112,7 +112,7 @@ class ImageReader:
         return self._lacking[name]
 
     def name(self, service: Service) -> str | None:
-        """The image's name, be it the one that Compose gives it; None where a variable in it is not set."""
+        """Return the image's name, as given or as Compose names a build; None if a variable in it is not set."""
         image = service.text("image")
         if image is not None:
             return None if "$" in image else image
@@ -120,7 +120,7 @@ class ImageReader:
         return f"{project}-{service.name}"
 
     def dockerfile(self, service: Service) -> ImageConfig | None:
-        """What its Dockerfile says, or its name where that is an official image's; no engine is asked."""
+        """Return what the image runs by its Dockerfile, or by its name if it is a known official image."""
         build, name = self._build(service), self.name(service)
         if not isinstance(build, Mapping):
             base = read_dockerfile(f"FROM {name}") if name else None
@@ -149,14 +149,14 @@ class ImageReader:
         return ImageConfig(*runs, source, files, result.healthcheck, result.copies)
 
     def _build(self, service: Service) -> Value | None:
-        """Its `build`, be it written at another service that names the image of both."""
+        """Return the service's `build`, or that of another service that builds the same image."""
         if service.value("build") is not None or service.value("image") is None:
             return service.value("build")
         return self._builds.get(self.name(service) or "")
 
     @cached_property
     def _builds(self) -> dict[str, Value]:
-        """The `build` of each image that one of the services builds, by its name; the first one's."""
+        """The `build` of each image by its name; the first service's if several build it."""
         builds: dict[str, Value] = {}
         for service in self._project.services.values():
             if (build := service.value("build")) is not None and (name := self.name(service)):
@@ -164,7 +164,7 @@ class ImageReader:
         return builds
 
     def build_context(self, service: Service) -> Path | None:
-        """The folder that its image is built from; None where that is not a folder on this machine."""
+        """Return the folder that the image is built from; None if it is not on this machine."""
         build = self._build(service)
         if not isinstance(build, Mapping):
             return None
@@ -184,11 +184,11 @@ class ImageReader:
 
 
 def argv(service: Service, image: ImageConfig | None) -> Argv:
-    """What the container of `service` runs, its image's part included, as the engine puts it together.
+    """Combine the entrypoint and command of a service and its image as the engine does.
 
     Args:
         service: the service.
-        image: what its image runs, None where that could not be told.
+        image: what its image runs; None if unknown.
     """
     entrypoint = service.value("entrypoint")
     own, given = words(entrypoint)[0], words(service.value("command"))[0]
@@ -207,7 +207,7 @@ def escaped(parts: tuple[str, ...]) -> tuple[str, ...]: ...
 @overload
 def escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None: ...
 def escaped(parts: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """An image's words in Compose's spelling, in which `$$` is a dollar sign."""
+    """Escape an image's words as in Compose files: `$$` is a dollar sign."""
     return None if parts is None else tuple(part.replace("$", "$$") for part in parts)
 
 
@@ -224,19 +224,19 @@ def _lacks_inithold(name: str, environment: Iterable[str], ends: float) -> bool:
         for folder in path.split(":")
         if folder
     )
-    # 1: there is no such file. Anything else is one, or no answer.
+    # Exit code 1: no such file. Any other: it is there, or no answer in time.
     lacks = all(code == 1 for code in copies)
     _docker(["rm", "--force", "--volumes", container], ENGINE_LIMIT)
     return lacks
 
 
 def _reference(name: str) -> str:
-    """An image's name with its tag: without one the engine takes `db` for the beginning of an image's ID, too."""
+    """Add the default tag to an image's name: the engine would also take a bare `db` for an image ID prefix."""
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _inspected(name: str, limit: float) -> Any:
-    """`Config` of `docker image inspect`; None where no engine has the image, or none answers in time."""
+    """Return `Config` of `docker image inspect`; None if there is no such image, or no answer in time."""
     code, output = _docker(["image", "inspect", "--format", "{{json .Config}}", _reference(name)], limit)
     try:
         return json.loads(output) if code == 0 else None
@@ -245,7 +245,7 @@ def _inspected(name: str, limit: float) -> Any:
 
 
 def _docker(arguments: list[str], limit: float) -> tuple[int | None, bytes]:
-    """Exit code and output of a `docker` command; no code where there is no docker, or no answer in time."""
+    """Run `docker`; return its exit code (None if there is no docker, or no answer in time) and output."""
     try:
         process = subprocess.Popen(
             ["docker", *arguments],
@@ -260,7 +260,7 @@ def _docker(arguments: list[str], limit: float) -> tuple[int | None, bytes]:
         try:
             output = process.communicate(timeout=max(limit, 0.0))[0]
         except subprocess.TimeoutExpired:
-            # With its helpers, such as the ssh of `DOCKER_HOST=ssh://`, which hold the pipe.
+            # The whole group: helpers, such as the ssh of `DOCKER_HOST=ssh://`, keep the pipe open.
             os.killpg(process.pid, signal.SIGKILL)
             return None, b""
     return process.returncode, output

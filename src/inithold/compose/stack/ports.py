@@ -1,4 +1,4 @@
-"""Whether a healthcheck asks for a port that its server does not listen on."""
+"""Finds healthchecks that probe a port their server does not listen on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inithold.compose.stack.servers import server_of
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
 
-# Servers that listen on the one port that they are told.
+# Servers that listen on exactly one port, given on their command line.
 _SERVERS = re.compile(
     r"\b(?:uvicorn|hypercorn|gunicorn|granian|daphne|waitress-serve|fastapi\s+(?:run|dev)|flask\s+run"
     r"|manage\.py\s+runserver|artisan\s+serve|next\s+(?:start|dev)|http\.server|redis-server|valkey-server)\b"
@@ -25,7 +25,7 @@ _DEFAULTS = {"redis-cli": "6379", "valkey-cli": "6379", "pg_isready": "5432"}
 
 
 def wrong_port(service: Service) -> str:
-    """How its healthcheck asks a port that it does not listen on; empty where that cannot be told."""
+    """Describe how the healthcheck probes a wrong port; empty if it does not, or if that is uncertain."""
     command = " ".join([*filled_words(service.value("entrypoint")), *filled_words(service.value("command"))])
     test = " ".join(filled_words(service.value("healthcheck", "test")))
     known = server_of(service)
@@ -36,7 +36,7 @@ def wrong_port(service: Service) -> str:
         return ""
     asked = {port or "80" for port in _URL.findall(test)}
     asked |= {port or _DEFAULTS[client] for client, port in _CLIENT.findall(test)}
-    # A port that is written anywhere may be one it listens on, too, and so may any that its own file names.
+    # The server may also listen on any port written elsewhere in the service, or in a configuration file.
     view = service.view
     rest = {name: plain(value) for name, value in view.entries.items() if name not in ("healthcheck", "command")}
     elsewhere = f"{json.dumps(rest, default=str)} {[text for text, _ in service.variables.values()]}"

@@ -1,4 +1,4 @@
-"""What a healthcheck looks at."""
+"""Classifies a healthcheck by what its test looks at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKER = re.compile(
     r"|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
-# What is written elsewhere than to /dev/null may fail: `echo > /dev/tcp/localhost/80` is how bash connects.
+# Redirections other than to /dev/null may fail: with `echo > /dev/tcp/localhost/80` bash connects to a port.
 _SUCCEEDS = (
     r"(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|(?:exit|return)(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
     r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
@@ -26,14 +26,14 @@ _ALWAYS = re.compile(rf"(?:\A|(?:\|\|?|;)\s*)(?:{_SUCCEEDS}(?:&&|;)\s*)*{_SUCCEE
 _FAILS = re.compile(r"(?:(?:/usr)?/bin/)?false|(?:exit|return)\s+[1-9]\d*")
 _SUBSHELL = re.compile(r"\([^()]*\)")
 _BUILT_IN = {"exit", "return", ":"}
-"""Of a shell; not programs."""
+"""Shell builtins without a program of that name."""
 _NESTED = re.compile(r"(?:/bin/)?(?:ba|da|a)?sh\s+-c\s+(['\"])(.*)\1", re.S)
 _MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b|\bpipefail\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
 
 
 class Sight(StrEnum):
-    """What a probe can see."""
+    """What a healthcheck's test looks at."""
 
     NONE = "none"
     DISABLED = "disabled"
@@ -50,9 +50,9 @@ class Probe:
     """A healthcheck's test.
 
     Args:
-        sight: what it can see.
-        path: the marker it looks at, None for the default of `inithold health` or where there is none.
-        place: where the test, or what switches it off, is written; None where there is no test.
+        sight: what it looks at.
+        path: its marker; None if it has none or uses the default of `inithold health`.
+        place: where the test, or `disable`, is written; None if there is no test.
         waits: it is `inithold health --wait`.
     """
 
@@ -83,7 +83,7 @@ def read_probe(healthcheck: Value | None) -> Probe:
         items[0] == "CMD"
         and (not _BUILT_IN.isdisjoint(items[1:2]) or (len(items) == 2 and re.search(r"\s", items[1])))
     ):
-        # Without CMD Compose refuses it; and there is no program of such a name.
+        # Compose refuses a list without CMD, and the engine finds no program of such a name.
         return Probe(Sight.NEVER, place=test.place)
     nested = len(items) == 4 and items[1].rpartition("/")[2] in ("sh", "bash", "ash") and items[2] == "-c"
     return _shell(items[3] if items[0] == "CMD" and nested else " ".join(items[1:]), test.place)
@@ -92,7 +92,7 @@ def read_probe(healthcheck: Value | None) -> Probe:
 def _shell(text: str, place: Place) -> Probe:
     if nested := _NESTED.fullmatch(text.strip()):
         return _shell(nested[2], place)
-    # `broken && exit 1 || exit 0` is a test, and so is what `set -e` ends; the `exit` of a subshell is its own.
+    # `broken && exit 1 || exit 0` and `set -e` can fail; an `exit` in a subshell ends the subshell only.
     if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(_SUBSHELL.sub("", text)):
         return Probe(Sight.ALWAYS, place=place)
     if health := _HEALTH.search(text):

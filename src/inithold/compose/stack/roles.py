@@ -1,4 +1,4 @@
-"""Which services are init services, who waits on them, and how."""
+"""Finds the init services of a stack and who waits for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RUNNING = re.compile(
     re.I,
 )
 _RUN_ON = ("server", "serve", "daemon", "runserver")
-"""Subcommands of programs that run on: `prefect server start`, `ipfs daemon`."""
+"""Subcommands that start a server: `prefect server start`, `ipfs daemon`."""
 _STARTED_AGAIN = ("always", "unless-stopped")
 _SEPARATOR = re.compile(r"&&|[;\n]")
 _LAST = re.compile(r"(?:echo|printf|exit|true|touch)\b")
@@ -43,7 +43,7 @@ _SERVER_FILES = (".pid", ".sock", ".lock")
 
 
 class Wrap(StrEnum):
-    """How to make a one-shot's command hold."""
+    """How `fix --wrap` makes a one-shot's command hold."""
 
     INITHOLD = "inithold"
     SHELL = "shell"
@@ -55,8 +55,8 @@ class Dependency:
 
     Args:
         service: the dependent.
-        target: name of what it waits on.
-        entry: the entry as merged.
+        target: the name of the service it waits for.
+        entry: the merged entry.
     """
 
     service: Service
@@ -65,7 +65,7 @@ class Dependency:
 
     @property
     def condition(self) -> str:
-        """What is waited for; `service_started` where nothing is said."""
+        """The condition; `service_started` by default."""
         found = self.entry.get("condition")
         return found.filled if isinstance(found, Scalar) and found.data is not None else STARTED
 
@@ -76,13 +76,13 @@ class Dependency:
 
     @property
     def awaits_end(self) -> bool:
-        """Does it wait for the target to complete, in the merged stack or before an override weakened that?"""
+        """Whether it waits for the target to complete, in the merged stack or in any of the files."""
         path = ("depends_on", self.target, "condition")
         values = [self.entry.get("condition"), *(layer.tree.get(*path) for layer in self.service.layers)]
         return any(isinstance(value, Scalar) and value.filled == COMPLETED for value in values)
 
     def flag(self, name: str, default: bool) -> bool:
-        """The value of `required` or `restart`."""
+        """Return the value of `required` or `restart`."""
         found = self.entry.get(name)
         return found.filled.lower() == "true" if isinstance(found, Scalar) and found.data is not None else default
 
@@ -95,10 +95,10 @@ class Init:
         service: the service.
         command: what it runs, as far as known.
         probe: its healthcheck.
-        held: True where it stays up after its work, False where it is a one-shot.
-        dependents: who waits on it.
-        sure: False where its name alone says that it is one, or its healthcheck alone that it stays up; a safe
-            fix leaves such a service as it is.
+        held: it stays up after its work; otherwise it is a one-shot.
+        dependents: who waits for it.
+        sure: False if only its name makes it an init service, or only its healthcheck suggests that it stays up;
+            safe fixes leave such a service alone.
     """
 
     service: Service
@@ -110,21 +110,21 @@ class Init:
 
     @property
     def name(self) -> str:
-        """Its service name."""
+        """The service's name."""
         return self.service.name
 
     @property
     def never_completes(self) -> bool:
-        """Is it a one-shot that is started again whenever it exits?"""
+        """Whether it is a one-shot that the engine restarts whenever it exits."""
         return not self.held and restart_policy(self.service) in _STARTED_AGAIN
 
     @property
     def marker(self) -> str | None:
-        """The marker its command writes; None where that cannot be told."""
+        """The marker that its command writes; None if unknown."""
         return self.command.written_marks[0] if self.command.written_marks else None
 
     def on_tmpfs(self, path: str) -> bool:
-        """Does `path` lie on a tmpfs, so that no restart leaves an old one behind?"""
+        """Whether `path` is on a tmpfs, so that no stale file survives a restart."""
         if path.startswith("/dev/shm/") and self.service.value("ipc") is None:  # noqa: S108 - in the container
             return True
         listed = self.service.value("tmpfs")
@@ -135,22 +135,22 @@ class Init:
 
     @property
     def probed_path(self) -> str:
-        """The marker its healthcheck looks at."""
+        """The marker that its healthcheck looks at."""
         return self.probe.path or self.service.variable("INITHOLD_MARKER") or DEFAULT_MARKER
 
 
 @dataclass(slots=True, eq=False)
 class Stack:
-    """What the rules look at.
+    """A stack as the rules see it.
 
     Args:
         project: the merged stack.
-        inits: its init services, by name, whether they hold for sure or probably.
-        images: reads what an image runs: its Dockerfile, and, where the command may ask it, an engine.
-        engine: major version of the oldest Docker Engine to be supported, None for a current one.
-        dependencies: the entries of each service's `depends_on`.
-        wrap: how to make a one-shot's command hold, None where that was not asked for.
-        probable: services that are probably init services: named like one, and nothing but the name says so.
+        inits: its init services, by name.
+        images: reads what an image runs, from its Dockerfile or, if the command may ask one, an engine.
+        engine: major version of the oldest Docker Engine to support; None for a current one.
+        dependencies: the `depends_on` entries of each service.
+        wrap: how to make a one-shot's command hold; None without `--wrap`.
+        probable: probable init services: only their names suggest it.
     """
 
     project: Project
@@ -163,17 +163,17 @@ class Stack:
 
     @property
     def held(self) -> list[Init]:
-        """The init services that stay up after their work."""
+        """The init services that hold."""
         return [init for init in self.inits.values() if init.held]
 
     @property
     def all_inits(self) -> list[Init]:
-        """Those in `inits`, and those that only probably are init services."""
+        """The certain and the probable init services."""
         return [*self.inits.values(), *self.probable.values()]
 
     @property
     def health_awaited(self) -> dict[str, list[Dependency]]:
-        """Services of the stack that others wait for to be healthy, and who does."""
+        """The services that others wait for to be healthy, and the entries that do."""
         result: dict[str, list[Dependency]] = {}
         for entry in [entry for entries in self.dependencies.values() for entry in entries]:
             if entry.condition == HEALTHY and entry.target in self.project.services:
@@ -182,11 +182,11 @@ class Stack:
 
     @property
     def start_interval(self) -> bool:
-        """Does every engine to be supported know `start_interval`?"""
+        """Whether every engine to support has `start_interval`."""
         return self.engine is None or self.engine >= 25
 
     def waits_on(self, name: str, target: str) -> bool:
-        """Does `name` start only after `target` is done, directly or through what it depends on?"""
+        """Whether `name` starts only after `target` is done or healthy, directly or through its dependencies."""
         return any(
             entry.target == target and entry.condition != STARTED
             for each in (name, *self.reaches(name))
@@ -194,7 +194,7 @@ class Stack:
         )
 
     def reaches(self, name: str) -> set[str]:
-        """Everything `name` depends on, directly or not."""
+        """Return everything that `name` depends on, directly or not."""
         result: set[str] = set()
         todo = [name]
         while todo:
@@ -206,7 +206,7 @@ class Stack:
 
 
 def dependencies(service: Service) -> list[Dependency]:
-    """The entries of a service's `depends_on`."""
+    """Return the entries of a service's `depends_on`."""
     value = service.value("depends_on")
     if not isinstance(value, Mapping):
         return []
@@ -215,7 +215,7 @@ def dependencies(service: Service) -> list[Dependency]:
 
 
 def mounts(service: Service) -> list[Mount]:
-    """What a service mounts."""
+    """Return the mounts of a service."""
     listed = service.value("volumes")
     if not isinstance(listed, Sequence):
         return []
@@ -227,8 +227,8 @@ def read_stack(project: Project, engine: int | None = None, *, images: ImageRead
 
     Args:
         project: the merged stack.
-        engine: major version of the oldest Docker Engine to be supported, None for a current one.
-        images: reads what images run; Dockerfiles alone where none is given.
+        engine: major version of the oldest Docker Engine to support; None for a current one.
+        images: reads what images run; by default from Dockerfiles only.
     """
     entries = {name: dependencies(service) for name, service in project.services.items()}
     dependents: dict[str, list[Dependency]] = {}
@@ -245,13 +245,19 @@ def read_stack(project: Project, engine: int | None = None, *, images: ImageRead
 
 
 def _read_init(service: Service, command: Command, dependents: list[Dependency]) -> Init | None:
-    """The judgement what an init service is; check, fix and new go by it.
+    """Decide whether a service is an init service; check, fix and new all go by this.
 
-    For sure: it is awaited as completed; or it runs `inithold run`; or it stays up after it wrote a marker; or
-    its health check looks at one, and its command is known to end or its policy starts it again; or it is named
-    like an init service, has dependents, and its command or its policy lets it end. Probably: its health check
-    looks at a marker, and nothing says whether it stays up; or it is named like one and ends by itself, as far as
-    can be told; with a policy that starts it again, only where its command is known to end.
+    It certainly is if
+    - others wait for it to complete, or
+    - it runs `inithold run`, or
+    - it writes a marker and stays up, or
+    - its healthcheck looks at a marker, and its command is known to end or its policy restarts it, or
+    - it has the name of one and dependents, and its command or policy lets it end.
+
+    It probably is if
+    - its healthcheck looks at a marker, and nothing shows whether it stays up, or
+    - it has the name of one and seems to end by itself; with a policy that restarts it, its command must be known
+      to end.
     """
     probe, policy = read_probe(service.value("healthcheck")), restart_policy(service)
     named, restarts = named_for_init(service.name), policy in _STARTED_AGAIN
@@ -269,7 +275,7 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
             return replace(held, held=not ends, sure=sure)
     if completed:
         return replace(held, held=False)
-    # What has ports, or a health check of its own, stays up, and so does what a server's image runs by itself.
+    # A service with ports or a healthcheck without a marker stays up, and so does a server image's own command.
     serves = (
         any(service.value(field) is not None for field in ("ports", "expose"))
         or any(word in _RUN_ON for word in command.argv[:3])
@@ -284,20 +290,20 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
 
 
 def _ends(command: Command) -> bool:
-    """Is it known to end by itself, from the last of what it does?"""
+    """Whether its last command is known to end by itself."""
     last = next((part for each in reversed(_SEPARATOR.split(command.text)) if (part := each.strip())), "")
     return GIVES_UP.search(last) is not None or _LAST.match(last) is not None
 
 
 def named_for_init(name: str) -> bool:
-    """Is this a name that people give to init services?"""
+    """Whether this is a typical name of an init service."""
     return _NAMED.search(name) is not None and _RUNNING.search(name) is None
 
 
 def restart_policy(service: Service) -> str:
-    """When the engine starts it again: `no`, `on-failure`, `always` or `unless-stopped`; empty for no word on it.
+    """Return `no`, `on-failure`, `always` or `unless-stopped`; empty if none is given.
 
-    `deploy.restart_policy` decides over `restart`, and its `any` is `always`: after Compose's `getRestartPolicy`.
+    Follows Compose's `getRestartPolicy`: `deploy.restart_policy` overrides `restart`, and its `any` is `always`.
     """
     if service.value("deploy", "restart_policy") is not None:
         condition = service.text("deploy", "restart_policy", "condition") or ""
@@ -306,17 +312,17 @@ def restart_policy(service: Service) -> str:
 
 
 def replicas(service: Service) -> int:
-    """How many containers of it `up` starts."""
+    """Return how many containers of it `up` starts."""
     counts = [service.text(*path) or "" for path in (("deploy", "replicas"), ("scale",))]
     return max((int(count) for count in counts if count.isdigit()), default=1)
 
 
 def _shows_end(service: Service, *, named: bool) -> bool:
-    """Does its health check, in some file, look at a marker that says that its work is done?"""
+    """Whether its healthcheck, in any of the files, looks at a marker that means "done"."""
     for probe in [read_probe(layer.tree.get("healthcheck")) for layer in service.layers]:
         if probe.sight is Sight.INITHOLD:
             return True
-        # Servers are probed by files, too (`test -f /run/nginx.pid`), and workers by one that says that they live.
+        # Files are also used to probe servers (`test -f /run/nginx.pid`) and workers (heartbeat files).
         path = probe.path or ""
         file = probe.sight is Sight.MARKER and not path.endswith(_SERVER_FILES) and service.value("ports") is None
         if file and not _ALIVE.search(path) and (named or _DONE.search(path)):
@@ -325,13 +331,13 @@ def _shows_end(service: Service, *, named: bool) -> bool:
 
 
 def is_gate(service: Service) -> bool:
-    """Does the service wait for the environment by itself, with `inithold wait`?"""
+    """Whether the service itself waits for the environment, with `inithold wait`."""
     argv = [*words(service.value("entrypoint"))[0], *words(service.value("command"))[0]]
     return re.search(r"\binithold\s+wait\b", " ".join(argv)) is not None
 
 
 def host_path(service: Service, path: str) -> Path | None:
-    """Where a file of the container lies on this machine, through a bind mount; None where it does not."""
+    """Return the path on this machine of a file that is bind-mounted into the container, or None."""
     for mount in mounts(service):
         if mount.kind == "bind" and mount.holds(path) and "$" not in mount.source:
             inside = path[len(mount.target.rstrip("/")) :].lstrip("/")

@@ -1,4 +1,4 @@
-"""The servers of a stack: who uses them, and which init service starts before one of them is ready."""
+"""Finds the servers of a stack, who uses them, and init services that start before a server is ready."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
 
 MEMCACHED = 11211
-# By the image's name without registry, folder and tag: technology and port; 0 where that is the stack's to say.
+# Image name (without registry, folder and tag), technology, port; port 0: it depends on the stack's configuration.
 _IMAGES = (
     (r"postgres(?:ql)?|postgis|pgvector|timescaledb(?:-ha)?|supabase-postgres|paradedb", "postgresql", 5432),
     (r"mysql|mariadb|mysql-server|percona(?:-server)?", "mysql", 3306),
@@ -42,14 +42,14 @@ _DATABASES = (5432, 3306, 26257, 1433)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 # `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
 _HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
-# Variables whose single word is something else, be it a service's name, too: DATABASE_USER=superset.
+# Variables whose value is not a host, even if a service has that name: DATABASE_USER=superset.
 _NO_HOST = re.compile(
     r"(?:USER(?:NAME)?|PASS(?:WORD)?|PW|DB|DATABASE|NAME|SCHEMA|SECRET|TOKEN|KEY|BUCKET|ROLE|DIALECT|ENGINE|TYPE|DRIVER"
     r"|CONNECTION|ADAPTER|BACKEND|PROVIDER|STORE|TRANSPORT|MODE|PROFILES?|ENV)$",
     re.I,
 )
 _URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})|(?:^|\s)(?:-h|-H|--host)[ =]?({_NAME})")
-# Tools that connect once and give up. What waits by itself (a program, a script of its own) cannot be told.
+# Tools known to connect once and give up. Other programs and scripts may wait by themselves.
 GIVES_UP = re.compile(
     r"\balembic\b.*\bupgrade\b|\bmanage\.py\s+(?:migrate|loaddata|createsuperuser)|\bdjango-admin\s+migrate"
     r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|\bflyway\b|\bliquibase\b|\batlas\s+(?:migrate|schema)\b"
@@ -65,18 +65,18 @@ _WAITS = re.compile(
 )
 _WAIT_FOR_IT = re.compile(r"\bwait[-_]for[-_]it(?:\.sh)?\s+(?P<options>.*?)(?:\s--\s|&&|;|$)", re.S)
 _SLEEP = re.compile(r"(?:^|\s)sleep\s+(\d+)s?\s*(?:&&|;|\n)")
-_SHORT = 30  # seconds: a first start of a database may take as long
+_SHORT = 30  # Seconds: the first start of a database may take as long.
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that an init service may reach before it is ready.
+    """A server that an init service may connect to before it is ready.
 
     Args:
         name: of its service.
-        port: that it listens on, None where its image does not tell.
+        port: None if unknown.
         place: where the init service names it.
-        tested: it has a healthcheck to wait for.
+        tested: it has a healthcheck that others can wait for.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Server:
 
 
 def used_services(service: Service, stack: Stack) -> dict[str, Place]:
-    """The services that this one depends on or names as hosts, and where."""
+    """Return the services that this one depends on or names as hosts, and where it does."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
     named = [
         (match, place)
@@ -103,7 +103,7 @@ def used_services(service: Service, stack: Stack) -> dict[str, Place]:
 
 
 def _in_command(service: Service) -> list[tuple[tuple[str, str], Place]]:
-    """The hosts that its command names, and where."""
+    """Return the hosts that its command names, and where."""
     values = [value for field in ("entrypoint", "command") if (value := service.value(field)) is not None]
     return [(match, value.place) for value in values for match in _URL.findall(" ".join(filled_words(value)))]
 
@@ -118,24 +118,24 @@ def advice_to_split(init: Init, stack: Stack) -> str | None:
 
 
 def needed_dependents(init: Init, stack: Stack) -> list[str]:
-    """The services that the command of `init` reaches and that depend on it: they must start before it is done."""
+    """Return the services that the command of `init` connects to although they depend on it."""
     named = [one or other for (one, other), _ in _in_command(init.service)]
     return [name for name in named if name in stack.project.services and init.name in stack.reaches(name)]
 
 
 def server_of(service: Service) -> tuple[str, int] | None:
-    """Technology and port of a server of a well-known image; 0 for a port that is the stack's to say."""
+    """Return technology and port of a well-known server image; port 0 if the stack configures it."""
     name = image_name(service)
     return next(((kind, port) for names, kind, port in _IMAGES if re.fullmatch(names, name, re.I)), None)
 
 
 def image_name(service: Service) -> str:
-    """The name of its image without registry, folder, tag and digest."""
+    """Return the name of its image without registry, folder, tag and digest."""
     return (service.text("image") or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def unready_servers(init: Init, stack: Stack) -> list[Server]:
-    """The servers that `init` uses and does not wait for; none where its command may wait by itself."""
+    """Return the servers that `init` uses without waiting for them; none if its command may wait itself."""
     if impatience(init.command) is None:
         return []
     awaited = {entry.target for entry in stack.dependencies[init.name]}
@@ -149,7 +149,7 @@ def unready_servers(init: Init, stack: Stack) -> list[Server]:
             continue
         known, tested = server_of(server), is_tested(server)
         port = known[1] if known is not None else 0
-        # Many a variable is there for the other services that have the same ones.
+        # Services often share one set of variables, so a variable alone does not mean that init uses the server.
         needed = name in awaited or name in named or port in _DATABASES or "sleep" in init.command.text
         if needed and (known is not None or tested) and not stack.waits_on(init.name, name):
             result.append(Server(name, port or None, place, tested))
@@ -157,7 +157,7 @@ def unready_servers(init: Init, stack: Stack) -> list[Server]:
 
 
 def is_tested(service: Service) -> bool:
-    """Has it a healthcheck that tells whether it is ready?"""
+    """Whether it has a healthcheck that shows when it is ready."""
     return read_probe(service.value("healthcheck")).sight not in (
         Sight.NONE,
         Sight.DISABLED,
@@ -167,7 +167,7 @@ def is_tested(service: Service) -> bool:
 
 
 def impatience(command: Command) -> str | None:
-    """Why a command fails where its server is not ready, put behind its service's name; None where it may wait."""
+    """Return why a command fails if its server is not ready, as a phrase after the name; None if it may wait."""
     if command.inithold and (command.waits or not command.wrapped):
         return None
     text = " ".join(command.task)

@@ -1,6 +1,6 @@
-"""What a service cannot start without: `depends_on`, and the fields that Compose takes for a dependency as well.
+"""The services that a service cannot start without: `depends_on`, and the fields that imply a dependency.
 
-After compose-go's `loader/normalize.go`.
+Follows compose-go's `loader/normalize.go`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Tie:
     """One service needs another.
 
     Args:
-        service: the one that needs it.
+        service: the one that needs the other.
         target: name of the other.
         field: `depends_on`, `links`, `network_mode`, ...
         place: where it is written.
-        entry: the entry of `depends_on`, None for another field.
+        entry: the `depends_on` entry; None for other fields.
     """
 
     service: Service
@@ -41,7 +41,7 @@ class Tie:
 
 
 def ties(stack: Stack) -> dict[str, list[Tie]]:
-    """What each service of the stack needs; what two fields name counts once."""
+    """Return what each service needs; a service named by two fields counts once."""
     result: dict[str, list[Tie]] = {}
     for name, service in stack.project.services.items():
         listed = [*_implied(service)]
@@ -65,7 +65,7 @@ def _implied(service: Service) -> Iterator[Tie]:
 
 
 def may_be_inactive(service: Service, beside: Service) -> bool:
-    """May `service` be switched off by its profiles where `beside` is started?"""
+    """Whether `beside` can be started while the profiles of `service` leave it out."""
     own, theirs = (
         {str(name) for name in plain(listed)} if isinstance(listed := each.value("profiles"), Sequence) else set()
         for each in (service, beside)

@@ -1,12 +1,11 @@
 """The recommended wiring of an init service that holds, as changes to the merged stack.
 
-Why these values: the engine probes first after one full interval, and `start_interval` replaces it only inside
-`start_period`, where failures do not count and one success counts at once. So a long start period costs nothing, a
-short start interval is paid only until ready, and the interval that is paid forever is long.
+The values follow from how the engine probes: first after one full interval; within `start_period` every
+`start_interval`, and there failures do not count and the first success does. So a long start period costs nothing,
+a short start interval costs only until ready, and the regular interval, which costs forever, is long.
 
-What the plan of an init service says matters, too: its time limits and its lock. The plan is looked for where the
-container gets it from: a bind mount, a `configs` entry, the build context. One that is not found or not readable
-says nothing here; `inithold run` will.
+The time limits and the lock of the plan matter, too. It is read from where the container gets it: a bind mount, a
+`configs` entry or the build context. A missing or unreadable plan is ignored here: `inithold run` reports it.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ if TYPE_CHECKING:
 
 RESTART = "unless-stopped"
 PROBE = ["CMD", "inithold", "health", "--wait=25s"]
-"""Answers as soon as init is ready, and keeps the engine from starting a process twice a second until then."""
+"""`--wait` answers as soon as init is ready; without it the engine would start a process twice a second."""
 PROBE_TIMEOUT = 30.0
 START_PERIOD = 900.0
 INTERVAL = "30s"
 INTERVAL_WITHOUT_START = "5s"
-# Below this a probe is paid forever for nothing; without `start_interval` it is what dependents wait for.
+# Shorter intervals waste CPU for as long as the stack runs; without `start_interval`, dependents wait for one.
 BUSY_BELOW = 10.0
 BUSY_BELOW_WITHOUT_START = 2.0
 LATE_ABOVE = 2.0
 LATE_ABOVE_WITHOUT_START = 10.0
 COMMAND_LINE = "the command line"
 _LARGEST = 1024 * 1024
-_READY = 600.0  # a `*.ready` step's own limit where it names none
+_READY = 600.0  # The default timeout of a `*.ready` step.
 
 
 def test_for(init: Init) -> list[str]:
-    """The test that sees the readiness of `init` as its command now is."""
+    """Return the healthcheck test that fits the present command of `init`."""
     if not init.command.inithold:
         return ["CMD-SHELL", f"test -f {init.marker}"]
     custom = "--marker" in init.command.text and init.marker != init.service.variable("INITHOLD_MARKER")
@@ -53,13 +52,13 @@ def test_for(init: Init) -> list[str]:
 
 
 def start_period_for(init: Init, stack: Stack) -> str:
-    """A start period that covers the plan's own limits, with a minute to spare."""
+    """Return a start period that covers the plan's time limits plus a minute."""
     plan = read_plan(init, stack)
     return shown(max(START_PERIOD, plan.limit + 60 if plan else 0.0))
 
 
 def probe_with(init: Init, test: list[str]) -> list[Change]:
-    """Let `test` be the test of the healthcheck; a timeout that cuts its waiting short is raised."""
+    """Set the test of the healthcheck, and raise a timeout too short for its `--wait`."""
     changes = [Change(init.name, ("healthcheck", "test"), test)]
     timeout = seconds(init.service.text("healthcheck", "timeout"))
     if PROBE[-1] in test and timeout is not None and timeout < PROBE_TIMEOUT:
@@ -68,13 +67,13 @@ def probe_with(init: Init, test: list[str]) -> list[Change]:
 
 
 def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> list[Change]:
-    """What the healthcheck of `init` needs so that `test` is its test.
+    """Return the changes that give `init` a healthcheck with this test and the recommended values.
 
     Args:
         init: the init service.
-        stack: with the oldest engine to be supported.
+        stack: the stack, with the oldest engine to support.
         test: the test.
-        tmpfs: the marker lies where no restart leaves an old one.
+        tmpfs: the marker is on a tmpfs, so no stale one survives a restart.
     """
     service, waits = init.service, PROBE[-1] in test
 
@@ -97,7 +96,7 @@ def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> li
         changes.append(change("start_period", covering))
     given = service.value("healthcheck", "start_interval") is not None
     if stack.start_interval and not given:
-        # Half a second where no old marker can be seen, else a second.
+        # After a restart `test -f` sees a stale marker for some milliseconds; a second is safe.
         changes.append(change("start_interval", "500ms" if "inithold" in test or tmpfs else "1s"))
     elif given and not stack.start_interval:
         changes.append(change("start_interval", DELETE))
@@ -105,9 +104,9 @@ def healthcheck(init: Init, stack: Stack, test: list[str], *, tmpfs: bool) -> li
 
 
 def restart(init: Init) -> list[Change]:
-    """The change of the restart policy; of `deploy.restart_policy` where that decides over `restart`.
+    """Return the changes to the restart policy, or to `deploy.restart_policy`, which overrides `restart`.
 
-    Compose takes its `any`, which Swarm knows, for `always`; with that the engine refuses a number of attempts.
+    There it is `any`, as Swarm calls it; Compose makes it `always`, with which the engine refuses `max_attempts`.
     """
     service, value, right = init.service, RESTART, {RESTART}
     path: tuple[str, ...] = ("restart",)
@@ -125,7 +124,7 @@ def restart(init: Init) -> list[Change]:
 
 
 def dependents(init: Init) -> list[Change]:
-    """Everyone who waits for `init` to complete waits for it to be healthy."""
+    """Make dependents that wait for `init` to complete wait for it to be healthy."""
     return [
         Change(entry.service.name, ("depends_on", init.name, "condition"), HEALTHY, everywhere=True)
         for entry in init.dependents
@@ -134,14 +133,14 @@ def dependents(init: Init) -> list[Change]:
 
 
 def add_healthcheck(init: Init, stack: Stack) -> list[Change]:
-    """A healthcheck for an init whose marker is known; none for another."""
+    """Add a healthcheck, if the marker is known."""
     if init.marker is None or "$" in init.marker:
         return []
     return healthcheck(init, stack, test_for(init), tmpfs=init.on_tmpfs(init.marker))
 
 
 def await_healthy(entry: Dependency, init: Init, stack: Stack) -> list[Change]:
-    """Let a dependent wait for the health of `init`, which is given a healthcheck where it has none."""
+    """Make a dependent wait for `init` to be healthy; add a healthcheck to `init` if it has none."""
     blind = init.probe.sight in (Sight.NONE, Sight.DISABLED)
     added = add_healthcheck(init, stack) if blind else []
     if blind and not added:
@@ -151,13 +150,13 @@ def await_healthy(entry: Dependency, init: Init, stack: Stack) -> list[Change]:
 
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
-    """What a plan says.
+    """The facts of a plan that matter for the wiring.
 
     Args:
-        file: where it was found; COMMAND_LINE where that is all that is known.
-        limit: the longest the run may take, in seconds, as far as its steps say; 0 where they say nothing.
+        file: the plan's file, or COMMAND_LINE if only the command line is known.
+        limit: the longest the run may take by its timeouts, in seconds; 0 if it has none.
         locked: it has a `lock`.
-        bounded: the limit is the plan's own `timeout`, which bounds its waits as well.
+        bounded: the limit is the plan's own `timeout`, which includes the waits of `--wait`.
     """
 
     file: str
@@ -167,9 +166,9 @@ class PlanFacts:
 
 
 def read_plan(init: Init, stack: Stack) -> PlanFacts | None:
-    """The plan that `init` runs; None where it cannot be found or read here.
+    """Read the plan that `init` runs; None if it cannot be found or read here.
 
-    With `--wait` it is as long again as its waits may take, which are side by side.
+    The waits of `--wait`, which run side by side, add to its limit.
     """
     if not init.command.inithold:
         return None
@@ -198,7 +197,7 @@ def _facts(init: Init, stack: Stack) -> PlanFacts | None:
 
 
 def _plan_file(init: Init, stack: Stack, name: str) -> tuple[str, str]:
-    """Name and content of the plan's file; LookupError where it is not found."""
+    """Return name and content of the plan's file; raises LookupError if there is none."""
     service = init.service
     inside = name if name.startswith("/") else f"{(service.text('working_dir') or '').rstrip('/')}/{name}"
     configs, given = stack.project.top.get("configs"), service.value("configs")
@@ -227,7 +226,7 @@ def _plan_file(init: Init, stack: Stack, name: str) -> tuple[str, str]:
 
 
 def _longest(steps: Any) -> float:
-    """The longest chain of steps: without `needs` a step follows the one above it."""
+    """Return the time limit of the longest chain of steps; without `needs` a step follows the one above it."""
     ends: dict[str, float] = {}
     above = ""
     for number, step in enumerate(steps if isinstance(steps, list) else []):
