@@ -1,5 +1,5 @@
-"""Checks and fixes Compose files: a room of its own, beside the runner.
+"""Checks and fixes Compose files; independent of the runner.
 
-A stack goes one way through it: `read` (files in, merged stack with positions out), `stack` (which services are
-init services, and what they do), `rules` (findings out), `edit` (their changes as edits of spans), `output`.
+The pipeline: `read` loads the files into a merged stack with positions, `stack` finds the init services and what
+they do, `rules` yields findings, `edit` turns their changes into edits of the files, `output` prints them.
 """

@@ -1,4 +1,4 @@
-"""Runs the rules over a stack and leaves out what its comments silence."""
+"""Runs the rules on a stack, and drops findings that its comments ignore."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _COMMENT = re.compile(r"(?:^|\s)#\s*inithold:\s*ignore(?:\[(?P<rules>[^\]]*)\]|\
 
 
 def check_stack(stack: Stack, services: Collection[str] = ()) -> list[Finding]:
-    """All findings of a stack, in the order of the files.
+    """Return the findings of a stack, in the order of the files.
 
     Args:
-        stack: what to look at.
-        services: keep only what concerns these; everything where none are named.
+        stack: the stack.
+        services: only findings about these services; all if empty.
     """
     findings = [
-        # What is only probably an init service is none of a safe fix's.
+        # Changes to a merely probable init service are unsafe.
         replace(finding, rule=rule.id, unsafe=finding.unsafe or bool(unsure & {finding.service, finding.init}))
         for unsure in [{init.name for init in stack.all_inits if not init.sure}]
         for rule in RULES
         for finding in rule.check(stack)
     ]
-    # On the line of a finding, alone on the line above it, or beside the name of a service for all of it.
+    # A comment counts on the line of a finding, alone above it, or beside a service's name for the whole service.
     silenced = {source.name: _silenced(source) for source in _all_sources(stack.project)}
     whole: dict[str, set[str]] = {}
     for service in stack.project.services.values() if any(silenced.values()) else ():
@@ -57,7 +57,7 @@ def check_stack(stack: Stack, services: Collection[str] = ()) -> list[Finding]:
 
 
 def unknown_silences(project: Project) -> list[str]:
-    """What is to be silenced and cannot be: names of no rule, and comments that name none."""
+    """Return notes on ignore comments that have no effect: unknown rules, or no rule at all."""
     known = [rule.id for rule in RULES]
     notes = []
     for source in _all_sources(project):
@@ -76,14 +76,14 @@ def unknown_silences(project: Project) -> list[str]:
 
 
 def _all_sources(project: Project) -> Collection[Source]:
-    """The files of the stack, and those they extend from."""
+    """Return the files of the stack and those they extend from."""
     layers = [layer for service in project.services.values() for layer in service.layers]
     extended = [place.source for layer in layers for place in layer.tree.places]
     return {source.name: source for source in [*project.sources, *extended]}.values()
 
 
 def _silenced(source: Source) -> dict[int, set[str]]:
-    """The rules that are silenced, by 1-based line."""
+    """Return the ignored rules by 1-based line."""
     result: dict[int, set[str]] = {}
     pending: set[str] = set()
     for number, line in enumerate(source.text.split("\n") if "inithold:" in source.text else (), start=1):

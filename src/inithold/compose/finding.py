@@ -1,4 +1,4 @@
-"""What a rule finds, and the change to the merged stack that would fix it."""
+"""The findings of rules, and the changes to the merged stack that fix them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """How bad it is: `error` breaks a start, `warning` costs time or safety, `info` is worth knowing."""
+    """`error` breaks a start, `warning` costs time or safety, `info` is worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 class Delete:
-    """The value of a change that removes its key."""
+    """The value of a change that removes the key."""
 
     def __repr__(self) -> str:
         return "DELETE"
@@ -35,15 +35,15 @@ DELETE: Final = Delete()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value of the merged stack that shall be another.
+    """A change of one value of the merged stack.
 
     Args:
         service: name of the service.
-        path: where in the service, `("healthcheck", "start_period")`; empty for a service that is added.
+        path: where in the service, such as `("healthcheck", "start_period")`; empty to add a service.
         value: plain data, or DELETE.
-        everywhere: make it in each file that has the value, also where a later file has the last word: stacks are
-            started with some of their files, too.
-        first: make it in the first file of the service as well, where that has no word on it.
+        everywhere: change it in every file that has the value, even if a later file overrides it: stacks are also
+            started with only some of their files.
+        first: also add it to the service's first file if that does not have it.
     """
 
     service: str
@@ -74,7 +74,7 @@ def _shown(value: Any) -> str:
 
 
 def _masked(text: str) -> str:
-    """A command with its literal secrets masked."""
+    """Mask the literal secrets in a command."""
     for literal in sorted(find_literals(text), reverse=True):
         text = f"{text[: literal.start]}{MASK}{text[literal.end :]}"
     return text
@@ -96,19 +96,19 @@ class Location:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """One fault.
+    """A finding of a rule.
 
     Args:
-        severity: how bad it is.
+        severity: its severity.
         message: one sentence on what will happen at run time.
         location: the exact value.
         service: the service at fault.
         init: the init service it is about, if another.
-        changes: what would fix it, all or none.
-        unsafe: True where the changes could alter behaviour beyond the pattern.
-        remedy: what to do by hand, where there are no changes.
-        note: what the user has to see to once the changes are made.
-        rule: id of the rule that found it.
+        changes: the changes that fix it together.
+        unsafe: the changes may alter behaviour beyond the pattern.
+        remedy: what to do by hand if there are no changes.
+        note: what the user must take care of after the changes.
+        rule: the rule's id.
     """
 
     severity: Severity
@@ -129,14 +129,14 @@ class Finding:
 
     @property
     def fix(self) -> str:
-        """What fixes it: a fix, an unsafe fix, or a hand."""
+        """How to fix it: the changes, or what to do by hand."""
         if self.changes:
             return f"fix{' (unsafe)' if self.unsafe else ''}: {'; '.join(map(str, self.changes))}"
         return f"by hand: {self.remedy}" if self.remedy else "by hand"
 
 
 def location_of(place: Place) -> Location:
-    """The span of a value, without its anchor or tag; of its key's name where the value is a collection."""
+    """Return the span of a value without anchor and tag, or of its key for a block collection or empty value."""
     node, source, start = place.node, place.source, place.start
     end = min(node.end_mark.index, source.line_end(start))
     block = not (isinstance(node.value, str) or getattr(node, "flow_style", None))
@@ -147,7 +147,7 @@ def location_of(place: Place) -> Location:
 
 
 def spot(service: Service, *path: str) -> Location:
-    """Where the merged value at `path` is written; where there is none, the nearest key above it."""
+    """Return where the merged value at `path` is written, or else the nearest key above it."""
     value = service.value(*path)
     if value is not None:
         return location_of(value.place)
@@ -156,7 +156,7 @@ def spot(service: Service, *path: str) -> Location:
 
 
 def key_location(value: Value) -> Location:
-    """The span of a value's key; of the value where it has none."""
+    """Return the span of a value's key, or of the value if it has none."""
     place = value.places[0]
     if place.key is None:
         return location_of(place)

@@ -1,4 +1,4 @@
-"""Makes the changes of the findings, and proves that nothing else changed before a file is written."""
+"""Applies the changes of the findings in memory, and verifies that the merged stack changed in nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inithold.compose.read.project import Project
     from inithold.compose.stack.roles import Stack
 
-_ROUNDS = 12  # one fix may bring another fault to light: a wrapped command, then its dependents
+_ROUNDS = 12  # A fix may lead to new findings: first a command is wrapped, then its dependents must wait.
 
 
 @dataclass(slots=True)
@@ -29,10 +29,10 @@ class FixResult:
 
     Args:
         project: the stack as it was read.
-        texts: the new texts of the files that change, by path.
-        fixed: the findings that were fixed, in order.
-        left: the findings that stay.
-        refused: why a finding with changes could not be fixed, by finding.
+        texts: the new texts of changed files, by path.
+        fixed: the fixed findings, in order.
+        left: the remaining findings.
+        refused: why a finding with changes could not be fixed.
     """
 
     project: Project
@@ -46,9 +46,9 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
     """Fix what can be fixed, in memory.
 
     Args:
-        load: reads the stack, with the given texts in place of what is on disk.
+        load: reads the stack, with the given texts instead of those on disk.
         services: fix only what concerns these.
-        unsafe: also what could change behaviour beyond the pattern.
+        unsafe: also make changes that may alter behaviour beyond the pattern.
     """
     stack = load({})
     result = FixResult(stack.project)
@@ -56,12 +56,12 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
     for _ in range(_ROUNDS):
         fixable = [each for each in check_stack(stack, services) if each.changes and (unsafe or not each.unsafe)]
         pending = [each for each in fixable if _key(each) not in refused]
-        # What was asked for by a flag comes first: a command gets its shell before it is wrapped.
+        # Unsafe fixes, which a flag asked for, come first: a command gets its shell before it is wrapped.
         batches = [_compatible(sorted(pending, key=lambda each: not each.unsafe))]
         if not batches[0]:
             break
         fixed_before = len(result.fixed)
-        # The batch whole, or by halves until those that cannot be fixed are singled out.
+        # Bisect a batch that fails, to isolate the findings that cannot be fixed.
         while batches:
             batch = batches.pop(0)
             try:
@@ -74,7 +74,7 @@ def fix_stack(load: Callable[[dict[Path, str]], Stack], services: Sequence[str],
                 else:
                     refused[_key(batch[0])] = str(error)
         if len(result.fixed) > fixed_before:
-            refused.clear()  # what was in their way may be gone
+            refused.clear()  # They may be possible now.
     result.left = check_stack(stack, services)
     result.refused = {each: refused[_key(each)] for each in result.left if _key(each) in refused}
     return result
@@ -85,7 +85,7 @@ def _key(finding: Finding) -> object:
 
 
 def _compatible(findings: Sequence[Finding]) -> list[Finding]:
-    """As many findings as do not contradict one another; the rest comes in the next round."""
+    """Return findings whose changes do not conflict; the others come in the next round."""
     goals: dict[tuple[str, tuple[str, ...]], Any] = {}
     chosen = []
     for finding in findings:
@@ -106,11 +106,11 @@ def _compatible(findings: Sequence[Finding]) -> list[Finding]:
 def _made(
     load: Callable[[dict[Path, str]], Stack], project: Project, texts: dict[Path, str], batch: Sequence[Finding]
 ) -> tuple[dict[Path, str], Stack]:
-    """The texts with the changes of a batch made, and the stack that they are.
+    """Make the changes of a batch; return the new texts and the stack loaded from them.
 
     Raises:
-        CannotEdit: the changes cannot be made, or they would change something else as well.
-        DocumentError: what they make cannot be read.
+        CannotEdit: the changes cannot be made, or would change something else, too.
+        DocumentError: the result cannot be read.
     """
     changes = list({(each.service, each.path): each for finding in batch for each in finding.changes}.values())
     new = {**texts, **apply_edits(plan_edits(project, changes))}
@@ -129,7 +129,7 @@ def _view(project: Project) -> dict[str, Any]:
 
 
 def _complete(services: dict[str, Any]) -> None:
-    """Write out what the long form of `depends_on` leaves out."""
+    """Fill in the defaults of `depends_on` entries."""
     for service in services.values():
         for entry in (service.get("depends_on") or {}).values():
             if isinstance(entry, dict):
@@ -138,7 +138,7 @@ def _complete(services: dict[str, Any]) -> None:
 
 
 def _differences(view: dict[str, Any], announced: dict[str, Any]) -> list[str]:
-    """The fields that are not as announced: `web.restart`."""
+    """Return the fields that differ from what was announced, such as `web.restart`."""
     names: list[str] = []
     for kind in ("services", "top"):
         for name in {**view[kind], **announced[kind]}:
@@ -151,7 +151,7 @@ def _differences(view: dict[str, Any], announced: dict[str, Any]) -> list[str]:
 
 
 def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
-    """The stack as it was, with the changes made."""
+    """Return the stack with the changes made to its data; the edited files must yield the same."""
     view = _view(project)
     for change in changes:
         if not change.path:
@@ -165,6 +165,6 @@ def _announced(project: Project, changes: Sequence[Change]) -> dict[str, Any]:
         if change.value is DELETE:
             data.pop(change.path[-1], None)
         else:
-            data[change.path[-1]] = deepcopy(change.value)  # it is completed below
+            data[change.path[-1]] = deepcopy(change.value)  # `_complete` modifies it.
     _complete(view["services"])
     return view

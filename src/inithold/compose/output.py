@@ -1,4 +1,4 @@
-"""Findings as text for people, and as JSON, SARIF and GitHub workflow commands for machines."""
+"""Formats findings as text, JSON, SARIF and GitHub workflow commands."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def render(form: str, findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """Findings in one of the formats `text`, `json`, `sarif`, `github`.
+    """Format findings.
 
     Args:
-        form: the format.
-        findings: what was found.
-        notes: what the user should know about the loading; in `text` they are not part of it.
+        form: `text`, `json`, `sarif` or `github`.
+        findings: the findings.
+        notes: notes on the loading; `text` leaves them out.
     """
     return {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github}[form](findings, notes)
 
 
 def as_text(findings: Sequence[Finding], _notes: Sequence[str]) -> str:
-    """One finding, one line that editors and problem matchers can read, and under it what to do."""
+    """Format each finding as a line that editors and problem matchers understand, with the fix below it."""
     lines = []
     for finding in findings:
         lines.append(f"{finding.location}: {finding.severity}: {finding.message} [{finding.rule}]")
@@ -42,7 +42,7 @@ def as_text(findings: Sequence[Finding], _notes: Sequence[str]) -> str:
 
 
 def as_json(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """One JSON object, with a version and a promise: fields are added, never changed."""
+    """Format findings as a versioned JSON object. Fields may be added but are never changed."""
     listed = [
         {
             "id": finding.rule,
@@ -70,7 +70,7 @@ def as_json(findings: Sequence[Finding], notes: Sequence[str]) -> str:
 
 
 def as_github(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """GitHub workflow commands, which show as annotations on the lines concerned."""
+    """Format findings as GitHub workflow commands, which GitHub shows as annotations of the lines."""
 
     def escaped(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -95,7 +95,7 @@ def as_github(findings: Sequence[Finding], notes: Sequence[str]) -> str:
 
 
 def as_sarif(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """A SARIF 2.1.0 log (OASIS standard) of one run, as code-scanning services take it."""
+    """Format findings as a SARIF 2.1.0 log (OASIS standard) for code-scanning services."""
     driver: dict[str, Any] = {
         "name": "inithold",
         "version": __version__,

@@ -1,1 +1,1 @@
-"""Turns changes of the merged stack into edits of the spans concerned, and writes files whole or not at all."""
+"""Turns changes of the merged stack into edits of the files, and writes all files or none."""

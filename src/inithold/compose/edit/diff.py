@@ -1,4 +1,4 @@
-"""What a fix would write, as a unified diff, with the secrets of the files masked."""
+"""Shows what a fix would write as a unified diff with masked secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def as_diff(texts: dict[Path, str], sources: Sequence[Source]) -> str:
-    """The difference between the files as they are and as they would be.
+    """Return the unified diff between the files and their new texts.
 
     Args:
         texts: new contents by path.
@@ -39,7 +39,7 @@ def as_diff(texts: dict[Path, str], sources: Sequence[Source]) -> str:
 
 
 def masked(text: str) -> str:
-    """A Compose file with the secrets in it masked: by their variables' names, in URLs, in commands."""
+    """Mask the secrets in a Compose file: values of secret variables, and passwords in URLs and commands."""
     spans = [span for document in compose_all(text, file="") for span in _secrets(document, text)]
     result, end = [], 0
     for start, stop in sorted(spans):
@@ -68,7 +68,7 @@ def _secrets(root: Node, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_words(items: list[ScalarNode]) -> Iterator[tuple[int, int]]:
-    """The items of a list of words that are secrets, such as what stands behind `--password`."""
+    """Yield the list items that are secrets, such as the one behind `--password`."""
     ends = list(accumulate(len(item.value) + 1 for item in items))
     for literal in find_literals("\x1f".join(item.value for item in items)):
         number = bisect_right(ends, literal.start)

@@ -1,4 +1,4 @@
-"""Where things are in a file: ends of values, aliases, lines of keys."""
+"""Finds spans in a file: ends of values, aliases, whole lines of entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
 
 
 class CannotEdit(Exception):
-    """The change has no mechanical edit here. The message says why."""
+    """The change cannot be made by an automatic edit; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Edit:
 
 
 def is_alias(key: ScalarNode, value: Node) -> bool:
-    """Is the value written as `*alias`? Its node is then the anchor's, which comes before the key."""
+    """Whether the value is an `*alias`: its node is then the anchor's, which comes before the key."""
     return bool(value.start_mark.index < key.end_mark.index)
 
 
 def alias_span(source: Source, key: ScalarNode) -> tuple[int, int]:
-    """The span of the alias behind a key."""
+    """Return the span of the alias behind a key."""
     match = _ALIAS.match(source.text, key.end_mark.index)
     if match is None:
         raise CannotEdit("an alias is written in a form that is not understood")
@@ -43,7 +43,7 @@ def alias_span(source: Source, key: ScalarNode) -> tuple[int, int]:
 
 
 def behind_colon(source: Source, key: ScalarNode) -> int:
-    """The offset behind `key:` and an anchor or tag that follows on the line."""
+    """Return the offset behind `key:` and any anchor or tag on the line."""
     match = _COLON.match(source.text, key.end_mark.index)
     if match is None:
         raise CannotEdit("a key is written in a form that is not understood")
@@ -51,7 +51,7 @@ def behind_colon(source: Source, key: ScalarNode) -> int:
 
 
 def end_of(source: Source, node: Node) -> int:
-    """The offset behind a value's last character; comments and blank lines behind it are not part of it."""
+    """Return the end of a value, without the comments and blank lines behind it."""
     if isinstance(node, ScalarNode):
         end = int(node.end_mark.index)
         if node.style not in ("|", ">"):
@@ -71,7 +71,7 @@ def end_of(source: Source, node: Node) -> int:
 
 
 def entry_end(source: Source, key: ScalarNode, value: Node) -> int:
-    """The offset behind the last character of a mapping's entry."""
+    """Return the end of a mapping's entry."""
     if is_alias(key, value):
         return alias_span(source, key)[1]
     if isinstance(value, ScalarNode) and value.start_mark.index == value.end_mark.index:
@@ -80,14 +80,14 @@ def entry_end(source: Source, key: ScalarNode, value: Node) -> int:
 
 
 def indent_of(source: Source, node: Node) -> str:
-    """The blanks before a node that starts its line; as many as its column where it does not."""
+    """Return the indentation of a node's column, as written if the node starts its line."""
     start = int(node.start_mark.index)
     before = source.text[source.line_start(start) : start]
     return before if not before.strip() else " " * node.start_mark.column
 
 
 def keeps_newline(source: Source, value: Node) -> bool:
-    """Does the value end with the line break itself (a block scalar with `+`)?"""
+    """Whether the value includes its final line break (a block scalar with `+`)."""
     end = int(value.end_mark.index)
     return (
         isinstance(value, ScalarNode)
@@ -98,20 +98,20 @@ def keeps_newline(source: Source, value: Node) -> bool:
 
 
 def removable(source: Source, start: int, end: int) -> tuple[int, int]:
-    """The span to take out for the text from `start` to `end`: whole lines, but for a comment, which stays."""
+    """Extend a span to whole lines for removal, or up to a comment behind it, which stays."""
     rest = source.text[end : source.line_end(end)]
     if rest.lstrip().startswith("#"):
         return start, end + rest.index("#")
     first, last = source.line_start(start), source.line_end(end)
     if last < len(source.text):
         return first, source.text.index("\n", last) + 1
-    # The last line of a file that ends without a line break: take the one before.
+    # The last line has no line break: remove the one before it.
     before = first - (2 if source.text[max(first - 2, 0) : first] == "\r\n" else 1)
     return max(before, 0), last
 
 
 def dash_of(source: Source, item: Node) -> int:
-    """The offset of the dash before an item of a block list."""
+    """Return the offset of the dash of a block list's item."""
     dash = source.text.rfind("-", 0, item.start_mark.index)
     if dash < 0 or source.text[dash + 1 : item.start_mark.index].strip():
         raise CannotEdit("a list item is written in a form that is not understood")
@@ -119,7 +119,7 @@ def dash_of(source: Source, item: Node) -> int:
 
 
 def lookup(node: Node, name: str) -> tuple[ScalarNode, Node] | None:
-    """The literal entry `name` of a mapping, or None."""
+    """Return the entry `name` as written in this mapping (no merge keys), or None."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             if isinstance(key, ScalarNode) and key.value == name:

@@ -1,7 +1,7 @@
-"""From changes of the merged stack to edits of the files that say so.
+"""Plans the edits of files that make changes of the merged stack.
 
-A value is edited where it is written when everyone who shares that text (anchors, merge keys, `extends`) is to get
-the same change. Otherwise it is written into the service concerned, in the file that had the last word.
+A value is edited in place if all services that share its text (by anchors, merge keys or `extends`) get the same
+change. Otherwise it is written into the service itself, in the file that has precedence.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _T = TypeVar("_T", bound=Node)
 
 
 def plan_edits(project: Project, changes: Sequence[Change]) -> list[Edit]:
-    """The edits that make these changes of a stack and nothing else.
+    """Return the edits that make exactly these changes of a stack.
 
     Raises:
-        CannotEdit: there are none.
+        CannotEdit: no edits do.
     """
     planner = _Planner(project, changes)
     for change in changes:
@@ -41,7 +41,7 @@ def plan_edits(project: Project, changes: Sequence[Change]) -> list[Edit]:
 
 @dataclass(slots=True)
 class _Group(Generic[_T]):
-    """What is to happen to one collection, gathered from all changes."""
+    """The entries to change in one mapping or list, collected from all changes."""
 
     source: Source
     node: _T
@@ -51,7 +51,7 @@ class _Group(Generic[_T]):
 
 @dataclass(slots=True)
 class _Copy:
-    """What is to stand behind a key in place of an alias or of nothing."""
+    """Data to write behind a key instead of an alias or an empty value."""
 
     source: Source
     key: ScalarNode
@@ -97,7 +97,7 @@ class _Planner:
         if change.first and service.layers[0] not in layers:
             self._insert(service.layers[0], service, path, change.value)
         elif not layers:
-            # It goes into the first file that has most of the way to it.
+            # Insert into the first file that has the longest part of the path.
             ways = (path[:length] for length in range(len(path) - 1, 0, -1))
             homes = (layer for way in ways for layer in service.layers if _has(layer.written.get(*way)))
             self._insert(next(homes, service.layers[0]), service, path, change.value)
@@ -126,7 +126,7 @@ class _Planner:
                 self._edits += spans.replace(value, change.value)
 
     def _add_service(self, change: Change) -> None:
-        """Before the first service that is to wait for it, and before the comments above that one."""
+        """Insert a service before the first one that will wait for it, above that one's comments."""
         waiting = [name for name, path in self._goals if path == ("depends_on", change.service)]
         layer = self._project.services[waiting[0]].layers[0]
         key, source = layer.written.place.key, layer.source
@@ -157,7 +157,7 @@ class _Planner:
         return self._edits
 
     def _agreed(self, node: Node, path: tuple[str, ...], goal: tuple[str, ...]) -> bool:
-        """Does everyone who shares `node` get the same change?"""
+        """Whether everything that shares `node` gets the same change."""
         users = {user for user in self._users.get(id(node), ()) if user[1][-1:] == path[-1:]}
         values = [self._goals.get((name, (*at, *goal[len(path) :])), CannotEdit) for name, at in users]
         return all(value is not CannotEdit and value == values[0] for value in values)
@@ -178,11 +178,11 @@ class _Planner:
             brought = layer.written.get(*here) if entry is None and rest else None
             holder = brought.place.node if brought is not None else None
             if isinstance(holder, MappingNode) and self._agreed(holder, here, path):
-                # What a merge key brings is edited where it is written, if all who have it from there agree.
+                # From a merge key: edit the anchor's mapping if all its users get the same change.
                 node = holder
                 continue
             if entry is None:
-                # What a merge key brings is replaced whole by what stands here: it goes here as a copy.
+                # A key written here replaces the merge key's whole value, so insert a changed copy of it.
                 entries = self._inserts.setdefault(id(node), _Group(source, node, None)).entries
                 entries[name] = _put(entries.get(name) or _borrowed(layer, here), rest, new)
                 return
@@ -190,7 +190,7 @@ class _Planner:
             alias = layout.is_alias(key, child)
             together = rest and isinstance(child, MappingNode) and self._agreed(child, here, path)
             if (alias and not together) or child.tag == _NULL:
-                # A copy in place of an alias, whose other users are not to change; or something for nothing.
+                # Replace an alias by a changed copy, as its other users must not change; or fill an empty value.
                 known = self._copies.get(id(key))
                 data = known.data if known is not None else _borrowed(layer, here) if alias else {}
                 self._copies[id(key)] = _Copy(source, key, child, _put(data, rest, new))
@@ -207,7 +207,7 @@ class _Planner:
     def _delete(self, service: Service, path: tuple[str, ...]) -> None:
         written = [(layer, layout.lookup(layer.written.place.node, path[0])) for layer in service.layers]
         if len(path) == 1 and any(entry is not None and layout.is_alias(*entry) for _, entry in written):
-            # Out of each layer that has it; what its alias stands for is left to others.
+            # Remove the key from every layer that has it, but not what the alias refers to.
             for layer, entry in written:
                 node = layer.written.place.node
                 if entry is not None and isinstance(node, MappingNode):
@@ -238,16 +238,16 @@ def _has(value: Value | None) -> bool:
 
 
 def _borrowed(layer: Layer, path: tuple[str, ...]) -> Any:
-    """What an alias or a merge key brings, in its long form; an empty mapping for nothing."""
+    """Return the value of an alias or a merge key in long form; an empty mapping if there is none."""
     written = layer.written.get(*path)
     if not _has(written):
         return {}
-    # The long form of a list has what `extends` brings as well: the file says it, so it stays the same.
+    # For a list take `tree`, which has the long form; it includes what `extends` adds, which changes nothing.
     return plain(layer.tree.get(*path) if isinstance(written, SequenceValue) else written)
 
 
 def _put(data: Any, path: tuple[str, ...], new: Any) -> Any:
-    """The data with a new value at `path` in it."""
+    """Set the value at `path`."""
     if not path:
         return new
     data[path[0]] = _put(data.get(path[0], {}), path[1:], new)
@@ -255,7 +255,7 @@ def _put(data: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 def _step(source: Source) -> str:
-    """Blanks by which the file sets its services in; two where that cannot be told."""
+    """Return the indentation step of the file's services; two spaces if unknown."""
     for root in source.documents:
         entry = layout.lookup(root, "services")
         if entry is not None and isinstance(entry[1], MappingNode) and not entry[1].flow_style and entry[1].value:

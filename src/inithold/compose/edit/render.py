@@ -1,4 +1,4 @@
-"""Writes plain data as YAML, for the values that a fix inserts."""
+"""Formats plain data as YAML for the values that a fix inserts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import re
 from typing import Any
 
-# What is safe without quotes in block and flow context, for YAML 1.1 and 1.2 readers alike.
+# Safe without quotes in block and flow context, in YAML 1.1 and 1.2.
 _PLAIN = re.compile(r"(?:-{1,2}[A-Za-z]|[A-Za-z_./$])[A-Za-z0-9_./$@=+ -]*(?:[:][A-Za-z0-9_./$@=+-]+)*\Z")
 _DURATION = re.compile(r"\d+(?:\.\d+)?(?:ms|s|m|h)\Z")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", ""}
 
 
 def is_plain(text: str) -> bool:
-    """Can `text` stand without quotes and be read as this very string?"""
+    """Whether unquoted `text` is read as the same string."""
     if _DURATION.match(text):
         return True
     return (
@@ -22,11 +22,11 @@ def is_plain(text: str) -> bool:
 
 
 def scalar(value: Any, style: str | None = None) -> str:
-    """A single value.
+    """Format a single value.
 
     Args:
         value: str, bool, int, float or None.
-        style: the quotes to keep for a string, `'` or `"`; None for plain where that is safe.
+        style: the quotes of a string, `'` or `"`; by default none if that is safe.
     """
     if value is None:
         return "null"
@@ -42,7 +42,7 @@ def scalar(value: Any, style: str | None = None) -> str:
 
 
 def flow(value: Any) -> str:
-    """Any value on one line. Strings in lists are quoted, as Compose files have them."""
+    """Format any value on one line; strings in lists are quoted, as is usual in Compose files."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{scalar(str(key))}: {flow(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
@@ -55,7 +55,7 @@ def _item(value: Any) -> str:
 
 
 def block(entries: dict[str, Any], indent: str, step: str) -> list[str]:
-    """Entries of a mapping as lines, each with `indent` before it.
+    """Format the entries of a mapping as lines indented by `indent`.
 
     Args:
         entries: keys and values.
@@ -77,13 +77,13 @@ def block(entries: dict[str, Any], indent: str, step: str) -> list[str]:
 
 
 def item_lines(value: Any, indent: str, step: str) -> list[str]:
-    """One item of a block list as lines; a text of several lines as a literal, where it can stand as it is."""
+    """Format an item of a block list as lines; a multi-line text as a literal block scalar if possible."""
     lines = value.split("\n") if isinstance(value, str) and "\n" in value.rstrip("\n") else []
     if not lines or any(line.isspace() or not line.replace("\t", "").isprintable() for line in lines):
         return [f"{indent}- {scalar(value) if not isinstance(value, dict | list) else flow(value)}"]
     body = value.rstrip("\n")
     ends = len(value) - len(body)
-    # The indentation is given where the first line does not show it.
+    # An indentation indicator is needed if the first line does not show the indentation.
     header = f"|{len(step) if value[0].isspace() else ''}{'-' if not ends else '' if ends == 1 else '+'}"
     literal = [f"{indent}{step}{line}" if line else "" for line in body.split("\n")]
     return [f"{indent}- {header}", *literal, *[""] * (ends - 1)]

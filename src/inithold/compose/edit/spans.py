@@ -14,14 +14,14 @@ from inithold.compose.read.tree import Place, Scalar, Sequence, Value, plain
 if TYPE_CHECKING:
     from inithold.compose.read.tree import Source
 
-# New keys go behind the last of those before them that is there, else to the end.
+# The usual order: a new key goes behind the last present key before it, else to the end.
 _SERVICE = ("image", "build", "container_name", "pull_policy", "entrypoint", "command", "init", "restart")
 _HEALTHCHECK = ("test", "interval", "timeout", "retries", "start_period", "start_interval")
 _ORDER = (*_SERVICE, "depends_on", "healthcheck", *_HEALTHCHECK)
 
 
 def replace(value: Value, new: Any) -> list[Edit]:
-    """Edits that make a written value another, with as little of the text touched as can be."""
+    """Return the smallest edits that replace a written value by another."""
     place, node, source, start = value.place, value.place.node, value.place.source, value.place.start
     if isinstance(value, Sequence) and isinstance(new, list):
         return _items(place, [plain(item) for item in value.items], new)
@@ -48,7 +48,7 @@ def _rendered(node: ScalarNode, new: Any) -> str:
 
 
 def _prefix(source: Source, node: ScalarNode, start: int, prefix: str) -> Edit | None:
-    """Put a text before a string, which stays as it is written; None where that cannot be."""
+    """Insert a prefix into a string and keep the rest as written; None if that is impossible."""
     if node.style == "'":
         return Edit(source, start + 1, start + 1, prefix.replace("'", "''"))
     if node.style == '"':
@@ -75,7 +75,7 @@ def _whole(place: Place, new: Any) -> Edit:
 
 
 def _block(place: Place, items: list[Any], kept: list[Node]) -> str:
-    """A block list for behind a key: rendered items, then nodes that keep their text."""
+    """Return the text of a block list: rendered items, then nodes that keep their text."""
     source, indent = place.source, layout.indent_of(place.source, place.key or place.node) + "  "
     lines = [line for item in items for line in render.item_lines(item, indent, "  ")]
     lines += [f"{indent}- {source.text[node.start_mark.index : node.end_mark.index]}" for node in kept]
@@ -83,7 +83,7 @@ def _block(place: Place, items: list[Any], kept: list[Node]) -> str:
 
 
 def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
-    """Only the items that differ: what both lists start and end with stays."""
+    """Replace only the items that differ, between the common beginning and end of both lists."""
     source, nodes = place.source, place.node.value
     if not old or not new or any(node.start_mark.index < place.node.start_mark.index for node in nodes):
         return [_whole(place, new)]
@@ -95,7 +95,7 @@ def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
         head += 1
     gone, come = nodes[head : len(nodes) - tail], new[head : len(new) - tail]
     if not gone and not head and place.can_open and place.key and any("\n" in str(item) for item in come):
-        # A list in brackets becomes a block list, with the new items before its own.
+        # Rewrite a flow list as a block list, with the new items first.
         at, end = layout.behind_colon(source, place.key), layout.end_of(source, place.node)
         return [Edit(source, at, end, _block(place, come, nodes))]
     both = min(len(gone), len(come))
@@ -129,7 +129,7 @@ def _insert_items(source: Source, holder: Node, before: Node, items: list[Any]) 
 
 
 def remove_item(source: Source, holder: Node, item: Node) -> Edit:
-    """Take one item out of a list."""
+    """Remove an item from a list."""
     nodes = holder.value
     if holder.flow_style:  # type: ignore[attr-defined]
         parts = [(int(node.start_mark.index), layout.end_of(source, node)) for node in nodes]
@@ -140,7 +140,7 @@ def remove_item(source: Source, holder: Node, item: Node) -> Edit:
 
 
 def _cut(source: Source, parts: list[tuple[int, int]], number: int) -> Edit:
-    """Take one of the parts of a flow collection out, with a comma."""
+    """Remove a part of a flow collection, with a comma."""
     start, end = parts[number]
     if number + 1 < len(parts):
         return Edit(source, start, parts[number + 1][0], "")
@@ -150,7 +150,7 @@ def _cut(source: Source, parts: list[tuple[int, int]], number: int) -> Edit:
 def insert(
     source: Source, holder: MappingNode, entries: dict[str, Any], step: str, gone: AbstractSet[str] = frozenset()
 ) -> list[Edit]:
-    """Add keys to a mapping, block or flow; `gone` are keys of it that are removed."""
+    """Add keys to a block or flow mapping; `gone` are the keys that other edits remove from it."""
     ordered = sorted(entries, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
     if holder.flow_style or not holder.value:
         text = ", ".join(f"{render.scalar(name)}: {render.flow(entries[name])}" for name in ordered)
@@ -177,7 +177,7 @@ def insert(
 
 
 def remove(source: Source, holder: MappingNode, keys: set[str], parent: ScalarNode | None) -> list[Edit]:
-    """Take keys out of a mapping; one that is left empty becomes `{}`."""
+    """Remove keys from a mapping; an empty mapping becomes `{}`."""
     parts = [(int(key.start_mark.index), layout.entry_end(source, key, value)) for key, value in holder.value]
     gone = [number for number, (key, _) in enumerate(holder.value) if key.value in keys]
     if holder.flow_style:
@@ -194,14 +194,14 @@ def remove(source: Source, holder: MappingNode, keys: set[str], parent: ScalarNo
 def lengthen(
     source: Source, key: ScalarNode, node: SequenceNode, entries: dict[str, dict[str, Any]], step: str
 ) -> list[Edit]:
-    """Turn the short `depends_on` into the long one.
+    """Convert a short `depends_on` to the long form.
 
     Args:
         source: the file.
         key: the key `depends_on`.
         node: the list.
-        entries: what each name shall say; a name that is not in the list is added at the end.
-        step: blanks by which nested values are set in.
+        entries: the new entry of each name; a name that is not in the list is added at the end.
+        step: the indentation step.
     """
     items = node.value
     if any(not isinstance(item, ScalarNode) or item.start_mark.index < node.start_mark.index for item in items):

@@ -1,4 +1,4 @@
-"""Writes the fixed files: every one whole, or none."""
+"""Writes the fixed files, all or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
-    """The new texts of the files that are edited, by path.
+    """Return the new texts of the edited files by path.
 
     Raises:
         CannotEdit: two edits overlap.
@@ -26,7 +26,7 @@ def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
     texts: dict[Path, str] = {}
     for source in {edit.source.path: edit.source for edit in edits}.values():
         parts, at = [], 0
-        # Stable: insertions at one place keep their order.
+        # The sort is stable, so insertions at one place keep their order.
         own = [edit for edit in edits if edit.source.path == source.path]
         for edit in sorted(own, key=lambda each: (each.start, each.end)):
             if edit.start < at:
@@ -38,7 +38,7 @@ def apply_edits(edits: Sequence[Edit]) -> dict[Path, str]:
 
 
 def refuse_links(sources: Sequence[Source]) -> None:
-    """Refuse to write through symbolic links: what they lead to may belong to another stack.
+    """Refuse to write through symbolic links: their targets may belong to another stack.
 
     Raises:
         UsageError: one of the files is a symbolic link.
@@ -52,16 +52,16 @@ def refuse_links(sources: Sequence[Source]) -> None:
 
 
 def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
-    """Replace files by their new texts, all or none; mode, owner and byte order mark stay.
+    """Replace files by their new texts, all or none; keep mode, owner and byte order mark.
 
-    A process that is killed between two files leaves each of them whole, the old or the new one.
+    If the process is killed halfway, every file is still complete, either old or new.
 
     Args:
         texts: new contents by path.
-        sources: the files as they were read; one that has changed since is not overwritten.
+        sources: the files as read; a file that changed since is not overwritten.
 
     Raises:
-        UsageError: a file changed meanwhile, or cannot be written; then none is.
+        UsageError: a file changed meanwhile or cannot be written; no file was changed.
     """
     known = {source.path: source for source in sources}
     staged: list[tuple[Path, Path, Path]] = []
@@ -78,10 +78,10 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
             for new, old, path in staged:
                 current = path
                 try:
-                    # A second name, from which it can be put back without room on the disk.
+                    # A hard link: restoring from it needs no disk space.
                     old.hardlink_to(path)
                 except OSError:
-                    # Not every file system has links.
+                    # The file system has no hard links.
                     shutil.copy2(path, old)
                 new.replace(path)
                 undo.callback(_put_back, old, path)

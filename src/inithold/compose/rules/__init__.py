@@ -1,4 +1,4 @@
-"""The rules, in the order of the manual: each is a function that yields findings, with a page in `pages/`."""
+"""The rules in the order of the manual: each is a function that yields findings, with a page in `pages/`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAGES = Path(__file__).with_name("pages")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: the function that finds, and the manual page of the same name."""
+    """A rule: its function, and the manual page of the same name."""
 
     check: Callable[[Stack], Iterator[Finding]]
 

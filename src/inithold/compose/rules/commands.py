@@ -1,4 +1,4 @@
-"""Rules about commands that do something else than they say, and fields that an old engine does not know."""
+"""Rules on commands that do not do what they seem to, and on fields that an old engine does not have."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def unshelled_command(stack: Stack) -> Iterator[Finding]:
             dropped = words(value)[1].strip()
             if not dropped or not isinstance(value, Scalar):
                 continue
-            # An entrypoint of the service's own would take a shell for its arguments; behind `inithold run`
-            # nothing is ever reached: it holds.
+            # An entrypoint would get `sh -c` as its arguments; and what follows `inithold run`, which holds,
+            # would never run.
             own = field == "command" and not has_no_words(service.value("entrypoint"))
             fixable = not own and not read_command(service).inithold
             yield Finding(
@@ -76,7 +76,7 @@ def shortened(text: str) -> str:
 
 
 def engine_too_old(stack: Stack) -> Iterator[Finding]:
-    """Fields that are newer than the oldest engine to be supported."""
+    """Fields that are newer than the oldest engine to support."""
     for service in stack.project.services.values() if stack.engine is not None else ():
         for what, first, value in _newer(service):
             if stack.engine is None or first <= stack.engine:

@@ -1,4 +1,4 @@
-"""Rules about who waits for whom: too little, for the wrong thing, or for what is not there."""
+"""Rules on dependencies: missing, too weak, impossible, or on something that does not exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Init, Stack
     from inithold.compose.stack.ties import Tie
 
-# Consoles and exporters show whatever is there.
+# Consoles and exporters need not wait: they show whatever is there.
 _ONLOOKERS = re.compile(
     r"exporter|pgadmin|phpmyadmin|adminer|pgweb|cloudbeaver|dbgate|mongo-express|redis-?(?:commander|insight)"
     r"|kafka-?ui|akhq|kafdrop|prometheus|grafana",
@@ -62,12 +62,12 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
             if entry.condition != STARTED or is_gate(entry.service) or entry.service.name in needed:
                 continue
             if weakened_by(entry.service, path, awaits(init)) is not None:
-                continue  # an override did that: weakened_override says so
+                continue  # Reported by weakened_override.
             if init.held:
                 changes = wiring.await_healthy(entry, init, stack)
                 remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
             else:
-                # Where that was asked for, it is made to hold first; and what never completes must not be awaited.
+                # With --wrap it will hold first; and nothing may wait for the end of what never completes.
                 first = stack.wrap is not None or init.never_completes
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"
@@ -89,20 +89,20 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
 
 
 def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
-    """Services that use what an init prepares and do not wait for it."""
+    """Services that use what an init prepares without waiting for it."""
     inits = {**stack.inits, **stack.probable}
     own = {name: _prepared(init, stack) - inits.keys() for name, init in inits.items()}
     prepared = {
         name: used.union(*(own.get(each, ()) for each in stack.reaches(name))) for name, used in own.items()
     }
-    # Of several in a row, the last one is what to wait for.
+    # Of a chain of inits, the last one is the one to wait for.
     last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
     for service in stack.project.services.values():
         used = used_services(service, stack)
         if service.name in inits or is_gate(service) or not used or _ONLOOKERS.search(image_name(service)):
             continue
         depended_on = {entry.target for entry in stack.dependencies[service.name]}
-        # What init itself waits for cannot wait for init.
+        # A service that init waits for cannot wait for init.
         skipped = [
             init
             for init in last
@@ -138,7 +138,7 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
 
 
 def _prepared(init: Init, stack: Stack) -> set[str]:
-    """What an init prepares: what it uses, but for a cache that it uses beside a database or a broker."""
+    """Return what an init prepares: all that it uses, except a cache beside a database or broker."""
     used = set(used_services(init.service, stack)) & stack.project.services.keys()
     servers = {name: server for name in used if (server := server_of(stack.project.services[name])) is not None}
     caches = {name for name, (kind, port) in servers.items() if kind == "redis" or port == MEMCACHED}
@@ -146,7 +146,7 @@ def _prepared(init: Init, stack: Stack) -> set[str]:
 
 
 def impatient_init(stack: Stack) -> Iterator[Finding]:
-    """Servers that an init uses and does not wait for."""
+    """Servers that an init uses without waiting for them."""
     for init in stack.all_inits:
         depended_on = {entry.target for entry in stack.dependencies[init.name]}
         for server in unready_servers(init, stack):
@@ -188,7 +188,7 @@ def restart_with_init(stack: Stack) -> Iterator[Finding]:
 
 
 def swarm_ignores_depends_on(stack: Stack) -> Iterator[Finding]:
-    """Dependents of an init that are written for Swarm and have no gate of their own."""
+    """Dependents of an init that are written for Swarm and do not wait by `inithold wait`."""
     for entry in [entry for init in stack.inits.values() for entry in init.dependents]:
         service = entry.service
         if any(service.value("deploy", key) is not None for key in _SWARM_ONLY) and not is_gate(service):
@@ -204,7 +204,7 @@ def swarm_ignores_depends_on(stack: Stack) -> Iterator[Finding]:
 
 
 def inactive_dependency(stack: Stack) -> Iterator[Finding]:
-    """Inits that a dependent needs without the profile they are in."""
+    """Inits that can be left out by a profile that their dependents do not have."""
     for init in stack.inits.values():
         for entry in init.dependents:
             if not may_be_inactive(init.service, entry.service) or not entry.flag("required", default=True):
@@ -259,11 +259,11 @@ def unknown_dependency(stack: Stack) -> Iterator[Finding]:
 
 
 def cyclic_dependency(stack: Stack) -> Iterator[Finding]:
-    """Circles of dependencies, each at the entry that closes it."""
+    """Dependency cycles, each reported at the entry that closes it."""
     known = ties(stack)
     done: set[str] = set()
     for start in known:
-        # By hand rather than by recursion: a stack may be a chain of thousands.
+        # No recursion: a stack may be a chain of thousands of services.
         path: dict[str, Iterator[Tie]] = {} if start in done else {start: iter(known[start])}
         while path:
             name = next(reversed(path))

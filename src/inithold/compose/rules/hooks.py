@@ -1,4 +1,4 @@
-"""Rules about hooks: `pre_start` (Compose 5.3), a container before a service, and `post_start`, inside it."""
+"""Rules on hooks: `pre_start` (Compose 5.3) runs in a container before a service, `post_start` inside it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,13 @@ _WORK = re.compile(
     r"|\bcreate[-_ ]?(?:buckets?|topics?|queues?|users?|db|database|tables?|superuser)\b",
     re.I,
 )
-# What of a service its hook shares.
+# The fields that a hook shares with its service.
 _SHARED = ("environment", "env_file", "volumes", "networks", "secrets", "configs", "extra_hosts")
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One hook.
-
-    Args:
-        service: whose it is.
-        value: what is written.
-    """
+    """One hook of a service, as written in `value`."""
 
     service: Service
     value: Mapping
@@ -53,28 +48,28 @@ class Hook:
 
     @property
     def text(self) -> str:
-        """Its command, words with blanks between."""
+        """Its command as one line."""
         return " ".join(filled_words(self.value.get("command")))
 
     @property
     def initializes(self) -> bool:
-        """Does its command do what init services do?"""
+        """Whether its command does what init services do."""
         return bool(_WORK.search(self.text) or GIVES_UP.search(self.text))
 
     @property
     def runs_plan(self) -> bool:
-        """Does it run a plan of inithold, which may have a lock?"""
+        """Whether it runs a plan of inithold, which may have a lock."""
         return re.search(r"\binithold\s+run\b(?!.*\s--\s)", self.text) is not None
 
     def image(self, stack: Stack) -> str | None:
-        """The name of the image that it runs in: its own, or that of its service."""
+        """The name of its image: its own, or its service's."""
         own = self.value.get("image")
         if isinstance(own, Scalar) and own.data is not None:
             return None if "$" in own.filled else own.filled
         return stack.images.name(self.service)
 
     def field(self, name: str) -> Any:
-        """A field of the hook, of its service where it has none."""
+        """Return a field of the hook, or of its service."""
         own, shared = plain(self.value.get(name)), plain(self.service.value(name))
         if name != "environment" or own is None:
             return shared if own is None else own
@@ -91,7 +86,7 @@ def _hooks(service: Service, field: str) -> list[Hook]:
 
 
 def shared_pre_start(stack: Stack) -> Iterator[Finding]:
-    """Hooks that several services have, each of which runs it at the same time."""
+    """Hooks that several services have, and run at the same time."""
     groups: dict[str, list[Hook]] = {}
     for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
         key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
@@ -101,7 +96,7 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
             continue
         first, names = group[0], [hook.service.name for hook in group]
         changes: list[Change] = []
-        # Compose 5.3 leaves it out, 5.6 does not.
+        # Compose 5.3 leaves out the entrypoint, 5.6 does not.
         inherited = is_absent(first.value.get("entrypoint")) and not has_no_words(
             first.service.value("entrypoint")
         )
@@ -154,7 +149,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
 
 
 def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
-    """Hooks that are to run for each replica."""
+    """Hooks that run once for each replica."""
     for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
         value = hook.value.get("per_replica")
         if isinstance(value, Scalar) and value.filled.lower() == "true":
@@ -168,7 +163,7 @@ def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
 
 
 def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
-    """Services with hooks that the engine may start again without them."""
+    """Services that the engine may restart without running their hooks."""
     for service in stack.project.services.values():
         listed, policy = _hooks(service, "pre_start"), restart_policy(service)
         if listed and policy in ("always", "unless-stopped", "on-failure") and not listed[0].runs_plan:
@@ -184,7 +179,7 @@ def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
 
 
 def post_start_init(stack: Stack) -> Iterator[Finding]:
-    """Hooks that initialize something in a container that runs already."""
+    """Hooks that initialize something inside a container that is already running."""
     for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "post_start")]:
         if hook.initializes:
             yield Finding(
@@ -198,19 +193,19 @@ def post_start_init(stack: Stack) -> Iterator[Finding]:
 
 
 class _ByHand(Exception):
-    """What is to be done is left to a hand. The message says why."""
+    """It must be fixed by hand; the message says why."""
 
 
 def _one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
-    """One held init service in place of a hook that several services share.
+    """Return the changes that replace a hook of several services by one init service that holds.
 
     Args:
         group: the same hook of several services.
-        wrap: how it is made to hold.
-        stack: with the services, and what reads their images.
+        wrap: how to make it hold.
+        stack: the stack.
 
     Raises:
-        _ByHand: it cannot be made without a hand; the message says why.
+        _ByHand: it must be done by hand.
     """
     first, sharing = group[0], {hook.service.name for hook in group}
     image, command = first.image(stack), words(first.value.get("command"))[0]
@@ -242,7 +237,7 @@ def _one_init(group: list[Hook], wrap: Wrap, stack: Stack) -> list[Change]:
 
 
 def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
-    """What comes before the command of a hook: its own, its service's (Compose 5.6.1), or its image's."""
+    """Return the entrypoint of a hook: its own, its service's (Compose 5.6.1), or its image's."""
     for given in (hook.value.get("entrypoint"), hook.service.value("entrypoint")):
         if given is not None and not is_absent(given):
             return [] if has_no_words(given) else words(given)[0]
@@ -256,7 +251,7 @@ def _entrypoint(hook: Hook, image: str, stack: Stack) -> list[str]:
 def _held(
     group: list[Hook], image: str, entrypoint: list[str], awaited: dict[str, Any], wrap: Wrap
 ) -> dict[str, Any]:
-    """The service that does what the hook did, with all that it shared with the services."""
+    """Return a service that does what the hook did, with all that the hook shared with its services."""
     first, shell = group[0], wrap is Wrap.SHELL
     command = words(first.value.get("command"))[0]
     service: dict[str, Any] = {"image": first.field("image") or image}

@@ -1,4 +1,4 @@
-"""Rules about the init service itself: it ends, it is not started again, it runs more than once."""
+"""Rules on the init service itself: it is a one-shot, is not restarted, or runs more than once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEANS = {
 
 
 def one_shot_init(stack: Stack) -> Iterator[Finding]:
-    """One-shots that dependents wait on."""
+    """One-shots that dependents wait for."""
     for init in stack.inits.values():
         if init.held:
             continue
@@ -58,9 +58,9 @@ def _wait(names: Sequence[str]) -> str:
 
 
 def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
-    """One-shots, by their name, that no other service waits for until they are done."""
+    """Services named like one-shots that no other service waits for."""
     for init in stack.probable.values():
-        # What has no image is a part of a service that another file has.
+        # Without an image it is a fragment of a service in a file that was not loaded.
         whole = any(init.service.value(field) is not None for field in ("image", "build"))
         if init.service.value("profiles") is not None or not whole:
             continue
@@ -81,7 +81,7 @@ def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
 
 
 def init_restart_policy(stack: Stack) -> Iterator[Finding]:
-    """Held inits with another policy than `unless-stopped`."""
+    """Held inits with a restart policy other than `unless-stopped`."""
     for init in stack.held:
         service = init.service
         deploys = service.value("deploy", "restart_policy") is not None
@@ -102,7 +102,7 @@ def init_restart_policy(stack: Stack) -> Iterator[Finding]:
 
 
 def replicated_init(stack: Stack) -> Iterator[Finding]:
-    """Inits that are started more than once, with no lock that is known of."""
+    """Inits with several replicas and no known lock."""
     for init in stack.inits.values():
         counts = {path: init.service.text(*path) or "" for path in (("deploy", "replicas"), ("scale",))}
         many = {path: int(count) for path, count in counts.items() if count.isdigit() and int(count) > 1}

@@ -1,4 +1,4 @@
-"""The rule about files that undo what earlier ones have right."""
+"""The rule on override files that undo a correct wiring."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _Strong = Callable[[Value | None], bool]
 
 
 def one_of(*texts: str) -> _Strong:
-    """A test for single values: is it one of these?"""
+    """Return a predicate: is a single value one of these?"""
     return lambda value: isinstance(value, Scalar) and value.filled in texts
 
 
 def awaits(init: Init) -> _Strong:
-    """A test for conditions: do they wait until `init` is done?"""
+    """Return a predicate: does a condition wait until `init` is done?"""
     return one_of(HEALTHY) if init.held else one_of(HEALTHY, COMPLETED)
 
 
 def weakened_by(service: Service, path: tuple[str, ...], strong: _Strong) -> Layer | None:
-    """The layer that made the value at `path` weak, where the files before it had it strong and it stays weak."""
+    """Return the layer that weakens the value at `path` for good after an earlier file had it strong, or None."""
     if len(service.layers) < 2 or strong(service.value(*path)):
         return None
     culprit: Layer | None = None

@@ -1,4 +1,4 @@
-"""Rules about healthchecks: what they see, how soon they notice, and what they cost."""
+"""Rules on healthchecks: what they look at, how soon they notice, and what they cost."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _BLIND = {
     Sight.NEVER: "can never succeed: dependents never start",
     Sight.DISABLED: "is switched off: nobody can wait for it to be healthy, and `up` fails for services that do",
 }
-# What the work makes, rather than a word that it is done: good for as long as the file is all that there is to do.
+# Products of the work, not markers: fine as long as making the file is all there is to do.
 _PRODUCT = re.compile(r"\.(?:crt|cert|pem|key|jks|p12|zip|tar|gz|db|sqlite3?|json|ya?ml|conf|ini|xml)$", re.I)
-# The engine's own, where a healthcheck names none.
+# The engine's defaults.
 _INTERVAL, _RETRIES = 30.0, 3
 
 
 def healthy_without_healthcheck(stack: Stack) -> Iterator[Finding]:
-    """Services that dependents expect to be healthy and that cannot tell."""
+    """Services without a healthcheck that dependents expect to be healthy."""
     for name, entries in stack.health_awaited.items():
         service, init, entry = stack.project.services[name], stack.inits.get(name), entries[0]
         sight = read_probe(service.value("healthcheck")).sight
         waits = f"{entry.service.name} waits for {name} to be healthy"
         remedy = f"give {name} a healthcheck, or wait for it with service_started"
-        if sight is Sight.DISABLED and init is None:  # that of an init is blind_healthcheck's
+        if sight is Sight.DISABLED and init is None:  # For an init, blind_healthcheck reports it.
             disable = service.value("healthcheck", "disable")
             yield Finding(
                 Severity.ERROR,
@@ -64,7 +64,7 @@ def healthy_without_healthcheck(stack: Stack) -> Iterator[Finding]:
 
 
 def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
-    """Held inits, and awaited servers, whose healthcheck sees nothing."""
+    """Held inits and awaited servers whose healthcheck does not show readiness."""
     held = {init.name for init in stack.held}
     for name in stack.health_awaited.keys() - held:
         service = stack.project.services[name]
@@ -110,7 +110,7 @@ def blind_healthcheck(stack: Stack) -> Iterator[Finding]:
 
 
 def _same(path: str, mark: str) -> bool:
-    """May these be one file? Of a relative one its name alone can be told."""
+    """Whether these may be the same file; of a relative path only the name is known."""
     relative = not (path.startswith("/") and mark.startswith("/"))
     return path == mark or (relative and basename(path) == basename(mark))
 
@@ -133,7 +133,7 @@ def _seeing(init: Init, stack: Stack) -> list[Change]:
 
 
 def marker_outlives_container(stack: Stack) -> Iterator[Finding]:
-    """Inits whose probed marker lies in a mount that outlives the container."""
+    """Inits whose probed marker is in a mount that outlives the container."""
     for init in stack.inits.values():
         path = init.probed_path
         holding = [
@@ -154,7 +154,7 @@ def marker_outlives_container(stack: Stack) -> Iterator[Finding]:
 
 
 def fast_marker_probe(stack: Stack) -> Iterator[Finding]:
-    """Held inits probed with `test -f` more than once a second and without a tmpfs."""
+    """Held inits probed with `test -f` more than once a second, without a tmpfs."""
     for init in stack.held:
         every = seconds(init.service.text("healthcheck", "start_interval"))
         if (
@@ -174,7 +174,7 @@ def fast_marker_probe(stack: Stack) -> Iterator[Finding]:
 
 
 def short_start_period(stack: Stack) -> Iterator[Finding]:
-    """Held inits whose start period is absent or shorter than their plan's limits."""
+    """Held inits whose start period is missing or shorter than their plan's limits."""
     for init in stack.held:
         service = init.service
         written = service.text("healthcheck", "start_period")
@@ -206,7 +206,7 @@ def short_start_period(stack: Stack) -> Iterator[Finding]:
 
 
 def slow_start_probe(stack: Stack) -> Iterator[Finding]:
-    """Held inits whose probes come too seldom while they start."""
+    """Held inits that are probed too rarely while they start."""
     late, field = (
         (wiring.LATE_ABOVE, "start_interval")
         if stack.start_interval
@@ -231,12 +231,12 @@ def slow_start_probe(stack: Stack) -> Iterator[Finding]:
 
 
 def busy_probe(stack: Stack) -> Iterator[Finding]:
-    """Services that are probed too often for as long as they live."""
+    """Services that are probed too often for as long as they run."""
     for service in stack.project.services.values():
         interval = seconds(service.text("healthcheck", "interval"))
         init = stack.inits.get(service.name)
         if service.name in stack.probable or (init is not None and not init.held):
-            continue  # it ends
+            continue  # It ends.
         held = init is not None
         limit = wiring.BUSY_BELOW if held and stack.start_interval else wiring.BUSY_BELOW_WITHOUT_START
         if not interval or interval >= limit or read_probe(service.value("healthcheck")).sight is Sight.DISABLED:
@@ -244,7 +244,7 @@ def busy_probe(stack: Stack) -> Iterator[Finding]:
         recommended = wiring.INTERVAL if stack.start_interval else wiring.INTERVAL_WITHOUT_START
         changes = [Change(service.name, ("healthcheck", "interval"), recommended)]
         if stack.start_interval and not held and service.value("healthcheck", "start_interval") is None:
-            # What was wanted is a fast start: keep that.
+            # The short interval was meant for a fast start: keep it for that.
             fast = service.text("healthcheck", "interval")
             changes.append(Change(service.name, ("healthcheck", "start_interval"), fast))
             if service.value("healthcheck", "start_period") is None:
