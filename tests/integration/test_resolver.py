@@ -86,7 +86,7 @@ def test_each_error_of_the_resolver_is_not_yet(
     assert found["message"].endswith(f": {SAYS[answer]}"), found
     assert found["message"].startswith(f"{NAME}:")
     assert found["probe"] is not None and found["probe"][0] == NAME
-    assert "misspelt" in found["hint"]
+    assert "misspelled" in found["hint"]
     assert NAME in resolver.queries
 
 
@@ -115,7 +115,7 @@ def test_a_resolver_that_takes_for_ever_does_not_take_the_steps_time(resolver: R
 def test_a_waiting_step_says_after_five_seconds_that_the_name_may_be_misspelt(resolver: Resolver) -> None:
     found = ask(resolver, DRIVE, "tcp.ready", json.dumps({"address": f"{NAME}:80"}), "5.6")
     assert found["outcome"] == "failed"
-    assert "misspelt" in found["hint"]
+    assert "misspelled" in found["hint"]
     # Probed all the while, not asked twice.
     assert resolver.queries.count(NAME) > 20
 

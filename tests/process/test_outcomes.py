@@ -214,8 +214,8 @@ def test_a_name_that_does_not_resolve_is_explained_after_five_seconds(run_initho
         pytest.skip("the resolver here answers for everything")
     init = run_inithold.start("run")
     init.wait_for_output("waiting: no-such-host.invalid:5432: ")
-    assert "misspelt" not in init.stderr
-    init.wait_for_output("a stopped service and a misspelt name look alike here", 20)
+    assert "misspelled" not in init.stderr
+    init.wait_for_output("a stopped service and a misspelled name look alike here", 20)
     assert init.process.poll() is None, "it is waited for"
 
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "health": "Is this container's environment ready?",
     "rerun": "Make a verifying hold run its plan again now.",
     "status": "Show the latest run, also while it is running.",
-    "report": "Write a run as a self-contained page.",
+    "report": "Write a run as a self-contained HTML page.",
     "kinds": "List the step kinds, or describe one.",
     "schema": "Print the JSON Schema of the plan or the record.",
     "new": "Draft a plan from a Compose stack.",

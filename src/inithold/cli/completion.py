@@ -12,11 +12,11 @@ from click.shell_completion import CompletionItem, get_completion_class
 def completion(ctx: click.Context, shell: str) -> int:
     """Print the completion script for a shell.
 
-    Commands, options, step kinds, the ids of the plan's steps and files are completed.
+    It completes commands, options, step kinds, step ids of the plan, and files.
 
     \b
     Examples:
-      eval "$(inithold completion bash)"     in ~/.bashrc; zsh likewise in ~/.zshrc
+      eval "$(inithold completion bash)"     in ~/.bashrc; for zsh, in ~/.zshrc
       inithold completion fish > ~/.config/fish/completions/inithold.fish
     """
     kind = get_completion_class(shell)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
 
 _services = click.option(
-    "--service", "services", metavar="NAME", multiple=True, help="Only findings for this service."
+    "--service", "services", metavar="NAME", multiple=True, help="Only findings for this service. Repeatable."
 )
 _engine = click.option(
-    "--engine", metavar="N", type=click.IntRange(min=1), help="Oldest Docker Engine to be supported (24)."
+    "--engine", metavar="N", type=click.IntRange(min=1), help="Oldest Docker Engine to support, such as 24."
 )
 
 
@@ -53,6 +53,11 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
     """Find start-up faults; change nothing.
 
     Exits 0 without findings, 1 with findings, 2 if the stack cannot be read.
+
+    \b
+    Examples:
+      inithold compose check
+      inithold compose check -f compose.yaml -f compose.prod.yaml --format github
     """
     from inithold.compose.check import check_stack  # noqa: PLC0415 - the help does not need it
     from inithold.compose.output import render  # noqa: PLC0415
@@ -70,7 +75,13 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
 @compose.command()
 @click.argument("name", required=False)
 def rule(name: str | None) -> int:
-    """Explain a rule, or list all of them."""
+    """Explain a rule, or list all of them.
+
+    \b
+    Examples:
+      inithold compose rule
+      inithold compose rule one-shot-init
+    """
     from inithold.compose.rules import RULES  # noqa: PLC0415
 
     rules = {rule.id: rule for rule in RULES}
@@ -90,7 +101,7 @@ def rule(name: str | None) -> int:
 @_services
 @_engine
 @click.option("--diff", is_flag=True, help="Show what would be written; write nothing.")
-@click.option("--unsafe", is_flag=True, help="Also make changes that could alter more than the pattern.")
+@click.option("--unsafe", is_flag=True, help="Also make changes that could affect more than the init pattern.")
 @click.option(
     "--wrap",
     type=click.Choice(["inithold", "shell"]),
@@ -104,10 +115,15 @@ def fix(
     unsafe: bool,
     wrap: str | None,
 ) -> int:
-    """Fix start-up faults in place; only the spans concerned change.
+    """Fix start-up faults in place; everything else in the files stays as it is.
 
-    Exits 0 if nothing is left to fix, 1 if findings remain (with --diff: or would be fixed), 2 if the stack cannot
-    be read or written.
+    Exits 0 if nothing is left to fix, 1 if findings remain (with --diff, also if there is something to fix), 2 if
+    the stack cannot be read or written.
+
+    \b
+    Examples:
+      inithold compose fix --diff
+      inithold compose fix --wrap inithold
     """
     from inithold.compose.edit.diff import as_diff  # noqa: PLC0415
     from inithold.compose.edit.write import refuse_links, write_files  # noqa: PLC0415

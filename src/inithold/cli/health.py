@@ -15,8 +15,8 @@ from inithold.cli import options
 def health(marker: str | None, wait: str | None) -> int:
     """Is this container's environment ready? For health checks.
 
-    Says in one line why not. Exits 0 ready, 1 anything else. With --wait (25s) or --wait=DURATION it blocks
-    until ready.
+    Exits 0 if it is, otherwise 1 with the reason in one line. With --wait (25s) or --wait=DURATION it waits until
+    ready, for at most that long.
 
     \b
     Examples:

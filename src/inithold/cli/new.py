@@ -10,7 +10,7 @@ from inithold.redaction.sanitize import inert
 
 @click.command()
 @options.files
-@click.option("--service", metavar="NAME", help="The init service. Default: the one its dependents wait for.")
+@click.option("--service", metavar="NAME", help="The init service. Default: the one that others wait for.")
 @click.option(
     "--output",
     "-o",
@@ -20,14 +20,14 @@ from inithold.redaction.sanitize import inert
     help="The plan to write, or - for standard output. An existing file is never overwritten.",
 )
 def new(files: tuple[str, ...], service: str | None, output: str) -> int:
-    """Draft a plan from what a Compose stack shows of its init service.
+    """Draft a plan for the init service of a Compose stack.
 
     It reads the service's dependencies, variables and command, the image's ENTRYPOINT and CMD, and scripts that
-    are mounted or in the build context. A script stays whole if taking it apart would change what it does. The
+    are mounted or in the build context. A script stays whole if splitting it would change what it does. The
     draft explains each guess; standard error lists what is still open and what to do next. Passwords are never
-    copied: a variable takes the place of each.
+    copied; variables replace them.
 
-    Exits 0, or 2 if the stack cannot be read, nothing is found, or the file exists already.
+    Exits 0, or 2 if the stack cannot be read, no init service is found, or the file already exists.
 
     \b
     Examples:

@@ -104,7 +104,7 @@ VARIABLES = frozenset(
 
 
 def warn_about_variables(log_format: str = "auto", log_level: Level = "info") -> None:
-    """Name the variables `INITHOLD_...` that nothing reads: a misspelt one would be ignored in silence."""
+    """Warn about unknown `INITHOLD_...` variables: a misspelled one would be silently ignored."""
     from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE  # noqa: PLC0415 - the help does not need it
 
     unknown = sorted(name for name in os.environ if name.startswith("INITHOLD_") and name not in VARIABLES)
@@ -128,7 +128,12 @@ def option(name: str, *more: str, **attributes: Any) -> Callable[[F], F]:
 
 
 files = click.option(
-    "-f", "--file", "files", metavar="FILE", multiple=True, help="A file of the stack. Default: as Compose does."
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="A file of the stack. Repeatable. Default: the files that Compose would load.",
 )
 plan_argument = click.argument(
     "plan_source", metavar="[PLAN]", required=False, envvar="INITHOLD_PLAN", shell_complete=complete_file

@@ -22,13 +22,13 @@ from inithold.cli.completion import complete_file
 @options.marker
 @options.record
 def report(records: tuple[str, ...], output: str, marker: str | None, record: str | None) -> int:
-    """Write a run as a self-contained page.
+    """Write a run as a self-contained HTML page.
 
     RECORD is a record file (default: the current one), or - for standard input. One record is shown as a timeline
     with attempts, changes, log lines and the dependency graph; two are compared; more are listed. The output of
-    `inithold status --json`, with --all too, is read as well: a container need not have the extra `report`.
+    `inithold status --json`, also with --all, works too, so the container does not need the extra `report`.
 
-    Exits 0, or 1 where a record cannot be read or the page not be written.
+    Exits 0, or 1 if a record cannot be read or the page cannot be written.
 
     \b
     Examples:

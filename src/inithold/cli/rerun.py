@@ -13,10 +13,10 @@ from inithold.cli import options
 def rerun(marker: str | None, record: str | None) -> int:
     """Make the hold run its plan again now, and wait for the outcome.
 
-    For a hold that verifies (--verify or hold: {verify: ...}); a plain one keeps nothing that could run again, and
-    this says what to do instead.
+    This needs a verifying hold (--verify or hold: {verify: ...}). A plain hold keeps nothing that could run the
+    plan again; the message says what to do instead.
 
-    Exits 0 when the environment is ready again, else 1.
+    Exits 0 if the environment is ready again, otherwise 1.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ import click
 def schema(which: str) -> int:
     """Print the JSON Schema of the plan, the record, or the output of plan --json.
 
-    Editors use it to complete and check plans: put `# yaml-language-server: $schema=FILE` at the top of one.
+    Editors use it to complete and check plans: put `# yaml-language-server: $schema=FILE` at the top of the plan.
 
     \b
     Examples:

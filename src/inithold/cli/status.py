@@ -8,17 +8,17 @@ from inithold.cli import options
 
 
 @click.command()
-@options.option("--json", is_flag=True, help="Print the record itself.")
+@options.option("--json", is_flag=True, help="Print the record as JSON.")
 @options.option(
     "--watch",
     is_flag=True,
-    help="Follow a running run until it ends; with --json a line for each change of the record.",
+    help="Follow a running run until it ends; with --json, one line for each change of the record.",
 )
-@options.option("--all", is_flag=True, help="List the runs on record, newest first, and what each changed.")
+@options.option("--all", is_flag=True, help="List all recorded runs, newest first, with their changes.")
 @options.marker
 @options.record
 def status(marker: str | None, record: str | None, **flags: bool) -> int:
-    """Show the record of the latest or running run.
+    """Show the latest run, also while it is running.
 
     Steps marked * are on the critical path: they decided how long the run took. AFTER is the time from the
     start of the run until the step's needs were met. Exits 0, or 1 without a record.

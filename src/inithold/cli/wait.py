@@ -36,8 +36,8 @@ def wait(
     redis://, http(s)://, file://), again and again, and applies nothing. The command after -- then takes this
     process over: same PID, environment and standard streams.
 
-    Exits 0 or with the command's code, 1 if the time is up, 2 for a bad plan or usage, 126 or 127 if the command
-    cannot be run or does not exist.
+    Exits with the command's code, or 0 without a command; 1 on a timeout, 2 for a bad plan or usage, 126 or 127 if
+    the command cannot be run or does not exist.
 
     \b
     Examples:

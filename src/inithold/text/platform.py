@@ -68,12 +68,14 @@ def after_failure() -> str:
 def unresolved() -> str:
     """Why a name may not resolve."""
     if in_kubernetes():
-        return "a Service that is not there and a misspelt name look alike here: check the name and its namespace"
+        return (
+            "a Service that is not there and a misspelled name look alike here: check the name and its namespace"
+        )
     if in_container():
         return (
-            "a stopped service and a misspelt name look alike here: check the name and that both share a network"
+            "a stopped service and a misspelled name look alike here: check the name and that both share a network"
         )
-    return "a server that is not there and a misspelt name look alike here: check the name"
+    return "a server that is not there and a misspelled name look alike here: check the name"
 
 
 def as_user(command: str) -> str:

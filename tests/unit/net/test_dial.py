@@ -98,7 +98,7 @@ def test_every_answer_of_the_resolver_is_not_yet(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(NotYet, match=f"^db:5432: {says}$") as raised:
         dial("db", 5432, 1)
     assert raised.value.probe == ("db", 5432)
-    assert "misspelt name" in (raised.value.hint or "")
+    assert "misspelled name" in (raised.value.hint or "")
     assert len(asked) == 1
 
 
