@@ -278,3 +278,52 @@ services:
   app: {{image: app, depends_on: [db]}}
 """)
     assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+@pytest.mark.parametrize(
+    ("dsn", "skips"),
+    [
+        ("postgres://idp:secret@db:5432/idp?sslmode=disable", False),
+        ("mysql://idp:secret@tcp(db:3306)/idp", False),
+        ("http://idp:4433/", True),
+        ("-Ddb.url=jdbc:postgresql://db:5432/idp -Dhost=idp -Dport=1", True),
+    ],
+)
+def test_a_users_or_databases_name_in_a_url_is_no_host(dsn: str, skips: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  init: {{image: idp, restart: "no", environment: {{DSN: "{dsn}"}}}}
+  idp: {{image: idp, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+  ui: {{image: ui, environment: {{IDP_URL: "http://idp:4433"}}}}
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+@pytest.mark.parametrize(
+    ("service", "skips"),
+    [
+        ("image: redis", []),
+        ("image: getmeili/meilisearch", []),
+        ("image: redpandadata/console", []),
+        ("image: ankane/pghero", []),
+        ("image: app", ["db"]),
+        ("image: connect, environment: {BROKERS: 'broker:9092'}", []),
+    ],
+)
+def test_who_needs_what_a_migration_prepares(service: str, skips: list[str], tmp_path: Path) -> None:
+    """Servers that have the others' variables by an anchor do not; and a migration does not prepare the broker."""
+    environment = "" if "BROKERS" in service else ", environment: *all"
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  broker: {{image: redpandadata/redpanda}}
+  migrate:
+    image: app
+    restart: "no"
+    environment: &all {{DATABASE_URL: "postgres://app@db/app", BROKERS: "broker:9092"}}
+  web: {{image: app, depends_on: {{migrate: {{condition: service_completed_successfully}}}}}}
+  other: {{{service}{environment}}}
+""")
+    found = [str(each["message"]) for each in run_json(tmp_path, []) if each["id"] == "dependent-skips-init"]
+    assert [message.split()[2].rstrip(",") for message in found] == skips

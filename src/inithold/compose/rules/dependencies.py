@@ -15,6 +15,7 @@ from inithold.compose.stack.command import words
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, restart_policy
 from inithold.compose.stack.servers import (
+    DATABASES,
     MEMCACHED,
     image_name,
     impatience,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 # Consoles and exporters need not wait: they show whatever is there.
 _ONLOOKERS = re.compile(
     r"exporter|pgadmin|phpmyadmin|adminer|pgweb|cloudbeaver|dbgate|mongo-express|redis-?(?:commander|insight)"
-    r"|kafka-?ui|akhq|kafdrop|prometheus|grafana",
+    r"|kafka-?ui|akhq|kafdrop|prometheus|grafana|pghero|(?:^|-)console$",
     re.I,
 )
 _SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")
@@ -99,7 +100,9 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
     last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
     for service in stack.project.services.values():
         used = used_services(service, stack)
-        if service.name in inits or is_gate(service) or not used or _ONLOOKERS.search(image_name(service)):
+        # A server may share the others' variables by an anchor, but needs no schema.
+        looks_on = server_of(service) is not None or _ONLOOKERS.search(image_name(service)) is not None
+        if service.name in inits or is_gate(service) or not used or looks_on:
             continue
         depended_on = {entry.target for entry in stack.dependencies[service.name]}
         # A service that init waits for cannot wait for init.
@@ -115,10 +118,11 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
         awaited = (
             [names for name, names in prepared.items() if stack.waits_on(service.name, name)] if skipped else []
         )
+        # An init is not blamed for what only an earlier init of its chain prepares, if that one is skipped too.
+        themselves = {name for init in skipped for name in own[init.name]}
         for init in skipped:
-            shared = [
-                name for name in used if name in prepared[init.name] and not any(name in each for each in awaited)
-            ]
+            theirs = own[init.name] | (prepared[init.name] - themselves)
+            shared = [name for name in used if name in theirs and not any(name in each for each in awaited)]
             if not shared:
                 continue
             seen = init.probe.sight not in (Sight.NONE, Sight.DISABLED)
@@ -138,11 +142,14 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
 
 
 def _prepared(init: Init, stack: Stack) -> set[str]:
-    """Return what an init prepares: all that it uses, except a cache beside a database or broker."""
+    """Return what an init prepares: all that it uses, except a cache, or a migration's broker, beside others."""
     used = set(used_services(init.service, stack)) & stack.project.services.keys()
     servers = {name: server for name in used if (server := server_of(stack.project.services[name])) is not None}
-    caches = {name for name, (kind, port) in servers.items() if kind == "redis" or port == MEMCACHED}
-    return used - caches if servers.keys() - caches else used
+    if "migrat" in init.name:
+        aside = {name for name, (_, port) in servers.items() if port not in DATABASES}
+    else:
+        aside = {name for name, (kind, port) in servers.items() if kind == "redis" or port == MEMCACHED}
+    return used - aside or used
 
 
 def impatient_init(stack: Stack) -> Iterator[Finding]:

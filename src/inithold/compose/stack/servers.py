@@ -38,10 +38,12 @@ _IMAGES = (
     (r"meilisearch", "tcp", 7700),
     (r"qdrant", "tcp", 6333),
 )
-_DATABASES = (5432, 3306, 26257, 1433)
+DATABASES = (5432, 3306, 26257, 1433)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-# `db`, `db:5432`, `amqp://me@mq/`, `host=db port=5432`, `Server=db;Port=5432`.
-_HOST = re.compile(rf"(?:^|[@/,=])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
+# `db`, `db:5432`, `me@mq/`, `me@tcp(db:3306)`, `host=db port=5432`, `Server=db;Port=5432`.
+_HOST = re.compile(rf"(?:^|[@/,=(])({_NAME})(?=[:/,]|$)|=({_NAME})(?=[\s;])")
+# A URL's host only: its user and database are often named like a service.
+_AUTHORITY = re.compile(r"\S*?://(?:[^/@\s]*@)?([^/?#;\s]+)\S*")
 # Variables whose value is not a host, even if a service has that name: DATABASE_USER=superset.
 _NO_HOST = re.compile(
     r"(?:USER(?:NAME)?|PASS(?:WORD)?|PW|DB|DATABASE|NAME|SCHEMA|SECRET|TOKEN|KEY|BUCKET|ROLE|DIALECT|ENGINE|TYPE|DRIVER"
@@ -89,23 +91,31 @@ def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     """Return the services that this one depends on or names as hosts, and where it does."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
     named = [
-        (match, place)
+        (host, place)
         for variable, (text, place) in service.variables.items()
-        for match in _HOST.findall(text)
-        if match[0] != text or not _NO_HOST.search(variable)
+        for host in _hosts(text)
+        if host != text or not _NO_HOST.search(variable)
     ]
     named += _in_command(service)
-    for (one, other), place in named:
-        host = one or other
+    for host, place in named:
         if host in stack.project.services and host != service.name:
             result.setdefault(host, place)
     return result
 
 
-def _in_command(service: Service) -> list[tuple[tuple[str, str], Place]]:
-    """Return the hosts that its command names, and where."""
+def _hosts(text: str) -> list[str]:
+    named = [name for authority in _AUTHORITY.findall(text) for name in re.findall(_NAME, authority)]
+    return [*named, *(one or other for one, other in _HOST.findall(_AUTHORITY.sub("", text)))]
+
+
+def _in_command(service: Service) -> list[tuple[str, Place]]:
+    """The hosts that its command names, and where."""
     values = [value for field in ("entrypoint", "command") if (value := service.value(field)) is not None]
-    return [(match, value.place) for value in values for match in _URL.findall(" ".join(filled_words(value)))]
+    return [
+        (one or other, value.place)
+        for value in values
+        for one, other in _URL.findall(" ".join(filled_words(value)))
+    ]
 
 
 def advice_to_split(init: Init, stack: Stack) -> str | None:
@@ -118,9 +128,12 @@ def advice_to_split(init: Init, stack: Stack) -> str | None:
 
 
 def needed_dependents(init: Init, stack: Stack) -> list[str]:
-    """Return the services that the command of `init` connects to although they depend on it."""
-    named = [one or other for (one, other), _ in _in_command(init.service)]
-    return [name for name in named if name in stack.project.services and init.name in stack.reaches(name)]
+    """The services that the command of `init` reaches and that depend on it: they must start before it is done."""
+    return [
+        name
+        for name, _ in _in_command(init.service)
+        if name in stack.project.services and init.name in stack.reaches(name)
+    ]
 
 
 def server_of(service: Service) -> tuple[str, int] | None:
@@ -149,8 +162,8 @@ def unready_servers(init: Init, stack: Stack) -> list[Server]:
             continue
         known, tested = server_of(server), is_tested(server)
         port = known[1] if known is not None else 0
-        # Services often share one set of variables, so a variable alone does not mean that init uses the server.
-        needed = name in awaited or name in named or port in _DATABASES or "sleep" in init.command.text
+        # Many a variable is there for the other services that have the same ones.
+        needed = name in awaited or name in named or port in DATABASES or "sleep" in init.command.text
         if needed and (known is not None or tested) and not stack.waits_on(init.name, name):
             result.append(Server(name, port or None, place, tested))
     return result
