@@ -27,16 +27,16 @@ class StepPreview(msgspec.Struct, frozen=True):
     """What a run would do with a step.
 
     Args:
-        id: of the step.
-        kind: what it is made of.
-        status: `satisfied`; `pending` changes; `each_run` where it cannot be checked and is done each time;
-            `after` where it can be told only once other steps are applied; `unmet` where it would fail;
-            `unknown` where it could not be checked; `skipped` by `when`.
+        id: id of the step.
+        kind: kind of the step.
+        status: `satisfied`; `pending` changes; `each_run` if it cannot be checked and runs every time; `after` if
+            it is known only after other steps are applied; `unmet` if it would fail; `unknown` if its check
+            failed; `skipped` by `when`.
         target: what it works on, without secrets.
-        changes: the difference.
+        changes: the changes.
         after: ids of the nearest pending steps it depends on.
-        reason: why it is unknown.
-        hint: what to do about that.
+        reason: why the status is unknown.
+        hint: what to do about it.
     """
 
     id: str
@@ -53,10 +53,10 @@ class Preview(msgspec.Struct, frozen=True):
     """What a run would do.
 
     Args:
-        version: of this format: 1.
-        name: of the environment.
+        version: version of the format: 1.
+        name: name of the environment.
         digest: SHA-256 of the plan, hexadecimal.
-        steps: in plan order.
+        steps: the steps, in plan order.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the record says. Its JSON Schema is `inithold schema record`; a newer inithold reads older records."""
+"""The record. Its JSON Schema is `inithold schema record`; a newer inithold reads older records."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PHASES_KEPT = 60
 
 
 class Attempt(msgspec.Struct):
-    """One attempt at a step that did not succeed.
+    """A failed attempt at a step.
 
     Args:
         number: from 1.
         at: when it ended, Unix time in seconds.
-        error: what was seen.
+        error: the error.
     """
 
     number: int
@@ -33,12 +33,12 @@ class Attempt(msgspec.Struct):
 
 
 class PhaseStart(msgspec.Struct):
-    """A step began to be checked, to be applied, or to wait for its next attempt.
+    """The start of a phase of a step: a check, an apply, or the wait for the next attempt.
 
     Args:
-        phase: what began; it lasts until the next begins or the step ends.
-        attempt: which attempt it belongs to, from 1; waiting follows its attempt.
-        at: when, Unix time in seconds.
+        phase: the phase; it lasts until the next one starts or the step ends.
+        attempt: number of its attempt, from 1; waiting belongs to the attempt before it.
+        at: when it started, Unix time in seconds.
     """
 
     phase: Phase
@@ -50,29 +50,29 @@ class StepRecord(msgspec.Struct):
     """The account of one step.
 
     Args:
-        id: of the step.
-        kind: what it is made of.
+        id: id of the step.
+        kind: kind of the step.
         needs: ids of the steps it needs.
         target: what it works on, without secrets.
-        state: what it does now, or its outcome.
+        state: its current phase, or its outcome.
         started: when its needs were met, Unix time in seconds.
         ended: when it ended.
-        attempts: how many were made.
-        probes: bare connections that were tried between attempts.
-        failures: the last of those that did not succeed.
-        changes: what was made; while it runs, what is wanted.
-        wanted: of a step that did not succeed, what its last check asked for.
-        waiting: seconds between attempts.
-        checking: seconds in checks.
-        applying: seconds in apply.
+        attempts: number of attempts.
+        probes: number of bare connections tried between attempts.
+        failures: the last failed attempts.
+        changes: the changes it made; while it runs, those still needed.
+        wanted: for a step that did not succeed, the changes that its last check returned.
+        waiting: seconds spent between attempts.
+        checking: seconds spent in checks.
+        applying: seconds spent in apply.
         waiting_for: why it is not done yet.
         reason: what failed, or why it was skipped.
         hint: what to do next.
-        tolerated: it failed and the plan lets the run go on.
-        log: its last lines.
-        lines_left_out: how many earlier lines are not kept.
-        phases: the last of what it did, first to last.
-        phases_left_out: how many earlier ones are not kept.
+        tolerated: whether it failed and the plan let the run go on.
+        log: its last log lines.
+        lines_left_out: number of earlier lines that were not kept.
+        phases: its last phases, oldest first.
+        phases_left_out: number of earlier phases that were not kept.
     """
 
     id: str
@@ -101,12 +101,12 @@ class StepRecord(msgspec.Struct):
 
 
 class Verification(msgspec.Struct):
-    """What a hold that verifies found, since it found it.
+    """What a verifying hold found.
 
     Args:
         at: when it was first found, Unix time in seconds.
-        holds: whether the environment holds; None where that cannot be told, as with a plan that is refused.
-        seen: the differences, and what else there was to say.
+        holds: whether everything is in place; null if unknown, for example because the plan is refused.
+        seen: the differences and other findings.
     """
 
     at: float
@@ -118,26 +118,26 @@ class Record(msgspec.Struct):
     """The account of one run.
 
     Args:
-        version: of the format: 1.
-        name: of the environment.
+        version: version of the format: 1.
+        name: name of the environment.
         digest: SHA-256 of the plan, hexadecimal.
-        run_id: of this run.
-        trace_id: of its trace, hexadecimal.
+        run_id: id of the run.
+        trace_id: id of its trace, hexadecimal.
         inithold: version of the program.
         python: version of the interpreter.
-        started: Unix time in seconds.
-        ended: when the steps were over.
-        outcome: None while it runs.
+        started: when the run started, Unix time in seconds.
+        ended: when its steps had ended; null while it runs.
+        outcome: its outcome; null while it runs.
         reason: why it is not ready, or why it ran again.
-        verification: what a hold that verifies found where that is news; None while everything is as it was.
-        hint: what to do next, where no step tells it.
-        lock_waited: seconds it waited for the lock; None without a lock.
+        verification: the latest finding of a verifying hold; null while nothing has changed.
+        hint: what to do next, if no step says it.
+        lock_waited: seconds it waited for the lock; null without a lock.
         lock_waiting_for: who holds the lock, while waiting.
-        marker: path of the marker once it is published.
-        steps: in plan order.
-        log: lines of inithold itself.
-        repair: of a run of a part of the plan, which: `only topology`, `from migrate`. Its `ready` means that
-            these steps hold; it says nothing of the others.
+        marker: path of the marker, once it is published.
+        steps: the steps, in plan order.
+        log: log lines of inithold itself.
+        repair: the part of the plan that a repair ran: `only topology`, `from migrate`. Its `ready` covers only
+            these steps.
     """
 
     name: str

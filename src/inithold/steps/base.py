@@ -17,13 +17,13 @@ Op = Literal["+", "~", "!", "?"]
 
 
 class Change(msgspec.Struct, frozen=True, order=True):
-    """One line of difference between the environment and what a step wants.
+    """One difference between the environment and what a step requires.
 
     Args:
-        op: `+` is missing and will be made, `~` differs and will be altered, `!` is unmet and not made by
+        op: `+` is missing and will be created, `~` differs and will be changed, `!` is missing and not created by
             this step, `?` cannot be checked and is done in every run.
-        what: the thing and, for `~`, how it differs: `queue bot_events`, `schema 3f2a -> head (3 revisions)`.
-        details: further lines, shown indented below.
+        what: the object and, for `~`, how it differs: `queue bot_events`, `schema 3f2a -> head (3 revisions)`.
+        details: more lines, shown indented below.
     """
 
     op: Op
