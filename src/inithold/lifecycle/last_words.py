@@ -1,4 +1,4 @@
-"""The last words of a command that fails: on standard error, and where the platform looks for them."""
+"""A failed command's last message: on standard error, and in the platform's termination log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from inithold.process import exits, termination_log
 
 
 def leave(text: str) -> None:
-    """Write last words into the termination log.
+    """Write a message to the termination log.
 
-    A command beside a container's own init (`kubectl exec`) leaves it alone: it does not end the container.
+    Not for a command beside a container's own init (`kubectl exec`): its failure does not end the container.
     """
     if other_owner(path_from(None), os.getpid()) is None:
         termination_log.write(text)
 
 
 def reported(action: Callable[[], int]) -> int:
-    """Run a command as `exits.reported` does; where it fails, what it said becomes its last words."""
+    """Run a command with `exits.reported`; if it fails, its error message goes to the termination log, too."""
     code = exits.reported(action)
     if code in (1, 2, 126, 127) and (text := exits.said()):
         leave(text)

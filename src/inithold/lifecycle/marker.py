@@ -1,4 +1,4 @@
-"""The marker in the life of a run: claimed at its start, written once it is ready."""
+"""The marker during a run: claimed at the start, written once the run is ready."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from inithold.text import platform
 
 VERSION = 1
 _CLAIM_SECONDS = 2.0
-"""Seconds to wait for others who are just claiming a marker in the same folder."""
+"""Seconds to wait for other processes that are claiming a marker in the same folder."""
 
 
 class Claim:
-    """Says that a run for a marker is going on, so that there is never a second one.
+    """Claims the marker for this run, so that no second run starts for it, and removes a stale marker.
 
-    A file beside the marker names the process, as the marker does; after a crash it binds nobody. What an earlier
-    run has left at the marker is removed.
+    The claim is a file beside the marker that names this process. It counts only while that process lives, so one
+    left by a crash blocks nobody.
 
     Raises:
-        UsageError: another process holds or runs for the marker, or it cannot be written.
+        UsageError: another process holds or runs for the marker, or the marker cannot be written.
     """
 
     def __init__(self, marker: str) -> None:
@@ -53,17 +53,20 @@ class Claim:
         self._released = False
 
     def release(self) -> None:
-        """The run is over, or the marker itself says who vouches for it."""
+        """Give up the claim: the run is over, or the marker itself now names this process."""
         if not self._released:
             self._released = True
-            # Left behind it binds nobody once this process has ended.
+            # A leftover blocks nobody once this process has ended.
             with suppress(OSError):
                 marker_file.drop(self._file)
 
 
 @contextmanager
 def _alone_in(folder: str) -> Iterator[None]:
-    """Two that start in the same moment look one after the other. Where folders cannot be locked, at once."""
+    """Lock the folder, so that two runs started at the same moment claim one after the other.
+
+    Goes on without the lock if the folder cannot be locked.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -99,10 +102,7 @@ def _refusal(marker: str, owner: Owner) -> UsageError:
 
 
 def content(plan: CheckedPlan, result: RunResult, duration: float, *, pace: Pace | None, once: bool) -> bytes:
-    """The content of the marker of a run that is ready after `duration` seconds.
-
-    The hold verifies at `pace`, or not; after `once` nobody stays to vouch for it.
-    """
+    """The marker's content for a run that took `duration` seconds; after `once` no process vouches for it."""
     fields = {
         "version": VERSION,
         "name": sanitize(plan.name),
@@ -111,7 +111,7 @@ def content(plan: CheckedPlan, result: RunResult, duration: float, *, pace: Pace
         "duration": round(duration, 6),
         "steps": {step.step: "failed, tolerated" if step.tolerated else step.outcome for step in result.steps},
         "verify": None if pace is None else str(pace),
-        # Last, where a health check finds it without a parser.
+        # Last, so that a health check finds it without a parser.
         "vouched_by": None if once else identity(REAPER.holding_pid),
     }
     return msgspec.json.encode(fields) + b"\n"

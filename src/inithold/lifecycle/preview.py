@@ -18,7 +18,7 @@ from inithold.steps.base import Change
 
 VERSION = 1
 CHECK_TIMEOUT = 30.0
-"""Seconds for one step's check: a preview asks once, it does not wait for servers to come up."""
+"""Seconds for one step's check: a preview does not wait for servers to come up."""
 
 Status = Literal["satisfied", "pending", "each_run", "after", "unmet", "unknown", "skipped"]
 
@@ -66,33 +66,28 @@ class Preview(msgspec.Struct, frozen=True):
 
     @property
     def pending(self) -> bool:
-        """Whether a run would change anything; what is done in each run does not count."""
+        """Whether a run would change anything; steps that run every time do not count."""
         return any(step.status in ("pending", "after") for step in self.steps)
 
     @property
     def certain(self) -> bool:
-        """Whether every step could be told, and none would fail."""
+        """Whether every step could be checked and none would fail."""
         return not any(step.status in ("unknown", "unmet") for step in self.steps)
 
     def count(self, op: str) -> int:
-        """How many changes of a kind (`+`, `~`, `?`) there are."""
+        """The number of changes with this `op` (`+`, `~`, `?`)."""
         return sum(change.op == op for step in self.steps for change in step.changes)
 
 
 def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
-    """Check every step of a plan once; nothing is changed.
-
-    Args:
-        plan: whose steps are checked.
-        watchers: who sees the events meanwhile.
-    """
+    """Check every step of a plan once; change nothing."""
     previews: dict[str, StepPreview] = {}
     needs = {planned.id: planned.needs for planned in plan.steps}
     behind: dict[str, tuple[str, ...]] = {}
 
     def pending_before(step_id: str) -> tuple[str, ...]:
-        """The nearest pending steps a step depends on; what it needs has been checked, or left out."""
-        # A plan may be a chain of thousands: no recursion, and each step is followed once.
+        """The nearest pending steps that a step depends on; all that it needs are already checked or skipped."""
+        # No recursion: a plan may be a chain of thousands of steps. `behind` keeps each step's answer.
         stack = [step_id]
         while stack:
             if unknown := [need for need in needs[stack[-1]] if need not in behind]:
@@ -114,7 +109,7 @@ def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
         try:
             changes = clean(attempts.check())
         except (NotYet, StepFailed) as error:
-            # Behind a pending step a file or a table may be missing because of it; a silent server is not.
+            # A pending step may explain a missing file or table, but not an unreachable server.
             unreachable = isinstance(error, NotYet) and error.probe
             status = "unknown" if unreachable or not after else "after"
             reason, hint = sanitize(error.message), error.hint and sanitize(error.hint)

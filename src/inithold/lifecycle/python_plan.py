@@ -1,4 +1,4 @@
-"""Plans written in Python: the same checks, the same engine."""
+"""Plans written in Python. They are validated and run exactly like plan files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Seconds = str | float
 
 
 class Plan(PlanObject):
-    """What must hold in an environment before its services start.
+    """The steps that initialize an environment.
 
     Args:
-        name: of the environment.
+        name: the environment's name.
         lock: PostgreSQL URL of a lock, so that replicas started together do the work once.
-        timeout: bounds the whole run; seconds, or a duration such as `"10m"`.
-        hold: what happens after ready, as in a plan file: `{"verify": "1m", "on_drift": "rerun"}`.
+        timeout: limit for the whole run; seconds, or a duration such as `"10m"`.
+        hold: what to do after ready, as in a plan file: `{"verify": "1m", "on_drift": "rerun"}`.
 
     Example:
 
@@ -75,16 +75,16 @@ class Plan(PlanObject):
         """Add a step.
 
         Args:
-            step: what it is made of: an object of a kind, such as `database.Ready(url=...)`.
-            id: its name; the kind's (`database.ready`) if absent.
-            needs: ids of the steps that must hold before; the one added before if absent, `[]` for none.
-            when: false leaves it out.
-            timeout: bounds the whole step, all attempts together; seconds, or a duration such as `"5m"`.
-            retry: how it is tried again.
-            on_failure: `continue` lets the run be ready without it.
+            step: an instance of a kind, such as `database.Ready(url=...)`.
+            id: the step's id; default: the kind's name (`database.ready`).
+            needs: ids of the steps that must be done first; default: the step added before; `[]` for none.
+            when: false skips the step.
+            timeout: limit for the whole step, all attempts together; seconds, or a duration such as `"5m"`.
+            retry: how to retry it.
+            on_failure: with `continue` the run can be ready without it.
 
         Returns:
-            the id, for the `needs` of others.
+            the id, for the `needs` of other steps.
 
         Raises:
             ValueError: `timeout` is not a duration.
@@ -114,14 +114,13 @@ class Plan(PlanObject):
         retry: Retry | None = None,
         on_failure: OnFailure = "fail",
     ) -> Callable[[F], F]:
-        """Make a function a step; its parameters are those of `add`.
+        """Make the decorated function a step.
 
         The function takes the step's context or nothing; a coroutine function is awaited.
 
         Args:
-            id: the function's name if absent.
-            check: a function that tells whether the step already holds: true if so. Without one the function
-                runs in every run.
+            id: the step's id; default: the function's name.
+            check: a function that returns true if the step is already done. Without one, the step runs every time.
             needs, when, timeout, retry, on_failure: as in `add`.
         """
 
@@ -142,14 +141,14 @@ class Plan(PlanObject):
         return decorate
 
     def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
-        """Check the plan.
+        """Validate the plan.
 
         Args:
             source: where it came from, for the record.
-            files: paths of what it was read from.
+            files: the files it was read from.
 
         Raises:
-            PlanError: anything is wrong; every fault that was found.
+            PlanError: the plan is invalid; lists every fault.
         """
         faults = Faults(source)
         faults.name_steps([{"id": planned.id} for planned in self._steps])
@@ -171,25 +170,25 @@ class Plan(PlanObject):
         return finish(plan, faults, named=bool(self.name))
 
     def run(self, settings: Settings | None = None) -> int:
-        """Run the plan: its whole life, the hold included, which replaces this process.
+        """Run the plan, then hold: the hold replaces this process.
 
-        A function of the plan that does not stop when its time is up, or the process is told to end, has the
-        process killed 5.5 s later. Not so with `Settings(once=True)` inside another program, such as a test runner
-        or a web service: there nothing ends a function that keeps the interpreter lock.
+        If a function of the plan does not stop at its timeout or on a signal, the process is killed 5.5 s later,
+        except with `Settings(once=True)` inside another program, such as a test runner or a web service: there,
+        nothing stops a function that keeps the interpreter lock.
 
         Args:
-            settings: `inithold.Settings`; what is absent comes from the `INITHOLD_*` variables.
+            settings: default: from the `INITHOLD_*` variables.
 
         Returns:
             the exit code, for `raise SystemExit(plan.run())`.
         """
-        from inithold.lifecycle.last_words import reported  # noqa: PLC0415 - a plan is also only looked at
+        from inithold.lifecycle.last_words import reported  # noqa: PLC0415 - not needed unless the plan is run
         from inithold.lifecycle.run import run  # noqa: PLC0415 - as above
         from inithold.lifecycle.settings import Settings  # noqa: PLC0415 - as above
 
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         load = partial(self.checked, files=(main,) if main else ())
-        # A run that holds takes the process over anyway; one that ends may be a part of another program.
+        # A run that holds replaces the process; one that ends may be part of another program, which must survive.
         is_program = sys._getframe(1).f_globals.get("__name__") == "__main__"
 
         def start() -> int:
@@ -199,7 +198,7 @@ class Plan(PlanObject):
         return reported(start)
 
     def _typed_step(self, planned: PlannedStep, index: int, faults: Faults) -> PlannedStep:
-        """The step with every field of its type: a mapping may stand for an exchange, a text for a duration."""
+        """Convert the step's fields to their types: a dict may stand for an exchange, a str for a duration."""
         place: Path = ("steps", index)
         entry: dict[str, Any] = {
             "id": planned.id,
@@ -211,7 +210,7 @@ class Plan(PlanObject):
         typed = convert(entry, StepEntry, faults.report, path=place)
         step = convert(_fields(planned.step), type(planned.step), faults.report, path=(*place, "with"))
         if typed is INVALID or step is INVALID:
-            # It is refused; what stands for it has no fields that could be looked at.
+            # The plan is refused anyway; the placeholder keeps later checks from failing on this step.
             return msgspec.structs.replace(planned, step=Step())
         return msgspec.structs.replace(planned, step=step, retry=typed.retry)
 
@@ -221,5 +220,5 @@ def _seconds(value: Seconds | None) -> float | None:
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """The fields as a plan file names them."""
+    """The fields by their names in a plan file."""
     return {field.encode_name: getattr(struct, field.name) for field in msgspec.structs.fields(type(struct))}

@@ -1,7 +1,7 @@
-"""`inithold wait URL...` where everything is ready at once: answered without the command-line framework.
+"""A fast path for `inithold wait URL...`: if everything is ready, answer without the command-line framework.
 
-Each URL is checked once, as a gate checks it first. Where one is not ready, or anything is asked for that is not
-known here, the gate itself starts: what is waited for and what is said stays in one place.
+Each URL is checked once, as `inithold wait` would first check it. If one is not ready, or the arguments are not
+simple, the full command takes over, so that waiting and messages stay in one place.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from typing import Literal
 
 LONGEST = 0.5
-"""Seconds that one check may take here: the gate that starts afterwards knows nothing of them."""
-_OF_OTHERS = ("KEEP", "MARKER", "ONCE", "PLAN", "RECORD", "SECRETS_DIR", "VERIFY", "WAIT")
-"""`INITHOLD_...` of other commands in the same container. What any other one means is the gate's to say."""
+"""Most seconds for one check: the full command's timeout does not count them."""
+_IGNORED = ("KEEP", "MARKER", "ONCE", "PLAN", "RECORD", "SECRETS_DIR", "VERIFY", "WAIT")
+"""`INITHOLD_*` variables that only matter to other commands. With any other one set, the full command runs."""
 
 
 def answer(arguments: Sequence[str]) -> int | None:
     """Answer `inithold wait ARGUMENTS`.
 
     Returns:
-        the exit code, where no command follows; None where the gate is to answer.
+        the exit code; None: run the full command.
     """
-    if any(name.startswith("INITHOLD_") and name[9:] not in _OF_OTHERS for name in os.environ):
+    if any(name.startswith("INITHOLD_") and name[9:] not in _IGNORED for name in os.environ):
         return None
     own, command = list(arguments), []
     if "--" in own:
@@ -59,9 +59,9 @@ def answer(arguments: Sequence[str]) -> int | None:
     if not urls:
         return None
     if os.getpid() == 1:
-        import signal  # noqa: PLC0415 - as slow to import as a connection is to make
+        import signal  # noqa: PLC0415 - importing it takes as long as a connection
 
-        # As PID 1, a process is not ended by a signal that it does not handle.
+        # The kernel drops signals to PID 1 that have no handler.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda caught, _: os._exit(128 + caught))
     lines: list[str] = []
@@ -74,7 +74,7 @@ def answer(arguments: Sequence[str]) -> int | None:
             lines.append(log_line(time.time(), f"wait-{index}", text, len(f"wait-{len(urls)}")))
     except KeyboardInterrupt:
         return 130
-    except Exception:  # noqa: BLE001 - whatever it is, the gate meets it again and says it
+    except Exception:  # noqa: BLE001 - the full command will meet and report it
         return None
     try:
         sys.stderr.write("".join(lines))
@@ -87,7 +87,7 @@ def answer(arguments: Sequence[str]) -> int | None:
 def _is_ready(url: str, seconds: float) -> bool:
     scheme, _, rest = url.partition("://")
     if scheme == "tcp":
-        from inithold.net.dial import dial, host_and_port  # noqa: PLC0415 - a file needs none of it
+        from inithold.net.dial import dial, host_and_port  # noqa: PLC0415 - not needed for a file
 
         dial(*host_and_port(rest.rstrip("/")), timeout=seconds)
         return True
@@ -99,7 +99,7 @@ def _is_ready(url: str, seconds: float) -> bool:
 
         request = Request("GET", url, OWN_HEADERS, None, 0)
         return 200 <= fetch(request, _Once(seconds), seconds).status <= 299
-    from inithold.steps import registry  # noqa: PLC0415 - for those above it is too slow
+    from inithold.steps import registry  # noqa: PLC0415 - too slow for the cases above
 
     kind, fields = registry.of_url(url)
     step = registry.load(kind)(**fields)
@@ -109,7 +109,7 @@ def _is_ready(url: str, seconds: float) -> bool:
 
 
 class _Once:
-    """What a step's first and only check sees; see `inithold.StepContext`."""
+    """The context of a step's only check (`inithold.StepContext`)."""
 
     step_id = "wait"
     only_waits = True

@@ -1,7 +1,7 @@
-"""A repair: a part of a plan is run again, beside the run that made the environment ready.
+"""A repair: runs part of a plan again, beside the run that made the environment ready.
 
-The marker's promise is that the whole environment is ready, and a part cannot give it: a repair holds nothing,
-publishes nothing, and leaves the marker, the record and the hold of that run as they are.
+The marker says that the whole environment is ready, which a part cannot know. So a repair does not hold, publishes
+nothing, and leaves the marker, the record and the hold of that run alone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from inithold.text.suggest import nearest
 
 
 def repair_name(only: Sequence[str], start: str | None) -> str:
-    """What is run, for people: `only topology, seed`, `from migrate`; empty for the whole plan.
+    """Name the repair, for people: `only topology, seed`, `from migrate`; empty for the whole plan.
 
     Args:
-        only: what the option `--only` names.
-        start: what `--from` names.
+        only: the step ids of `--only`.
+        start: the step id of `--from`.
 
     Raises:
         UsageError: both are given.
@@ -34,14 +34,14 @@ def repair_name(only: Sequence[str], start: str | None) -> str:
 
 
 def part_of(plan: CheckedPlan, only: Sequence[str], start: str | None) -> CheckedPlan:
-    """The plan of some steps alone, in the plan's order; what they need besides counts as met.
+    """The plan reduced to some of its steps; steps left out count as met.
 
-    A named step that fails has failed the repair, whatever its `on_failure` says.
+    If a named step fails, so does the repair, whatever its `on_failure` says.
 
     Args:
-        plan: the whole.
-        only: ids of these steps alone.
-        start: or of the one from which on: it and every step that depends on it.
+        plan: the whole plan.
+        only: the ids of the steps to keep.
+        start: or: keep this step and every step that depends on it.
 
     Raises:
         UsageError: a named step is not in the plan, or its `when` is false.
@@ -62,7 +62,7 @@ def part_of(plan: CheckedPlan, only: Sequence[str], start: str | None) -> Checke
     for step_id in in_order(needs):
         if start is not None and not chosen.isdisjoint(needs[step_id]):
             chosen.add(step_id)
-        # The order outlives the steps between that are left out.
+        # Keep the order between two chosen steps even if the steps between them are left out.
         before = ((need,) if need in chosen else nearest_chosen[need] for need in needs[step_id])
         nearest_chosen[step_id] = tuple(dict.fromkeys(one for several in before for one in several))
     steps = tuple(

@@ -1,4 +1,4 @@
-"""Asks the hold that verifies to run its plan again now, and waits for the outcome."""
+"""`inithold rerun`: asks a verifying hold to run its plan again now, and waits for the outcome."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from inithold.text import platform
 from inithold.text.files import read_regular
 
 POLL = 0.02
-"""Seconds between two looks: a run that fails ends the container, and whatever runs in it."""
+"""Seconds between two looks, short because a failed run ends the container, and this command with it."""
 ASK_AGAIN = 2.0
-"""Seconds after which a signal that met the process on its way into the hold is sent again."""
+"""Seconds after which to send the signal again: it is lost if the process was just becoming the holder."""
 BEGINS = 10.0
-"""Seconds that a run may take from taking the marker away to its first word in the record."""
+"""Seconds that a run may take from removing the marker to writing its record."""
 _NOTHING_HOLDS = "no init holds here"
 
 
 def rerun(marker: str, record: str) -> int:
-    """Ask for a run and wait for its end.
+    """Ask for a run and wait until it ends.
 
     Args:
         marker: path of the marker.
         record: path of the record.
 
     Returns:
-        0 it is ready again, 1 it failed.
+        0 if it is ready again, 1 if it failed.
 
     Raises:
-        InitholdError: nothing holds here, the hold does not verify, or it may not be asked.
+        InitholdError: nothing holds here, the hold does not verify, or it cannot be signalled.
     """
     ends_at = time.monotonic() + BEGINS
     while True:
-        # A new run moves the earlier record away first.
+        # A new run first moves the earlier record away.
         newest = _read(record) or _read(earlier(record, 1)) or {}
         if content := _read(marker) or _read(withdrawn(marker)):
             return _run_again(content, marker, record, newest.get("run_id"))
         if newest.get("outcome") != "ready" or time.monotonic() > ends_at:
             break
-        # Just between two runs, perhaps: somebody else has asked, or something is no longer in place.
+        # Perhaps another run is just about to begin, after another rerun command or because of drift.
         time.sleep(POLL)
     if newest.get("outcome", "none") is not None:
         raise InitholdError(
@@ -61,7 +61,7 @@ def rerun(marker: str, record: str) -> int:
 
 
 def _run_again(content: dict[str, Any], marker: str, record: str, before: str | None) -> int:
-    """Ask the process that the marker names, and wait until a run other than `before` has ended."""
+    """Signal the process named in the marker, and wait until a run other than `before` has ended."""
     process = content.get("vouched_by")
     if not isinstance(process, dict):
         raise InitholdError(f"{_NOTHING_HOLDS}: the marker is of a run that did not stay to hold (--once)")
@@ -75,7 +75,7 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
     asked_at = float("-inf")
     while True:
         published = _read(marker)
-        # While the marker, or the one that was withdrawn, is the same, no run has begun.
+        # As long as the marker (or the withdrawn one) is unchanged, no run has begun.
         if time.monotonic() - asked_at >= ASK_AGAIN and content in (published, _read(withdrawn(marker))):
             try:
                 os.kill(process["pid"], signal.SIGHUP)
@@ -91,7 +91,7 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
         if account is not None and account.get("run_id") != before and _ended(account):
             return _report(account)
         if account is None and published not in (None, content):
-            # No record can be written there; the marker says enough.
+            # Without a writable record, the new marker is the only sign of success.
             print("ready again")
             return 0
         if gone := why_not(process):
@@ -100,7 +100,7 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
 
 
 def _ended(account: dict[str, Any]) -> bool:
-    # The marker follows the outcome: whoever asked may look for it at once.
+    # The marker comes after the outcome; wait for it, because the caller may look for it at once.
     outcome = account.get("outcome")
     return outcome is not None and (outcome != "ready" or bool(account.get("marker")))
 

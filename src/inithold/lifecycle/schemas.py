@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of what inithold reads and writes, made of the classes themselves."""
+"""JSON Schemas (2020-12) of inithold's file formats, generated from its classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 
 def plan() -> dict[str, Any]:
-    """The plan file, with the fields of every kind that is built in or installed."""
+    """The plan file, with the fields of every built-in and installed kind."""
     kinds = registry.loadable()
     schema, fields = _document("plan", PlanFile, *kinds.values())
     definitions = schema["$defs"]
@@ -55,7 +55,7 @@ def preview() -> dict[str, Any]:
 def _document(
     name: str, root: type[msgspec.Struct], *others: type[msgspec.Struct]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The schema of a class, and references to others that are described in it."""
+    """The schema of a class, and references to the other classes, which its `$defs` contain."""
     described: dict[type, type[msgspec.Struct]] = {}
     (own, *references), definitions = msgspec.json.schema_components(
         [_described(cls, described) for cls in (root, *others)], ref_template="#/$defs/{name}"
@@ -69,11 +69,11 @@ def _document(
 
 
 def _described(cls: type[msgspec.Struct], made: dict[type, type[msgspec.Struct]]) -> type[msgspec.Struct]:
-    """A struct that says of each field what the class's docstring says, with an example."""
+    """A copy of a struct whose fields have the class docstring's descriptions and an example."""
     if cls in made:
         return made[cls]
     hints, meanings = get_type_hints(cls, include_extras=True), manual.meanings(cls)
-    # The fields that the example in the docstring has.
+    # The values in the docstring's example.
     node = compose(manual.example(cls).strip("`").removeprefix("yaml\n"), file=cls.__name__)
     shown = {} if node is None else dict(SafeConstructor().construct_document(node)[0]["with"])
     fields: list[tuple[str, Any, Any]] = []
@@ -82,7 +82,7 @@ def _described(cls: type[msgspec.Struct], made: dict[type, type[msgspec.Struct]]
         meta = msgspec.Meta(
             description=meanings.get(field.name) or None,
             examples=[shown.get(name, _example(name, hint, default, meanings))],
-            # msgspec leaves out a default that is made anew each time.
+            # msgspec leaves out defaults that come from a factory.
             extra_json_schema={"default": str(default)} if isinstance(default, Duration) else None,
         )
         value = cast(Any, msgspec.field)(name=name, default=field.default, default_factory=field.default_factory)
@@ -102,12 +102,12 @@ def _described(cls: type[msgspec.Struct], made: dict[type, type[msgspec.Struct]]
 
 
 def _type(hint: Any, made: dict[type, type[msgspec.Struct]]) -> Any:
-    """The type, its structs described. Durations are texts: msgspec 0.18 cannot describe a type of our own."""
+    """The type with its structs `_described`, durations as str: msgspec 0.18 has no schema for custom types."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return Annotated[(_type(arguments[0], made), *arguments[1:])]
     if origin in (Union, types.UnionType):
-        return Union[tuple(_type(each, made) for each in arguments)]  # noqa: UP007 - of a list that is made here
+        return Union[tuple(_type(each, made) for each in arguments)]  # noqa: UP007 - the members are computed
     if arguments and origin is not Literal:
         return origin[tuple(each if each is ... else _type(each, made) for each in arguments)]
     if isinstance(hint, type) and issubclass(hint, Duration):
@@ -122,7 +122,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _example(name: str, hint: Any, default: object, meanings: dict[str, str]) -> object:
-    """A value that fits: the default, one that the docstring quotes, or one by type."""
+    """An example value: the default, one quoted in the docstring, or one by type."""
     if isinstance(default, Duration):
         return str(default)
     if default not in _TELLS_NOTHING and not isinstance(default, msgspec.Struct):
@@ -139,7 +139,7 @@ def _example(name: str, hint: Any, default: object, meanings: dict[str, str]) ->
     if isinstance(hint, type) and issubclass(hint, Duration):
         return "1m" if issubclass(hint, Pace) else "5s"
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        # What is required in it, or its first field.
+        # Its required fields, or else its first field.
         hints, meanings = get_type_hints(hint, include_extras=True), manual.meanings(hint)
         fields = msgspec.structs.fields(hint)
         return {
@@ -150,7 +150,7 @@ def _example(name: str, hint: Any, default: object, meanings: dict[str, str]) ->
 
 
 def _loosen(schema: Any) -> None:
-    """Let numbers and truth values be given as `${VARIABLE}` too: interpolation makes text of them first."""
+    """Also accept `${VARIABLE}` for numbers and booleans."""
     if isinstance(schema, dict):
         if schema.get("type") in ("integer", "number", "boolean"):
             kept = {name: schema.pop(name) for name in ("description", "examples", "default") if name in schema}

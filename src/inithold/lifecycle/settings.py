@@ -1,4 +1,4 @@
-"""How a plan is run: the options of `inithold run`, each with its variable `INITHOLD_<OPTION>`."""
+"""The options of `inithold run`, each also settable by its variable `INITHOLD_<OPTION>`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a plan is run.
+    """The options of a run.
 
     Args:
-        marker: path of the marker; `INITHOLD_MARKER` or `/tmp/init-complete` if None.
-        record: path of the record; `INITHOLD_RECORD` or `<marker>.record.json` if None.
-        keep: how many earlier records are kept.
-        once: end instead of holding.
-        verify: pace at which a hold checks every step again, seconds; the plan's own if None.
+        marker: path of the marker; None: `INITHOLD_MARKER`, or `/tmp/init-complete`.
+        record: path of the record; None: `INITHOLD_RECORD`, or `<marker>.record.json`.
+        keep: how many earlier records to keep.
+        once: exit instead of holding.
+        verify: seconds between a hold's checks of every step; None: the plan's setting.
         log_format: `auto` is a live table at a terminal and plain lines elsewhere.
-        log_level: the least that is logged.
+        log_level: the lowest level to log.
     """
 
     marker: str | None = None
@@ -48,10 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Settings from the `INITHOLD_*` variables, the command line's own defaults elsewhere.
+        """Settings from the `INITHOLD_*` variables, with the command line's defaults.
 
         Raises:
-            UsageError: a variable has a value that does not fit.
+            UsageError: a variable's value is invalid.
         """
         given: dict[str, Settings] = {}
         for field in msgspec.structs.fields(cls):
@@ -68,12 +68,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def telemetry(settings: Settings, warn: Callable[[str], None], *, holder: int) -> Telemetry | None:
-    """Telemetry as the `OTEL_*` variables configure it; None where they do not.
+    """Telemetry as the `OTEL_*` variables configure it; None if none is set.
 
     Args:
-        settings: whose level says which log lines become log records.
-        warn: told what is configured and cannot be used.
-        holder: process that holds, or will: what it and its checks send is of one instance of the service.
+        settings: its `log_level` decides which log lines become log records.
+        warn: called with each setting that cannot be used.
+        holder: pid of the process that holds, or will: the run and its checks are one service instance.
     """
     if not any(name.startswith("OTEL_") for name in os.environ):
         return None

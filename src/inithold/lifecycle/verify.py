@@ -1,7 +1,7 @@
-"""The orders of a hold that verifies, and the check it makes: of every step, changing nothing, reporting news.
+"""A verifying hold's orders, and its check: checks every step, changes nothing, and reports what is new.
 
-The hold starts this as a child, which is the very command line of the run with a variable that says so; what the
-child exits with is all that the hold gets to know.
+The hold starts each check as a child: the run's own command line, with `INITHOLD_HOLD_CHECK` set. The child's exit
+code is its whole answer.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ from inithold.text.duration import short, spoken
 from inithold.watchers.console import console
 
 CHECK_TIMEOUT = 30.0
-"""Seconds that a step's check may take at most; the grace for a server that is away is added."""
+"""Most seconds for one step's check; the grace for an unreachable server is added."""
 SLACK, LONGEST = 5.0, 300.0
-"""Seconds that a whole check may take beyond its steps, and at most."""
+"""Seconds added to the sum of the steps' limits, and the upper bound of a whole check."""
 SEND_SECONDS = 3.0
-"""Seconds that telemetry may keep a check from ending."""
+"""Seconds that telemetry may delay the end of a check."""
 
 
 class CheckResult(NamedTuple):
-    """The answer of a check."""
+    """The result of a check."""
 
     holds: bool | None
-    """Whether everything is in place; None where the check cannot tell."""
+    """Whether everything is in place; None if the check cannot tell."""
     seen: tuple[str, ...] = ()
-    """What is not in place, and what else there is to report for as long as it is so."""
+    """Findings that last: what is not in place, what was left alone."""
     passing: tuple[str, ...] = ()
-    """What is worth a line once."""
+    """Findings to report once."""
 
 
 def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
-    """What the process that holds has to know.
+    """The holding process's orders.
 
     Args:
-        plan: that was run.
-        pace: seconds between two checks; infinite for none but on demand.
-        marker: its path.
+        plan: the plan that was run.
+        pace: seconds between two checks; infinite for on demand only.
+        marker: path of the marker.
 
     Raises:
         UsageError: there is nothing to check.
@@ -77,7 +77,7 @@ def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
 
 
 def check_limit(plan: CheckedPlan) -> float:
-    """Seconds after which a check is killed: its steps' along the longest chain of needs, and a little more."""
+    """Seconds after which a check is killed: the limits along the longest chain of needs, plus `SLACK`."""
     steps = {planned.id: planned for planned in _checked_steps(plan)}
     until: dict[str, float] = {}
     for step_id in in_order({step_id: planned.needs for step_id, planned in steps.items()}):
@@ -87,7 +87,7 @@ def check_limit(plan: CheckedPlan) -> float:
 
 
 def _checked_steps(plan: CheckedPlan) -> list[PlannedStep]:
-    """The steps that can be checked, with the bounds that apply to a check."""
+    """The steps that can be checked, with the timeouts for a check."""
     grace = plan.hold.grace
     return [
         msgspec.structs.replace(
@@ -100,7 +100,7 @@ def _checked_steps(plan: CheckedPlan) -> list[PlannedStep]:
 
 
 def why_again(why: str, record_path: str) -> str:
-    """Why a hold runs its plan again, for people: what its last check noted in the record."""
+    """Why a hold runs its plan again, for people: the findings of its last check, from the record."""
     if why == ASKED:
         return "it was asked to (SIGHUP)"
     record = _read(record_path)
@@ -109,15 +109,15 @@ def why_again(why: str, record_path: str) -> str:
 
 
 def left_out(plan: CheckedPlan) -> str:
-    """The steps that run and cannot be checked, in a line for people; empty where there are none."""
+    """A line for people that names the steps without a check; empty if there are none."""
     ids = [planned.id for planned in plan.steps if planned.enabled and not planned.step.verifiable]
     return f"not verified, since they cannot be checked: {', '.join(ids)}" if ids else ""
 
 
 def check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> NoReturn:
-    """Check once whether the environment still holds, and end the process with the answer.
+    """Check once whether everything is still in place, and exit with the answer.
 
-    A plan in Python is part of a script, which would take what a check returns for the end of a failed run.
+    Exits instead of returning, because a Python plan's script would take the code for that of a failed run.
     `expected` is the fingerprint of the plan that was run.
     """
     os._exit(streams.end(reported(lambda: _verify(load, settings, expected))))
@@ -132,7 +132,7 @@ def _verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) 
         try:
             plan = load()
         except (PlanError, DocumentError) as error:
-            # A file that is just being edited is no reason to take down what holds.
+            # The file may be being edited right now: no reason to withdraw the marker.
             lines = ("the plan is refused, and what was run is left as it is", *error.message.splitlines())
             result = CheckResult(None, tuple(map(sanitize, lines)))
         else:
@@ -146,17 +146,17 @@ def _verify(load: Callable[[], CheckedPlan], settings: Settings, expected: str) 
         if result.holds and not marker_file.is_kept(marker):
             result = result._replace(holds=False, seen=(f"the marker {marker} is gone", *result.seen))
         if result.holds is False:
-            # At once: nobody should trust it for as long as telemetry takes. Where it cannot be, the hold finds
-            # out, too, and ends.
+            # Withdraw before the slow telemetry, so that nobody trusts the marker meanwhile. On an error the
+            # hold's own attempt fails, too, and ends it.
             with suppress(OSError):
                 marker_file.withdraw(marker)
-        # What goes wrong in telling does not change the answer.
+        # An error in reporting does not change the answer.
         reported(lambda: _report(result, name, settings, record_file.path_from(settings.record, marker)))
     return {True: HOLDS, False: DRIFT, None: INCONCLUSIVE}[result.holds]
 
 
 def _check_steps(plan: CheckedPlan, settings: Settings, signals: EndingSignals) -> CheckResult:
-    """Look at each step of a plan once; wait, for a grace, for servers that are away."""
+    """Check each step once, allowing `plan.hold.grace` for unreachable servers to come back."""
     ahead: list[str] = []
     away: dict[str, tuple[float, str, Timer]] = {}
     returned: list[str] = []
@@ -191,7 +191,7 @@ def _check_steps(plan: CheckedPlan, settings: Settings, signals: EndingSignals) 
     signals.tell(runner.cancel)
     failed = [step for step in runner.run().steps if step.outcome == "failed"]
     counted = [step for step in failed if not step.tolerated]
-    # A check that reaches its limit without an answer says nothing about the environment; the next one may.
+    # A check that timed out without an answer says nothing about the environment.
     drift = any(step.exception != "TimeoutError" or step.step in away for step in counted)
     tolerated = " (the plan goes on without it)"
     seen = [f"{step.step}: {step.reason}{tolerated if step.tolerated else ''}" for step in failed] + ahead
@@ -201,12 +201,12 @@ def _check_steps(plan: CheckedPlan, settings: Settings, signals: EndingSignals) 
 
 
 def _report(result: CheckResult, name: str, settings: Settings, record_path: str) -> int:
-    # The run has warned of what is configured and cannot be used.
+    # The run has already warned about bad configuration.
     sender = telemetry(settings, warn=lambda _: None, holder=os.getppid())
     people = console(settings.log_format, settings.log_level)
     stream = Stream([people, sender] if sender else [people])
     record = _read(record_path)
-    # Without a record everything that is seen is news.
+    # Without a record, every finding is new.
     before = record and (record.verification or Verification(0, True, ()))
     known = before.seen if before else ()
     level: Level = "info" if result.holds else "warning"
@@ -228,7 +228,7 @@ def _report(result: CheckResult, name: str, settings: Settings, record_path: str
     if sender is not None and result.holds is not None:
         stream.emit(Verified(name=name, holds=result.holds))
         if undelivered := sender.finish(SEND_SECONDS, retry=False, wait=True):
-            # The run has said it once; the next check comes soon.
+            # The run has already said so, and the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()
     return 0
@@ -239,5 +239,5 @@ def _read(path: str) -> Record | None:
         with open(path, "rb") as stream:  # noqa: PTH123 - as the record's other readers
             return msgspec.json.decode(stream.read(), type=Record)
     except (OSError, msgspec.DecodeError):
-        # A run warns where it cannot be written.
+        # The run has warned if it could not write the record.
         return None

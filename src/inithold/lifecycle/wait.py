@@ -1,4 +1,4 @@
-"""The gate: check until the environment is in place, apply nothing."""
+"""`inithold wait`: check until everything is in place; apply nothing."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from inithold.watchers.console import console
 def wait(
     plan: CheckedPlan, *, timeout: float, only: Sequence[str] = (), log_format: str = "auto", log_level: Level
 ) -> int:
-    """Wait for a plan's steps to be in place.
+    """Wait until a plan's steps are in place.
 
     Args:
-        plan: whose steps are checked.
-        timeout: the most to wait, in seconds.
-        only: ids of the steps to wait for; all if empty.
+        plan: the plan.
+        timeout: the most seconds to wait.
+        only: ids of the steps to wait for; empty for all.
         log_format: `auto`, `plain` or `json`.
-        log_level: the least that is logged.
+        log_level: the lowest level to log.
 
     Returns:
-        0 when everything is in place, 1 when the time is up or something can never be, 128+N for a signal.
+        0 when everything is in place, 1 on a timeout or a failure that waiting cannot cure, 128+N for a signal.
 
     Raises:
-        UsageError: `only` names no step, or nothing in the plan can be checked.
+        UsageError: `only` names an unknown step, or none of the steps can be checked.
     """
     SECRETS.add_environment(os.environ)
     stream = Stream([console(log_format, log_level, width=max(len(step.id) for step in plan.steps))])

@@ -1,7 +1,7 @@
-"""Keeps the limits of user code in the run's own process from outside it; see `inithold.hold.limits`.
+"""Enforces limits on user code in the run's process from outside that process; see `inithold.hold.limits`.
 
-As PID 1 the reaper does. Elsewhere a process beside the run does, which ends with the run, and is started only for
-plans with such code. Whoever kills a run has its last words said here: its record is ended and shown as usual.
+If inithold is PID 1, the reaper does it. Otherwise a separate process does, started only for plans with such code;
+it ends with the run. Either way, this module completes and shows the record of a run that was killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HINT = "set timeouts on what the function does, or make it a python.call, which
 
 
 class Watchdog:
-    """The run's side (`inithold.runner.run.Watchdog`). To be made in the main thread."""
+    """The run's side (`inithold.runner.run.Watchdog`). Create it in the main thread."""
 
     def __init__(self, record: str, log_format: str) -> None:
         from inithold.process.satellite import launch  # noqa: PLC0415 - few plans need it
@@ -31,14 +31,14 @@ class Watchdog:
         self._facts = {"record": os.path.abspath(record), "format": log_format, "pid": os.getpid()}  # noqa: PTH100
         self._pipe: int | None = None
         if REAPER.holding_pid == os.getpid():
-            # It kills this process, and must not die with it.
+            # Lasting, because it must survive the run that it kills.
             launched = launch("watchdog", lasting=True)
             os.close(launched.output)
             os.set_blocking(launched.input, False)
             self._pipe = launched.input
-            # Signals reach it where no handler of Python's can run.
+            # The interpreter's C handler writes signals here even when no Python handler can run.
             signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
-            # A signal to what user code forks is not one to the run.
+            # A signal to a process that user code forked is not a signal to the run.
             os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
     def begin(self, step_id: str, until: float | None, reason: str) -> None:
@@ -52,13 +52,13 @@ class Watchdog:
         if self._pipe is None:
             REAPER.limit(line.encode())
         else:
-            # Gone or stuck, it keeps no limit, and must not stop the run.
+            # If the watchdog is gone or stuck, the run goes on without limits.
             with suppress(OSError):
                 os.write(self._pipe, line.encode())
 
 
 def main(channel: Channel) -> int:
-    """The process beside the run, a program of `inithold.process.satellite`."""
+    """The watchdog process, a program of `inithold.process.satellite`."""
     limits = Limits()
     poll = select.poll()
     poll.register(channel.input, select.POLLIN)
@@ -81,12 +81,11 @@ def main(channel: Channel) -> int:
 
 
 def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
-    """End the record of a run that was killed, and say how it ended.
+    """Complete the record of a run that was killed, and print how it ended.
 
-    `facts` are of the step whose code did not stop; `stop_signal` is what told the run to end, empty where the
-    step's time was up.
+    `facts` describe the step whose code did not stop; `stop_signal` told the run to end, empty after a timeout.
     """
-    import time  # noqa: PLC0415 - nothing of this is needed before a run is killed
+    import time  # noqa: PLC0415 - only needed once a run was killed
 
     import msgspec  # noqa: PLC0415
 
@@ -110,7 +109,7 @@ def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
         with open(facts["record"], "rb") as file:  # noqa: PTH123 - as its other readers
             account.resume(msgspec.json.decode(file.read(), type=Record))
     except (OSError, msgspec.DecodeError):
-        # A run warns where it cannot be written.
+        # The run has warned if it could not write the record.
         say(f"inithold: {facts['step']}: {reason}\nnext: {_HINT}")
         termination_log.write(f"{facts['step']}: {reason}\nnext: {_HINT}")
         return
