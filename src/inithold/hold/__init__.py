@@ -1,1 +1,1 @@
-"""The process that holds: what it becomes, how it verifies, and how PID 1 reaps. Standard library only."""
+"""The hold: becoming the holder, verifying, and reaping as PID 1. Standard library only."""

@@ -1,14 +1,14 @@
-"""Become the holder: the process image is replaced by one that keeps nothing and costs (next to) nothing.
+"""Become the holder: exec a program that keeps nothing and costs next to nothing.
 
-`catatonit -P` is a static pause process of a few kilobytes; where it is not on PATH the interpreter is executed
-again, bare: no site, no imports of its own. Either reaps children and ends at once on SIGTERM and SIGINT, also
-as PID 1, with an empty environment, so that no credential stays in it. A hold that verifies is the bare
-interpreter, too, with `verifier.py`, and keeps the environment its checks need.
+The holder is `catatonit -P`, a static pause process of a few kilobytes, if it is on PATH; otherwise a bare
+interpreter without site and imports. Either reaps children and ends at once on SIGTERM and SIGINT, also as PID 1,
+and has an empty environment, so that no credential stays in it. A verifying hold is the bare interpreter with
+`verifier.py`, and keeps the environment that its checks need.
 
-No signal is lost on the way. The thread that executes the holder blocks them, and what is pending survives exec.
-But a signal to the process goes to any thread that does not block it, and the run may have left some. So handlers
-stay in place until the exec and note the signal in a pipe; the bare interpreter, which has but one thread, reads
-it before it holds or becomes catatonit.
+No signal is lost on the way. The thread that execs blocks the signals, and pending ones survive exec. But the
+kernel may deliver a signal to another thread that the run has left and that does not block it. So the handlers
+stay until the exec and write the signal to a pipe; the bare interpreter, which has one thread, reads the pipe
+before it holds or becomes catatonit.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ while True:
 
 
 class Orders(NamedTuple):
-    """How to verify. A hold that verifies remembers nothing else, and is told on its command line.
+    """All that a verifying hold knows; passed on its command line.
 
     Attributes:
-        pace: seconds between two checks; infinite for none but on demand.
+        pace: seconds between two checks; infinite for on demand only.
         limit: seconds after which a check is killed.
         on_drift: `rerun`, `exit` or `unhealthy`.
-        marker: its path, absolute.
-        folder: in which the command line is to be executed again.
-        fingerprint: of the plan that was run.
-        command: the command line of this process, program first.
+        marker: absolute path of the marker.
+        folder: working directory for the command.
+        fingerprint: fingerprint of the plan that was run.
+        command: the run's command line, program first.
     """
 
     pace: float
@@ -78,12 +78,10 @@ class Orders(NamedTuple):
 
     @classmethod
     def of_this_process(cls, pace: float, limit: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
-        """Orders to verify what this very command line has made ready.
-
-        `sys.orig_argv` is what the interpreter was started with, `-m` and its other options too.
+        """Orders to check with this process's own command line, interpreter options such as `-m` included.
 
         Raises:
-            UsageError: its working directory has been removed.
+            UsageError: the working directory has been removed.
         """
         try:
             folder = os.getcwd()  # noqa: PTH109
@@ -96,23 +94,23 @@ class Orders(NamedTuple):
         return cls(float(pace), limit, on_drift, os.path.abspath(marker), folder, fingerprint, command)  # noqa: PTH100
 
     def arguments(self) -> list[str]:
-        """The command line of the program that carries them out."""
+        """The command line of the verifier."""
         pace, limit, *texts, command = self
         return [sys.executable, "-I", "-S", _VERIFIER, repr(pace), repr(limit), *map(str, texts), *command]
 
     def encode(self) -> bytes:
-        """One line, for the process that will hold."""
+        """One line, to send to PID 1."""
         return json.dumps(self).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> Orders:
-        """Of what `encode` made."""
+        """Orders from a line of `encode`."""
         *others, command = json.loads(line)
         return cls._make((*others, tuple(command)))
 
 
 def holder() -> tuple[str, list[str]]:
-    """The program that holds and its arguments: catatonit where it is on PATH, else a bare interpreter."""
+    """The program that holds, and its arguments: catatonit if it is on PATH, else a bare interpreter."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         program = os.path.join(folder or ".", PAUSE)  # noqa: PTH118
         if os.access(program, os.X_OK) and os.path.isfile(program):  # noqa: PTH113
@@ -121,20 +119,20 @@ def holder() -> tuple[str, list[str]]:
 
 
 def holder_name() -> str:
-    """The holder, for people: `catatonit -P` or the interpreter's name."""
+    """The holder's name for people: `catatonit -P`, or the interpreter's name."""
     program, arguments = holder()
     return " ".join(arguments) if arguments[0] == PAUSE else os.path.basename(program)  # noqa: PTH119
 
 
 def block_signals(*more: signal.Signals) -> None:
-    """Keep the signals that end a hold, and `more`, for the holder; those before have been handled on return."""
+    """Block the signals that end a hold, and `more`, so that the holder gets them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *more})
 
 
 def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
-    """Replace this process by the holder; end it where `caught` tells of a signal that its handlers have noted."""
+    """Exec the holder; exit instead if `caught`, asked last, returns a signal that a handler has noted."""
     block_signals()
-    # Executed programs take over what is ignored, and nothing else.
+    # An ignored signal would stay ignored across exec.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     bare = [sys.executable, "-I", "-S", "-c", BARE]
     program, arguments = holder()
@@ -143,7 +141,7 @@ def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
         os._exit(0)
     ways = [(program, arguments), (sys.executable, bare)]
     if not alone and arguments[0] == PAUSE:
-        # By way of the interpreter, which looks at what another thread has caught meanwhile.
+        # Go through the bare interpreter, which reads the signals that other threads have caught.
         ways.insert(0, (sys.executable, [*bare, program, *arguments]))
     for executable, words in ways:
         with suppress(OSError):
@@ -152,27 +150,24 @@ def become_holder(caught: Callable[[], Collection[int]] = tuple) -> NoReturn:
 
 
 def become_verifier(orders: Orders, caught: Callable[[], Collection[int]]) -> NoReturn:
-    """Replace this process by the holder that verifies, as `become_holder` does.
-
-    SIGHUP among what was caught asks to run the plan again at once.
-    """
+    """Exec the verifier, as `become_holder` does the holder; a caught SIGHUP makes it run the plan at once."""
     block_signals(signal.SIGHUP)
     _let_go()
     if not {signal.SIGTERM, signal.SIGINT}.isdisjoint(caught()):
         os._exit(0)
-    # It said why this run was made; the next one has its own reason.
+    # The reason for this run must not become the next run's.
     os.environ.pop(RERUN_VARIABLE, None)
     if signal.SIGHUP in caught():
-        # Blocked, it is kept for the verifier; sent to this thread, since others may not block it.
+        # Blocked, it stays pending for the verifier. Send it to this thread, as others may not block it.
         signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
     os.execv(sys.executable, orders.arguments())  # noqa: S606 - that is the point
 
 
 def _let_go() -> bool:
-    """Give back the working directory and descriptors; from here on handlers note signals for the holder.
+    """Leave the working directory and close descriptors; with other threads, route their signals to `CAUGHT`.
 
     Returns:
-        whether this thread is the only one; no other can take a signal then.
+        whether this is the only thread, so that no other can receive a signal.
     """
     # A working directory keeps its mount busy, a descriptor its file.
     os.chdir("/")
@@ -181,7 +176,7 @@ def _let_go() -> bool:
         os.closerange(CAUGHT, max(descriptors) + 1)
         return True
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    # What was caught before this line the handlers have noted by now: the caller looks again.
+    # Signals before this line are in `caught`, which the caller asks next; later ones are in the pipe.
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for descriptor in range(CAUGHT, max(descriptors) + 1):
         if descriptor not in (reading, writing):

@@ -1,8 +1,8 @@
 """As PID 1: a child does the run, while this process reaps orphans and passes signals on.
 
-Reaping every child in the process that also runs commands would steal their exit codes from the libraries
-that wait for them. So the work is done in a child, forked before anything is imported; when the child says that
-it is time to hold, this process, which vouches for the marker, becomes the holder.
+If the run itself reaped every child, it would steal exit codes from the libraries that wait for their commands. So
+the run is a child, forked before anything is imported. When the child says so, this process, whose pid the marker
+names, becomes the holder.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from contextlib import suppress
 from inithold.hold.limits import Limits
 
 TYPE_CHECKING = False
-"""As in `typing`, which takes as long to import as the rest."""
+"""`typing` takes as long to import as everything else here."""
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from inithold.hold.holder import Orders
 
 _HOLD, _AGAIN = b"hold", b"again"
-"""It is time to hold; it is, and somebody has asked meanwhile for another run."""
+"""The run's last message: hold; or hold and run the plan again at once, because a SIGHUP came."""
 _PASSED_ON = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -33,45 +33,45 @@ _PASSED_ON = (
     signal.SIGUSR2,
 )
 _FROM_KERNEL = 0x80
-"""`si_code` SI_KERNEL of <bits/siginfo-consts.h>: the terminal sent it, and to the child, too."""
+"""`si_code` SI_KERNEL of <bits/siginfo-consts.h>: from the terminal, which has signalled the child, too."""
 
 
 class Reaper:
-    """Whether this process is the child of a reaping PID 1, and its line to it."""
+    """The run's connection to PID 1, if PID 1 is our reaper."""
 
     def __init__(self) -> None:
         self._line: int | None = None
 
     @property
     def holding_pid(self) -> int:
-        """The process that will hold, and so vouches for the marker."""
+        """The process that will hold, and that the marker names."""
         return os.getpid() if self._line is None else os.getppid()
 
     def announce(self, orders: Orders) -> None:
-        """In the child: tell PID 1 how it will have to hold, so that a SIGHUP from now on waits until it does."""
+        """In the child: give PID 1 its orders for the hold; from now on, it keeps a SIGHUP until then."""
         if self._line is not None:
             os.write(self._line, orders.encode())
 
     def limit(self, line: bytes) -> None:
-        """In the child: tell PID 1 what it has to know of limits (`inithold.hold.limits`)."""
+        """In the child: send PID 1 a line about limits (`inithold.hold.limits`)."""
         if self._line is not None:
             os.write(self._line, line)
-            # It sleeps until a signal comes.
+            # Wake PID 1, which sleeps until a signal comes.
             os.kill(os.getppid(), signal.SIGCHLD)
 
     def hand_over(self, *, asked: bool) -> None:
-        """In the child: tell PID 1 to hold, or where asked to run the plan again, and end; else just return."""
+        """In the child: tell PID 1 to hold (if `asked`, to run again), and exit; elsewhere, just return."""
         if self._line is not None:
             os.write(self._line, _AGAIN if asked else _HOLD)
             os._exit(0)
 
     def split(self) -> None:
-        """If this is PID 1, fork: returns in the child only. Elsewhere returns at once."""
+        """If this is PID 1, fork, and return only in the child; elsewhere, return at once."""
         if self._line is not None:
             return
         taken = {*_PASSED_ON, signal.SIGCHLD}
         if os.getpid() != 1 or threading.active_count() > 1:
-            # A hold that verifies runs the plan again with its signals blocked.
+            # A verifying hold execs a rerun with these signals blocked.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
             return
         listening, speaking = os.pipe()
@@ -83,7 +83,7 @@ class Reaper:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
             return
         os.close(speaking)
-        # A hold that verifies ignores it until here.
+        # A verifying hold ignores SIGHUP until this point.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         _reap_until(child, listening)
 
@@ -92,9 +92,9 @@ REAPER = Reaper()
 
 
 def _reap_until(child: int, listening: int) -> NoReturn:
-    """Pass signals on and reap until the child has ended; then hold, or end as it did.
+    """Pass signals on and reap until the child has ended; then hold, or exit as it did.
 
-    The child writes lines about limits, at most one line of orders, then that it is time to hold.
+    The child writes lines about limits, at most one line of orders, and finally `_HOLD` or `_AGAIN`.
     """
     os.set_blocking(listening, False)
     limits = Limits()
@@ -126,14 +126,14 @@ def _reap_until(child: int, listening: int) -> NoReturn:
             if code is None:
                 continue
             listen()
-            # A signal that met the child on its way out would be lost in a hold.
+            # Do not hold after SIGTERM or SIGINT, even if they came too late for the child.
             if code == 0 and received.endswith((_HOLD, _AGAIN)) and not ending:
                 _hold(orders, asked or received.endswith(_AGAIN))
             if code < 0:
                 hint = " (out of memory?)" if -code == signal.SIGKILL else ""
                 message = f"inithold: the run was killed by signal {-code}{hint}"
                 print(message, file=sys.stderr, flush=True)
-                from inithold.process import termination_log  # noqa: PLC0415 - not needed until now
+                from inithold.process import termination_log  # noqa: PLC0415 - rarely needed
 
                 termination_log.write(message)
             os._exit(code if code >= 0 else 128 - code)
@@ -148,8 +148,8 @@ def _reap_until(child: int, listening: int) -> NoReturn:
 
 
 def _kill(child: int, limits: Limits) -> NoReturn:
-    """End a run whose code does not stop; say its last words and end."""
-    from inithold.process.satellite import launch  # noqa: PLC0415 - hardly ever needed
+    """Kill a run whose code does not stop, have its record completed, and exit."""
+    from inithold.process.satellite import launch  # noqa: PLC0415 - rarely needed
 
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -161,7 +161,7 @@ def _kill(child: int, limits: Limits) -> NoReturn:
 
 
 def _reap(child: int) -> int | None:
-    """Reap whatever has ended; the exit code of `child`, negative for a signal, if it is among them."""
+    """Reap every ended child; returns the exit code of `child` if it is among them, negative for a signal."""
     code: int | None = None
     with suppress(ChildProcessError):
         while True:
@@ -174,7 +174,7 @@ def _reap(child: int) -> int | None:
 
 
 def _hold(orders: bytes, asked: bool) -> NoReturn:
-    from inithold.hold import holder  # noqa: PLC0415 - not needed until now
+    from inithold.hold import holder  # noqa: PLC0415 - not needed during the run
 
     if not orders:
         holder.become_holder()

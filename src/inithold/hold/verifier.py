@@ -1,10 +1,10 @@
-"""The hold that verifies: a program of its own, which the bare interpreter executes; see `holder.py`.
+"""The verifying hold: a separate program that the bare interpreter runs; see `holder.py`.
 
     python -I -S verifier.py PACE LIMIT ON_DRIFT MARKER FOLDER FINGERPRINT PROGRAM [ARGUMENT]...
 
-It keeps nothing of a check in memory, because each one is a child: the very command line that made the environment
-ready, told by a variable to look instead of to run. Between two checks it sleeps in the kernel. It imports what is
-built into the interpreter and nothing else: every module more is memory that is held forever.
+Each check is a child, so nothing of it stays in memory: the run's own command line, which a variable tells to
+check instead of to run. Between checks this process sleeps in the kernel. It imports only modules built into the
+interpreter, because any other would occupy memory for as long as it holds.
 """
 
 import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum` and as much memory as the rest
@@ -12,30 +12,30 @@ import posix
 import time
 
 CAUGHT = 3
-"""The descriptor from which a holder reads the signals that other threads have caught before its exec."""
+"""The descriptor from which a holder reads the signals that other threads caught before the exec."""
 CHECK_VARIABLE = "INITHOLD_HOLD_CHECK"
 RERUN_VARIABLE = "INITHOLD_RERUN"
 DRIFT, HOLDS, INCONCLUSIVE = 3, 4, 1
-"""What a check exits with. Not 0: that is what a script exits with that never gets to its plan."""
+"""A check's exit codes. None is 0, because a script that never gets to its plan exits 0."""
 ASKED, DRIFTED = "asked", "drift"
 _ENDING = {_signal.SIGTERM, _signal.SIGINT}
 _WAITED = {*_ENDING, _signal.SIGHUP, _signal.SIGCHLD, _signal.SIGALRM}
 _LAST_WORDS = 0.5
-"""Seconds a check gets to end what it runs when the hold ends."""
+"""Seconds that a check gets to end when the hold ends."""
 _LAST_MOMENT = 1.0
-"""Seconds a check gets to end by itself where the plan is to run again."""
+"""Seconds that a check gets to end before the plan is run again."""
 
 
 class Verifier:
-    """Holds, and looks at the environment at a pace.
+    """Holds, and starts a check at regular intervals.
 
     Args:
-        pace: seconds between the starts of two checks; infinite for none but on demand.
-        limit: seconds after which a check is killed: it is kept here, whatever the check does.
+        pace: seconds between the starts of two checks; infinite for on demand only.
+        limit: seconds after which a check is killed, whatever it does.
         on_drift: `rerun`, `exit` or `unhealthy`.
-        marker: its path.
-        folder: in which the command line was given.
-        fingerprint: of the plan that was run.
+        marker: path of the marker.
+        folder: working directory of the run.
+        fingerprint: fingerprint of the plan that was run.
         command: program and arguments of the run.
     """
 
@@ -51,10 +51,10 @@ class Verifier:
         self.fingerprint = fingerprint
         self.command = command
         self.check = 0
-        """The process that checks; 0 for none."""
+        """Pid of the running check; 0 if there is none."""
         self.started_at = 0.0
         self.overdue = self.reported = False
-        """Whether the check has reached its limit, and whether that was said since one has answered."""
+        """Whether this check reached its limit; whether a limit was reported since a check last answered."""
 
     def hold(self) -> None:
         """Hold until a signal ends it."""
@@ -80,7 +80,7 @@ class Verifier:
                 self.reap()
 
     def schedule(self) -> None:
-        """Set the alarm for the next check: up to a tenth early, so that replicas do not ask all at once."""
+        """Set the alarm for the next check, up to a tenth early, so that replicas do not all check at once."""
         if self.pace == float("inf"):
             return
         jitter = posix.urandom(1)[0] / 2560
@@ -88,7 +88,7 @@ class Verifier:
         _signal.setitimer(_signal.ITIMER_REAL, max(left, 0.001))
 
     def start_check(self) -> None:
-        """Start a check; there is never a second one."""
+        """Start a check; the caller ensures that none is running."""
         self.started_at = time.monotonic()
         self.check = posix.fork()
         if self.check == 0:
@@ -97,7 +97,7 @@ class Verifier:
         _signal.setitimer(_signal.ITIMER_REAL, self.limit)
 
     def kill_check(self) -> None:
-        """End a check that has reached its limit: stopped, stuck, or keeping its interpreter to itself."""
+        """Kill a check that has reached its limit."""
         posix.kill(self.check, _signal.SIGKILL)
         self.overdue = True
         if not self.reported:
@@ -105,7 +105,7 @@ class Verifier:
         self.reported = True
 
     def reap(self) -> None:
-        """Take note of children that have ended, orphans too."""
+        """Reap ended children, including orphans, and judge an ended check."""
         while True:
             try:
                 pid, status = posix.waitpid(-1, posix.WNOHANG)
@@ -121,13 +121,13 @@ class Verifier:
                 self.schedule()
 
     def judge(self, code: int) -> None:
-        """Do what a check's answer asks for."""
+        """Act on a check's exit code."""
         if self.overdue:
             self.overdue = False
             return
         self.reported = False
         if code == HOLDS:
-            # The marker's time of change says when it was verified.
+            # The marker's modification time says when it was last verified.
             try:
                 move(self.withdrawn, self.marker)
                 posix.utime(self.marker)
@@ -146,7 +146,7 @@ class Verifier:
             say(f"a check exited {code} without an answer; the next one runs as usual")
 
     def take_away(self, target: str) -> None:
-        """Remove the marker, or rename it; where that cannot be done, end: nobody vouches for it then.
+        """Rename the marker, or remove it; if that fails, exit, so that no living process vouches for it.
 
         Args:
             target: its new name; empty to remove it.
@@ -160,19 +160,19 @@ class Verifier:
             posix._exit(1)
 
     def run_again(self, why: str) -> None:
-        """Take the marker away, then become the run again; does not return."""
-        # It stays this process's: meanwhile another run is refused, as beside any that is going on.
+        """Take the marker away, then exec the run; does not return."""
+        # The file still names this process, so that a second run is refused meanwhile.
         self.take_away(self.marker + ".running")
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.stop_check()
         forget(_signal.SIGALRM)
-        # Whoever asks before the plan is loaded again has what they want.
+        # Ignore requests for a rerun until the plan is loaded: this run already satisfies them.
         _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
-        # As PID 1 a signal in between would be lost; elsewhere nobody would unblock it.
+        # PID 1 would lose a signal during the exec, so block; elsewhere, nothing would unblock them.
         self.become({RERUN_VARIABLE: why}, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
 
     def stop_check(self) -> None:
-        """End a running check: it changes nothing."""
+        """End a running check, which is safe because it changes nothing."""
         if not self.check:
             return
         posix.kill(self.check, _signal.SIGTERM)
@@ -190,8 +190,8 @@ class Verifier:
         self.check = 0
 
     def become(self, variables: "dict[str, str]", blocked: "set[int]") -> None:
-        """Execute the command line of the run, with variables that tell it what to do."""
-        # Built for bytes: that is what the environment is made of.
+        """Exec the run's command line, with variables that tell it what to do."""
+        # posix.environ consists of bytes.
         environment = dict(posix.environ)
         for name, value in variables.items():
             environment[name.encode()] = value.encode()
@@ -208,7 +208,7 @@ class Verifier:
             posix._exit(INCONCLUSIVE)
 
     def end(self) -> None:
-        """End at once, and a check with it; one that does not end by itself is killed: it changes nothing."""
+        """Exit at once, ending a running check, which changes nothing and so may be killed."""
         if self.check:
             posix.kill(self.check, _signal.SIGTERM)
             posix.kill(self.check, _signal.SIGCONT)
@@ -221,9 +221,9 @@ class Verifier:
 
 
 def move(source: str, target: str) -> None:
-    """Rename a file if it is there; remove it where there is no target."""
+    """Rename a file if it exists, or remove it if `target` is empty."""
     try:
-        # Asked first, because a read-only file system refuses even what would change nothing.
+        # Check first: a read-only file system refuses even calls that would change nothing.
         posix.lstat(source)
     except OSError:
         return
@@ -234,13 +234,13 @@ def move(source: str, target: str) -> None:
 
 
 def forget(number: int) -> None:
-    """Discard a signal that is pending: the next program would be ended by it."""
+    """Discard a pending signal, which would end the next program."""
     _signal.signal(number, _signal.SIG_IGN)
     _signal.signal(number, _signal.SIG_DFL)
 
 
 def signals_before_exec() -> "set[int]":
-    """The signals that threads of the program before this one have caught; see `holder.py`."""
+    """The signals that threads of the run caught before the exec; see `holder.py`."""
     try:
         caught = {*posix.read(CAUGHT, 4096)}
     except OSError:
@@ -250,8 +250,8 @@ def signals_before_exec() -> "set[int]":
 
 
 def say(text: str) -> None:
-    """Say something on standard error, which may be closed."""
-    try:  # noqa: SIM105 - contextlib would be held forever
+    """Print to standard error, which may be closed."""
+    try:  # noqa: SIM105 - contextlib would occupy memory
         posix.write(2, f"inithold: {text}\n".encode(errors="backslashreplace"))
     except OSError:
         pass

@@ -1,1 +1,1 @@
-"""Processes: the children we start, signals, streams and what they say."""
+"""Processes: starting children, signals, standard streams, captured output."""

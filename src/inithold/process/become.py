@@ -1,4 +1,4 @@
-"""Replaces this process by the command that waited for the environment."""
+"""Replaces this process by the command that `inithold wait` was given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import."""
+"""`typing` is slow to import."""
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
 def become(command: Sequence[str]) -> int:
-    """Replace this process by a command; same PID, environment and standard streams.
+    """Exec a command: same PID, environment and standard streams.
 
     Args:
         command: program, found on PATH, and arguments.
 
     Returns:
-        126 where it cannot be executed, 127 where it is not there; otherwise it does not return.
+        126 if it cannot be executed, 127 if it is not found; otherwise it does not return.
     """
     sys.stdout.flush()
     sys.stderr.flush()

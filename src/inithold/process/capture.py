@@ -1,8 +1,8 @@
-"""Takes what the user's code prints and logs while it runs.
+"""Captures what user code prints and logs.
 
-In the run's process, which is left as it was, other threads print and log as before. Who is captured is decided by
-a context variable: the tasks of a coroutine and what `asyncio.to_thread` runs belong to it, threads of its own do
-not. In a worker, which runs one step's code alone, every thread is captured.
+In the run's process a context variable decides what is captured: the code's asyncio tasks and what
+`asyncio.to_thread` runs are included; threads that it starts, and all other threads, print and log as before. In a
+worker, which runs nothing but one step's code, every thread is captured. Afterwards everything is restored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Say = Callable[[str, Level], None]
 
 
 class _Sink:
-    """Takes the output of one function."""
+    """Receives the output of one captured call."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -31,7 +31,7 @@ class _Sink:
         self._lock = Lock()
 
     def say(self, text: str, level: Level) -> None:
-        # Whoever writes the log to the standard output must not be captured himself.
+        # The callback may print to standard output, which must not be captured again.
         with suspended():
             self._say(text, level)
 
@@ -50,16 +50,16 @@ _current: ContextVar[_Sink | None] = ContextVar("inithold_captured")
 
 
 def _sink() -> _Sink | None:
-    """Who takes what is printed here and now; None for nobody."""
+    """The sink for output of this thread or task; None if it is not captured."""
     return _current.get(_INSTALLATION.everybody)
 
 
 @contextmanager
 def capturing(say: Say, *, every_thread: bool = False) -> Iterator[None]:
-    """While open, what this thread or task prints and logs is said instead.
+    """Within the `with` block, pass what this thread or task prints and logs to `say`.
 
     Args:
-        say: takes text and level.
+        say: called with text and level.
         every_thread: capture all threads; for a process that does nothing else.
     """
     sink = _Sink(say)
@@ -75,7 +75,7 @@ def capturing(say: Say, *, every_thread: bool = False) -> Iterator[None]:
 
 @contextmanager
 def suspended() -> Iterator[None]:
-    """While open, nothing of this thread or task is captured."""
+    """Within the `with` block, do not capture this thread or task."""
     token = _current.set(None)
     try:
         yield
@@ -84,10 +84,10 @@ def suspended() -> Iterator[None]:
 
 
 def take_handlers_over() -> None:
-    """Have what a configuration of logging would print said as records instead: once each, with their levels.
+    """Replace logging handlers that print by ones that capture records: once each, with their levels.
 
-    For code that configured logging for a program of its own, such as an `env.py`; the loggers it has disabled go
-    on.
+    For code that configured logging as for a stand-alone program, such as an `env.py`. Loggers that it disabled
+    are enabled again.
     """
     root = logging.getLogger()
     for logger in (root, *logging.Logger.manager.loggerDict.values()):
@@ -104,7 +104,7 @@ def take_handlers_over() -> None:
 
 
 class _Output(io.TextIOBase):
-    """Stands in for a standard output: captures or passes on."""
+    """Replaces a standard output: captures or passes on."""
 
     def __init__(self, original: TextIO) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class _Output(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        # Python flushes this object when it is collected, which may be after user code closed its standard output.
+        # Python flushes this object when it is garbage-collected, perhaps after user code closed the original.
         if not self.original.closed:
             self.original.flush()
 
@@ -144,7 +144,7 @@ class _Output(io.TextIOBase):
 
 
 def _prints(handler: logging.Handler) -> bool:
-    """Whether what it writes is captured as output already."""
+    """Whether its output is already captured as printed output."""
     return isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, _Output)
 
 
@@ -160,8 +160,8 @@ class _Records(logging.Handler):
     """Captures log records.
 
     Args:
-        form: of a line.
-        fallback: takes those of others, where this one stands in for logging's last resort.
+        form: the format string.
+        fallback: handles records that are not captured, if this handler replaces logging's last resort.
     """
 
     def __init__(self, form: str, fallback: logging.Handler | None = None) -> None:
@@ -175,7 +175,7 @@ class _Records(logging.Handler):
                 self._fallback.handle(record)
             return
         if _SAID in record.__dict__:
-            return  # loggers hand a record on to those above them
+            return  # the record was propagated from a child logger, and already captured there
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
             if any(map(_prints, logger.handlers)):
@@ -190,14 +190,14 @@ class _Records(logging.Handler):
 
 
 class _Lowered(int):
-    """A level that can be told from the same number set by the user."""
+    """A log level that is distinguishable from the same number set by the user."""
 
 
 class _Installation:
-    """What stands in the process's standard outputs and logging while anybody is captured.
+    """Replaces standard outputs and hooks into logging while anything is captured.
 
-    Where the user has set logging up, a handler is added to the root. Where not, nothing is, so that a
-    `basicConfig` in the function works: logging's last resort is replaced.
+    If logging is configured, it adds a handler to the root logger. If not, it replaces logging's last resort,
+    because `basicConfig` in user code does nothing once the root has a handler.
     """
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ class _Installation:
             self._last_resort = logging.lastResort
             logging.lastResort = self._handler = _Records("%(name)s: %(message)s", self._last_resort)
             if root.level == logging.WARNING:
-                # The default would drop what is of interest here.
+                # The default, WARNING, would drop info records.
                 root.setLevel(self._lowered)
 
     def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Run a command in its own process group; stream its output; make sure that it ends, and all it started."""
+"""Runs a command in its own process group, streams its output, and makes sure that the whole group ends."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from inithold.redaction.sanitize import Lines
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 TAIL = 20
-"""Lines of output that a failure tells again."""
+"""Lines of output that a failure repeats."""
 _TAIL_WIDTH = 500
 _QUIET = 200
-"""Milliseconds of silence after its end: what still holds its output by then is not its own."""
+"""Milliseconds of silence after the command's end, after which its output is no longer read."""
 _LINGERING = 0.5
-"""Seconds that is listened to after its end at most."""
+"""Most seconds to read on after the command's end."""
 _PROGRESS_INTERVAL = 5.0
 _GUARDS: list[int] = []
-"""Pipes to the guards of groups that have outlived their leader: these end with this process."""
+"""Guard pipes of groups that outlived their leader, kept open so that the groups end with this process."""
 
 
 class Ended(NamedTuple):
     """How a command ended.
 
     Attributes:
-        code: exit code; -N where signal N ended it.
-        tail: its last lines; None where nobody read them.
+        code: exit code; -N if signal N ended it.
+        tail: its last lines of output; None if its output was not read.
     """
 
     code: int
     tail: tuple[str, ...] | None
 
     def last_output(self) -> str:
-        """What it said last, to be put behind how it ended."""
+        """Its last output, to append to a message that says how it ended."""
         if self.tail is None:
             return ""
         if not self.tail:
             return ", with no output"
-        # Lines of their own: the first tells enough where there is room for one alone.
+        # On separate lines, because some displays show only a message's first line.
         return "\n".join(["", "its last output:", *(f"  {line}" for line in self.tail)])
 
 
@@ -64,14 +64,14 @@ def run(
     env: Mapping[str, str],
     say: Callable[[str], None],
 ) -> Ended:
-    """Run a command to its end, standard input empty, both outputs as one.
+    """Run a command to its end, with empty standard input, and standard error merged into standard output.
 
     Args:
         command: program and arguments.
-        context: of the step; when it is told to stop, the whole process group is ended.
+        context: the step's context; when it is told to stop, the whole process group is ended.
         cwd: working directory.
         env: the whole environment.
-        say: takes each line of output.
+        say: called with each line of output.
 
     Raises:
         Interrupted: the step was told to stop; the message holds the last lines.
@@ -94,10 +94,10 @@ def run(
 def run_passed_through(
     command: Sequence[str], context: Bounds, *, cwd: str | None, env: Mapping[str, str]
 ) -> Ended:
-    """Run a command to its end on this process's own standard input and outputs, byte for byte.
+    """Like `run`, but on this process's own standard streams, byte for byte.
 
-    What is no terminal goes through this process, which remembers the last lines. At a terminal it stays in this
-    process's group, since only that may read from the terminal; see `run`.
+    Outputs that are not a terminal go through this process, which keeps the last lines. If standard input is a
+    terminal, the command stays in this process's group, because only the foreground group may read from it.
     """
     context.check_cancelled()
     own = not os.isatty(0)
@@ -116,10 +116,10 @@ def run_passed_through(
 
 
 def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subprocess.Popen[bytes], int | None]:
-    """Start a command that ends with this process, however that ends, and with it its group where that is its own.
+    """Start a command that is killed when this process ends in any way; with `own`, its whole group is.
 
     Returns:
-        the process, and the pipe whose end is the group's end.
+        the process, and the guard pipe: when it closes, the group is killed.
     """
     if sys.platform != "linux":
         return subprocess.Popen(command, **options), None
@@ -156,14 +156,14 @@ def _run(
     context: Bounds,
     say: Callable[[str], None],
 ) -> Ended:
-    """See a process to its end.
+    """Follow a process to its end.
 
     Args:
-        process: it.
-        streams: its outputs, each with the descriptor to which it is copied, if any.
-        group: it and all it has started.
-        context: of the step.
-        say: takes each line.
+        process: the process.
+        streams: its outputs, each with the descriptor to copy it to, if any.
+        group: its process group.
+        context: the step's context.
+        say: called with each line of output.
     """
     sources = {stream.fileno(): (stream, target) for stream, target in streams.items() if stream is not None}
     with process, group:
@@ -187,7 +187,7 @@ def _relay(
     group: _Group,
     say: Callable[[str], None],
 ) -> deque[str]:
-    """Read until its outputs end, or it has ended itself and somebody else keeps them open.
+    """Read its outputs until they end, or until it has ended and another process keeps them open.
 
     Returns:
         the last lines.
@@ -214,7 +214,7 @@ def _relay(
             data = os.read(source, 65536)
             stream, target = sources[source]
             if not data or (target is not None and not _write(target, data, group)):
-                # Where nobody reads any more, the command's next write fails, as if nobody stood between.
+                # If our reader is gone, close: the command's next write fails as if connected directly.
                 poll.unregister(source)
                 open_.remove(source)
                 stream.close()
@@ -234,7 +234,7 @@ def _relay(
 
 
 def _write(target: int, data: bytes, group: _Group) -> bool:
-    """Write to a descriptor whose reader may be slow, or never read; whether there is one who may."""
+    """Write to a descriptor whose reader may be slow or hang; false if the reader is gone."""
     poll = select.poll()
     poll.register(target, select.POLLOUT)
     while data:
@@ -250,13 +250,13 @@ def _write(target: int, data: bytes, group: _Group) -> bool:
 
 
 class _Group:
-    """Ends a process and all of its group when the step is told to stop, or when this code itself fails.
+    """Ends a process and its group when the step is told to stop, or when this code itself fails.
 
     Args:
-        process: the leader.
-        context: of the step.
-        guard: the pipe whose end is the group's end, see `_started`.
-        own: whether the process leads a group of its own; else only it is ended.
+        process: the group's leader.
+        context: the step's context.
+        guard: the guard pipe of `_started`.
+        own: whether the process leads its own group; otherwise only the process is ended.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], context: Bounds, guard: int | None, *, own: bool) -> None:
@@ -264,7 +264,7 @@ class _Group:
         self._guard = guard
         self._own = own
         self.ending = Event()
-        """Set once it has been told to end."""
+        """Set once the group has been told to end."""
         self._killed = Event()
         self._timer = Timer(GRACE, self._kill)
         self._timer.daemon = True
@@ -278,7 +278,7 @@ class _Group:
     def __exit__(self, *error: object) -> None:
         self._cancelling.__exit__(None, None, None)
         self._timer.cancel()
-        # Where the leader was killed, nobody is left to end the others.
+        # A leader that was killed cannot end its children.
         if (code := self._process.poll()) is None or code < 0:
             self._kill()
         RUNNING.discard(self._process.pid)
@@ -292,14 +292,14 @@ class _Group:
         os.close(self._guard)
 
     def wait(self) -> int:
-        """Wait for the process and, where it is being ended, for its group."""
+        """Wait for the process, and for its group if that is being ended."""
         code = self._process.wait()
         while self._own and self.ending.is_set() and self._lives() and not self._killed.wait(0.02):
             pass
         return code
 
     def _lives(self) -> bool:
-        # Members that have ended stay in the group until their new parent, process 1, takes note; some never do.
+        # Zombies stay in the group until PID 1, their new parent, reaps them; some PID 1 never do.
         return self._signal(0) and _has_running_member(self._process.pid)
 
     def _terminate(self) -> None:
@@ -307,7 +307,7 @@ class _Group:
             self.ending.set()
             self._timer.start()
             self._signal(signal.SIGTERM)
-            # A stopped process takes no notice otherwise.
+            # A stopped process handles SIGTERM only once it continues.
             self._signal(signal.SIGCONT)
 
     def _kill(self) -> None:
@@ -315,7 +315,7 @@ class _Group:
         self._killed.set()
 
     def _signal(self, number: int) -> bool:
-        """Send a signal; whether there was anybody to take it."""
+        """Send a signal; false if there was no process to receive it."""
         with suppress(ProcessLookupError, PermissionError):
             if self._own:
                 os.killpg(self._process.pid, number)
@@ -326,12 +326,12 @@ class _Group:
 
 
 def _has_running_member(group: int) -> bool:
-    """Whether a process of the group is more than a zombie; true where the system does not tell."""
+    """Whether the group has a process that is not a zombie; true if the system has no /proc."""
     if not Path("/proc/self/stat").exists():
         return True
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # Behind the name in parentheses, which may hold anything: state, parent, group (proc_pid_stat(5)).
+            # After the name in parentheses, which may contain anything: state, parent, group (proc_pid_stat(5)).
             state, _, member_of = file.read_text(errors="replace").rpartition(")")[2].split()[:3]
             if int(member_of) == group and state not in "ZX":
                 return True

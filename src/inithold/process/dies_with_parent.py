@@ -1,16 +1,16 @@
-"""A process that ends with the one that started it (Linux; elsewhere this does nothing).
+"""Makes a process end with its parent (Linux; elsewhere this does nothing).
 
-The kernel sends the signal when the *thread* ends that started the process: so start it from the main thread, or
-from one that lives as long as its process. It survives exec, and is cleared in forked children (prctl(2),
-PR_SET_PDEATHSIG). Standard library only, and as little of it as there can be.
+The kernel sends the signal when the *thread* that started the process ends, so start it from the main thread or
+from one that lives as long as its process. The setting survives exec, and is cleared in forked children (prctl(2),
+PR_SET_PDEATHSIG). Uses as little of the standard library as possible.
 
-As a program of its own it becomes another one, which then ends with its parent:
+Run as a program, it execs another one that then ends with its parent:
 
     python -I -S dies_with_parent.py PARENT DESCRIPTOR GUARD PROGRAM [ARGUMENT]...
 
-Where that cannot be executed, the number of the error goes to DESCRIPTOR, which is closed otherwise. GUARD is the
-end of a pipe, or -1: once nobody has its other end any more, the whole process group is killed. The signal of the
-kernel reaches no child of the program.
+If PROGRAM cannot be executed, the errno goes to DESCRIPTOR, which is otherwise just closed. GUARD is the reading
+end of a pipe, or -1: when the other end is closed, the whole process group is killed, because the kernel's signal
+does not reach the program's own children.
 """
 
 import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum`, which takes longer than the rest
@@ -21,10 +21,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; end now where that has happened already.
+    """Have the kernel kill this process when its parent ends; exit now if that has already happened.
 
     Args:
-        parent: process id of the one that started this.
+        parent: the parent's process id.
     """
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415 - nothing else needs it
@@ -35,27 +35,27 @@ def die_with(parent: int) -> None:
 
 
 def command(program: "list[str]", descriptor: int, guard: int) -> "list[str]":
-    """The command line that becomes `program`.
+    """The command line that execs `program`.
 
     Args:
         program: program and arguments.
-        descriptor: that takes the number of the error.
-        guard: the reading end of a pipe, or -1. A byte that comes through ends the guard and kills nobody.
+        descriptor: receives the errno if it cannot be executed.
+        guard: the reading end of a pipe, or -1. A byte on the pipe ends the guard without killing the group.
     """
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(descriptor), str(guard), *program]
 
 
 def _guard_group(pipe: int, highest: int) -> None:
-    """Leave a process behind that kills this one's group when the pipe ends.
+    """Leave a process behind that kills this one's group when the pipe is closed.
 
-    It is a grandchild, so that the program has no child that it does not know.
+    It is a grandchild, so that the program has no unknown child.
     """
     group = os.getpid()
     try:
         child = os.fork()
     except OSError:
         os.close(pipe)
-        return  # no process to be had: the program alone ends with its parent
+        return  # without a guard, only the program itself ends with its parent
     if child:
         os.waitpid(child, 0)
         os.close(pipe)
@@ -76,10 +76,10 @@ def _become(parent: int, descriptor: int, guard: int, program: "list[str]") -> N
     if guard >= 0:
         _guard_group(guard, max(descriptor, guard))
     die_with(parent)
-    # The interpreter ignores them, which would be inherited.
+    # The interpreter ignores these, and the program would inherit that.
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
-    # It may also have set LC_CTYPE for itself (PEP 538).
+    # The interpreter may also have set LC_CTYPE (PEP 538), so pass on the original environment.
     with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - `pathlib` is slow
         given = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if b"=" in entry)
     try:

@@ -1,4 +1,4 @@
-"""How a command ends: errors become their last words and an exit code. No traceback for a user's mistake."""
+"""How a command ends: errors become a message and an exit code. No traceback for a user's mistake."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
 def reported(action: Callable[[], int]) -> int:
-    """Run `action`; what it raises is reported on standard error.
+    """Run `action` and report what it raises on standard error.
 
     Args:
         action: returns an exit code.
 
     Returns:
-        its exit code, or that of the error.
+        its exit code, or the error's.
     """
     try:
         return action()
@@ -31,7 +31,7 @@ def reported(action: Callable[[], int]) -> int:
         return _ended_by(error)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last place where it can be reported
+    except Exception as error:  # noqa: BLE001 - the last place that can report it
         return _unexpected(error)
 
 
@@ -53,7 +53,7 @@ def _no_more_processes() -> InitholdError:
 
 def _ended_by(error: InitholdError) -> int:
     if isinstance(error, PlanError):
-        # File and line stand first, where editors and CI look for them.
+        # No prefix: editors and CI look for file and line at the start of the line.
         say(f"{error.message}\ninithold: the plan is refused; nothing was run")
     else:
         say(f"inithold: {error.message}")
@@ -71,12 +71,12 @@ def _fault(error: Exception) -> int:
 
 
 def said() -> str:
-    """All that `say` has said in this process."""
+    """Everything that `say` has printed in this process."""
     return "\n".join(_SAID)
 
 
 def say(text: str) -> None:
-    """Say something on standard error, without the secrets of this process's variables and arguments."""
+    """Print to standard error, without secrets from this process's environment and arguments."""
     SECRETS.add_environment(os.environ)
     SECRETS.add_arguments(sys.argv[1:])
     text = sanitize(text.rstrip("\n"))

@@ -1,4 +1,4 @@
-"""The extras of inithold and the modules each brings: a missing one is a one-line error that names it."""
+"""The extras of inithold and their modules, so that an error can name the extra to install."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _is_there(module: str) -> bool:
         return False
     if spec is None or not names:
         return spec is not None
-    # For the name of a package in another, `find_spec` would import that.
+    # Not `find_spec("a.b")`: it would import `a`.
     return any(Path(folder, *names).is_dir() for folder in spec.submodule_search_locations or ())
 
 

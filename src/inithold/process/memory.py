@@ -1,7 +1,7 @@
-"""What the kernel says about memory that ran out.
+"""The kernel's count of out-of-memory kills.
 
-The files are described in https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files and, for those
-of version 1, in https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+Files: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files and, for version 1,
+https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def oom_kills() -> int | None:
-    """How many processes of this one's control group the kernel has killed for want of memory; None if unknown."""
+    """How many processes in this process's cgroup the kernel has killed out of memory; None if unknown."""
     files: list[Path] = []
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -22,7 +22,7 @@ def oom_kills() -> int | None:
             if not controllers:
                 files.append(_GROUPS / own / "memory.events")
             elif "memory" in controllers.split(","):
-                # A container may see the path as the host has it, and only its own group mounted.
+                # A container may see the host's path, but have only its own group mounted.
                 files += [_GROUPS / "memory" / each / "memory.oom_control" for each in (own, "")]
     for file in files:
         with suppress(OSError, ValueError, IndexError):

@@ -1,30 +1,30 @@
-"""Processes beside the run: workers, which run the user's code, and the sender of telemetry.
+"""Helper processes of a run: workers for the user's code, the telemetry sender, the watchdog.
 
 One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT`. NAME is one of `PROGRAMS`, or a
-module itself: its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends
-of the line are in this file, since they are one protocol.
+module name. Its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends of
+the protocol are in this file.
 
-**Starting side.** Cheap to import (standard library, and little of it), so that PID 1 can do it.
+**Parent's side.** Cheap to import (little of the standard library), because PID 1 imports it.
 
     started = launch("sender")                            # from the main thread, see below
     satellite = Satellite(started, on_message=..., on_output=..., on_end=...)
-    satellite.send({"type": "event", ...})                # never blocks: a thread of its own writes
-    satellite.close_input()                               # all is sent; what that means is up to the program
+    satellite.send({"type": "event", ...})                # never blocks: a separate thread writes
+    satellite.close_input()                               # no more messages; the program decides what that means
     satellite.kill()                                      # SIGKILL, to its whole process group
-    death = satellite.wait(3.0)                           # None: it lives; str(death): how it ended
+    death = satellite.wait(3.0)                           # None: still alive; str(death): how it ended
 
-**Other side.** `channel.receive()` is the next message, None once the other end is closed.
+**Satellite's side.** `channel.receive()` returns the next message, None once the other end is closed.
 
-What it takes care of:
+What it guarantees:
 
-- The protocol (JSON, a message a line) has two descriptors of its own, which neither what the program executes nor
-  its forked children have. Standard input is /dev/null.
-- `captured=True`: both standard outputs go to `on_output`, by line. Else they are those of the starting process.
-- It leads a process group of its own, with no signal blocked or ignored: Ctrl-C at a terminal is for the run.
-- On Linux it is killed when the process that launched it ends, however that ends (not when that process executes
-  another program: a holder keeps the sender). So `launch` is for the main thread, or one that lives as long as the
-  process: `from_lasting_thread` is there for others. Elsewhere the end of its input has to do.
-- Nothing secret is in its arguments, and its environment is that of the starting process.
+- Messages (JSON, one a line) go through two dedicated descriptors, which neither executed programs nor forked
+  children inherit. Standard input is /dev/null.
+- With `captured=True` both standard outputs go to `on_output`, line by line. Otherwise they are the parent's.
+- A satellite leads its own process group, with no signal blocked or ignored: Ctrl-C at a terminal is for the run.
+- On Linux it is killed when its parent ends in any way (not when the parent execs: a holder keeps the sender). The
+  kernel watches the launching thread, so call `launch` from the main thread, or through `from_lasting_thread`.
+  Elsewhere, a satellite notices only the end of its input.
+- Its arguments contain no secrets, and its environment is the parent's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import signal
 import sys
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import. So are the modules that functions import: PID 1 only launches."""
+"""`typing` is slow to import, like the modules imported inside functions: PID 1 needs only `launch`."""
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
@@ -47,25 +47,25 @@ PROGRAMS = {
     "watchdog": "inithold.lifecycle.watchdog",
 }
 _INPUT, _OUTPUT = 3, 4
-"""Descriptors of the protocol as the new process finds them; it moves them out of the way at once."""
-_OUT_OF_THE_WAY = 100
+"""The protocol's descriptors at the start; the new process at once moves them to `_MOVED_ABOVE` or higher."""
+_MOVED_ABOVE = 100
 _DEFAULT_SIGNALS = [
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD),
     *(signal.SIGUSR1, signal.SIGUSR2),
 ]
-_AT_ONCE = 1 << 20
+_READ_LIMIT = 1 << 20
 _LINGERING = 0.5
-"""Seconds that is read on after its end, where a process that it started keeps its output open."""
+"""Seconds to read on after its end if a process that it started keeps its output open."""
 
 
 class Launched:
     """A process that was started.
 
     Args:
-        pid: its process id, also that of its group.
+        pid: its process id and process group.
         input: descriptor to write messages to.
         output: descriptor to read messages from.
-        captured: descriptor to read its standard outputs from; -1 where they are not captured.
+        captured: descriptor to read its standard outputs from; -1 if they are not captured.
     """
 
     def __init__(self, pid: int, input: int, output: int, captured: int) -> None:  # noqa: A002 - its word
@@ -75,19 +75,19 @@ class Launched:
         self.captured = captured
 
     def close(self) -> None:
-        """Close this process's descriptors: the other end sees the end of its input when all copies are closed."""
+        """Close this process's descriptors; once all copies are closed, the satellite's input ends."""
         for descriptor in (self.input, self.output, self.captured):
             if descriptor >= 0:
                 os.close(descriptor)
 
 
 def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launched:
-    """Start a program of `PROGRAMS`; see above for who may call this.
+    """Start a program; see the module's docstring for which threads may call this.
 
     Args:
-        name: of the program, or a module.
-        captured: whether its standard outputs are read; else they are those of this process.
-        lasting: whether it may outlive this process: for a child of PID 1, which adopts it and takes it along.
+        name: a key of `PROGRAMS`, or a module.
+        captured: whether to capture its standard outputs; otherwise it uses this process's.
+        lasting: whether it may outlive this process.
 
     Raises:
         OSError: it cannot be started.
@@ -105,10 +105,10 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
         targets += [(write_captured, 1), (write_captured, 2)]
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     for source, target in targets:
-        # Out of the range of what they become: else one could be overwritten before it is used.
+        # Copy the sources above all targets, so that no dup2 overwrites a source that is still needed.
         theirs.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 10))
         actions.append((os.POSIX_SPAWN_DUP2, theirs[-1], target))
-    # -P: neither the working directory nor a script's folder may stand in for a library.
+    # -P: files in the working directory or a script's folder must not shadow a library.
     options = ["-P", "-I"] if sys.flags.isolated else ["-P"]
     parent = "0" if lasting else str(os.getpid())
     try:
@@ -131,7 +131,7 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
 
 
 def from_lasting_thread(action: Callable[[], Launched]) -> Launched:
-    """Do `action` in the thread that starts processes for short-lived ones; in the main thread, do it there."""
+    """Run `action`, which launches a process, in a thread that lives as long as this process."""
     import threading  # noqa: PLC0415
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
@@ -150,7 +150,7 @@ class Death:
     """How a process ended.
 
     Args:
-        code: its exit code; -N where signal N ended it; None where that is another process's to know.
+        code: its exit code; -N if signal N ended it; None if another process reaped it.
     """
 
     def __init__(self, code: int | None) -> None:
@@ -168,14 +168,13 @@ class Death:
 
 
 class Satellite:
-    """The starting side's hold on a process.
+    """The parent's handle on a satellite. It calls all callbacks from one separate thread.
 
     Args:
         launched: the process.
-        on_message: called with each message, from a thread of its own.
-        on_output: called with each line of captured output, from the same thread; before a message that was sent
-            after it.
-        on_end: called, from the same thread, when it has ended and all it said has been taken.
+        on_message: called with each message.
+        on_output: called with each line of captured output, before any message that was sent after it.
+        on_end: called last, when the process has ended.
     """
 
     def __init__(
@@ -203,15 +202,15 @@ class Satellite:
         Thread(target=self._read, daemon=True, name=f"inithold-from-{self.pid}").start()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message; lost where the process is gone. Never blocks."""
+        """Send a message without blocking; it is lost if the process is gone."""
         self._outgoing.put(_encoded(message))
 
     def close_input(self) -> None:
-        """End its input, after all that was sent."""
+        """Close its input once all messages are written."""
         self._outgoing.put(None)
 
     def kill(self) -> None:
-        """Kill it and its process group; nothing where it has ended."""
+        """Kill it and its process group, unless it has ended."""
         with self._lock:
             if not self._reaped:
                 try:
@@ -220,7 +219,7 @@ class Satellite:
                     return
 
     def wait(self, seconds: float | None = None) -> Death | None:
-        """Wait for its end, at most so many seconds; None where it is still there."""
+        """Wait for its end, at most `seconds`; None if it is still running."""
         return self._death if self._ended.wait(seconds) else None
 
     # -- threads
@@ -240,7 +239,7 @@ class Satellite:
         try:
             self._follow()
         except ValueError:
-            # What it said is no message: somebody else has written into its line.
+            # Not a message: something else has written to the descriptor.
             self.kill()
         finally:
             os.close(self._launched.output)
@@ -249,7 +248,7 @@ class Satellite:
             waited_until = time.monotonic() + _LINGERING
             while not self._has_ended():
                 if time.monotonic() > waited_until:
-                    # It closed what it talks through, and nobody can reach it any more.
+                    # It closed its output, so it can no longer be of use.
                     self.kill()
                 time.sleep(0.01)
             try:
@@ -258,7 +257,7 @@ class Satellite:
                 self._ended.set()
 
     def _follow(self) -> None:
-        """Read until both outputs have ended, or it has and somebody else keeps them open."""
+        """Read until both outputs end, or until it has ended and another process keeps them open."""
         import select  # noqa: PLC0415
         import time  # noqa: PLC0415
 
@@ -273,7 +272,7 @@ class Satellite:
 
         def read(descriptor: int) -> bytes:
             data = b""
-            while descriptor in open_ and len(data) < _AT_ONCE:
+            while descriptor in open_ and len(data) < _READ_LIMIT:
                 try:
                     more = os.read(descriptor, 65536)
                 except BlockingIOError:
@@ -288,7 +287,7 @@ class Satellite:
         until: float | None = None
         while open_ and (until is None or time.monotonic() < until):
             ready = poll.poll(200)
-            # In this order: what was printed before a message was sent is there once the message is.
+            # Read messages first: what was printed before a message was sent is then in the captured output.
             message_data, printed_data = read(output), read(captured)
             for line in lines.feed(printed_data):
                 self._on_output(line)
@@ -310,7 +309,7 @@ class Satellite:
                         self._death = Death(os.waitstatus_to_exitcode(status))
                         self._reaped = True
                 except ChildProcessError:
-                    # Not ours, or reaped by whoever reaps everything here.
+                    # Not our child, or reaped by something that reaps every child.
                     try:
                         os.kill(self.pid, 0)
                     except ProcessLookupError:
@@ -319,7 +318,7 @@ class Satellite:
 
 
 class Channel:
-    """The started process's line to the one that started it. Threads may send at the same time.
+    """The satellite's end of the protocol. Any thread may send.
 
     Args:
         input: descriptor to read messages from.
@@ -335,11 +334,11 @@ class Channel:
         self._received: list[Message] = []
         self._lock = Lock()
         self.open = True
-        # What forks here must neither keep the line open nor write into it.
+        # A forked child must neither keep the descriptors open nor write to them.
         os.register_at_fork(after_in_child=self._close)
 
     def receive(self) -> Message | None:
-        """Wait for the next message; None when the other end is closed."""
+        """Wait for the next message; None once the other end is closed."""
         while not self._received:
             data = os.read(self.input, 65536)
             if not data:
@@ -351,8 +350,8 @@ class Channel:
         """Send a message.
 
         Raises:
-            BrokenPipeError: nobody is there any more to take it.
-            ValueError: this is a forked child, which has no line.
+            BrokenPipeError: the parent is gone.
+            ValueError: this is a forked child, which has no channel.
         """
         if not self.open:
             raise ValueError("a forked child has no channel")
@@ -370,7 +369,7 @@ class Channel:
 
 
 class _Splitter:
-    """Makes messages of bytes as they come."""
+    """Splits received bytes into messages."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -395,7 +394,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def main() -> NoReturn:
-    """The started process."""
+    """Run a program in the new process."""
     import fcntl  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
 
@@ -404,11 +403,11 @@ def main() -> NoReturn:
     name, parent = sys.argv[1], int(sys.argv[2])
     if parent:
         die_with(parent)
-    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for each in (_INPUT, _OUTPUT)]
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _MOVED_ABOVE) for each in (_INPUT, _OUTPUT)]
     os.close(_INPUT)
     os.close(_OUTPUT)
     code: int = import_module(PROGRAMS.get(name, name)).main(Channel(*moved))
-    # Without waiting for threads: code of the user's that will not stop must not keep the process.
+    # Do not wait for threads: user code that does not stop must not keep the process alive.
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

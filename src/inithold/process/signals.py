@@ -1,4 +1,4 @@
-"""Signals that end a run or a gate."""
+"""Signals that end a run or `inithold wait`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
-"""A live table hides it (DECTCEM of the VT220)."""
+"""The live table hides the cursor (DECTCEM of the VT220)."""
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RUNNING: set[int] = set()
-"""The process groups of commands that run now; whoever starts one adds it and takes it out once it has ended."""
+"""Process groups of running commands and workers; the code that starts one adds and later removes it."""
 _OURS: list[Any] = []
-"""Handlers that only this process has."""
+"""Handlers that forked children must not keep."""
 _forking = threading.local()
 
 
@@ -28,14 +28,14 @@ def kill_running() -> None:
 
 
 def handle(number: signal.Signals, handler: Callable[[int, FrameType | None], object]) -> Any:
-    """As `signal.signal`, but what user code forks has Python's own handler: it must end when it is told to.
+    """Like `signal.signal`, but in forked children Python's default handler is restored, so that signals end them.
 
     Args:
-        number: of `ENDING`.
-        handler: to be called in the main thread.
+        number: one of `ENDING`.
+        handler: called in the main thread.
 
     Returns:
-        the handler of before.
+        the previous handler.
     """
     if not _OURS:
         os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset)
@@ -45,7 +45,7 @@ def handle(number: signal.Signals, handler: Callable[[int, FrameType | None], ob
 
 
 def _block() -> None:
-    # One that comes before `_reset` would be lost.
+    # The child would lose a signal that arrives before `_reset`.
     _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
@@ -61,15 +61,13 @@ def _reset() -> None:
 
 
 class EndingSignals:
-    """While open, the first signal that ends calls `callback` with its name; a second one ends the process.
+    """In its `with` block, the first ending signal calls `callback`; a second kills running commands and exits.
 
-    The second takes running commands along.
-
-    Outside the main thread, where Python can catch none, this does nothing.
+    Outside the main thread, where Python cannot catch signals, this does nothing.
 
     Args:
-        callback: nobody if None; called in the main thread, between two of its instructions; must not block.
-        spare: signals that do not end, as with `spare`.
+        callback: called with the signal's name in the main thread, between two bytecodes; must not block.
+        spare: signals that do not end, as with the method `spare`.
     """
 
     def __init__(
@@ -95,28 +93,28 @@ class EndingSignals:
             signal.signal(number, handler)
 
     def tell(self, callback: Callable[[str], None]) -> None:
-        """Let `callback` be called from now on; at once where a signal has come already."""
+        """Set the callback; it is called at once if a signal has already come."""
         self._callback = callback
         if self.caught is not None:
             callback(self.caught.name)
 
     def spare(self, number: signal.Signals) -> None:
-        """From now on this signal does not end; `spared` says whether it has come."""
+        """From now on, this signal only sets `spared`."""
         if number in self._before:
             handle(number, self._note)
 
     def noted(self) -> set[signal.Signals]:
-        """The signals that have come so far, the spared one too."""
+        """The signals that have come so far, including the spared one."""
         return {number for number in (self.caught, signal.SIGHUP if self.spared else None) if number is not None}
 
     @property
     def catches(self) -> bool:
-        """Whether signals are caught: not outside the main thread."""
+        """Whether signals are caught; false outside the main thread."""
         return bool(self._before)
 
     @property
     def exit_code(self) -> int:
-        """128 plus the number of the signal, as shells have it; 0 where none came."""
+        """128 plus the signal's number, as in shells; 0 if none came."""
         return 0 if self.caught is None else 128 + self.caught
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
@@ -124,7 +122,7 @@ class EndingSignals:
 
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
         if self.caught is not None:
-            # The second one means it: nothing is waited for.
+            # The user insists: exit without cleaning up.
             kill_running()
             if os.isatty(2):
                 os.write(2, _SHOW_CURSOR)

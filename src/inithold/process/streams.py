@@ -1,6 +1,6 @@
-"""The standard streams, which may be closed, full, unread or of an odd encoding: none of it may end a run.
+"""The standard streams, which may be closed, full, unread or in an odd encoding: none of that may stop a run.
 
-Standard library only: this runs before anything else.
+Standard library only, because this is imported before anything else.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import sys
 import time
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import."""
+"""`typing` is slow to import."""
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
 READER_GONE = 141
-"""The exit code of a command whose output nobody reads any more: 128 + SIGPIPE, as of other programs."""
+"""Exit code of a command whose output pipe was closed: 128 + SIGPIPE, as for other programs."""
 _NAMES = ("stdin", "stdout", "stderr")
 
 
 def prepare() -> None:
-    """Open closed streams on /dev/null, and let what an encoding cannot say be written with backslashes.
+    """Open closed streams on /dev/null, and write characters that the encoding lacks as backslash escapes.
 
-    A closed descriptor would be given to the next file or connection that is opened, and written into.
+    Otherwise the next opened file or connection would get the closed stream's descriptor, and receive its output.
     """
     for number, name in enumerate(_NAMES):
         if getattr(sys, name) is None:
@@ -36,19 +36,16 @@ def prepare() -> None:
 
 
 class _Unread(io.RawIOBase):
-    """A pipe that is written to without waiting for its reader for long.
+    """A pipe that can be written to even if its reader hangs.
 
-    A reader that stops reading would otherwise stop the run, its limits and its signals with it. What does not go
-    into the pipe is kept, up to a bound; lines beyond that are counted, and the number is written once it can be.
-
-    Args:
-        descriptor: of the pipe.
+    A hung reader would otherwise block the run, its limits and its signal handling. Up to `_MOST_PENDING` bytes
+    are kept until the reader continues; further lines are counted, and the count is written once possible.
     """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        # An open file of our own: others who write to the pipe are not to find it non-blocking.
+        # Reopen it: O_NONBLOCK on the shared descriptor would affect other processes that write to the pipe.
         self._pipe = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._pending = bytearray()
         self._lost = 0
@@ -69,15 +66,15 @@ class _Unread(io.RawIOBase):
                 self._pending += f"inithold: {self._lost} lines were lost: nobody read the output\n".encode()
                 self._lost = 0
             self._pending += text
-        # Waited for once; a reader that is only slow gets everything.
+        # Wait only the first time, so that a reader that is merely slow still gets everything.
         self.drain(0.0 if self._stalled else _PATIENCE)
         return len(text)
 
     def drain(self, seconds: float) -> None:
-        """Write what is pending, waiting for the reader at most so long.
+        """Write what is pending, waiting at most `seconds` for the reader.
 
         Raises:
-            OSError: nobody can read it any more.
+            OSError: the reader is gone.
         """
         if not self._pending:
             return
@@ -103,11 +100,11 @@ class _Unread(io.RawIOBase):
 _MOST_PENDING = 1_048_576
 _PIPE_BUF = 4096
 _PATIENCE = 1.0
-"""Seconds that a reader who does not read is waited for before the output is kept, and at the end."""
+"""Seconds to wait for a hung reader before output is kept, and again at the end."""
 
 
 def expect_no_reader() -> None:
-    """From now on standard error, where it is a pipe, is written to without waiting for its reader for long."""
+    """If standard error is a pipe, make sure that a hung reader does not block this process."""
     try:
         if isinstance(_raw(sys.stderr), _Unread) or not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
             return
@@ -125,7 +122,7 @@ def _raw(stream: TextIO) -> object:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether a stream takes colour: a terminal that can, and nobody has set NO_COLOR (no-color.org)."""
+    """Whether to colour a stream's output: a capable terminal, and NO_COLOR (no-color.org) not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and redrawable()
 
 
@@ -135,12 +132,12 @@ def redrawable() -> bool:
 
 
 def columns(stream: TextIO) -> int | None:
-    """The width of the terminal behind a stream; None where there is none or it does not tell."""
+    """The width of a stream's terminal; None if it has none, or the width is unknown."""
     return (os.get_terminal_size(stream.fileno()).columns or None) if stream.isatty() else None
 
 
 def let_go(stream: TextIO) -> None:
-    """Send to nowhere what is still written to a stream that fails."""
+    """Redirect a stream that fails to /dev/null."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):
@@ -149,13 +146,13 @@ def let_go(stream: TextIO) -> None:
 
 
 def end(code: int) -> int:
-    """Write out what is left, waiting at most a second for a reader.
+    """Flush the standard outputs, waiting at most a second for a reader.
 
     Args:
         code: the exit code so far.
 
     Returns:
-        the exit code: another one where the product of a command that succeeded is lost.
+        the exit code; changed if a successful command's standard output could not be written.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -170,7 +167,7 @@ def end(code: int) -> int:
 
 
 def lost(error: OSError) -> int:
-    """Say that the output cannot be written, and let it go.
+    """Report that standard output cannot be written, and redirect it to /dev/null.
 
     Returns:
         the exit code for that.

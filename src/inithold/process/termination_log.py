@@ -1,4 +1,4 @@
-"""Last words where the platform looks for them: Kubernetes shows `/dev/termination-log` in `kubectl describe pod`.
+"""The termination log: Kubernetes shows `/dev/termination-log` in `kubectl describe pod`.
 
 See https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/.
 """
@@ -13,16 +13,16 @@ from inithold.text.files import refuse_irregular
 
 DEFAULT = "/dev/termination-log"
 MOST_BYTES = 4096
-"""What Kubernetes shows of it."""
+"""The most that Kubernetes shows of it."""
 _END_KEPT = 1024
-"""Bytes of the end that are kept of longer words: it says what to do next."""
+"""Bytes kept of a longer message's end, which says what to do next."""
 _CUT = "\n...\n"
 
 
 def write(text: str) -> None:
-    """Write last words, scrubbed, where there is a file for them; a longer text loses its middle.
+    """Write a scrubbed message to the termination log if it exists; a long message loses its middle.
 
-    `INITHOLD_TERMINATION_LOG` names another file, which is made if it is not there; `none` or nothing for none.
+    `INITHOLD_TERMINATION_LOG` names another file, which is created if missing; `none` or empty disables it.
     """
     path = os.environ.get("INITHOLD_TERMINATION_LOG", DEFAULT)
     if path in ("", "none"):
