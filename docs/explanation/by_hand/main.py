@@ -1,12 +1,12 @@
-"""An init service by hand: wait, migrate, say ready, hold. Standard library only; Alembic is the application's.
+"""A hand-written init service: wait, migrate, report ready, hold. Needs only the standard library and Alembic.
 
 python main.py         run the steps, publish the marker, hold
 python main.py check   are the steps still in place? Exit 0 yes, 3 no, 1 unknown. Changes nothing
 
-DATABASE_URL, RABBITMQ_URL   what to wait for, and what to migrate
-INIT_MARKER                  the file that says ready; /tmp/init-complete
-INIT_TIMEOUT                 seconds that each step may take; 600
-INIT_VERIFY                  seconds between two checks while holding; 0 for none
+DATABASE_URL, RABBITMQ_URL   the servers to wait for; the database to migrate
+INIT_MARKER                  the file that means ready (default: /tmp/init-complete)
+INIT_TIMEOUT                 time limit for each step, in seconds (default: 600)
+INIT_VERIFY                  seconds between checks while holding (default: 0, no checks)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 MARKER = os.environ.get("INIT_MARKER") or "/tmp/init-complete"
 CHECKING = sys.argv[1:] == ["check"]
 
-# Before anything else: a container that restarts keeps its /tmp, and this marker is not ours.
+# Before anything else: a restarted container keeps its /tmp, so this marker may be from an earlier run.
 if __name__ == "__main__" and not CHECKING:
     try:
         os.unlink(MARKER)
@@ -36,20 +36,20 @@ from urllib.parse import unquote, urlsplit  # noqa: E402
 TIMEOUT = float(os.environ.get("INIT_TIMEOUT") or 600)
 VERIFY = float(os.environ.get("INIT_VERIFY") or 0)
 PAUSE = 0.05
-"""Seconds between two attempts: what a longer one would add to every start."""
+"""Seconds between two attempts. A longer pause would delay every start."""
 ENDING = {signal.SIGTERM, signal.SIGINT}
 
 
 class NotYet(Exception):
-    """It may heal: try again."""
+    """A temporary error: try again."""
 
 
 class Failed(Exception):
-    """Trying again would not help."""
+    """A permanent error: another attempt would not help."""
 
 
 class Step(NamedTuple):
-    """What must be in place. `check` changes nothing; `apply`, if any, makes it so and is safe to repeat."""
+    """Something that must be in place. `check` changes nothing; `apply`, if any, is safe to repeat."""
 
     name: str
     check: Callable[[], bool]
@@ -60,7 +60,7 @@ class Step(NamedTuple):
 
 
 def reachable(variable: str, default_port: int) -> Callable[[], bool]:
-    """A check: does the server of the URL in this variable accept connections?"""
+    """A check: does the server in this variable's URL accept connections?"""
 
     def check() -> bool:
         try:
@@ -69,7 +69,7 @@ def reachable(variable: str, default_port: int) -> Callable[[], bool]:
         except KeyError:
             raise Failed(f"{variable} is not set") from None
         except ValueError:
-            # Its own words would show a piece of the password.
+            # The original message would show part of the password.
             raise Failed(f"{variable} is not a URL; is a character of the password not percent-encoded?") from None
         try:
             socket.create_connection(address, timeout=5).close()
@@ -130,7 +130,7 @@ HEALS = (
     "too many clients",
     "name resolution",
 )
-"""What servers and drivers say that may heal. A rejected password and an unknown database are not among it."""
+"""Messages of temporary errors from servers and drivers; not a rejected password or an unknown database."""
 
 
 # -- the pattern ------------------------------------------------------------------------------------------------
@@ -156,13 +156,13 @@ def main() -> int:
 
 
 def told_to_end(number: int, _: Any) -> NoReturn:
-    """End now, through every `finally` and rollback; PID 1 without a handler would not even notice."""
+    """Exit now, through every `finally` and rollback. Without a handler, PID 1 would ignore the signal."""
     signal.signal(number, lambda again, _: os._exit(128 + again))
     raise SystemExit(128 + number)
 
 
 def converge(step: Step) -> None:
-    """Check, apply, check again; what may heal is tried until the time is up."""
+    """Check, apply, check again; retry temporary errors until the timeout."""
     until = time.monotonic() + TIMEOUT
     said, said_at = "", 0.0
     while True:
@@ -195,7 +195,7 @@ def attempt(step: Step) -> None:
 
 
 def heals(error: BaseException) -> bool:
-    """May it heal by itself? The words of the error and of what caused it tell."""
+    """Is the error temporary? Decided by its text and that of its causes."""
     if isinstance(error, NotYet):
         return True
     text = str(error).lower()
@@ -204,8 +204,8 @@ def heals(error: BaseException) -> bool:
 
 
 def hold() -> NoReturn:
-    """Say ready, then become a process that keeps nothing: no library, no credential, no open file."""
-    # First: a signal that comes from here on waits for the holder, and finds a marker that goes with it.
+    """Report ready, then become a process that keeps nothing: no libraries, no credentials, no open files."""
+    # First: from here on a signal waits for the holder, which removes the marker when it exits.
     signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING, signal.SIGCHLD})
     sys.stdout.flush()
     publish()
@@ -218,7 +218,7 @@ def hold() -> NoReturn:
 
 
 def publish() -> None:
-    """Whole or not at all: nobody sees half a marker."""
+    """Write the marker atomically."""
     beside = f"{MARKER}.{os.getpid()}.new"
     with open(beside, "w", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
@@ -234,7 +234,7 @@ wanted = {{{int(signal.SIGTERM)}, {int(signal.SIGINT)}, {int(signal.SIGCHLD)}}}
 _signal.pthread_sigmask(_signal.SIG_BLOCK, wanted)
 check = 0
 while True:
-    # A check that does not end in a minute is killed, and another one made.
+    # A check that takes more than a minute is killed, and the next one starts.
     got = _signal.sigtimedwait(wanted, max(every, 60.0) if check else every) if every else _signal.sigwait(wanted)
     number = getattr(got, "si_signo", got)
     if number in ({int(signal.SIGTERM)}, {int(signal.SIGINT)}):
@@ -266,14 +266,14 @@ while True:
 
 
 def say(text: str) -> None:
-    """One line, or more, without the passwords of our URLs."""
+    """Print a message without the passwords in our URLs."""
     for secret in secrets():
         text = text.replace(secret, "***")
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text.rstrip(), flush=True)
 
 
 def secrets() -> list[str]:
-    """The passwords in variables named *_URL, as they stand there and decoded, the longest first."""
+    """The passwords in variables named *_URL, raw and decoded, longest first."""
     found = set()
     for name, value in os.environ.items():
         # Not urlsplit: a password that is not encoded may hold a slash.

@@ -48,9 +48,9 @@ def channel(*, exchanges: tuple[str, ...] = (), queues: tuple[str, ...] = ()) ->
 def publish(
     to: BlockingChannel, exchange: str, routing_key: str, body: bytes | dict[str, Any], **properties: Any
 ) -> None:
-    """Send one durable message and return when the broker has it in a queue.
+    """Send one durable message, and return once the broker has it in a queue.
 
-    Raises: MissingError where no queue is bound for it."""
+    Raises: MissingError if no queue is bound for it."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     durable = BasicProperties(content_type="application/json", delivery_mode=2, **properties)
     try:
@@ -62,9 +62,9 @@ def publish(
 
 
 def consume(queue: str, handle: Handler, stop: Event) -> None:
-    """Hand each message of the queue to `handle`, which acknowledges or rejects it, until `stop` is set.
+    """Pass each message in the queue to `handle`, which acknowledges or rejects it, until `stop` is set.
 
-    Raises: MissingError where there is no such queue."""
+    Raises: MissingError if the queue does not exist."""
     with channel(queues=(queue,)) as source:
         source.basic_qos(prefetch_count=10)
         source.basic_consume(queue, handle)

@@ -1,4 +1,4 @@
-"""The life of a daemon: start, work until a signal, say plainly what went wrong."""
+"""Runs a daemon: start, work until a signal, report clearly what went wrong."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RECONNECT_SECONDS = 1.0
-# After SIGTERM the work in hand has this long. Then it is cut off: its transaction is rolled back,
-# its message goes back to the queue.
+# Time for the current work after SIGTERM. Then it is cut off: its transaction is rolled back, and its message
+# returns to the queue.
 GRACE_SECONDS = 0.5
 
 
 class MissingError(Exception):
-    """Something that init makes is not there. Waiting here would hide it, so the service ends."""
+    """Something that init creates is missing. Waiting would hide that, so the service exits."""
 
 
 def alive() -> None:
-    """Say that the work goes on. The container's healthcheck looks at how old this file is."""
+    """Show that the daemon makes progress: the container's health check looks at the age of this file."""
     Path(os.environ.get("ALIVE_FILE", "/tmp/alive")).touch()
 
 
@@ -34,12 +34,12 @@ def setup_logging() -> None:
 
 
 def run(name: str, work: Callable[[Event], None], *, lost: tuple[type[Exception], ...]) -> int:
-    """Call `work(stop)` until `stop` is set, again after an error that means a lost connection.
+    """Call `work(stop)` until `stop` is set, again after a lost connection.
 
-    Returns the exit code: 0 on a signal, 1 when something that init makes is missing."""
+    Returns the exit code: 0 on a signal, 1 if something that init creates is missing."""
     setup_logging()
     stop, stopped = Event(), Event()
-    # A thread takes the signals: a handler would wait for the call in hand, and that for a server that hangs.
+    # A thread takes the signals: a handler would wait for the current call, and so for a server that hangs.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     Thread(target=_wait_for_stop, args=(name, stop, stopped), daemon=True).start()
     try:

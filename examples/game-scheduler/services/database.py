@@ -21,7 +21,7 @@ def url() -> URL:
 def connect(*tables: str) -> Engine:
     """An engine on a database that has these tables.
 
-    Raises: MissingError, which names all tables that are not there."""
+    Raises: MissingError, which names all missing tables."""
     engine = create_engine(url(), pool_pre_ping=True, connect_args={"connect_timeout": 5})
     missing = sorted(set(tables) - set(inspect(engine).get_table_names()))
     if missing:

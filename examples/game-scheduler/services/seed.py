@@ -1,4 +1,4 @@
-"""Test data: one guild with a channel, a template and a session in an hour. `--check` asks whether it is there."""
+"""Test data: one guild with a channel, a template and a session in an hour. `--check` exits 0 if it exists."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Posts what comes out of its queue: to Discord where a token is set, to its own log otherwise.
+"""Posts the messages in its queue: to Discord if a token is set, otherwise to its log.
 
-What cannot be posted is rejected and so becomes a dead letter, which the retry service brings back."""
+A message that cannot be posted is rejected and becomes a dead letter, which the retry service brings back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""inithold.yaml once more, for those who keep their init service in Python."""
+"""The plan in inithold.yaml, written in Python."""
 
 import os
 

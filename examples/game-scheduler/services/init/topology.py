@@ -1,7 +1,7 @@
-"""What the broker must have.
+"""The exchanges, queues and bindings that the broker needs.
 
-An event goes to the bot. What the bot rejects is a dead letter. What is retried waits in `retry_delay` and goes
-back, by its routing key, to the queue that it came from."""
+Events go to the bot. A message that the bot rejects becomes a dead letter. A retried one waits in `retry_delay`
+and returns, by its routing key, to the queue it came from."""
 
 exchanges = [
     {"name": "game_events", "type": "topic"},

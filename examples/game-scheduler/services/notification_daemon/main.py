@@ -1,8 +1,8 @@
 """Sends what is due from the notification schedule to the exchange.
 
-The schedule is an outbox: whoever causes a notification writes it in its own transaction. Here a row is
-locked, published with the broker's confirmation and marked in one transaction. A crash between the two sends
-it twice with the same message id, never not at all; several of these daemons share the work."""
+The schedule is an outbox: the service that causes a notification writes it in the same transaction. This daemon
+locks a row, publishes it with publisher confirms, and marks it, in one transaction. After a crash in between, a
+message may be sent twice with the same id, but is never lost. Several of these daemons share the work."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Brings dead letters back to the queue they came from, after a delay and a limited number of times.
 
-The delay is the broker's: a message waits in `retry_delay` until it expires and then goes, by its routing
-key, to the one queue that rejected it. What has used up its retries is parked for a person to look at."""
+The broker does the delay: a message waits in `retry_delay` until it expires, and then returns, by its routing key,
+to the queue that rejected it. A message that has used up its retries is parked for a person to look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves sessions from scheduled to in progress to completed when it is time, and has that announced."""
+"""Moves sessions from scheduled to in progress to completed at their times, and schedules the announcements."""
 
 from __future__ import annotations
 
