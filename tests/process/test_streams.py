@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from inithold.process.exits import reported
 from servers.inithold import Inithold
 from servers.run import is_alive
 
@@ -141,3 +142,11 @@ def test_the_second_signal_ends_it_at_once_and_takes_commands_along(
     assert "cancelled (SIGINT)" not in init.output, "it did not wait for the end that the first one began"
     init.wait_until(lambda: not is_alive(command), "the command to end")
     assert not terminal or init.stdout.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
+
+
+def test_out_of_memory_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def exhaust() -> int:
+        raise MemoryError
+
+    assert reported(exhaust) == 1
+    assert capsys.readouterr().err.startswith("inithold: out of memory: a limit is reached\nnext: ")

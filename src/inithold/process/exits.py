@@ -36,19 +36,25 @@ def reported(action: Callable[[], int]) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, OSError) and number in _UNWRITABLE:
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return lost(error)
-    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "start new thread" in str(error)):
-        return _ended_by(_no_more_processes())
-    return _fault(error)
+    limit = limit_reached(error)
+    return _ended_by(limit) if limit else _fault(error)
 
 
-def _no_more_processes() -> InitholdError:
-    return InitholdError(
-        "cannot start another process or thread: a limit is reached",
-        hint="raise it: ulimit -u, the container's limit of processes, or its memory",
-    )
+def limit_reached(error: BaseException) -> InitholdError | None:
+    """What an error says that is neither the user's fault nor inithold's: the system gives no more."""
+    if isinstance(error, MemoryError):
+        return InitholdError(
+            "out of memory: a limit is reached", hint="raise it: the container's memory, ulimit -d or -v"
+        )
+    no_process = isinstance(error, OSError) and error.errno == errno.EAGAIN
+    if no_process or (isinstance(error, RuntimeError) and "start new thread" in str(error)):
+        return InitholdError(
+            "cannot start another process or thread: a limit is reached",
+            hint="raise it: ulimit -u, the container's limit of processes, or its memory",
+        )
+    return None
 
 
 def _ended_by(error: InitholdError) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepFailed
 from inithold.plan.model import PlannedStep
+from inithold.process.exits import limit_reached
 from inithold.runner.context import Context
 from inithold.runner.events import (
     AttemptFailed,
@@ -190,10 +191,13 @@ class Attempts:
         import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         self.context.log("".join(traceback.format_exception(error)), level="debug")
+        limit = limit_reached(error)
         return self._end(
             "failed",
-            reason=f"{type(error).__name__}: {error}",
-            hint="this is a fault of the step kind, not of the environment; --log-level debug shows where",
+            reason=limit.message if limit else f"{type(error).__name__}: {error}",
+            hint=limit.hint
+            if limit
+            else "this is a fault of the step kind, not of the environment; --log-level debug shows where",
             exception=type(error).__name__,
         )
 

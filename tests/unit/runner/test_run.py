@@ -435,3 +435,16 @@ def test_a_command_that_an_abandoned_check_has_started_is_killed(tmp_path: Path)
     assert result.outcome == "failed"
     pid = int((tmp_path / "pid").read_text())
     until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("can't start new thread"), BlockingIOError(11, "x")]
+)
+def test_a_limit_of_the_system_is_no_fault_of_the_kind(error: Exception) -> None:
+    result, _ = run(PlannedStep("a", Scripted(checks=in_turn(error))))
+    assert result.outcome == "failed"
+    assert result.reason is not None
+    assert "a limit is reached" in result.reason
+    finished = result.steps[0]
+    assert finished.hint is not None
+    assert finished.hint.startswith("raise it: ")
