@@ -186,5 +186,6 @@ def test_what_is_no_file_is_an_error_and_no_hang(
     make(tmp_path / name)
     done = run_inithold("rerun", seconds=20)
     assert done.returncode == 1
-    assert f"{tmp_path / name} cannot be read: " in done.stderr
+    assert str(tmp_path / name) in done.stderr
+    assert "read" in done.stderr
     assert len(done.stderr.splitlines()) == 1

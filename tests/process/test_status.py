@@ -264,3 +264,53 @@ def test_what_cannot_be_checked_is_counted_apart(run_inithold: Inithold) -> None
     assert "2 changed" in done.stderr
     assert ", 1 ran (cannot be checked)" in done.stderr
     assert "(? cannot be checked, so it runs each time" in run_inithold("status").stdout
+
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["status", "--all"],
+        ["status", "--watch"],
+        ["rerun"],
+        ["report", "-o", "-"],
+    ],
+    ids=" ".join,
+)
+def test_a_record_by_somebody_else_cannot_steer_the_terminal(run_inithold: Inithold, command: list[str]) -> None:
+    plan(run_inithold, "  - {id: no, uses: command.run, with: {run: exit 1}}\n")
+    run_inithold("run", "--once")
+    record = run_inithold.folder / "init-complete.record.json"
+    text = record.read_text()
+    for told in ("shown", "no", "exit 1"):
+        assert f'"{told}"' in text
+        text = text.replace(f'"{told}"', json.dumps(f"{told}{ESCAPES}"))
+    record.write_text(text)
+    done = run_inithold(*command)
+    shown = done.stdout + done.stderr
+    assert "no" in shown
+    for character in ESCAPES[:1] + "\x07\x9b\u202e":
+        assert character not in shown
+        assert json.dumps(character)[1:-1] not in shown
+
+
+@pytest.mark.parametrize("command", ["status --record", "status --marker", "health --marker", "rerun --marker"])
+def test_a_path_cannot_steer_the_terminal(run_inithold: Inithold, command: str) -> None:
+    done = run_inithold(*command.split(), ESCAPES)
+    assert done.returncode == 1
+    assert not any(character in done.stdout + done.stderr for character in "\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"outcome": "ready"}', '{"version": 1, "steps": [1]}', "[]", "1e400", "\udcff"]
+)
+def test_what_is_no_record_is_told_by_rerun_too(run_inithold: Inithold, content: str) -> None:
+    (run_inithold.folder / "init-complete.record.json").write_text(content, errors="surrogateescape")
+    done = run_inithold("rerun")
+    assert done.returncode == 1
+    assert "is not an inithold record" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -13,6 +13,7 @@ from inithold.errors import InitholdError
 from inithold.marker.file import withdrawn
 from inithold.marker.identity import why_not
 from inithold.record.files import earlier
+from inithold.record.status import read as read_record
 from inithold.record.table import failure, headline
 from inithold.text import platform
 from inithold.text.files import read_regular
@@ -42,7 +43,7 @@ def rerun(marker: str, record: str) -> int:
     ends_at = time.monotonic() + BEGINS
     while True:
         # A new run first moves the earlier record away.
-        newest = _read(record) or _read(earlier(record, 1)) or {}
+        newest = read_record(record) or read_record(earlier(record, 1)) or {}
         if content := _read(marker) or _read(withdrawn(marker)):
             return _run_again(content, marker, record, newest.get("run_id"))
         if newest.get("outcome") != "ready" or time.monotonic() > ends_at:
@@ -56,7 +57,7 @@ def rerun(marker: str, record: str) -> int:
     print("a run is going on; waiting for its end", flush=True)
     while not _ended(newest):
         time.sleep(POLL)
-        newest = _read(record) or newest
+        newest = read_record(record) or newest
     return _report(newest)
 
 
@@ -87,7 +88,7 @@ def _run_again(content: dict[str, Any], marker: str, record: str, before: str | 
             except ProcessLookupError:
                 pass
             asked_at = time.monotonic()
-        account = _read(record)
+        account = read_record(record)
         if account is not None and account.get("run_id") != before and _ended(account):
             return _report(account)
         if account is None and published not in (None, content):
@@ -114,11 +115,11 @@ def _report(account: dict[str, Any]) -> int:
 
 def _read(path: str) -> dict[str, Any] | None:
     try:
-        account = json.loads(read_regular(path))
+        content = json.loads(read_regular(path))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InitholdError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise InitholdError(f"{path} is not an inithold record: it is not JSON") from None
-    return account if isinstance(account, dict) else None
+        raise InitholdError(f"{path} is not an inithold marker: it is not JSON") from None
+    return content if isinstance(content, dict) else None

@@ -10,7 +10,7 @@ import sys
 
 from inithold.marker.file import path_from, withdrawn
 from inithold.marker.identity import MOST_BYTES, parse, why_not
-from inithold.process.streams import let_go
+from inithold.process.streams import let_go, printable
 from inithold.text.files import read_regular
 
 DEFAULT_WAIT = "25s"
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int | None:
 
 def _print(line: str) -> None:
     try:
-        print(line, flush=True)
+        print(printable(line), flush=True)
     except OSError:
         # Whoever asks goes by the exit code.
         let_go(sys.stdout)

@@ -21,6 +21,15 @@ READER_GONE = 141
 _NAMES = ("stdin", "stdout", "stderr")
 
 
+def printable(line: str) -> str:
+    """A line as it may be shown: a path or a file may hold escape sequences. Most need no more than this look."""
+    if line.isprintable():
+        return line
+    from inithold.redaction.sanitize import one_line  # noqa: PLC0415 - slow to import
+
+    return one_line(line)
+
+
 def prepare() -> None:
     """Open closed streams on /dev/null, and write characters that the encoding lacks as backslash escapes.
 

@@ -13,6 +13,7 @@ from inithold.marker.file import withdrawn
 from inithold.marker.health import problem
 from inithold.marker.identity import MOST_BYTES
 from inithold.marker.owner import Owner, other_owner
+from inithold.process.streams import printable
 from inithold.text.duration import spoken
 from inithold.text.files import read_regular
 
@@ -76,7 +77,7 @@ def _holding(marker: str, owner: Owner, record: Mapping[str, Any]) -> dict[str, 
 def _over(marker: str, record: Mapping[str, Any] | None) -> str:
     path = marker if os.path.lexists(marker) else withdrawn(marker)
     if (ready_at := _ready_at(path)) is not None:
-        return f"was ready at {_date(ready_at)}, nobody holds now: {problem(path)}"
+        return f"was ready at {_date(ready_at)}, nobody holds now: {printable(problem(path) or '')}"
     if record is None:
         return "no run here yet"
     if record["outcome"] is None:

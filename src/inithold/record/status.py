@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from inithold.errors import InitholdError
 from inithold.marker.file import path_from as marker_path
 from inithold.process.streams import coloured, columns, lost
 from inithold.record.files import existing, of_repairs, path_from
@@ -25,7 +26,7 @@ VERSION = 1
 """The newest version of the record's format that is read here."""
 
 
-class _Unreadable(Exception):
+class Unreadable(InitholdError):
     """A record that cannot be shown; says why."""
 
 
@@ -48,12 +49,11 @@ def main(arguments: list[str]) -> int | None:
         elif name in ("--record", "--marker") and (equals or rest):
             values[name] = value if equals else rest.pop(0)
         else:
-            from inithold.process.exits import say  # noqa: PLC0415 - slow to import
             from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - only where something is wrong
 
             near = "" if name in FLAGS else did_you_mean(name, (*FLAGS, "--record", "--marker"))
             wrong = f"unknown argument {name + equals + value!r}{near}"
-            say(f"inithold status: {wrong}; see inithold status --help")
+            _say(f"inithold status: {wrong}; see inithold status --help")
             return USAGE_EXIT
     marker = marker_path(values.get("--marker"))
     path = path_from(values.get("--record"), marker)
@@ -64,16 +64,22 @@ def main(arguments: list[str]) -> int | None:
         return _watch(path, marker, as_json=as_json) if "--watch" in flags else _one(path, marker, as_json=as_json)
     except KeyboardInterrupt:
         return 130
-    except _Unreadable as error:
-        print(f"inithold status: {error}", file=sys.stderr)
+    except Unreadable as error:
+        _say(f"inithold status: {error}")
         return 1
     except OSError as error:
         # Reading has been taken care of: this is the output.
         return lost(error)
 
 
+def _say(text: str) -> None:
+    from inithold.process import exits  # noqa: PLC0415 - slow to import
+
+    exits.say(text)
+
+
 def _one(path: str, marker: str, *, as_json: bool) -> int:
-    record = _read(path)
+    record = read(path)
     now = present(marker, record)
     if record is None:
         if now["state"] != "over":
@@ -87,9 +93,9 @@ def _all(newest: str, *, as_json: bool) -> int:
     records: list[tuple[str, dict[str, Any]]] = []
     for path in existing(newest):
         try:
-            record = _read(path)
-        except _Unreadable as error:
-            print(f"inithold status: {error}", file=sys.stderr)
+            record = read(path)
+        except Unreadable as error:
+            _say(f"inithold status: {error}")
         else:
             records += [] if record is None else [(path, record)]
     if not records:
@@ -122,7 +128,7 @@ def _watch(path: str, marker: str, *, as_json: bool) -> int:
     redrawn = sys.stdout.isatty() and not as_json
     last: Any = ()
     while True:
-        record = _read(path)
+        record = read(path)
         # At a terminal the times of what runs go on; elsewhere only news is worth a line.
         if record != last or redrawn:
             last = record
@@ -139,32 +145,49 @@ def _watch(path: str, marker: str, *, as_json: bool) -> int:
 
 
 def _none(path: str) -> int:
-    print(f"inithold status: there is no record at {path}: no run here yet", file=sys.stderr)
+    _say(f"inithold status: there is no record at {path}: no run here yet")
     return 1
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    """The record at a path; None where there is none."""
+def read(path: str) -> dict[str, Any] | None:
+    """The record at a path, without escape sequences, whoever wrote it; None where there is none.
+
+    Raises:
+        Unreadable: it cannot be read, or is no record.
+    """
     try:
-        record: Any = json.loads(read_regular(path))
+        text = read_regular(path).decode()
+        record: Any = json.loads(text)
+        if "\\u" in text or not text.rstrip("\n").isprintable():
+            record = _inert(record)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _Unreadable(f"cannot read the record {path}: {error.strerror}") from error
+        raise Unreadable(f"cannot read the record {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise _Unreadable(f"{path} is not an inithold record: it is not JSON") from error
+        raise Unreadable(f"{path} is not an inithold record: it is not JSON") from error
     version = record.get("version") if isinstance(record, dict) else None
     if not isinstance(version, int) or not isinstance(record.get("steps"), list):
-        raise _Unreadable(f"{path} is not an inithold record")
+        raise Unreadable(f"{path} is not an inithold record")
     if version > VERSION:
-        raise _Unreadable(f"{path} was written by a newer inithold (version {version} of the format)")
+        raise Unreadable(f"{path} was written by a newer inithold (version {version} of the format)")
     try:
         _text(record, {"text": "", "state": "over"})
         for at in (record["started"], record["ended"] or 0, *(step["started"] or 0 for step in record["steps"])):
             datetime.fromtimestamp(at).astimezone()
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
-        raise _Unreadable(f"{path} is not an inithold record: {error!r}") from error
+        raise Unreadable(f"{path} is not an inithold record: {error!r}") from error
     return dict(record)
+
+
+def _inert(value: Any) -> Any:
+    from inithold.redaction.sanitize import inert  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    if isinstance(value, dict):
+        return {inert(key): _inert(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_inert(each) for each in value]
+    return inert(value) if isinstance(value, str) else value
 
 
 def _text(record: dict[str, Any], current: Mapping[str, Any], written: float | None = None) -> str:
