@@ -283,3 +283,15 @@ def test_what_follows_inithold_run_is_left_to_a_hand(tmp_path: Path) -> None:
     """It holds: a shell would never come to what is behind it."""
     (tmp_path / "compose.yaml").write_text(_stack("command: inithold run && seed"))
     assert [each["fix"] for each in run_json(tmp_path, []) if each["id"] == "unshelled-command"] == [[]]
+
+
+def test_what_cannot_be_wrapped_is_awaited_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ENTRYPOINT that nobody here knows: the one-shot stays one, and its dependents wait until it is done."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  migrate: {image: ory/x, command: migrate sql, restart: on-failure}
+  web: {image: web, depends_on: [migrate]}
+""")
+    run(tmp_path, "fix", "--unsafe", "--wrap", "inithold")
+    assert "{migrate: {condition: service_completed_successfully}}" in (tmp_path / "compose.yaml").read_text()

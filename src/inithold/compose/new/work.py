@@ -106,6 +106,7 @@ class Work:
         self._draft = draft
         self._unknown = draft.unknown.append
         self._stack = stack
+        self._todo: list[str] = []
         self._concealer = concealer
         init = stack.inits.get(service.name) or stack.probable.get(service.name)
         self._may_stay_up = not draft.hooks and (init is None or init.held)
@@ -121,6 +122,13 @@ class Work:
         if words and words != [""]:
             self.only_files = self._changes_only_files(words)
             self._command(words)
+            last = self.steps[-1:]
+            if (
+                self._may_stay_up
+                and [step.uses for step in last] == ["command.run"]
+                and "unless" not in last[0].fields
+            ):
+                last[0].todo.insert(0, "run: leave out what keeps running: the plan is ready once this ends")
 
     def _renamed(self, name: str, expression: str) -> str:
         """Return the plan's name for a Compose variable: prefixed if the container's one may differ."""
@@ -147,6 +155,8 @@ class Work:
             return [next(each for each in tool.groups() if each), *own]
         if own:
             if own[0] != "inithold":
+                if own[0].startswith("-"):
+                    self._todo.append(f"run: the ENTRYPOINT of {name} goes before `{own[0]}`")
                 self._unknown(f"whether {name} has an ENTRYPOINT: if so, put its words before `{own[0]}`")
             return own
         self.nothing = True
@@ -190,6 +200,7 @@ class Work:
             text = text[: last.start()]
             why = "it runs forever; inithold holds, a server is a service"
             self._draft.dropped.append(f"`{last['command'].strip()}`: {why}")
+            self._may_stay_up = False
         # A script with arguments stays whole: they may change what it does.
         script = take_apart(text, words[:at]) if len(words) == at + 1 else None
         if script is None or not self._parts(script, words[:at]):
@@ -297,8 +308,9 @@ class Work:
             named = words if "-c" not in words else ()
         script = _SCRIPT.search(" ".join(named))
         name = slug(script[script.lastindex or 0] if script else self.service.name)
-        unless, todo = tools.guard(words)
-        self.steps.append(Step(name, "command.run", {"run": words}, [why], [tools.TODO if unless else todo]))
+        unless, guard = tools.guard(words)
+        todo = [*self._todo, tools.TODO if unless else guard]
+        self.steps.append(Step(name, "command.run", {"run": words}, [why], todo))
 
     def _changes_only_files(self, words: list[str]) -> bool:
         """Whether every program it runs is one that only works on files."""

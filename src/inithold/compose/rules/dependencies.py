@@ -12,6 +12,7 @@ from inithold.compose.read.tree import Scalar, plain
 from inithold.compose.rules.overrides import awaits, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import words
+from inithold.compose.stack.hold import make_hold
 from inithold.compose.stack.probe import Sight
 from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, restart_policy
 from inithold.compose.stack.servers import (
@@ -68,8 +69,8 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
                 changes = wiring.await_healthy(entry, init, stack)
                 remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
             else:
-                # With --wrap it will hold first; and nothing may wait for the end of what never completes.
-                first = stack.wrap is not None or init.never_completes
+                # What can be made to hold will hold first; and nothing may wait for the end of what never completes.
+                first = init.never_completes or bool(make_hold(init, stack)[0])
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"
             says = "healthcheck" if init.held else "name"

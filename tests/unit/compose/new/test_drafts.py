@@ -382,3 +382,15 @@ def test_an_init_that_reaches_its_dependent_is_to_be_split(tmp_path: Path) -> No
         search="{image: search, depends_on: {setup: {condition: service_healthy}}}",
     )
     assert "make two of it, since its command needs search, which waits for it" in drafted(tmp_path, text).errors
+
+
+def test_a_command_that_may_run_on_and_one_that_is_only_options_have_a_todo(tmp_path: Path) -> None:
+    """A service that migrates before it serves, and arguments of an ENTRYPOINT that nobody here knows."""
+    web = stack(web="{image: x, command: \"sh -c './x db migrate && alembic upgrade head && ./x go'\"}")
+    assert "TODO run: leave out what keeps running" in drafted(tmp_path / "web", web).output
+    init = stack(
+        init="{image: ory/x, command: -c x.yml migrate}", app=f"{{image: x, depends_on: {{init: {DONE}}}}}"
+    )
+    draft = drafted(tmp_path / "init", init).output
+    assert "TODO run: the ENTRYPOINT of ory/x goes before `-c`" in draft
+    assert "leave out what keeps running" not in draft
