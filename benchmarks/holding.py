@@ -56,14 +56,22 @@ def waiting_gate(stack: Stack) -> Sequence[Result]:
     missing = stack.environment(
         f"postgresql://app:secret@127.0.0.1:{free_port()}/app", f"amqp://app:secret@127.0.0.1:{free_port()}/"
     )
-    own = stack.folder / "own-version-table"
-    shutil.copytree(PROJECT, own)
-    env = own / "migrations" / "env.py"
-    env.write_text(env.read_text().replace("configure(", "configure(version_table='applied', "))
+    own, by_code = stack.folder / "own-version-table", stack.folder / "version-table-by-code"
+    for copy, table in ((own, "'applied'"), (by_code, "'app' + 'lied'")):
+        shutil.copytree(PROJECT, copy)
+        env = copy / "migrations" / "env.py"
+        env.write_text(env.read_text().replace("configure(", f"configure(version_table={table}, "))
     for name, environment, bound, line, folder in (
         ("before servers that are not there", missing, 25, b"broker", PROJECT),
         ("until init has run", stack.empty(), 45, b"schema (empty)", PROJECT),
         ("until init has run, with a version table of its own", stack.empty(), 45, b"schema (empty)", own),
+        (
+            "until init has run, with a version table named by code",
+            stack.empty(),
+            45,
+            b"schema (empty)",
+            by_code,
+        ),
     ):
         gate = stack.start("gate", environment, prefix=UNSHARE, folder=folder)
         while line not in gate.log.read_bytes():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alembic_project import INI, SYNC_ENV, AlembicProject, failure, name_of, table, tables_in
+from inithold.runner.worker import ASK_AGAIN
 from inithold.steps.alembic import Upgrade
 from inithold.testing import drive
 from servers.inithold import Inithold
@@ -210,3 +211,23 @@ def test_no_worker_is_left(tmp_path: Path) -> None:
     pids = {int(line.split()[1]) for line in driven.log if line.startswith("pid ")}
     assert len(pids) == 1, "check, apply and check share a process"
     assert not any(is_alive(pid) for pid in pids)
+
+
+# -- gates
+
+
+def test_a_gate_holds_no_worker_while_it_waits(tmp_path: Path, database: str, run_inithold: Inithold) -> None:
+    """It compares what version tables hold, whatever their names, and asks env.py once that has changed."""
+    project = AlembicProject(tmp_path, SYNC_ENV.replace("configure(", "configure(version_table='app' + 'lied', "))
+    project.tables("users")
+    (tmp_path / "inithold.yaml").write_text(
+        "version: 1\nname: gate\nsteps:\n  - {id: migrate, uses: alembic.upgrade, with: {url: '${URL}'}}\n"
+    )
+    environment = {"URL": database}
+    gate = run_inithold.start("wait", env=environment)
+    gate.wait_for_output("schema (empty)")
+    tasks = Path(f"/proc/{gate.pid}/task")
+    gate.wait_until(lambda: not any((task / "children").read_text() for task in tasks.iterdir()), "no worker")
+    assert run_inithold("run", "--once", "--marker", str(tmp_path / "ready"), env=environment).returncode == 0
+    gate.wait_until(lambda: not is_alive(gate.pid), "the end of the gate", seconds=ASK_AGAIN / 2)
+    assert gate.wait() == 0

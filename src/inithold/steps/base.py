@@ -149,6 +149,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         return None
 
+    def trace(self, context: StepContext) -> object:  # noqa: ARG002 - the interface
+        """What a gate compares instead of asking the worker again; None where nothing can be compared.
+
+        While it stays the same, so does the answer of `check`, as a rule. Raises as `check` does.
+        """
+        return None
+
     def check(self, context: StepContext) -> Sequence[Change]:
         """Find out what is still needed, changing nothing; empty means that the step is in place.
 

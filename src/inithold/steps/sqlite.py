@@ -114,6 +114,9 @@ class _Session:
             rows += [CatalogRow("main", table, True, column) for (column,) in columns]
         return rows
 
+    def versions(self) -> object:
+        return None
+
     def ask(self, query: str) -> Answer:
         self._rows(self._where, "PRAGMA query_only = ON")
         return self._guard(query)

@@ -144,6 +144,18 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 answers(address, context)
         return None
 
+    def trace(self, context: StepContext) -> object:
+        from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
+
+        address = self._address()
+        if address is None or address.technology == "sqlite":
+            return None
+        try:
+            with session(address, context) as database:
+                return database.versions()
+        except (ImportError, StepFailed):
+            return None  # SQLAlchemy may use a different driver, and env.py a different user
+
     def check(self, context: StepContext) -> Sequence[Change]:
         from inithold.steps.alembic import revisions  # noqa: PLC0415 - not for what needs no worker
         from inithold.steps.alembic.environment import Database, shown  # noqa: PLC0415

@@ -7,7 +7,7 @@ imported once a bare TCP connection has shown that somebody is there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
@@ -65,6 +65,9 @@ class Session(Protocol):
 
     def ask(self, query: str) -> Answer:
         """Ask a guard, in a transaction that cannot write."""
+
+    def versions(self) -> object:
+        """The content of every table that has a column `version_num`, as Alembic's do; None if not known."""
 
     def run(self, script: Script, unless: str | None) -> None:
         """Run a script in one transaction, then its guard, and commit where that says yes."""
@@ -127,6 +130,21 @@ class Database(Addressed, frozen=True, kw_only=True):
 
     def preload(self) -> None:
         import_module(_DRIVERS[self.address().technology]).preload()
+
+
+def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str) -> object:
+    """`Session.versions` for a server with an information schema.
+
+    Args:
+        rows: runs a query.
+        quote: the quotation mark for names.
+    """
+    tables = rows(
+        "SELECT table_schema, table_name FROM information_schema.columns WHERE column_name = 'version_num'"
+        " ORDER BY table_schema, table_name"
+    )
+    names = (".".join(f"{quote}{name.replace(quote, 2 * quote)}{quote}" for name in table) for table in tables)
+    return [(name, sorted(map(tuple, rows(f"SELECT version_num FROM {name}")))) for name in names]  # noqa: S608
 
 
 def end_sessions(sessions: Sequence[Mapping[str, Any]], seconds: float) -> str:

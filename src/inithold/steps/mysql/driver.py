@@ -17,7 +17,7 @@ from inithold.net.bounds import CANCEL_WITHIN, BoundedSocket, Bounds, Until
 from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
 from inithold.steps.address import DEFAULT_PORTS, Address, parse
-from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
+from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow, versions
 from inithold.steps.database.guard import Answer, advised, judged, no_query, require
 from inithold.steps.database.script import Script
 from inithold.steps.mysql.verdicts import TLS_HINT, message_of, not_mysql, number_of, step_error
@@ -127,6 +127,9 @@ class MysqlSession:
         )
         rows = self.rows(query, *(name.lower() for name in names))
         return [CatalogRow(schema, table, bool(visible), column) for schema, table, visible, column in rows]
+
+    def versions(self) -> object:
+        return versions(self.rows, "`")
 
     def ask(self, query: str) -> Answer:
         self.rows("START TRANSACTION READ ONLY")

@@ -16,7 +16,7 @@ from inithold.net.dial import dial
 from inithold.process.imports import IMPORTING
 from inithold.steps.address import Address, parse
 from inithold.steps.base import StepContext
-from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow
+from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow, versions
 from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
 from inithold.steps.postgres.conninfo import SILENCE, Place, parameters, places
@@ -205,6 +205,9 @@ class Connection:
 
     def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
         return [CatalogRow(*row) for row in self.rows(_CATALOG, [name.lower() for name in names])]
+
+    def versions(self) -> object:
+        return versions(self.rows, '"')
 
     def ask(self, query: str) -> Answer:
         with explained("unless"):
