@@ -1,4 +1,4 @@
-"""The SQLAlchemy URL for a plain one, with a driver that is installed and fits the application's env.py."""
+"""Turns a plain URL into SQLAlchemy's, with an installed driver that fits the application's env.py."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from inithold.steps.postgres.conninfo import libpq_query
 
 
 class Driver(NamedTuple):
-    """A driver as SQLAlchemy names it.
+    """A driver of SQLAlchemy.
 
     Attributes:
-        name: what stands behind the plus sign of a URL.
-        module: what it is imported as.
+        name: its name in URLs, behind the plus sign.
+        module: the module to import.
         blocking: whether it works with a plain engine.
         asynchronous: whether it works with an async engine.
     """
@@ -31,7 +31,7 @@ class Driver(NamedTuple):
     asynchronous: bool
 
 
-# In order of preference. psycopg comes first as it serves both sorts of engine.
+# In order of preference; psycopg is first because it works with both kinds of engine.
 DRIVERS = {
     "postgresql": (
         Driver("psycopg", "psycopg", True, True),
@@ -58,8 +58,8 @@ _TO_INSTALL = {
     ("mysql", True): "aiomysql",
     ("sqlite", True): "aiosqlite",
 }
-# libpq's parameters (https://www.postgresql.org/docs/current/libpq-connect.html) that asyncpg can do without: they
-# tune a connection and do not change what it may see or whom it trusts.
+# Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that may be left out for
+# asyncpg: they only tune a connection, without any effect on access or trust.
 _TUNING = {
     "application_name",
     "channel_binding",
@@ -74,10 +74,10 @@ _TUNING = {
     "tcp_user_timeout",
 }
 _ASYNCPG = {"host", "port", "ssl", "target_session_attrs", "passfile", "service", "krbsrvname"}
-"""Parameters of libpq that asyncpg takes as text, and its own word for sslmode."""
+"""Parameters of libpq that asyncpg takes as text, and `ssl`, its name for sslmode."""
 _ASYNCPG_ONLY = {"prepared_statement_cache_size", "async_fallback"}
-"""Those that SQLAlchemy takes for asyncpg alone."""
-# What SQLAlchemy and the drivers of MySQL take as text, https://docs.sqlalchemy.org/en/20/dialects/mysql.html
+"""Parameters that SQLAlchemy takes only for asyncpg."""
+# Parameters that SQLAlchemy and MySQL drivers take as text: https://docs.sqlalchemy.org/en/20/dialects/mysql.html
 _MYSQL_NAMES = """
 autocommit charset client_flag connect_timeout init_command local_infile program_name read_default_file
 read_default_group sql_mode ssl_ca ssl_capath ssl_cert ssl_check_hostname ssl_cipher ssl_key unix_socket
@@ -89,7 +89,7 @@ _MYSQL_ALSO = {
     "mysqldb": ("collation", "compress", "read_timeout", "ssl_mode", "write_timeout"),
 }
 _TLS_WANTED = {"required": "false", "verify_ca": "false", "verify_identity": "true", "true": "false", "1": "false"}
-"""What `ssl_mode` and `ssl` mean for `ssl_check_hostname`, which no driver takes without making TLS a must."""
+"""`ssl_check_hostname` for each `ssl_mode` or `ssl`; with it, every driver requires TLS."""
 
 
 _KNOWN = {driver.name for drivers in DRIVERS.values() for driver in drivers}
@@ -105,16 +105,16 @@ def choose(address: Address, *, asynchronous: bool, wished: Iterable[str] = ()) 
     """Choose a driver.
 
     Args:
-        address: of the database; the driver it names is kept where it is installed and fits.
+        address: of the database; a driver that it names is kept if it is installed and fits.
         asynchronous: whether env.py connects through an async engine.
-        wished: further drivers to prefer, such as that of the URL in alembic.ini.
+        wished: further preferred drivers, such as that of the URL in alembic.ini.
 
     Raises:
         StepFailed: none is installed.
     """
     drivers = DRIVERS[address.technology]
     if address.driver and address.driver not in {driver.name for driver in drivers}:
-        return address.driver  # one that we do not know: SQLAlchemy may
+        return address.driver  # Unknown here, but SQLAlchemy may know it.
     fitting = [
         driver
         for driver in drivers
@@ -137,7 +137,7 @@ def choose(address: Address, *, asynchronous: bool, wished: Iterable[str] = ()) 
 
 
 def sqlalchemy_url(address: Address, driver: str) -> str:
-    """The address as a URL for SQLAlchemy, its password included."""
+    """Return the address as a URL for SQLAlchemy, including the password."""
     from sqlalchemy.engine import URL  # noqa: PLC0415 - slow
 
     query: dict[str, str | Sequence[str]] = dict(_query(address, driver))
@@ -155,19 +155,19 @@ def sqlalchemy_url(address: Address, driver: str) -> str:
     ).render_as_string(hide_password=False)
     if address.user is None and address.password is None:
         return bare
-    # Quoted here, as not every SQLAlchemy 2 quotes a per cent sign.
+    # Quoted here, because not every SQLAlchemy 2 quotes a percent sign.
     password = "" if address.password is None else f":{quote(address.password, safe='')}"
     scheme, _, rest = bare.partition("://")
     return f"{scheme}://{quote(address.user or '', safe='')}{password}@{rest}"
 
 
 def preferred(technology: str) -> Driver | None:
-    """The driver that is most likely to be chosen, for importing it early."""
+    """Return the driver that will most likely be chosen, to import it early."""
     return next((driver for driver in DRIVERS[technology] if installed(driver.module)), None)
 
 
 def _query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
-    """The parameters that the driver takes; those of the application's own driver are left out."""
+    """Yield the parameters that the driver takes; those meant for another driver are left out."""
     if address.technology == "mysql":
         yield from _mysql_query(address, driver)
     elif address.technology != "postgresql" or driver not in _KNOWN:
@@ -198,13 +198,13 @@ def _beyond_asyncpg(address: Address) -> tuple[str, ...]:
 
 
 def answers(address: Address, context: StepContext) -> bool:
-    """Connect as `database.ready` does: bounded in time, and exact about why it cannot.
+    """Connect as `database.ready` does, with a timeout and exact errors.
 
     Returns:
-        whether it was asked; False where our own driver is not installed.
+        False if inithold's own driver is not installed, so nothing was tried.
 
     Raises:
-        NotYet, Rejected, StepFailed: it does not answer.
+        NotYet, Rejected, StepFailed: the database does not answer.
     """
     try:
         with session(address, context) as database:

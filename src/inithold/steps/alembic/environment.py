@@ -1,4 +1,4 @@
-"""One run of the application's env.py, as `alembic current` and `alembic upgrade` do it."""
+"""Runs the application's env.py as `alembic current` and `alembic upgrade` do."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _INSTALL = "is it installed here? prepend_sys_path in the ini file, or PYTHONPAT
 
 
 class Database(NamedTuple):
-    """A database that env.py showed to Alembic.
+    """A database on which env.py called `run_migrations`.
 
     Attributes:
-        heads: the revisions it is at.
-        url: what the engine was made with, None where there is none.
-        version_table: name of Alembic's table in it.
-        schema: where that is, None for the default.
+        heads: its current revisions.
+        url: the URL of the engine, if there is one.
+        version_table: name of Alembic's version table in it.
+        schema: of that table; None for the default.
     """
 
     heads: Heads
@@ -43,12 +43,7 @@ class Database(NamedTuple):
 
 
 class Run:
-    """One run of env.py.
-
-    Args:
-        project: whose.
-        context: of the step.
-    """
+    """One run of env.py."""
 
     def __init__(self, project: Project, context: WorkerContext) -> None:
         self._project = project
@@ -59,14 +54,14 @@ class Run:
         self._databases: list[Database] = []
 
     def look(self) -> tuple[Database, ...]:
-        """Find out where the databases are; Alembic writes nothing."""
+        """Read the current revisions of the databases; Alembic writes nothing."""
         return self._run(dont_mutate=True)
 
     def upgrade(self, choose: Callable[[Database], Sequence[RevisionStep]]) -> tuple[Database, ...]:
         """Apply revisions.
 
         Args:
-            choose: gives them, first to last, for a database.
+            choose: returns the revisions to apply to a database, in order.
         """
         self._choose = choose
         return self._run()
@@ -81,19 +76,19 @@ class Run:
         configure = environment.configure
 
         def configured(*arguments: Any, **options: Any) -> None:
-            # By now env.py has configured logging.
+            # env.py has configured logging before this call.
             _listen()
             configure(*arguments, **options)
             self._migration = environment.get_context()
 
-        # What env.py calls is looked up on this very object when it is entered.
+        # Entering the context exports the methods of this object as those of `alembic.context`.
         environment.configure = configured  # type: ignore[method-assign]
         with self._context.user_code(), watching(self._context) as watch:
             try:
                 with environment, _event_loop(project):
                     project.script.run_env()
             except BaseException as error:
-                # env.py may end in anything: SystemExit, a cancelled task, a group of exceptions.
+                # env.py may raise anything: SystemExit, a cancelled task, an exception group.
                 self._context.check_cancelled()
                 raise self._explained(error, watch) from error
             self._context.check_cancelled()
@@ -141,7 +136,7 @@ class Run:
             place = f"{watch.place[0]}:{watch.place[1]}" if watch.place else "its database"
             return failures.connecting_failed(server_error, f"env.py's own connection to {place}", watch.place)
         try:
-            # Our own driver is exact about why it cannot connect.
+            # inithold's own driver gives exact reasons why it cannot connect.
             answered = answers(address, self._context)
         except (NotYet, Rejected, StepFailed) as clearer:
             return clearer
@@ -169,7 +164,7 @@ class Run:
 
 
 def _listen() -> None:
-    """Alembic's lines reach the log whatever env.py has made of logging."""
+    """Get Alembic's log lines into the step's log, however env.py has configured logging."""
     take_handlers_over()
     logger = logging.getLogger("alembic")
     if logger.level == logging.NOTSET:
@@ -178,7 +173,7 @@ def _listen() -> None:
 
 @contextmanager
 def _event_loop(project: Project) -> Iterator[None]:
-    """Give an env.py that asks for the event loop one, as the main thread of a process has it."""
+    """Set an event loop for an env.py that calls `get_event_loop`, which works in a process's main thread."""
     if not project.asynchronous:
         yield
         return
@@ -193,16 +188,16 @@ def _event_loop(project: Project) -> Iterator[None]:
 
 
 def shown(heads: Heads) -> str:
-    """Where a database is, for people."""
+    """Return the current revisions of a database for messages."""
     return ", ".join(sorted(heads)) or NO_REVISION
 
 
 def heads_at(project: Project, database: Database, context: WorkerContext) -> Heads:
-    """Read, over a connection of our own, where the database at the project's URL is.
+    """Read the current revisions of the database at the project's URL over a connection of our own.
 
     Args:
-        project: of which env.py has shown another database.
-        database: that one, for the name of its version table.
+        project: whose env.py connected to another database.
+        database: that other database; its version table's name is used.
         context: of the step.
 
     Raises:
@@ -230,7 +225,7 @@ def heads_at(project: Project, database: Database, context: WorkerContext) -> He
                 import asyncio  # noqa: PLC0415 - slow, and few projects need it
                 from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-                # In a thread: env.py may be running a loop in this one.
+                # In a thread, because env.py may be running an event loop in this one.
                 with ThreadPoolExecutor(1) as thread:
                     return thread.submit(asyncio.run, ask()).result()
             with create_engine(url, poolclass=pool.NullPool).connect() as connection:
@@ -244,7 +239,7 @@ def heads_at(project: Project, database: Database, context: WorkerContext) -> He
 
 
 def uses_url(project: Project, database: Database) -> bool:
-    """Whether an engine was made with the very URL that env.py was given, so that there is no doubt."""
+    """Whether env.py's engine certainly uses the URL it was given."""
     from sqlalchemy import make_url  # noqa: PLC0415 - slow
 
     def place(url: URL) -> tuple[object, ...]:

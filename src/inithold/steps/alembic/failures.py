@@ -1,6 +1,6 @@
-"""What went wrong, for people: the server's own words, the revision, the file and the line.
+"""Turns exceptions into messages with the server's own message, the revision, file and line.
 
-What SQLAlchemy makes of a server's error also holds the statement and its parameters, which may be anybody's data.
+SQLAlchemy's messages are not used: they quote the statement and its parameters, which may be personal data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["not yet", "rejected", "failed"]
 
-# psycopg2 gives a connection that fails no code; these are its words and the server's.
+# psycopg2 gives no code for a failed connection, so its message and the server's must be matched.
 _SAYS_NOT_YET = re.compile(
     r"connection refused|could not connect|connection reset|server closed the connection|terminating connection"
     r"|starting up|shutting down|too many (?:clients|connections)|remaining connection slots|broken pipe"
@@ -39,16 +39,16 @@ _UNRESOLVED = re.compile("resolve|translate host name")
 _FATAL = re.compile(r"FATAL:\s+(?P<words>[^\n]+)")
 _ASYNCPG = re.compile(r"\A<class '[\w.]+'>:\s*")
 AS_ALEMBIC = "alembic current must work in the same place with the same variables"
-"""What to try next where the application's own env.py stands in between."""
+"""The hint for failures in the application's own env.py."""
 _ROW_DATA = ("22", "23")
-"""Classes of SQLSTATE whose details quote rows."""
+"""SQLSTATE classes whose details quote rows."""
 
 
 class ServerError(NamedTuple):
-    """What a driver raised.
+    """An error raised by a driver.
 
     Attributes:
-        words: the server's, without statement and parameters.
+        words: the message, without statement and parameters.
         verdict: whether trying again may help.
     """
 
@@ -57,12 +57,12 @@ class ServerError(NamedTuple):
 
 
 def server_error(error: BaseException, *, connecting: bool) -> ServerError | None:
-    """What the server, or the way to it, had to say in an exception; None where it is not about that.
+    """Find an error of the database server or the network in an exception; None if it is not about those.
 
     Args:
-        error: what was raised.
-        connecting: whether it was while an engine connected, when some drivers raise the network's errors as they
-            are. Later, such an error may as well come from what a revision does with other services.
+        error: the exception.
+        connecting: whether an engine was connecting. Then some drivers raise plain network errors; later, such an
+            error may come from a revision that uses other services.
     """
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - slow
 
@@ -72,7 +72,7 @@ def server_error(error: BaseException, *, connecting: bool) -> ServerError | Non
         if isinstance(link, DBAPIError):
             lost = lost or link.connection_invalidated
         elif _of_driver(link):
-            found = link  # the last one is the driver's own: adapters for asyncio stand before it
+            found = link  # Keep the last: the driver's own error comes behind those of asyncio adapters.
         elif isinstance(link, ConnectionError | socket.gaierror | TimeoutError) and (connecting or found):
             return ServerError(scrub(_words(found)) if found else _network_words(link), "not yet")
     if found is None:
@@ -82,7 +82,7 @@ def server_error(error: BaseException, *, connecting: bool) -> ServerError | Non
 
 
 def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | None) -> StepError:
-    """The failure of a connection to `place`."""
+    """Return the step's error for a failed connection to `place`."""
     message = f"{place}: {error.words}"
     if error.verdict == "not yet":
         return NotYet(
@@ -94,15 +94,15 @@ def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | N
 
 
 def revision_error(error: BaseException, about: str, hint: str) -> StepFailed:
-    """What Alembic says of the revision files or the target, in its words, and what to do next."""
+    """Return the step's error for an Alembic error about revision files or the target."""
     cause = error.__cause__
-    # CommandError replaces what is wrong with a more general text.
+    # The message of CommandError is less precise than that of its cause.
     told = str(cause) if type(cause).__module__ == "alembic.script.revision" else str(error)
     return StepFailed(f"{about}: {told[:1].lower()}{told[1:]}", hint=hint)
 
 
 def at(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> str:
-    """An exception of the application's own code: `migrations/env.py:12: ModuleNotFoundError: ...`."""
+    """Describe an exception of the application's code: `migrations/env.py:12: ModuleNotFoundError: ...`."""
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
 
     place = place_of(error, folder, others)
@@ -120,7 +120,7 @@ def at(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> 
 
 
 def place_of(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> str:
-    """File and line where an exception left the migration folder last, or empty."""
+    """Return file and line of the innermost frame in the migration folders, or an empty string."""
     folders = [Path(folder).resolve(), *(Path(other).resolve() for other in others)]
     if isinstance(error, SyntaxError) and error.filename and _within(error.filename, folders):
         return f"{_short(error.filename)}:{error.lineno}"
@@ -164,7 +164,7 @@ def _of_driver(error: BaseException) -> bool:
 
 
 def _verdict(error: BaseException, words: str) -> Verdict:
-    # Imported where something has failed, and not before.
+    # Imported only after a failure.
     from inithold.steps.mysql import verdicts as mysql  # noqa: PLC0415
     from inithold.steps.postgres import verdicts as postgres  # noqa: PLC0415
 
@@ -173,7 +173,7 @@ def _verdict(error: BaseException, words: str) -> Verdict:
         return _judged(postgres.verdict(code, words))
     if error.args and isinstance(error.args[0], int):
         return _judged(mysql.verdict(error.args[0], words))
-    if getattr(error, "pgconn", None) is not None:  # psycopg could not connect
+    if getattr(error, "pgconn", None) is not None:  # psycopg could not connect.
         refused = postgres.connect_error("", cast("psycopg.Error", error))
         return (
             "not yet" if isinstance(refused, NotYet) else "rejected" if isinstance(refused, Rejected) else "failed"

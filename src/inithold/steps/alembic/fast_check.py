@@ -1,8 +1,8 @@
-"""Which revisions are pending, found out without importing Alembic, where there is no doubt.
+"""Finds the pending revisions without importing Alembic, unless there is doubt.
 
-Importing it, SQLAlchemy and the application's models is most of what a start costs that has nothing to do, and of
-a check that is made every minute. The step's `url` says which database must be at the target, so its version table
-answers, whatever URL env.py would choose. Where there is doubt which table that is, env.py itself is asked.
+Importing Alembic, SQLAlchemy and the application's models is most of the cost of a start with nothing to do, and
+of a check every minute. The database at the step's `url` must be at the target whatever URL env.py chooses, so it
+is enough to read its version table. If there is doubt which table that is, env.py is run instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inithold.steps.database.driver import Session
 
 NO_REVISION = "(empty)"
-"""Where a database is that knows no revision yet, for people."""
+"""What messages show as the revision of a database that has none yet."""
 _ONLY = "SELECT 1 FROM (SELECT count(*) AS number, min(version_num) AS revision FROM {}) AS it WHERE {}"
 _ID = re.compile(r"\w+", re.ASCII)
 _REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
@@ -35,21 +35,21 @@ _DOUBTFUL_PARAMETERS = {
     *("options", "service", "servicefile", "dbname", "user", "init_command", "read_default_file"),
     *("read_default_group", "uri", "vfs"),
 }
-"""Of the URL: what changes whom we are, or what a bare name means to the server."""
+"""URL parameters that change the user, or what an unqualified name means to the server."""
 
 
 def pending(
     file: str, section: str, target: str, address: Address, context: StepContext, *, exists: bool
 ) -> tuple[Change, ...] | None:
-    """What there is to do, beyond doubt; None where only env.py can tell.
+    """Return the pending changes; None if only env.py can tell.
 
     Args:
         file: alembic.ini or pyproject.toml.
         section: of the ini file.
-        target: what is upgraded to.
+        target: the revision to upgrade to.
         address: of the database.
         context: of the step.
-        exists: whether there is a database to ask, rather than a file that is to be made.
+        exists: whether there is a database; false for an SQLite file that has yet to be created.
 
     Raises:
         NotYet, Rejected, StepFailed: the database cannot be reached.
@@ -59,7 +59,7 @@ def pending(
     try:
         table, history = _history(Path(file), section, target, address)
         in_line = not history[0].parents and all(len(revision.parents) == 1 for revision in history[1:])
-        # A gate need not know which revisions are pending, and is spared Alembic's memory.
+        # A gate need not know which revisions are pending, and saves the memory that Alembic takes.
         roughly = context.only_waits
         at = ""
         if exists:
@@ -74,7 +74,7 @@ def pending(
         context.log(f"env.py is asked for the revision: {type(error).__name__} in its project", level="debug")
         return None
     except ImportError:
-        return None  # SQLAlchemy may have a driver that is not ours
+        return None  # SQLAlchemy may use another driver.
     ids = [revision.id for revision in history]
     if at == ids[-1]:
         context.log(f"at {at} by its version table", level="debug")
@@ -89,24 +89,24 @@ def pending(
     try:
         return (change(at or NO_REVISION, [revision.shown() for revision in later], target),)
     except SyntaxError:
-        return None  # Alembic says where
+        return None  # Alembic's error shows the place.
 
 
 def change(at: str, pending: Sequence[str], target: str, *, of: str = "") -> Change:
-    """The change that an upgrade is.
+    """Describe an upgrade as a change.
 
     Args:
-        at: where the database is.
-        pending: the revisions to run, first to last, as people are shown them.
-        target: what is upgraded to.
-        of: which database, where there are several.
+        at: the revision of the database.
+        pending: the revisions to run in order, as shown to users.
+        target: the revision to upgrade to.
+        of: which database, if there are several.
     """
     count = "1 revision" if len(pending) == 1 else f"{len(pending)} revisions"
     return Change("~", f"schema{of} {at} -> {target} ({count})", tuple(pending))
 
 
 def trusts(file: str, section: str, target: str, address: Address) -> bool:
-    """Whether `pending` believes that env.py works on the database at the address, and on no other."""
+    """Whether `pending` takes for granted that env.py works on the database at the address and on no other."""
     try:
         _history(Path(file), section, target, address)
     except (Doubt, OSError, ValueError, SyntaxError, LookupError, configparser.Error):
@@ -117,10 +117,10 @@ def trusts(file: str, section: str, target: str, address: Address) -> bool:
 def _revision_of(
     database: Session, table: VersionTable, history: Sequence[_Revision], *, postgresql: bool, roughly: bool
 ) -> str:
-    """The revision of a database; empty for one without. One that is earlier may be any of those if `roughly`."""
+    """Return the revision of a database, or an empty string; if `roughly`, any earlier one will do."""
     if table.schema and not postgresql:
         raise Doubt("what a schema is depends on the server")
-    # Without a schema, and with a second one in another schema, the one that is meant depends on the connection.
+    # If the name has no schema and exists in two, which one is meant depends on the connection.
     rows = [row for row in database.catalog([table.name]) if table.schema in (None, row.schema)]
     tables = {(row.schema, row.table) for row in rows if row.visible or postgresql}
     if not tables:
@@ -142,12 +142,12 @@ def _revision_of(
                 if roughly or is_so(f"revision = {revision}"):
                     return revision.strip("'")
     except (NotYet, StepFailed):
-        pass  # Alembic will meet it too, and say what it is about
+        pass  # Alembic will run into it, too, with a better message.
     raise Doubt("its version table does not hold one of the revisions")
 
 
 def _history(file: Path, section: str, target: str, address: Address) -> tuple[VersionTable, list[_Revision]]:
-    """A project's version table, and its revisions if they all lead to the target, which is last."""
+    """Return a project's version table and its revisions, the target last; all must lead to it."""
     parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
     if parameters or "PGOPTIONS" in os.environ:
         raise Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
@@ -193,13 +193,13 @@ class _Revision(NamedTuple):
     text: str
 
     def shown(self) -> str:
-        """As `revisions.named` has it."""
+        """The same as `revisions.named`."""
         title = (ast.get_docstring(ast.parse(self.text), clean=False) or "").strip().partition("\n")[0]
         return f"{self.id} {title}" if title else self.id
 
 
 def _revisions(folder: Path) -> Iterator[_Revision | None]:
-    """Each revision file; None for one of which more must be known."""
+    """Yield each revision; None for a file that is not simple enough."""
     for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is needed
         if _REVISION_FILE.fullmatch(entry):
             yield _revision(read_regular_text(str(folder / entry)))
@@ -223,13 +223,13 @@ def _revision(text: str) -> _Revision | None:
 
 
 def _in_order(revisions: Sequence[_Revision | None]) -> list[_Revision]:
-    """Revisions that all lead to one head, parents first; none for anything else."""
+    """Sort revisions, parents first; empty if they do not all lead to one head."""
     known = {revision.id: revision for revision in revisions if revision is not None}
     heads = known.keys() - {parent for revision in known.values() for parent in revision.parents}
     if len(known) != len(revisions) or len(heads) != 1:
         return []
     order = [known[heads.pop()]]
-    for revision in order:  # which grows meanwhile
+    for revision in order:  # Grows while it is iterated.
         if not known.keys() >= set(revision.parents):
             return []
         order += [known[parent] for parent in revision.parents if known[parent] not in order]

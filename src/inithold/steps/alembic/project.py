@@ -1,4 +1,4 @@
-"""An Alembic project: its ini file, its env.py and its revision files, read with every fault named."""
+"""Reads an Alembic project: its ini file, env.py and revision files."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 URL_OPTION = "sqlalchemy.url"
 PERCENT = "a per cent sign in an ini file is written %%"
 Command = Literal["current", "upgrade"]
-"""What is done, as Alembic's command line names it."""
+"""The Alembic command to imitate."""
 _ASYNCHRONOUS = re.compile(r"\basync (?:def|with)\b|\basyncio\b|\banyio\b|\bcreate_async_engine\b")
 
 
 class Source(NamedTuple):
-    """What a step says of its project.
+    """What a step specifies about its project.
 
     Attributes:
         file: alembic.ini or pyproject.toml.
         section: of the ini file.
-        target: what is upgraded to.
-        arguments: what `alembic -x` takes.
-        command: what is done.
+        target: the revision to upgrade to.
+        arguments: those of `alembic -x`.
+        command: the Alembic command to imitate.
     """
 
     file: str
@@ -46,16 +46,16 @@ class Source(NamedTuple):
 
 
 class Project(NamedTuple):
-    """A project that has been read whole.
+    """A project as read.
 
     Attributes:
         config: as env.py sees it.
         script: the revision files.
         env: path of env.py.
-        asynchronous: whether env.py connects through an async engine, as far as its text shows.
-        url: what env.py is told to connect to, with its password; None to leave that to env.py.
-        address: the same as the step has it.
-        target: what is upgraded to.
+        asynchronous: whether env.py seems to connect through an async engine.
+        url: the URL given to env.py, with the password; None if env.py finds its own.
+        address: the same as the step's address.
+        target: the revision to upgrade to.
     """
 
     config: Config
@@ -71,9 +71,9 @@ def read(source: Source, address: Address | None, learn: Callable[[str], None]) 
     """Read a project.
 
     Args:
-        source: where it is.
-        address: of the database, or None to leave that to env.py.
-        learn: told each URL that is read, for its secrets.
+        source: what the step specifies.
+        address: of the database; None if env.py finds its own.
+        learn: called with each URL in the files, to learn its secrets.
 
     Raises:
         StepFailed: a file is missing or wrong, or no driver for the address is installed.
@@ -114,7 +114,7 @@ def read(source: Source, address: Address | None, learn: Callable[[str], None]) 
 
 
 def config_option(config: Config, name: str) -> str | None:
-    """An option of the ini file's section or, from Alembic 1.16 on, of pyproject.toml."""
+    """Return an option of the ini file's section or, since Alembic 1.16, of pyproject.toml."""
     try:
         get = getattr(config, "get_alembic_option", config.get_main_option)
         value: str | None = get(name)
@@ -156,7 +156,7 @@ def _config(source: Source, learn: Callable[[str], None]) -> Config:
 
 
 def _command_line(source: Source) -> Namespace:
-    """What Alembic's own command line leaves for env.py to look at."""
+    """Return the `cmd_opts` that Alembic's command line would give to env.py."""
     from alembic.config import CommandLine  # noqa: PLC0415 - slow
 
     arguments = ["--config", source.file, "--name", source.section, *(f"-x{given}" for given in source.arguments)]
@@ -191,7 +191,7 @@ def _unreadable(file: str, error: Exception) -> StepFailed:
 
 
 def _drivers(url: str, address: Address) -> Sequence[str]:
-    """The driver that the ini file's own URL names, if it is for the same technology."""
+    """Return the driver of the URL in the ini file, if it is for the same technology."""
     base, _, driver = url.partition("://")[0].lower().partition("+")
     same = base == address.technology or (base, address.technology) == ("mariadb", "mysql")
     return (driver,) if same and driver else ()

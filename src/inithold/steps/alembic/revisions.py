@@ -1,4 +1,4 @@
-"""Which revisions are pending, and what makes that impossible to say."""
+"""Finds the pending revisions, and refuses revision files and databases that cannot be upgraded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(script: ScriptDirectory) -> None:
     """Read every revision file.
 
     Raises:
-        StepFailed: one cannot be read, two are the same, one names a parent that is not there, they go in circles.
+        StepFailed: a file cannot be loaded, a revision is duplicate, a parent is missing, or there is a cycle.
     """
     from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
 
@@ -36,7 +36,7 @@ def load(script: ScriptDirectory) -> None:
                 f"the folder of the revision files, {folder}, does not exist",
                 hint="is it part of the image, or mounted? a project without revisions has an empty one",
             )
-    # Of two files with one revision, and of a parent that is not there, Alembic only warns.
+    # Alembic only warns of two files with the same revision, and of a missing parent.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -57,7 +57,7 @@ def load(script: ScriptDirectory) -> None:
 
 
 def folders(script: ScriptDirectory) -> list[Path]:
-    """Where the revision files are."""
+    """Return the folders of the revision files."""
     from alembic.util import coerce_resource_to_filename  # noqa: PLC0415 - slow
 
     given = [Path(coerce_resource_to_filename(os.fspath(place))) for place in script.version_locations or ()]
@@ -65,16 +65,16 @@ def folders(script: ScriptDirectory) -> list[Path]:
 
 
 def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[RevisionStep]:
-    """The revisions that bring a database to the target, first to last.
+    """Return the revisions that bring a database to the target, in order.
 
     Args:
         script: loaded revision files.
         target: `head`, `heads`, a revision or the beginning of one, `branch@head`.
-        heads: where the database is; empty for one that knows no revision yet.
+        heads: the database's current revisions; empty if it has none yet.
 
     Raises:
         Ahead: the database is ahead of the target or of the files.
-        StepFailed: the target cannot be told.
+        StepFailed: the target is unknown or ambiguous.
     """
     from alembic.runtime.migration import MigrationStep  # noqa: PLC0415 - slow
     from alembic.script.revision import RevisionError  # noqa: PLC0415 - slow
@@ -91,10 +91,10 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
 
 
 def targets(script: ScriptDirectory, target: str) -> tuple[str, ...]:
-    """The ids of the revisions that a target means.
+    """Return the ids of the target revisions.
 
     Raises:
-        StepFailed: it means none, or several where one is wanted.
+        StepFailed: the target is unknown or ambiguous.
     """
     from alembic.script.revision import MultipleHeads  # noqa: PLC0415 - slow
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
@@ -112,13 +112,13 @@ def targets(script: ScriptDirectory, target: str) -> tuple[str, ...]:
 
 
 def named(script: Script) -> str:
-    """A revision for people: `3f2a add users`."""
+    """Return a revision's id and title for messages: `3f2a add users`."""
     first = (script.doc or "").strip().partition("\n")[0]
     return f"{script.revision} {first}" if first else str(script.revision)
 
 
 def any_in(script: ScriptDirectory) -> bool:
-    """Whether there is a revision file at all."""
+    """Whether there is any revision."""
     return bool(script.get_heads())
 
 
@@ -143,7 +143,7 @@ def _refuse_unknown(script: ScriptDirectory, heads: Sequence[str]) -> None:
             found = script.get_revision(head)
         except CommandError:
             found = None
-        # Alembic takes the beginning of an id for the whole; what a database holds is whole.
+        # Alembic accepts the beginning of an id, but a database has the whole id.
         if found is None or found.revision != head:
             raise Ahead(
                 f"the database is at revision {head}, which none of the revision files has: "
@@ -163,7 +163,7 @@ def _refuse_ahead(script: ScriptDirectory, goals: Sequence[str], heads: Sequence
 
 
 def _lineage(script: ScriptDirectory, head: str) -> Iterator[str]:
-    """What came before a revision on its own line, without what it merely depends on."""
+    """Yield the ancestors of a revision, without those it only `depends_on`."""
     todo = [head]
     seen: set[str] = set()
     while todo:

@@ -1,9 +1,9 @@
-"""What the engines of user code do on servers: bounded connecting, cancelled statements, and reported sessions.
+"""Bounds, reports and cancels what the SQLAlchemy engines of user code do on servers.
 
-A driver that blocks is interrupted from another thread: by libpq's cancel request, by SQLite's `interrupt`, and
-where there is no such thing (asyncpg, MySQL) over a second connection. Each session is reported to the run, which
-ends it on the server where this process must be killed; and a PostgreSQL is told to look, while it works, whether
-its client is still there, so that killing everything ends the statement, too.
+Connecting gets a timeout. A blocking driver is interrupted from another thread: with libpq's cancel request,
+SQLite's `interrupt`, or over a second connection (asyncpg, MySQL). Each session is reported to the run, which
+ends it on the server if it has to kill this process. PostgreSQL is told to check during statements whether its
+client is still there, so that a statement ends even if everything is killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 CONNECT_WITHIN = 5.0
-"""Seconds an engine's connection may take to come about, where the application sets no bound of its own."""
+"""Seconds in which an engine must connect, unless the application sets its own limit."""
 _AGAIN = 0.1
 _TIMEOUTS = {
     "psycopg": "connect_timeout",
@@ -32,8 +32,8 @@ _TIMEOUTS = {
     "asyncmy": "connect_timeout",
     "asyncpg": "timeout",
 }
-_LEAST = 2  # libpq takes a shorter one for two seconds
-# Servers before PostgreSQL 14 have no such setting, and others that speak its protocol may lack more.
+_LEAST = 2  # libpq's minimum, in seconds.
+# The setting exists since PostgreSQL 14; other servers with its protocol may lack more.
 _ABOUT_POSTGRESQL = """
 SELECT pg_catalog.pg_backend_pid(),
   (SELECT backend_start::text FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()),
@@ -44,7 +44,7 @@ _KNOWN = "inithold_session"
 
 
 class Watch:
-    """Watches what the engines of this process do while env.py runs; its methods are listeners of SQLAlchemy's."""
+    """Watches the engines of this process while env.py runs; its methods are SQLAlchemy event listeners."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -52,25 +52,25 @@ class Watch:
         self._cancelling = 0
         self._cancels: list[Callable[[], object]] = []
         self.place: tuple[str, int] | None = None
-        """Where an engine connected last, or tried to."""
+        """Host and port of the latest connection attempt."""
 
     def cancel(self) -> None:
-        """End what runs, again and again until `end`: a request may arrive between two statements."""
+        """Cancel statements repeatedly until `end`: a request may arrive between two statements."""
         self._cancelling = get_ident()
         while not self._ended.is_set():
             for cancel in tuple(self._cancels):
                 try:
                     cancel()
-                except Exception as error:  # noqa: BLE001 - of any driver; the next statement stops it all the same
+                except Exception as error:  # noqa: BLE001 - of any driver; the next statement is refused anyway
                     self._context.log(f"cancelling: {type(error).__name__}: {error}", level="debug")
             self._ended.wait(_AGAIN)
 
     def end(self) -> None:
-        """Cancel nothing any more."""
+        """Stop cancelling."""
         self._ended.set()
 
     def do_connect(self, dialect: Any, record: object, arguments: object, parameters: dict[str, Any]) -> None:
-        """An engine is about to connect."""
+        """Set a timeout before an engine connects."""
         del record, arguments
         if get_ident() == self._cancelling:
             return
@@ -81,7 +81,7 @@ class Watch:
             parameters.setdefault(name, max(_LEAST, math.ceil(self._context.remaining(CONNECT_WITHIN))))
 
     def engine_connect(self, connection: Connection) -> None:
-        """A connection is in use, perhaps again."""
+        """Report a new connection, and remember how to cancel its statements."""
         if _KNOWN in connection.info or get_ident() == self._cancelling:
             return
         connection.info[_KNOWN] = True
@@ -90,14 +90,14 @@ class Watch:
             self._cancels.append(cancel)
 
     def before_cursor_execute(self, *_: object) -> None:
-        """A statement is about to be run."""
+        """Refuse statements after a cancellation."""
         if get_ident() != self._cancelling:
             self._context.check_cancelled()
 
 
 @contextmanager
 def watching(context: WorkerContext) -> Iterator[Watch]:
-    """Watch engines; a step that is told to stop ends what runs on the server."""
+    """Watch engines; if the step is told to stop, cancel what runs on the server."""
     from sqlalchemy import event  # noqa: PLC0415 - slow
     from sqlalchemy.engine import Engine  # noqa: PLC0415 - slow
 
@@ -117,7 +117,7 @@ def watching(context: WorkerContext) -> Iterator[Watch]:
 
 
 def _report(connection: Connection, context: WorkerContext) -> None:
-    """Tell the run of a session on a server, so that it can end it."""
+    """Report a session to the run, which may have to end it on the server."""
     url, raw = connection.engine.url, connection.connection
     driven: Any = raw.driver_connection
     since = None
@@ -127,9 +127,9 @@ def _report(connection: Connection, context: WorkerContext) -> None:
             with closing(raw.cursor()) as cursor:
                 cursor.execute(_ABOUT_POSTGRESQL)
                 backend, since, _ = cursor.fetchone() or (None, None, None)
-            # What is set goes with a transaction that is rolled back.
+            # A rollback would undo the setting.
             raw.commit()
-        except Exception as error:  # noqa: BLE001 - of any driver, from a server that is not quite PostgreSQL
+        except Exception as error:  # noqa: BLE001 - of any driver, from a server that only resembles PostgreSQL
             context.log(f"the session is not known to its server: {type(error).__name__}", level="debug")
             raw.rollback()
             return
@@ -172,7 +172,7 @@ def _run(coroutine: Any) -> None:
 
 
 def _elsewhere(connection: Connection, statement: str) -> Callable[[], object]:
-    """Run a statement over another connection of the same kind."""
+    """Return a function that runs a statement over a second connection."""
     from sqlalchemy import create_engine, pool  # noqa: PLC0415 - slow
 
     url, dialect = connection.engine.url, connection.dialect

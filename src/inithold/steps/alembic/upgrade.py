@@ -137,10 +137,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             if pending is not None:
                 return pending
         if address.probe is not None:
-            # The first attempt is early, and waiting is cheap.
+            # The first attempt often comes before the server is up; dialing is cheaper than a worker.
             dial(*address.probe, timeout=context.remaining(5.0))
             if address.technology == "mysql":
-                # Its drivers wait for a greeting without bound.
+                # MySQL's drivers wait for a greeting without limit.
                 answers(address, context)
         return None
 
@@ -162,7 +162,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
         context = cast("WorkerContext", context)
         project, run = self._read(context, "current")
-        # Connecting would make the file; a check makes nothing.
+        # Connecting would create the SQLite file, and a check must not change anything.
         databases = (Database((), None, "", None),) if _no_file_yet(project.address) else run.look()
         changes = []
         for database in databases:
@@ -191,7 +191,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 and not uses_url(project, database)
                 and fast_check.trusts(self.config, self.name, self.target, address)
             ):
-                # The check has not asked env.py.
+                # The fast check did not run env.py, so the database it uses is not yet verified.
                 self._refuse_other_database(project, [database], context)
             return pending
 
@@ -231,12 +231,12 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
 
 def _import_alembic() -> None:
-    # Mako, which Alembic imports to write new files, would import all of Pygments to colour its errors.
+    # Alembic imports Mako to write new files; Mako would import all of Pygments to colour its errors.
     plugin = "mako.ext.pygmentplugin"
     free = plugin not in sys.modules and "mako" not in sys.modules
     if free:
         modules: dict[str, Any] = sys.modules
-        modules[plugin] = None  # it cannot be imported
+        modules[plugin] = None  # Makes its import fail.
     try:
         import_module("alembic.config")
         import_module("alembic.script")

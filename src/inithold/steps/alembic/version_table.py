@@ -1,7 +1,7 @@
-"""The version table that env.py keeps, read from its source: env.py is not run for it.
+"""Reads from the source of env.py, without running it, which version table it uses.
 
-There is doubt where it may keep several, or one whose name cannot be read, or where it may work on another
-database or schema than the one that a bare name means.
+There is doubt if env.py may use several tables, if the name cannot be read, or if it may work on a database or
+schema other than the one that an unqualified name means.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-"""Of a table or schema: no server folds it or wants it quoted."""
+"""A table or schema name that no server folds and none needs quoted."""
 _TABLE_KEYWORDS = ("version_table", "version_table_schema")
 _DOUBTFUL_KEYWORDS = {"opts", "as_sql", "starting_rev"}
-"""Of `context.configure`."""
+"""Keywords of `context.configure`."""
 _DOUBTFUL_NAMES = re.compile(
     r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|\A(?:exec|eval|runpy)\Z",
     re.I,
@@ -26,7 +26,7 @@ _DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*
 _DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|.*\bEnvironmentContext)\b")
 _EXECUTES = ("execute", "exec_driver_sql", "executescript", "scalar")
 _SETTINGS = ("options", "server_settings")
-"""Of `connect_args`: where a search path may be set."""
+"""Keys of `connect_args` that may set a search path."""
 _MIGRATES = re.compile(r"migrat|upgrade", re.I)
 _CONNECTED = re.compile(r"(?:\w*_)?(?:conn|connection|connectable|engine|context|bind|session)", re.I)
 _LIBRARIES = {"alembic", "sqlalchemy", "sqlmodel", *sys.stdlib_module_names}
@@ -34,11 +34,11 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictC
 
 
 class Doubt(Exception):
-    """Only env.py itself can tell; the message says why."""
+    """The version table is uncertain without running env.py; the message says why."""
 
 
 class VersionTable(NamedTuple):
-    """A version table, as env.py names it; without a schema, wherever its name leads."""
+    """A version table as env.py names it; without a schema, the server resolves the name."""
 
     name: str
     schema: str | None
@@ -48,13 +48,13 @@ class VersionTable(NamedTuple):
 
 
 def read_version_table(text: str) -> VersionTable:
-    """The version table that env.py keeps.
+    """Find the version table that env.py uses.
 
     Args:
         text: of env.py.
 
     Raises:
-        Doubt: that cannot be read, or there may be several.
+        Doubt: it cannot be determined, or there may be several.
         SyntaxError: it is not Python.
     """
     tree = ast.parse(text)
@@ -103,7 +103,7 @@ def _named_in(call: ast.Call) -> VersionTable:
 
 
 def _imports(tree: ast.AST) -> dict[str, str]:
-    """What each imported name stands for: `{"context": "alembic.context"}`."""
+    """Map each imported name to what it refers to: `{"context": "alembic.context"}`."""
     imported: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -156,7 +156,7 @@ def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
 
 
 def _literals(node: ast.AST) -> list[str]:
-    """The text constants in an expression."""
+    """Return the string constants in an expression."""
     return [
         part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
     ]
@@ -168,7 +168,7 @@ def _is_default(keyword: ast.keyword) -> bool:
 
 
 class _Configured:
-    """How often env.py configures when it is run online, at most; infinitely often in a loop. And where."""
+    """Finds the calls of `context.configure`, and their maximum number in an online run: infinite in a loop."""
 
     def __init__(self, tree: ast.Module, imported: dict[str, str]) -> None:
         self._imported = imported
@@ -187,7 +187,7 @@ class _Configured:
 
     def _in(self, node: ast.AST) -> float:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            # Counted where it is named. What wraps it may call it as often as it likes.
+            # A function counts where it is called; a decorator may call it any number of times.
             return math.inf if node.decorator_list and self._of(node.body) else 0
         if isinstance(node, ast.Name):
             return self._function(node.id)

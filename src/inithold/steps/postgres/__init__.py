@@ -1,4 +1,4 @@
-"""PostgreSQL: connections to it, what it says, and its own kinds, each imported when it is first used."""
+"""PostgreSQL: connections, verdicts on errors, and the step kinds, each imported on first use."""
 
 from __future__ import annotations
 

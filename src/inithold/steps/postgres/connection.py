@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, by psycopg: every wait is bounded, every failure is "not yet" or "never"."""
+"""Connections to PostgreSQL with psycopg: every wait has a limit, every failure is "not yet" or "never"."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = tuple[Any, ...]
-# Zero is where it is off; elsewhere it is as somebody wanted it. Not every system of the server can tell.
+# Only if it is 0, which means off: any other value is somebody's choice. It does not work on every system.
 _END_WITH_CLIENT = """
 SELECT pg_catalog.set_config(name, '1s', true) FROM pg_catalog.pg_settings
 WHERE name = 'client_connection_check_interval' AND setting = '0' AND pg_catalog.version() ~ 'linux'
@@ -39,13 +39,13 @@ LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND N
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND lower(c.relname) = ANY ($1::text[])
 """
-# `backend_start` tells it from a later session with the same number.
+# `backend_start` distinguishes it from a later session with the same pid.
 _END_SESSION = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE pid = $1::int AND ($2::text IS NULL OR backend_start::text = $2)
 """
 _UNDEFINED = ("42P01", "3F000", "42703", "42883")
-"""A guard that asks for a table, schema, column or function that does not exist yet says no."""
+"""Undefined table, schema, column or function: a guard that fails with one of these is not in place."""
 
 
 @cache
@@ -65,18 +65,18 @@ def open_session(address: Address, context: StepContext, *, create: bool = False
 def connect(
     address: Address, bounds: Bounds, *, application_name: str = "inithold", silence: int = SILENCE
 ) -> Connection:
-    """Connect to the first of the address's hosts that lets us in.
+    """Connect to the first host of the address that accepts the login.
 
     Args:
         address: of technology `postgresql`; parameters of libpq in its query are passed on.
         bounds: of the step.
-        application_name: how the server's own views name us, unless the address says otherwise.
-        silence: seconds without a sign of life after which the connection counts as lost.
+        application_name: our name in the server's views, unless the address has another.
+        silence: seconds of silence after which the connection counts as lost.
 
     Raises:
-        NotYet: not up yet, in any of the ways in which a server can be.
+        NotYet: the server is not up yet.
         Rejected: the password, role or database is refused.
-        StepFailed: TLS, a parameter or whatever answers there is not right.
+        StepFailed: TLS or a parameter is wrong, or the server is not PostgreSQL.
     """
     given = parameters(address, application_name, silence)
     errors: list[NotYet] = []
@@ -93,7 +93,7 @@ def connect(
 def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connection:
     accepted: dict[str, str] = {}
     if place.target is not None:
-        # Resolving and refusing are told apart here, before anything heavy is imported.
+        # Dial first: it tells a failed lookup from a refused connection, before anything heavy is imported.
         accepted["hostaddr"] = dial(*place.target, timeout=bounds.remaining(5.0))
     bounds.check_cancelled()
     preload()
@@ -101,13 +101,13 @@ def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connecti
 
     most = ANSWER_WITHIN
     with suppress(KeyError, ValueError):
-        # libpq: zero, negative or absent is forever.
+        # To libpq, zero, negative or absent means no limit.
         most = float(given["connect_timeout"]) if float(given["connect_timeout"]) > 0 else most
-    seconds = max(2, math.ceil(bounds.remaining(most)))  # two are psycopg's least
+    seconds = max(2, math.ceil(bounds.remaining(most)))  # 2 is psycopg's minimum.
     options: dict[str, Any] = {**given, **place.parameters, **accepted, "connect_timeout": seconds}
     try:
         raw = psycopg.connect(
-            # No prepared statements: a proxy may give each transaction another server.
+            # No prepared statements: a proxy may use another server for each transaction.
             "",
             autocommit=True,
             prepare_threshold=None,
@@ -124,13 +124,13 @@ def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connecti
 class Connection:
     """A connection to PostgreSQL; see also `inithold.steps.database.driver.Session`.
 
-    Each statement commits by itself, unless a transaction is begun. Where the step is told to stop, the statement
-    is cancelled on the server. Use it from one thread at a time.
+    Each statement commits by itself, unless a transaction is begun. If the step is told to stop, the statement is
+    cancelled on the server. Use it from one thread at a time.
 
     Args:
-        raw: psycopg's, in autocommit mode, with cursors that take `$1`.
+        raw: psycopg's connection, in autocommit mode, with cursors that take `$1`.
         bounds: of the step.
-        where: the server, for people.
+        where: the server, for messages.
     """
 
     folds_tables = False
@@ -141,34 +141,34 @@ class Connection:
         self.where = where
         self.log: Callable[[str], None] = lambda _: None
         self._completed = 0
-        """How many statements of the last `execute` were run."""
+        """How many statements of the last `execute` succeeded."""
         self._socket = BoundedSocket(raw.fileno(), bounds, where)
 
     def log_notices(self) -> None:
-        """Log each notice of the server from now on, such as `WARNING: ...`."""
+        """Log notices of the server from now on, such as `WARNING: ...`."""
         self.raw.add_notice_handler(lambda notice: self.log(f"{notice.severity}: {notice.message_primary}"))
 
     def rows(self, query: str, *parameters: object, seconds: float = ANSWER_WITHIN) -> list[Row]:
-        """Ask a question of our own.
+        """Run a query of inithold's own.
 
         Args:
             query: with `$1`, `$2` for the parameters.
-            parameters: sent apart from the query.
-            seconds: the most it may take, after which the connection is shut down.
+            parameters: sent separately from the query.
+            seconds: time limit, after which the connection is shut down.
 
         Raises:
-            NotYet: there is no answer in time, or the connection is lost.
-            StepFailed: it is refused.
+            NotYet: no answer in time, or the connection is lost.
+            StepFailed: the query fails.
             Interrupted: the step was told to stop.
         """
         with explained(self.where):
             return self._query(query, *parameters, seconds=seconds)
 
     def execute(self, statements: str) -> None:
-        """Run statements, in one message.
+        """Run statements in one message.
 
         Raises:
-            psycopg.Error: one is refused, or the connection is lost.
+            psycopg.Error: a statement fails, or the connection is lost.
             Interrupted: the step was told to stop.
         """
         from psycopg import ProgrammingError, errors, pq  # noqa: PLC0415 - heavy
@@ -177,7 +177,7 @@ class Connection:
         self._completed = 0
         handle, poller = self.raw.pgconn, select.poll()
         refused: psycopg.Error | None = None
-        # A cursor would not tell which of the statements is refused. Polling lets other threads run.
+        # Not with a cursor, which does not tell which statement failed. Polling lets other threads run.
         with self._socket.bounded(None, self._cancel):
             handle.send_query(statements.encode())
             poller.register(handle.socket, select.POLLIN | select.POLLOUT)
@@ -215,7 +215,7 @@ class Connection:
             try:
                 return self._guard(query)
             finally:
-                with suppress(Exception):  # where the connection is gone, so is the transaction
+                with suppress(Exception):  # If the connection is gone, so is the transaction.
                     self.execute("ROLLBACK")
 
     def run(self, script: Script, unless: str | None) -> None:
@@ -225,7 +225,7 @@ class Connection:
         self.log_notices()
         with explained(script.name):
             self.execute("BEGIN")
-            # In this transaction, a statement ends whose client is gone; PostgreSQL 14 and newer can.
+            # From now on a statement ends if its client is gone (since PostgreSQL 14).
             self._query(_END_WITH_CLIENT)
             try:
                 self.execute(bare.text)
@@ -242,7 +242,7 @@ class Connection:
             self.execute("COMMIT")
 
     def close(self) -> None:
-        """Hang up; what is not committed is rolled back."""
+        """Close the connection, which rolls back an open transaction."""
         self.raw.close()
         self._socket.close()
 
@@ -264,13 +264,13 @@ class Connection:
             return cursor.fetchall()
 
     def _cancel(self) -> None:
-        """End the statement on the server."""
+        """Cancel the statement on the server."""
         import psycopg  # noqa: PLC0415 - heavy
 
         if psycopg.capabilities.has_cancel_safe():
             self.raw.cancel_safe(timeout=CANCEL_WITHIN)
             return
-        # The older way keeps every thread from running until the server answers.
+        # The older `cancel` blocks every thread until the server answers.
         own = self.raw.info
         with psycopg.connect(own.dsn, password=own.password, connect_timeout=2) as other:
             other.execute("SELECT pg_catalog.pg_cancel_backend(%s)", [own.backend_pid])
@@ -278,10 +278,10 @@ class Connection:
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Turn what goes wrong on a connection into `NotYet` and `StepFailed`.
+    """Turn errors of psycopg into `NotYet` and `StepFailed`.
 
     Args:
-        where: the server, for people; or the script.
+        where: the server or script, for messages.
     """
     import psycopg  # noqa: PLC0415 - heavy
 
@@ -292,7 +292,7 @@ def explained(where: str) -> Iterator[None]:
 
 
 def end_session(session: Mapping[str, Any], until: float) -> None:
-    """End a session, and return when it has ended; see `inithold.steps.database.driver.end_sessions`."""
+    """Terminate a session and wait for its end; see `inithold.steps.database.driver.end_sessions`."""
     address = parse(session["url"], ["postgresql"])
     which = (session["backend"], session["since"])
     with closing(connect(address, Until(until))) as connection:

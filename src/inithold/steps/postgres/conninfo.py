@@ -1,9 +1,8 @@
-"""From the URL of a PostgreSQL to the parameters of libpq.
+"""Turns the URL of a PostgreSQL into libpq's parameters.
 
 Parameters of libpq in the query of the URL are passed on; they are listed at
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-Others are meant for the application's own driver and are left out, but for what says "with TLS" in the words of
-other drivers.
+Others are meant for the application's own driver and are left out, except `ssl`, which other drivers use for TLS.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ _SSL = {
     **{mode: mode for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")},
 }
 SILENCE = 30
-"""Seconds without a sign of life after which a connection counts as lost; the system's own is two hours."""
+"""Seconds of silence after which a connection counts as lost; the system's default is two hours."""
 
 
 class Place(NamedTuple):
-    """One of the places where the server may be.
+    """One of the addresses of the server.
 
     Attributes:
-        shown: for people.
-        target: host and port for a bare TCP connection, None for a socket file.
-        parameters: of libpq, for this place alone.
+        shown: for messages.
+        target: host and port for a plain TCP connection; None for a socket file.
+        parameters: libpq's, for this address only.
     """
 
     shown: str
@@ -49,7 +48,7 @@ class Place(NamedTuple):
 
 
 def faults(address: Address) -> Iterator[str]:
-    """What is wrong with the query of the URL: a parameter that looks like one of libpq's and is not."""
+    """Yield what is wrong with the query of the URL, such as a misspelt parameter of libpq."""
     for name, value in address.query:
         if name == "ssl" and value.lower() not in _SSL:
             yield f"url has ssl={value}: expected true, false or one of sslmode's values"
@@ -61,19 +60,19 @@ def faults(address: Address) -> Iterator[str]:
 
 
 def libpq_query(address: Address) -> dict[str, str]:
-    """The parameters of the URL's query that libpq knows; `ssl`, which other drivers have, is its `sslmode`."""
+    """Return libpq's parameters in the URL's query; `ssl`, as other drivers call it, becomes `sslmode`."""
     query = {name: value for name, value in address.query if name in LIBPQ}
     ssl = dict(address.query).get("ssl")
     return query if ssl is None else {"sslmode": _SSL.get(ssl.lower(), ssl)} | query
 
 
 def parameters(address: Address, application_name: str, silence: int = SILENCE) -> dict[str, str]:
-    """The parameters of libpq that an address stands for, host and port as they were given.
+    """Return libpq's parameters for an address, with host and port as given.
 
     Args:
         address: of technology `postgresql`.
-        application_name: how the server's views name us, unless the address says otherwise.
-        silence: seconds without a sign of life after which the connection counts as lost.
+        application_name: our name in the server's views, unless the address has another.
+        silence: seconds of silence after which the connection counts as lost.
     """
     given = {
         "host": address.host,
@@ -94,13 +93,13 @@ def parameters(address: Address, application_name: str, silence: int = SILENCE) 
 
 
 def places(given: Mapping[str, str]) -> list[Place]:
-    """The places to try, in order, as libpq takes apart `host=a,b` and `port=1,2`."""
+    """Return the addresses to try in order; splits `host=a,b` and `port=1,2` as libpq does."""
     if "service" in given:
         return [Place(f"service {given['service']}", None, {})]
     hosts, addresses, ports = (given.get(name, "").split(",") for name in ("host", "hostaddr", "port"))
     tried = []
     for at in range(max(len(hosts), len(addresses))):
-        # One port is the port of every host.
+        # A single port applies to every host.
         host, address, port = (
             values[at] if at < len(values) else values[0] if len(values) == 1 else ""
             for values in (hosts, addresses, ports)
@@ -111,7 +110,7 @@ def places(given: Mapping[str, str]) -> list[Place]:
         )
         if not target:
             name, bare = "postgresql", None
-        elif target.startswith(("/", "@")):  # a path, or a name in Linux's abstract namespace
+        elif target.startswith(("/", "@")):  # A path, or a name in Linux's abstract namespace.
             name, bare = f"{target}/.s.PGSQL.{number}", None
         else:
             name, bare = f"[{shown}]:{number}" if ":" in shown else f"{shown}:{number}", (target, number)

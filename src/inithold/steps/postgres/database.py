@@ -139,7 +139,7 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
                         )
 
     def _needs(self, context: StepContext) -> tuple[list[Need], list[Need]]:
-        """What is to be run in the maintenance database, and in the database itself."""
+        """Return the statements needed in the maintenance database, and in the database itself."""
         try:
             with closing(open_session(self.address(), context)) as inside:
                 return [], list(self._differences(inside))
@@ -233,6 +233,6 @@ def _extension_needs(connection: Connection, missing: Sequence[Extension]) -> It
 
 
 def _plain(locale: str | None) -> str:
-    """A locale however its codeset is spelt: `en_US.UTF-8` and `en_US.utf8` are one."""
+    """Normalize the codeset of a locale: `en_US.UTF-8` and `en_US.utf8` are the same."""
     name, dot, codeset = (locale or "").partition(".")
     return f"{name}{dot}{codeset.replace('-', '').lower()}"

@@ -1,4 +1,4 @@
-"""Privileges: what a plan says of them, what is granted, and what is missing."""
+"""Privileges: how a plan describes them, and which are missing on the server."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from inithold.steps.postgres.sql import Need, fault, quoted, shown
 from inithold.text.suggest import did_you_mean
 
 ALL = "ALL"
-"""Every privilege there is for a kind of object; as text instead of a list, every object of a schema."""
+"""All privileges of a kind of object; as a text instead of a list of names, all objects of a schema."""
 PUBLIC = ("public", "PUBLIC")
-"""Every role there is and will be; no role can have this name."""
+"""All present and future roles; no role can have this name."""
 _SPELLINGS = {"TEMP": "TEMPORARY", "ALL PRIVILEGES": ALL}
 _SHOWN = 10
-"""How many objects of a schema a change names."""
+"""Maximum number of objects that a change names."""
 # An access control list as JSON pairs of a role, null for PUBLIC, and a privilege.
 _ACL = """
 (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(
    CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END, a.privilege_type)), '[]')
  FROM pg_catalog.aclexplode({}) a)"""
-# For every schema, what is there replaces PostgreSQL's own defaults; for one schema it comes on top.
+# Entries without a schema replace PostgreSQL's own defaults; those of a schema add to them.
 # https://www.postgresql.org/docs/current/catalog-pg-default-acl.html
 _DEFAULTS = f"""
 SELECT $2::text IS NULL OR n.oid IS NOT NULL, {
@@ -47,12 +47,12 @@ class ObjectKind(NamedTuple):
     """A kind of object on which privileges are granted.
 
     Attributes:
-        word: for one of them, and in GRANT.
-        plural: for all of them, in plans and in ALTER DEFAULT PRIVILEGES.
-        acl: how PostgreSQL's function `acldefault` calls it.
-        privileges: those there are; `ALL` stands for what the server has.
-        query: lists those of a schema, `$1`, empty for objects that are in none: the name, the types of a
-            function's arguments, whether `ALL ... IN SCHEMA` means it, and the access control list.
+        word: the singular, as in GRANT.
+        plural: as in plans and in ALTER DEFAULT PRIVILEGES.
+        acl: its letter for PostgreSQL's function `acldefault`.
+        privileges: all that exist; `ALL` means those that the server has.
+        query: lists the objects of schema `$1` (empty for objects without one): name, argument types of a
+            function, whether `ALL ... IN SCHEMA` includes it, access control list.
     """
 
     word: str
@@ -79,7 +79,7 @@ TABLES = ObjectKind(
     "tables",
     "r",
     ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"),
-    # Views, materialized views, foreign and partitioned tables are tables to GRANT.
+    # GRANT treats views, materialized views, foreign and partitioned tables as tables.
     _relations("r", "'r', 'v', 'm', 'f', 'p'"),
 )
 SEQUENCES = ObjectKind("sequence", "sequences", "s", ("USAGE", "SELECT", "UPDATE"), _relations("s", "'S'"))
@@ -88,7 +88,7 @@ FUNCTIONS = ObjectKind(
     "functions",
     "f",
     ("EXECUTE",),
-    # ALL FUNCTIONS are aggregates and window functions, too, but not procedures.
+    # ALL FUNCTIONS includes aggregates and window functions, but not procedures.
     _query(
         "proname, pg_catalog.oidvectortypes(proargtypes), prokind <> 'p'",
         "proacl",
@@ -137,7 +137,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def kind(self) -> ObjectKind:
-        """What the privileges are on."""
+        """The kind of object that the privileges are on."""
         for kind in (TABLES, SEQUENCES, FUNCTIONS):
             if getattr(self, kind.plural) is not None:
                 return kind
@@ -145,12 +145,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def objects(self) -> list[str] | None:
-        """Names of what the privileges are on; None for all there are in the schema."""
+        """Names of the objects; None for all objects of the schema."""
         kind = self.kind
         if kind in (SCHEMAS, DATABASES):
             return [self.schema or self.database or ""]
         given: str | list[str] = getattr(self, kind.plural)
-        # A table of the name `all` is written [all].
+        # A table named `all` is written [all].
         return None if isinstance(given, str) and given.upper() == ALL else as_list(given)
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -192,7 +192,7 @@ class DefaultPrivileges(
 
     @property
     def kind(self) -> ObjectKind:
-        """What the privileges will be on."""
+        """The kind of object that the privileges will be on."""
         return _DEFAULTED[self.on]
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -210,7 +210,7 @@ class DefaultPrivileges(
 
 
 def as_list(given: str | Sequence[str]) -> list[str]:
-    """One name, or several."""
+    """Return one name or several as a list."""
     return [given] if isinstance(given, str) else list(given)
 
 
@@ -242,7 +242,7 @@ Held = frozenset[tuple[str | None, str]]
 
 
 class _Object(NamedTuple):
-    """A schema, table, sequence, function or database, and who holds which privilege on it."""
+    """A schema, table, sequence, function or database, and who has which privileges on it."""
 
     name: str
     arguments: str
@@ -253,14 +253,14 @@ class _Object(NamedTuple):
 
 
 class _Objects:
-    """The objects of a database, each list of them read when it is first needed."""
+    """The objects of a database, read lazily by kind and schema."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = connection.rows
         self._known: dict[tuple[ObjectKind, str], list[_Object]] = {}
 
     def of(self, kind: ObjectKind, schema: str = "") -> list[_Object]:
-        """The objects of a kind in a schema; schemas and databases are in none."""
+        """Return the objects of a kind in a schema; schemas and databases are in none."""
         if (kind, schema) not in self._known:
             self._known[kind, schema] = objects = []
             for name, arguments, by_all, held in self._rows(kind.query, schema):
@@ -272,29 +272,29 @@ class _Objects:
         return self._known[kind, schema]
 
     def named(self, kind: ObjectKind, schema: str, name: str) -> list[_Object]:
-        """What a name of the plan means: of a function without its arguments every one of that name."""
+        """Return the objects with this name; a function without argument types means all overloads."""
         bare, opened, arguments = name.partition("(") if kind == FUNCTIONS else (name, "", "")
         objects = [one for one in self.of(kind, schema) if one.name == bare.strip()]
         if not opened or not objects:
             return objects
-        # As the server writes them: `int,text` is `integer, text`.
+        # In the server's spelling: `int,text` becomes `integer, text`.
         types = [one.strip() for one in arguments.rstrip().removesuffix(")").split(",") if one.strip()]
         known = [self._rows(_TYPE, one)[0][0] for one in types]
         return [one for one in objects if None not in known and one.arguments == ", ".join(known)]
 
     def privileges(self, given: str | Sequence[str], kind: ObjectKind) -> list[str]:
-        """The privileges as PostgreSQL spells them, those that `ALL` stands for on this server among them."""
+        """Return privileges in PostgreSQL's spelling, with `ALL` expanded for this server."""
         spelt = list(dict.fromkeys(map(_spelt, as_list(given))))
         return [name for (name,) in self._rows(_EVERY_PRIVILEGE, kind.acl)] if ALL in spelt else spelt
 
 
 def grant_needs(connection: Connection, grants: Sequence[Grant], roles: Collection[str]) -> Iterator[Need]:
-    """What has to be granted.
+    """Yield the statements for missing grants.
 
     Args:
         connection: to the database.
-        grants: as they shall be.
-        roles: that are there, or will be.
+        grants: of the plan.
+        roles: those that exist or will be created.
     """
     objects = _Objects(connection)
     for grant in grants:
@@ -313,7 +313,7 @@ def _grant_needs(grant: Grant, privileges: Sequence[str], grantee: str, objects:
         return Change("+", f"grant {', '.join(missing).lower()} on {what} to {_shown(grantee)}", details)
 
     def statement(missing: Sequence[str], names: str) -> str:
-        # A procedure is no function to GRANT; both are routines.
+        # For GRANT a procedure is not a function; ROUTINE means both.
         word = "ROUTINE" if kind == FUNCTIONS else kind.word.upper()
         return f"GRANT {', '.join(missing)} ON {word} {names} TO {_recipient(grantee)}"
 
@@ -350,7 +350,7 @@ def _grant_needs(grant: Grant, privileges: Sequence[str], grantee: str, objects:
 def default_needs(
     connection: Connection, defaults: Sequence[DefaultPrivileges], roles: Collection[str]
 ) -> Iterator[Need]:
-    """What has to be granted by default; see `grant_needs`."""
+    """Yield the statements for missing default privileges; see `grant_needs`."""
     objects = _Objects(connection)
     me = connection.rows("SELECT current_user")[0][0] if defaults else ""
     for entry in defaults:
@@ -380,7 +380,7 @@ def _held(pairs: Sequence[tuple[str | None, str]]) -> Held:
 
 
 def _missing(held: Held, grantee: str, privileges: Sequence[str]) -> tuple[str, ...]:
-    """The privileges that a role, or PUBLIC, was not granted itself; by way of another role does not count."""
+    """Return the privileges not granted to the role or PUBLIC itself; those of other roles do not count."""
     holder = None if grantee in PUBLIC else grantee
     return tuple(privilege for privilege in privileges if (holder, privilege) not in held)
 

@@ -1,8 +1,8 @@
-"""Why PostgreSQL refuses a connection, asked once more by hand.
+"""Finds out why PostgreSQL refused a connection, by asking once more without libpq.
 
-psycopg passes a refusal on in the server's language and without its SQLSTATE, which alone says what it means. So
-the beginning of the protocol is spoken here again, only after a connection was refused, with the options that
-libpq used: https://www.postgresql.org/docs/current/protocol-message-formats.html
+psycopg reports a refusal in the server's language and without its SQLSTATE, which is the only reliable reason. So
+after a refusal, this module repeats the start of the protocol with the options that libpq used:
+https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import NamedTuple
 _TLS_REQUEST = struct.pack(">II", 8, 80877103)
 _PROTOCOL = 3 << 16
 _ORDER = {"disable": (False,), "allow": (False, True), "prefer": (True, False)}
-"""With TLS or without, as libpq tries; every other mode is TLS alone."""
+"""The order in which libpq tries with and without TLS; every other mode is TLS only."""
 _LONGEST = 1 << 20
 
 
 class Refusal(NamedTuple):
-    """What the server says: its SQLSTATE, and its words in its language."""
+    """The server's SQLSTATE, and its message in its language."""
 
     sqlstate: str
     message: str
@@ -37,15 +37,15 @@ HEALED = Refusal("00000", "")
 
 
 def ask(options: Mapping[str, str], seconds: float) -> Refusal | None:
-    """Ask for a connection, and hear why there is none.
+    """Try to connect again to learn why the server refuses.
 
     Args:
-        options: of libpq, each as it was used: hostaddr or host, port, user, password, dbname, sslmode.
-        seconds: for each message of the server.
+        options: as libpq used them: hostaddr or host, port, user, password, dbname, sslmode.
+        seconds: time limit for each message of the server.
 
     Returns:
-        `HEALED` where it lets us in by now; None where it does not tell: it is gone, or wants an authentication
-        that is not spoken here (GSSAPI, OAuth).
+        The reason; `HEALED` if the login works by now; None if unknown: the server is gone, or wants an
+        authentication that is not implemented here (GSSAPI, OAuth).
     """
     refusal = None
     path = options.get("host", "").startswith(("/", "@"))
@@ -55,7 +55,7 @@ def ask(options: Mapping[str, str], seconds: float) -> Refusal | None:
                 answer = _Conversation(connection, options).refusal()
                 if answer is None or answer.sqlstate != "28000":
                     return answer
-                # Not for this user without TLS, or with it: the other way may tell more.
+                # pg_hba.conf may refuse the user only with TLS, or only without: try the other way, too.
                 refusal = answer
         except (OSError, EOFError, ValueError, LookupError, struct.error):
             continue
@@ -70,7 +70,7 @@ def scram_keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, byte
 
 
 def prepared(password: str) -> str:
-    """A password by SASLprep (RFC 4013), less its prohibitions: PostgreSQL takes what they forbid as it is."""
+    """Normalize a password with SASLprep (RFC 4013), but keep prohibited characters as PostgreSQL does."""
     if password.isascii():
         return password
     import stringprep  # noqa: PLC0415 - few passwords are not ASCII
@@ -100,7 +100,7 @@ def _connected(options: Mapping[str, str], seconds: float, encrypted: bool) -> I
             return
         root = options.get("sslrootcert") or str(Path("~/.postgresql/root.crt").expanduser())
         tls = ssl.create_default_context(cafile=root if mode.startswith("verify") and root != "system" else None)
-        # The certificates that a server makes for itself are not strict.
+        # Self-made certificates of servers often violate the strict rules.
         tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
         tls.check_hostname = mode == "verify-full"
         tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
@@ -148,7 +148,7 @@ class _Conversation:
         self._connection.sendall(b"p" + struct.pack(">I", len(body) + 4) + body)
 
     def _authenticate(self, method: int, data: bytes) -> bool:
-        """Answer a request to authenticate; whether that is spoken here."""
+        """Answer an authentication request; False if the method is not implemented here."""
         if method == 3:
             self._send(self._password.encode() + b"\0")
         elif method == 5:

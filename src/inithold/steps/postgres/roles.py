@@ -29,7 +29,7 @@ _FLAGS = {
     "inherit": "rolinherit",
 }
 _ROLES = f"SELECT rolname, rolconnlimit, {', '.join(_FLAGS.values())} FROM pg_catalog.pg_roles"  # noqa: S608 - constants
-# From version 16 on a membership may be one that gives nothing: the right to make others a member.
+# Since version 16 a membership may give only the right to add members, but none of the role's privileges.
 _MEMBERSHIPS = """
 SELECT m.rolname, g.rolname
 FROM pg_catalog.pg_auth_members a
@@ -47,7 +47,7 @@ _PASSWORDS = "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolnam
 _WRONG_PASSWORD = "28P01"  # noqa: S105 - a code
 _ANOTHER = "another -> the plan's"
 _NO_CONNECT = "42501"
-"""The role may not connect to this database: the server says so once it has accepted the password."""
+"""The role may not connect to this database; the server checks that after it has accepted the password."""
 # https://www.postgresql.org/docs/current/catalog-pg-authid.html
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$[1-9][0-9]{0,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=")
 
@@ -87,7 +87,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def flags(self) -> dict[str, bool]:
-        """The attributes that are on or off, as far as the plan gives them."""
+        """The boolean attributes that the plan gives."""
         return {flag: value for flag in _FLAGS if (value := getattr(self, flag)) is not None}
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -109,7 +109,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 yield "member_of", "a role cannot be a member of itself"
 
     def __repr__(self) -> str:
-        # A repr ends up in tracebacks and logs.
+        # Without the password: a repr ends up in tracebacks and logs.
         return f"Role({self.name!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -117,7 +117,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class _Present(NamedTuple):
-    """A role as it is; its connection limit is -1 for none."""
+    """A role on the server; a connection limit of -1 means none."""
 
     flags: Mapping[str, bool]
     connection_limit: int
@@ -190,7 +190,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # A plan written in Python may give dictionaries.
+        # A Python plan may give dictionaries.
         for name, item in (("roles", Role), ("grants", Grant), ("default_privileges", DefaultPrivileges)):
             try:
                 set_field(self, name, [msgspec.convert(one, item, strict=False) for one in getattr(self, name)])
@@ -224,7 +224,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
                 *self._catalog_needs(connection, present),
                 *self._password_needs(connection, context, present),
             ]
-        # Said once in a run: the last check is the one that finds nothing left to do.
+        # Log once per run: in the last check, which finds nothing left to do.
         if all(need.change.op == "?" for need in needs):
             for role in self.roles:
                 for flag, value in role.flags.items():
@@ -248,7 +248,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
                 connection.execute("BEGIN")
             for need in needs:
                 need.run(connection)
-            # PostgreSQL only warns of a privilege that the user cannot pass on.
+            # PostgreSQL only warns if the user may not grant a privilege.
             if left := [need.change.what for need in self._catalog_needs(connection, _present(connection))]:
                 raise StepFailed(
                     f"PostgreSQL did not do it: {'; '.join(left)}: rolled back",
@@ -259,7 +259,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
                 connection.execute("COMMIT")
 
     def _catalog_needs(self, connection: Connection, present: Mapping[str, _Present]) -> Iterator[Need]:
-        """What is missing of all that everybody may read."""
+        """Yield the statements for what is missing in the catalogs that every user may read."""
         known = {*present, *(role.name for role in self.roles)}
         for role in self.roles:
             current = present.get(role.name)
@@ -278,7 +278,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     def _password_needs(
         self, connection: Connection, context: StepContext, present: Mapping[str, _Present]
     ) -> Iterator[Need]:
-        """Passwords that have to be set of roles that exist; stored ones are compared and never shown."""
+        """Yield the statements for passwords of existing roles; stored ones are compared but never shown."""
         roles = [role for role in self.roles if role.password is not None and role.name in present]
         may_read = roles and connection.rows(_MAY_READ_PASSWORDS) == [(True,)]
         names = [role.name for role in roles]
@@ -288,7 +288,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
             current = stored.get(role.name)
             change: Change | None
             if not may_read:
-                # A role that cannot log in yet may do so once this step is done, and is asked then.
+                # A role that may not log in yet is tried in the check after the apply.
                 change = self._proved(role, context, present[role.name])
             elif current is None:
                 change = Change("~", f"{label} none -> set")
@@ -302,7 +302,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
                 yield Need(change, f"ALTER ROLE {quoted(role.name)} {_password_clause(connection, password)}")
 
     def _proved(self, role: Role, context: StepContext, current: _Present) -> Change | None:
-        """Prove a password by logging in; one that cannot be proved so is set in every run."""
+        """Verify a password by logging in; if that is impossible, it is set in every run."""
 
         def unproved(why: str) -> Change:
             return Change("?", f"password of role {shown(role.name)}", (f"pg_authid may not be read, and {why}",))
@@ -326,13 +326,13 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
 
 def is_verifier(password: str) -> bool:
-    """Whether a password is given as PostgreSQL stores it, SCRAM-SHA-256."""
+    """Whether a password is a SCRAM-SHA-256 verifier, as PostgreSQL stores it."""
     return _VERIFIER.fullmatch(password) is not None
 
 
 def is_stored(password: str, stored: str) -> bool:
-    """Whether what the server has stored is a password's verifier; `password` may be one, too."""
-    # Where there are passwords to compare, and not before: these are slow to import.
+    """Whether the stored verifier is that of this password; `password` may be a verifier, too."""
+    # Imported only to compare passwords, because they are slow to import.
     import base64  # noqa: PLC0415
     import hmac  # noqa: PLC0415
 
@@ -347,7 +347,7 @@ def is_stored(password: str, stored: str) -> bool:
 
 
 def _password_clause(connection: Connection, password: str) -> str:
-    # Made on this side: no statement that a server may log has the password itself.
+    # Hashed here, so that no statement that the server may log contains the password.
     encrypt = connection.raw.pgconn.encrypt_password
     verifier = password if is_verifier(password) else encrypt(password.encode(), b"", b"scram-sha-256").decode()
     SECRETS.add(verifier)
@@ -355,7 +355,7 @@ def _password_clause(connection: Connection, password: str) -> str:
 
 
 def _present(connection: Connection) -> dict[str, _Present]:
-    """Every role of the server."""
+    """Return all roles of the server by name."""
     return {
         name: _Present(dict(zip(_FLAGS, values, strict=True)), limit)
         for name, limit, *values in connection.rows(_ROLES)

@@ -1,4 +1,4 @@
-"""SQL of PostgreSQL: names, texts, and statements that are still to be run."""
+"""SQL for PostgreSQL: names, literals, and statements that are needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inithold.steps.postgres.connection import Connection
 
 LONGEST = 63
-"""Bytes of a name; PostgreSQL cuts what is longer, so that it would never be found again."""
+"""Maximum bytes of a name; PostgreSQL truncates longer ones, which would then never be found."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MADE_MEANWHILE = ("42P04", "42710", "23505")
@@ -29,23 +29,23 @@ _HINTS = {
 
 
 def quoted(name: str) -> str:
-    """A name in SQL: nothing in it is folded or read as SQL."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text in SQL, read alike with and without `standard_conforming_strings`."""
+    """Quote a text for SQL, whether `standard_conforming_strings` is on or off."""
     doubled = text.replace("\\", "\\\\").replace("'", "''")
     return f" E'{doubled}'" if "\\" in text else f"'{doubled}'"
 
 
 def shown(name: str) -> str:
-    """A name for people: as it is where that is plain, else as SQL would need it."""
+    """Return a name for messages, quoted if SQL needs it."""
     return name if _PLAIN.fullmatch(name) else quoted(name)
 
 
 def fault(name: str) -> str | None:
-    """What keeps a text from being a name; None where it is one."""
+    """Return why a text cannot be a name, or None."""
     if not name.strip():
         return "a name is empty"
     if "\0" in name:
@@ -55,12 +55,12 @@ def fault(name: str) -> str | None:
 
 
 class Need(NamedTuple):
-    """A statement that is still to be run.
+    """A statement that has to be run.
 
     Attributes:
-        change: what it does, as people see it.
-        statement: the SQL; empty where it cannot be run yet.
-        blocked: why it cannot, such as a table that does not exist; else empty.
+        change: what it does, for users.
+        statement: the SQL; empty if it cannot be run yet.
+        blocked: why it cannot, such as a missing table; else empty.
     """
 
     change: Change
@@ -72,11 +72,11 @@ class Need(NamedTuple):
 
         Args:
             connection: to the database.
-            hints: by the server's code, what to do where it is refused, instead of what the server says.
+            hints: what to do if it fails, by SQLSTATE, instead of the server's own hint.
 
         Raises:
-            NotYet: somebody else is doing the same at this moment, or the connection is lost.
-            StepFailed: it is refused.
+            NotYet: something else does the same at this moment, or the connection is lost.
+            StepFailed: it fails.
         """
         import psycopg  # noqa: PLC0415 - heavy
 

@@ -1,6 +1,6 @@
-"""What PostgreSQL says: "not yet" or "never".
+"""Decides whether an error of PostgreSQL means "not yet" or "never".
 
-One table of codes for whoever meets them, those of https://www.postgresql.org/docs/current/errcodes-appendix.html
+The only table of its codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import psycopg
 
 Verdict = Literal["lost", "not yet", "rejected", "never"]
-# Connection exceptions; ended by an administrator, a crash, a time limit on idle sessions or a dropped database.
+# Connection exceptions; sessions ended by an administrator, a crash, an idle timeout or a dropped database.
 _LOST = re.compile(r"08...|57P0[12345]|25P03")
-# A conflict with another transaction (but for 40002, broken constraints), no resources, a lock that is not free,
-# and trouble of the server's system: what others do or free may heal it.
+# Temporary: a conflict with another transaction (except 40002, a violated constraint), lack of resources, a lock
+# that is not free, an I/O or system error on the server.
 _NOT_YET = re.compile(r"40(?!002)...|53...|55P03|58000|58030")
 _REJECTED = {
     "28P01": "check user and password; where the server creates its user late, a database.ready "
@@ -26,10 +26,10 @@ _REJECTED = {
     "3D000": "check the name of the database, or have it created first",
 }
 _NO_CONNECT = {"42501": "grant the user CONNECT on the database"}
-# 08P01 is what PgBouncer says of nearly everything.
+# PgBouncer uses 08P01 for nearly everything.
 _PGBOUNCER_NEVER = re.compile(r"no such (?:database|user)|unsupported startup|SSL required|auth|not allowed", re.I)
 _PROXY_HINT = "check user, password and database, and the configuration of the proxy"
-# What libpq itself says of a server it has reached: cut off in the middle of it, or never to be.
+# libpq's own messages after it reached the server: the connection was cut, or it can never succeed.
 _CUT_OFF = re.compile(r"SYSCALL|eof|reset by peer|broken pipe|unexpectedly|alert internal error", re.IGNORECASE)
 _NEVER = (
     (
@@ -54,7 +54,7 @@ _IN_TRANSACTION_HINT = "the statements run in one transaction: run this one with
 
 
 class RefusedConnection(Rejected):
-    """The server is up and lets nobody in; `sqlstate` is its code."""
+    """The server is up but refused the login, with this `sqlstate`."""
 
     def __init__(self, message: str, sqlstate: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -62,39 +62,39 @@ class RefusedConnection(Rejected):
 
 
 def verdict(sqlstate: str, message: str = "") -> Verdict:
-    """What a code of the server means.
+    """Judge an error of the server by its code.
 
     Args:
         sqlstate: the code.
-        message: the server's words, where there are any: some codes are used for several things.
+        message: the server's message, if any: some codes have several meanings.
     """
     if sqlstate in _REJECTED or (sqlstate == "08P01" and _PGBOUNCER_NEVER.search(message)):
         return "rejected"
     if _LOST.fullmatch(sqlstate):
         return "lost"
-    # Two sessions that grant rights on one thing; PostgreSQL has no better code for it.
+    # Two sessions grant privileges on one object at the same time; PostgreSQL has no better code for it.
     concurrent = sqlstate == "XX000" and message.startswith("tuple concurrently")
     return "not yet" if concurrent or _NOT_YET.fullmatch(sqlstate) else "never"
 
 
 def connect_error(where: str, error: psycopg.Error) -> StepError:
-    """What a connection that did not come about means.
+    """Return the step's error for a failed connection.
 
     Args:
-        where: the server, for people.
+        where: the server, for messages.
         error: of `psycopg.connect`.
     """
     handle = error.pgconn
     if handle is None:
         return StepFailed(f"{where}: {error}".strip(), hint="check the parameters in the query of the url")
     text = handle.error_message.decode(errors="replace")
-    # libpq names the place in each error that has to do with it, in every language.
+    # In every language, libpq's messages about a connection contain the server's address.
     if not any(place and place in text for place in (handle.hostaddr.decode(), handle.host.decode(), ".s.PGSQL.")):
         return StepFailed(f"{where}: {_first_line(text)}", hint="check the parameters in the query of the url")
     if handle.needs_password:
         message = f"{where}: the server wants a password and none is given"
         return StepFailed(message, hint="give it in the url, as password or in PGPASSWORD")
-    # The server's own words stand behind a severity and two spaces; libpq's never do.
+    # Only messages of the server have a severity and two spaces in front.
     if ":  " in text:
         from inithold.steps.postgres.refusal import HEALED, ask  # noqa: PLC0415 - on the failure path alone
 
@@ -115,7 +115,7 @@ def _by_server(where: str, sqlstate: str, message: str) -> StepError:
     judged, hint = verdict(sqlstate, message), {**_REJECTED, **_NO_CONNECT}.get(sqlstate)
     if hint is not None or judged == "rejected":
         return RefusedConnection(f"{where}: {message}", sqlstate, hint=hint or _PROXY_HINT)
-    # 57014: the server had no time to authenticate anybody.
+    # 57014: the authentication timed out on the server.
     if judged != "never" or sqlstate == "57014":
         return NotYet(f"{where}: {message}")
     return StepFailed(
@@ -129,19 +129,19 @@ def _first_line(text: str) -> str:
 
 
 def statement_error(where: str, error: psycopg.Error) -> StepError:
-    """What a refused statement, or a lost connection, means.
+    """Return the step's error for a failed statement or a lost connection.
 
     Args:
-        where: what begins the message: a server, a place in a script.
+        where: the beginning of the message: a server, or a place in a script.
         error: of psycopg.
     """
     import psycopg  # noqa: PLC0415 - heavy
 
     if error.sqlstate is None:
         if isinstance(error, psycopg.OperationalError):
-            # libpq itself says so: the server cannot, it is gone.
+            # From libpq, not from the server: the connection is gone.
             return NotYet(f"{where}: connection lost: {_first_line(str(error))}")
-        # psycopg's own: COPY is asked for.
+        # From psycopg: the statement is COPY.
         return StepFailed(f"{where}: {error}", hint="run it with psql, in a command.run step")
     text = error.diag.message_primary or str(error)
     judged = verdict(error.sqlstate, text)
