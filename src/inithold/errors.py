@@ -1,15 +1,15 @@
-"""The error tree. Each class knows the exit code it ends the process with.
+"""The error tree. Each class has the exit code of the process.
 
 InitholdError                 1
 ├── UsageError                2  the command line, or where it is run, is wrong
-├── PlanError                 2  the plan is wrong; carries every fault found
+├── PlanError                 2  the plan is wrong; carries all faults
 ├── DocumentError             2  a YAML file cannot be read
 ├── StepError                 1
-│   ├── NotYet                   may heal by itself: tried again
+│   ├── NotYet                   temporary: retried
 │   ├── Interrupted              the step was told to stop
-│   └── StepFailed               trying again would not help
-│       ├── Rejected             the server is up and says no to the credentials or the database
-│       └── Ahead                a newer version of this init has been here
+│   └── StepFailed               permanent: another attempt would not help
+│       ├── Rejected             the server rejects the credentials or the database
+│       └── Ahead                a newer version of this init has run
 ├── Cancelled             128+N  a signal ended the run
 └── LockLost                  1  the connection that held the lock is gone: the run starts over
 """
@@ -20,11 +20,11 @@ from collections.abc import Sequence
 
 
 class InitholdError(Exception):
-    """Base of every error that inithold reports to a person.
+    """Base of every error that inithold reports to people.
 
     Args:
         message: what failed and what was seen, without secrets, one or more lines.
-        hint: what to do next, one line, or None where there is nothing to add.
+        hint: what to do next, one line, or None.
     """
 
     exit_code = 1
@@ -36,15 +36,15 @@ class InitholdError(Exception):
 
 
 class UsageError(InitholdError):
-    """The command line, or the place it is run in, is wrong."""
+    """The command line, or the place where it runs, is wrong."""
 
     exit_code = 2
 
 
 class Fault:
-    """One thing that is wrong in a file: what is wrong and what would be right.
+    """One error in a file: what is wrong, and how to fix it.
 
-    The file is named as the user named it, None for a plan written in Python; line and column begin with 1.
+    `file` is the name that the user gave, None for a Python plan; `line` and `column` start at 1.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Fault:
 
 
 class PlanError(InitholdError):
-    """The plan is refused; `faults` lists everything that is wrong with it, in file order."""
+    """The plan is refused; `faults` lists all its errors, in file order."""
 
     exit_code = 2
 
@@ -90,21 +90,21 @@ class DocumentError(InitholdError):
 
 
 class StepError(InitholdError):
-    """Base of what a step may raise from `check` or `apply`."""
+    """Base of the errors that a step may raise from `check` or `apply`."""
 
     exception = ""
-    """Class name of what it stands for, where that was raised in another process."""
+    """Class name of the original exception, if that was raised in another process."""
 
 
 class NotYet(StepError):
-    """What may heal by itself: a server not up, a connection lost half-way. Tried again.
+    """A temporary error, which is retried: a server that is not up, a lost connection.
 
     Args:
         message: what was seen.
-        probe: host and port that refused or did not resolve. Where given, a bare TCP connection to it is
-            tried every few hundredths of a second and the whole check is made again once one succeeds.
-        hint: what to do where it does not heal.
-        within: seconds after which to try again at the latest, where the plan sets no `retry`.
+        probe: host and port that refused or did not resolve. If given, a bare TCP connection to it is tried every
+            few hundredths of a second, and the whole check runs again once one succeeds.
+        hint: what to do if it does not go away.
+        within: maximum seconds until the next attempt, if the plan sets no `retry`.
     """
 
     def __init__(
@@ -121,32 +121,32 @@ class NotYet(StepError):
 
 
 class StepFailed(StepError):
-    """What trying again would not fix."""
+    """A permanent error: another attempt would not help."""
 
 
 class Rejected(StepFailed):
-    """The server is up and says no: to the password, the role or the name of the database.
+    """The server is up and rejects the password, the role or the name of the database.
 
-    Final in `run`; `wait` tries on, because init may yet create what is missing.
+    `run` fails at once; `wait` keeps trying, because init may still create what is missing.
     """
 
 
 class Ahead(StepFailed):
-    """The environment is ahead of what the step wants: a newer version of it has been here.
+    """The environment is ahead of the step: a newer version of this init has run.
 
-    Final in `run`, which never goes back; a hold that verifies reports it and leaves it alone.
+    `run` fails, because nothing is ever downgraded; a verifying hold reports it and changes nothing.
     """
 
 
 class Interrupted(StepError):
-    """The step was told to stop: its time is up or the run was cancelled."""
+    """The step was told to stop: it timed out, or the run was cancelled."""
 
 
 class Cancelled(InitholdError):
     """The run was told to stop.
 
     Args:
-        signal_number: the signal that said so; the exit code is 128 plus it.
+        signal_number: the signal; the exit code is 128 plus its number.
     """
 
     def __init__(self, signal_number: int) -> None:

@@ -1,4 +1,4 @@
-"""For tests of step kinds, ours and yours: drive a step through check, apply and check, or see one answer.
+"""For tests of step kinds: drive a step through check, apply and check, or run one check.
 
 from inithold.testing import drive
 
@@ -40,11 +40,11 @@ class Collected:
 
 
 class Driven(msgspec.Struct, frozen=True):
-    """What became of a step.
+    """The result of driving a step.
 
     Args:
-        finished: the account of the runner: outcome, attempts, changes, reason, hint.
-        events: everything that was said meanwhile, in order.
+        finished: the runner's result: outcome, attempts, changes, reason, hint.
+        events: all events meanwhile, in order.
     """
 
     finished: StepFinished
@@ -56,7 +56,7 @@ class Driven(msgspec.Struct, frozen=True):
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """The changes as they are shown: `+ queue bot_events`."""
+        """The changes as text: `+ queue bot_events`."""
         return tuple(str(change) for change in self.finished.changes)
 
     @property
@@ -78,8 +78,8 @@ def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = Non
     """Run one step as `inithold run` would, in this process.
 
     Args:
-        step: to drive.
-        timeout: seconds it may take; None for no bound.
+        step: the step to drive.
+        timeout: time limit in seconds; None for no limit.
         retry: as in a plan.
         wait: only check, as `inithold wait` does.
     """
@@ -92,7 +92,7 @@ def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = Non
 
 
 def check(step: Step) -> Sequence[Change]:
-    """Ask a step once what it still needs; raises what the step raises."""
+    """Check a step once and return the changes still needed; raises what its `check` raises."""
     context = Context("step", _SPAN, Stream([]), None)
     if not step.in_worker:
         return step.check(context)

@@ -1,6 +1,6 @@
-"""What a step kind is: a frozen struct of typed fields with `check` and `apply`.
+"""The base of step kinds: a frozen struct of typed fields with `check` and `apply`.
 
-A kind never waits, retries or measures time: it says `NotYet` and the runner decides when to ask again.
+A kind never waits, retries or measures time: it raises `NotYet`, and the runner decides when to try again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
 
 class StepContext(Protocol):
-    """What a step sees of the run while it is checked or applied."""
+    """The run, as a step sees it in `check` and `apply`."""
 
     @property
     def step_id(self) -> str:
@@ -43,36 +43,36 @@ class StepContext(Protocol):
 
     @property
     def only_waits(self) -> bool:
-        """Whether nothing will be applied: a gate, which may wait for long and is to take little memory."""
+        """Whether nothing will be applied: true in a gate, which may wait long and should take little memory."""
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment for child processes: this process's own, with `TRACEPARENT` of the step's span."""
+        """The environment for child processes: that of this process, plus `TRACEPARENT` for the step's span."""
 
     def log(self, text: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
-        """Say one or more lines in the run's log, under the step's id."""
+        """Write one or more lines to the run's log, under the step's id."""
 
     def remaining(self, most: float) -> float:
-        """Seconds until the step's time is up, at most `most`: a bound for one network operation."""
+        """Seconds until the step times out, at most `most`: the timeout for one network operation."""
 
     def check_cancelled(self) -> None:
         """Raise `Interrupted` if the step has been told to stop."""
 
     def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        """While the returned context is open, telling the step to stop calls `action`, from another thread."""
+        """While the returned context is open, a request to stop calls `action` from another thread."""
 
     def user_code(self) -> AbstractContextManager[object]:
         """While the returned context is open, spans and logs of this thread belong to the step."""
 
 
 class WorkerContext(StepContext, Protocol):
-    """What a step sees whose code runs in a worker: the run has to know what comes up here."""
+    """The context of a step that runs in a worker; it also reports to the run."""
 
     def learn(self, url: str) -> None:
         """Treat the secrets of a URL as secrets, here and in the run."""
 
     def opened_session(self, session: Mapping[str, Any]) -> None:
-        """Report a session on a server, so that the run ends it where this process is killed.
+        """Report a session on a server, so that the run ends it if this process is killed.
 
         Args:
             session: see `inithold.steps.database.driver.end_sessions`.
@@ -86,33 +86,33 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     kind: ClassVar[str] = ""
-    """The name a plan uses: `database.ready`."""
+    """The name in a plan: `database.ready`."""
     looks_only: ClassVar[bool] = False
     """Whether the kind only checks, and has no `apply`."""
     default_timeout: ClassVar[float | None] = None
-    """Seconds the whole step may take where the plan gives no `timeout`."""
+    """Time limit for the whole step in seconds, if the plan gives no `timeout`; None for no limit."""
     waits: ClassVar[bool] = False
-    """Whether being unmet is "not yet" rather than a failure: true for the `*.ready` kinds."""
+    """Whether unmet means "not yet" rather than a failure: true for the `*.ready` kinds."""
     retries_failures: ClassVar[bool] = False
-    """Whether a failure of `apply` may be tried again where the plan sets `retry`: for the user's own code."""
+    """Whether a failed `apply` is retried if the plan sets `retry`: for the user's code."""
     takes_terminal: ClassVar[bool] = False
-    """Whether what it runs writes to the terminal itself, so that nothing may be drawn there meanwhile."""
+    """Whether its command writes to the terminal, so that inithold must not draw there meanwhile."""
     in_worker: ClassVar[bool] = False
-    """Whether `check` and `apply` run in a process of their own, in its main thread: for the user's code, and for
-    libraries that cannot be interrupted. The context is a `WorkerContext` there. `before_worker` runs here."""
+    """Whether `check` and `apply` run in the main thread of a separate process: for the user's code, and for
+    libraries that cannot be interrupted. Their context is a `WorkerContext`. `before_worker` runs in the run."""
     in_run: ClassVar[bool] = False
-    """Whether it runs the user's code in the run's own process, whose limits a process beside it then keeps."""
+    """Whether it runs the user's code inside the run, whose time limits a watchdog process then enforces."""
     quiet_check: ClassVar[bool] = False
-    """In a worker: whether what its check prints and logs is shown only for debugging, warnings excepted."""
+    """In a worker: whether the output of `check`, except warnings, is logged only at level debug."""
     rights: ClassVar[str] = ""
     """The permissions that `check` needs, for the manual."""
     apply_rights: ClassVar[str] = ""
     """The additional permissions that `apply` needs; empty for a kind that only checks."""
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """Yield what is wrong with the fields beyond their types, as (field, message); nothing is contacted.
+        """Yield errors in the fields beyond their types, as (field, message). Contacts nothing.
 
-        The field may be a part of one: `queues[2].name`.
+        The field may be a path: `queues[2].name`.
         """
         yield from ()
 
@@ -122,15 +122,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def verifiable(self) -> bool:
-        """Whether `check` can tell at all; what cannot be checked is left out of gates and verification."""
+        """Whether the step can be checked; if not, gates and verification skip it."""
         return True
 
     def files(self) -> Sequence[str]:
-        """Files that are a part of the plan: where their content changes, the plan has changed."""
+        """Files that are part of the plan: if their content changes, the plan has changed."""
         return ()
 
     def preload(self) -> None:
-        """Import what the step will need; called while there is nothing better to do."""
+        """Import what the step will need; called while inithold is waiting anyway."""
 
     def load(self) -> None:
         """Import what the step will need while no other thread does: call it before importing anything heavy."""
@@ -138,14 +138,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             self.preload()
 
     def subject(self) -> str:
-        """What the step works on, for people, without secrets: `postgresql://app@db:5432/games`."""
+        """The object of the step, for people, without secrets: `postgresql://app@db:5432/games`."""
         return ""
 
     def before_worker(self, context: StepContext) -> Sequence[Change] | None:  # noqa: ARG002 - the interface
-        """The answer of `check` where it takes no worker to tell; None where it does. Raises as `check` does.
+        """The result of `check`, if it needs no worker; otherwise None. Raises as `check` does.
 
-        For kinds that run in a worker, which takes long to start: what can be told without the user's code, such
-        as that the server is not up yet. Changes that are still needed after an apply are told by `check`.
+        For kinds that run in a worker, which is slow to start: answers what needs none of the user's code, such
+        as that the server is not up yet. After an apply, only `check` reports the changes still needed.
         """
         return None
 
@@ -157,16 +157,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return None
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        """Find out what is still needed, changing nothing; empty means that the step is in place.
+        """Return the changes still needed, and change nothing; empty means that the step is in place.
 
-        A check is bounded by `context.remaining` and need not be interruptible: told to stop, because the step's
-        time is up or the run is cancelled, it is abandoned 0.25 s later. It counts as failed then, and the step is
-        not tried again while the abandoned check is alive. What it starts as a process of its own it ends with
-        `context.on_cancel`.
+        A check stays within `context.remaining` and need not be interruptible: on a timeout or when the run is
+        cancelled, it is abandoned after 0.25 s. It then counts as failed, and the step is not retried while the
+        abandoned check is still running. A check that starts a process ends it through `context.on_cancel`.
 
         Raises:
-            NotYet: it cannot be told yet.
-            StepFailed: it cannot be told and trying again would not help.
+            NotYet: the answer is not known yet; the step is retried.
+            StepFailed: the check failed, and another attempt would not help.
         """
         raise NotImplementedError
 
