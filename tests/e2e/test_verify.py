@@ -168,7 +168,8 @@ def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
     stack.wait_health("init", "unhealthy")
     assert "no longer in place" in stack.logs("init")
     (stack.folder / HELD).unlink()
-    watched.runs_again("schema")
+    # On a busy machine a check may begin before the server is back, and only find what its last steps ask for.
+    watched.runs_again("schema", "roles: + role reporting")
     assert watched.healths()[-2:] == ["unhealthy", "healthy"]
     assert stack.sql("select version_num from alembic_version") == "0007"
     stack.wait_health(GATED, "healthy", 90)
@@ -216,11 +217,11 @@ def test_asked_for_by_compose_exec(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("verifying")
-def test_the_database_and_the_collector_are_away_for_20_s(stack: Stack) -> None:
+def test_the_database_and_the_collector_are_away_for_some_checks(stack: Stack) -> None:
     watched = Watched(stack)
     said = len(stack.logs("init").splitlines())
     stack.compose("stop", "--timeout", "5", "postgres", "grafana-alloy")
-    time.sleep(20)
+    time.sleep(8)
     stack.compose("start", "postgres")
     poll(lambda: "was away for" in "\n".join(stack.logs("init").splitlines()[said:]), 60, "it is back")
     watched.did_nothing()
