@@ -1,1 +1,1 @@
-"""The marker and the health check. Standard library only, and little of it: a probe runs this all the time."""
+"""The marker and the health check. Imports little, and only the standard library: probes run this constantly."""

@@ -1,4 +1,4 @@
-"""The marker file: dropped first, published whole, never through a symbolic link."""
+"""The marker file: removed first, written atomically, never through a symbolic link."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from inithold.text.files import refuse_irregular
 
-DEFAULT = "/tmp/init-complete"  # noqa: S108 - the place that health checks in the field already look at
+DEFAULT = "/tmp/init-complete"  # noqa: S108 - existing health checks look here
 
 
 def path_from(argument: str | None) -> str:
@@ -15,37 +15,37 @@ def path_from(argument: str | None) -> str:
 
 
 def drop(path: str) -> None:
-    """Remove the marker if it is there; a symbolic link is removed itself, not what it points to.
+    """Remove the marker if it exists; of a symbolic link, the link itself.
 
     Raises:
-        OSError: it is there and cannot be removed.
+        OSError: it exists and cannot be removed.
     """
     try:
-        os.unlink(path)  # noqa: PTH108 - this runs before anything is imported
+        os.unlink(path)  # noqa: PTH108 - pathlib is slow to import
     except (FileNotFoundError, NotADirectoryError):
         return
 
 
 def withdrawn(path: str) -> str:
-    """Where a marker is kept while the environment is not as it promises."""
+    """The marker's path while something is not in place."""
     return f"{path}.withdrawn"
 
 
 def running(path: str) -> str:
-    """The file that stands for a run that is going on. It names its process as the marker does."""
+    """The file that exists during a run. It names the run's process as the marker does."""
     return f"{path}.running"
 
 
 def is_kept(path: str) -> bool:
-    """Whether the marker is there, in its place or withdrawn."""
+    """Whether the marker exists, published or withdrawn."""
     return os.path.lexists(path) or os.path.lexists(withdrawn(path))
 
 
 def withdraw(path: str) -> None:
-    """Take the marker away so that it can be put back.
+    """Rename the marker, so that it can be put back.
 
     Raises:
-        OSError: it is there and cannot be renamed.
+        OSError: it exists and cannot be renamed.
     """
     try:
         os.rename(path, withdrawn(path))  # noqa: PTH104
@@ -54,13 +54,13 @@ def withdraw(path: str) -> None:
 
 
 def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
-    """Put a file in place at once: written beside, synced, renamed.
+    """Write a file atomically: write a temporary file, sync it, rename it.
 
     Args:
-        path: the file; a file or a symbolic link to one that is there is replaced.
+        path: the file; an existing file, or symbolic link to one, is replaced.
         data: its content.
         mode: its permission bits, whatever the umask.
-        sync: whether it must also be whole after a crash of the machine.
+        sync: whether it must be complete even after the machine crashes.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
@@ -75,13 +75,9 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True)
 
 
 def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> str:
-    """Write the file that is to be renamed to `path`, and sync it; see `write_whole`.
-
-    Returns:
-        its path.
-    """
+    """Write the temporary file of `write_whole`, and return its path."""
     beside = f"{path}.{os.getpid()}.new"
-    # Left by a process of this number that was killed before the rename.
+    # Perhaps left by a killed process with the same pid.
     drop(beside)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -98,24 +94,24 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
 
 
 def refuse_odd(path: str) -> None:
-    """Refuse to put a file in the place of anything but a file: `/dev/stdout` is a link, and for all processes.
+    """Refuse to replace anything but a file: replacing the link `/dev/stdout` would break it for all processes.
 
     Raises:
-        OSError: there is a folder, a pipe or a device, or a link to one.
+        OSError: at `path` is a folder, a pipe or a device, or a link to one.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
     except OSError:
-        # Nothing, or a link that leads nowhere.
+        # Nothing there, or a dangling link.
         return
     refuse_irregular(mode, path)
 
 
 def check_writable(path: str) -> None:
-    """Make sure that a file can be put at `path`.
+    """Check that a file can be written at `path`.
 
     Raises:
-        OSError: its folder is missing or cannot be written, or something else than a file is in its place.
+        OSError: its folder is missing or not writable, or `path` is something other than a file.
     """
     refuse_odd(path)
     drop(write_beside(path, b"", sync=False))

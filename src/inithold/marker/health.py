@@ -1,6 +1,6 @@
 """`inithold health`: whether this container's environment is ready.
 
-A health check runs this all the time, so it is answered before the command-line framework is imported.
+Health checks run this constantly, so it works without the command-line framework.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from inithold.text.files import read_regular
 
 DEFAULT_WAIT = "25s"
 POLL = 0.02
-"""Seconds between two looks of a blocking probe: a look costs some microseconds."""
+"""Seconds between two looks of a blocking probe; one takes microseconds."""
 
 
 def problem(path: str) -> str | None:
-    """Why the environment is not ready, in one line; None if it is.
-
-    Args:
-        path: of the marker.
-    """
+    """Why the environment is not ready, in one line; None if it is. `path` is the marker's."""
     try:
         data = read_regular(path, most=MOST_BYTES)
     except FileNotFoundError:
@@ -46,12 +42,12 @@ def main(arguments: list[str]) -> int | None:
     """Answer `inithold health ARGUMENTS`.
 
     Returns:
-        0 ready, 1 anything else; None for `--help`, which others answer.
+        0 if ready, otherwise 1; None for `--help`, which the command-line framework answers.
     """
     if "--help" in arguments or "-h" in arguments:
         return None
     marker: str | None = None
-    # No variable stands for --wait: INITHOLD_WAIT is the URLs that `run` waits for, in the same container.
+    # --wait has no variable: INITHOLD_WAIT is the URLs that `run` waits for, in the same container.
     wait: str | None = None
     rest = list(arguments)
     while rest:
@@ -61,7 +57,7 @@ def main(arguments: list[str]) -> int | None:
                 return _refuse("--marker needs a path")
             marker = value if equals else rest.pop(0)
         elif name == "--wait":
-            # The value may stand behind an equals sign or a space, or be left out.
+            # `--wait=25s`, `--wait 25s` or `--wait`.
             apart = not equals and rest and not rest[0].startswith("-")
             wait = rest.pop(0) if apart else value if equals else DEFAULT_WAIT
         else:
@@ -82,8 +78,8 @@ def main(arguments: list[str]) -> int | None:
     if reason is not None and seconds:
         from time import monotonic, sleep  # noqa: PLC0415 - built in, but not needed by most probes
 
-        # At once: a probe that waits is killed without warning when its container ends, or its own time is up, and
-        # what it has printed by then is all that the platform shows.
+        # Print now: a waiting probe is killed without warning when its container ends or its own time is up, and
+        # the platform shows only what it has printed by then.
         _print(f"not ready: {reason}")
         first, until = reason, monotonic() + seconds
         while reason is not None and monotonic() < until:
@@ -99,7 +95,7 @@ def _print(line: str) -> None:
     try:
         print(printable(line), flush=True)
     except OSError:
-        # Whoever asks goes by the exit code.
+        # The exit code is what counts.
         let_go(sys.stdout)
 
 

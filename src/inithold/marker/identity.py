@@ -1,8 +1,8 @@
-"""Which process vouches for a marker, and whether that very process still lives.
+"""Which process vouches for a marker, and whether it is still alive.
 
-A pid alone is not enough: a restarted container has the same small pids. The start time (field 22 of
-`/proc/PID/stat`, see proc_pid_stat(5)), the boot id and the inode of the pid namespace make it this process of
-this container of this boot, and all of them survive exec.
+A pid alone is not enough, because a restarted container reuses the same small pids. Together with the start time
+(field 22 of `/proc/PID/stat`, see proc_pid_stat(5)), the boot id and the inode of the pid namespace it identifies
+one process of one container of one boot. All of them survive exec.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 
 PROC = "/proc"
 MOST_BYTES = 1_048_576
-"""A marker is never longer."""
+"""More than any marker has."""
 _VOUCHING = b'"vouched_by":{'
 
 
 def identity(pid: int) -> dict[str, int | str | None]:
-    """What is known of a living process: pid, start time, boot id, pid namespace; None where it cannot be told."""
+    """Identify a living process: pid, start time, boot id, pid namespace; None for those that are unknown."""
     return {
         "pid": pid,
         "start_time": _start_time(pid),
@@ -26,17 +26,17 @@ def identity(pid: int) -> dict[str, int | str | None]:
 
 
 def instance_id(pid: int) -> str:
-    """A UUID of a living process, the same whoever asks: `service.instance.id` of OpenTelemetry's conventions."""
+    """A UUID derived from `identity`, for OpenTelemetry's `service.instance.id`; the same in every process."""
     from uuid import NAMESPACE_OID, uuid5  # noqa: PLC0415 - a health check does not need it
 
     return str(uuid5(NAMESPACE_OID, " ".join(f"{name}={value}" for name, value in identity(pid).items())))
 
 
 def why_not(vouching: dict[str, object]) -> str | None:
-    """Why the process that a marker names does not vouch for it here and now; None if it does.
+    """Why the process that a marker names no longer vouches for it; None if it does.
 
     Args:
-        vouching: as `identity` returned it.
+        vouching: the process's `identity`, from the marker.
     """
     pid = vouching.get("pid")
     if not isinstance(pid, int) or not 0 < pid < 1 << 31:
@@ -48,7 +48,7 @@ def why_not(vouching: dict[str, object]) -> str | None:
     started = _start_time(pid)
     expected = vouching.get("start_time")
     if started is None:
-        # Absent; a zombie, whose start time is not told; or hidden: /proc may show no processes of others.
+        # Gone, a zombie, or hidden: /proc may be mounted so that it hides other users' processes.
         hidden = not os.path.exists(f"{PROC}/{pid}/stat")  # noqa: PTH110 - as below
         try:
             os.kill(pid, 0)
@@ -63,10 +63,10 @@ def why_not(vouching: dict[str, object]) -> str | None:
 
 
 def parse(data: bytes) -> object:
-    """Who vouches, of a marker's content.
+    """Extract `vouched_by` from a marker's content.
 
-    As inithold writes it, this is a flat object without spaces, and taking that apart costs a tenth of importing a
-    JSON parser. Anything else is left to the parser.
+    inithold writes it as a flat object without spaces, and splitting that takes a tenth of the time to import a
+    JSON parser. Anything else goes to the parser.
 
     Raises:
         ValueError: it is not a marker's content.
@@ -88,18 +88,18 @@ def parse(data: bytes) -> object:
 
 def _start_time(pid: int) -> int | None:
     try:
-        with open(f"{PROC}/{pid}/stat", "rb") as stream:  # noqa: PTH123 - pathlib takes as long to import as all this
+        with open(f"{PROC}/{pid}/stat", "rb") as stream:  # noqa: PTH123 - pathlib is slow to import
             stat = stream.read()
     except OSError:
         return None
-    # The second field, the command's name in brackets, may hold spaces and brackets itself.
+    # The second field, the command's name in parentheses, may itself contain spaces and parentheses.
     state, *rest = stat[stat.rindex(b")") + 2 :].split()
     return None if state in (b"Z", b"X") else int(rest[18])
 
 
 def _boot_id() -> str | None:
     try:
-        # Opened as bytes: an encoding other than UTF-8 would be imported.
+        # In binary mode, because text mode may import an encoding.
         with open(f"{PROC}/sys/kernel/random/boot_id", "rb") as stream:  # noqa: PTH123
             return stream.read().strip().decode()
     except OSError:

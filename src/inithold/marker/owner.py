@@ -1,4 +1,4 @@
-"""Whose a marker is: the process that holds, or the run that is still going on, for as long as it lives."""
+"""The living process that owns a marker: the one that holds, or the run that is still going on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from inithold.text.files import read_regular
 
 
 class Owner:
-    """A living process that a marker, or the file of a run, names.
+    """A living process named by a marker, or by the file of a run.
 
     Args:
-        pid: its number.
-        runs: whether its run is still going on; else it holds.
-        withdrawn: whether it holds and has taken the marker away, since the environment is not in place.
+        pid: its process id.
+        runs: whether its run is still going on; otherwise it holds.
+        withdrawn: whether it holds, but has withdrawn the marker because something is not in place.
         verifies: whether its hold can run the plan again.
     """
 
@@ -27,10 +27,10 @@ class Owner:
 
 
 def other_owner(marker: str, own_pid: int) -> Owner | None:
-    """The living process that a marker belongs to; None where that is nobody, or `own_pid`."""
+    """The living process that owns a marker; None if there is none, or it is `own_pid`."""
     for path in (marker, withdrawn(marker), running(marker)):
         try:
-            # Never through a link: we write none.
+            # We never write links, so do not follow one.
             data = read_regular(path, most=MOST_BYTES, follow=False)
             vouching = parse(data)
         except (OSError, ValueError):
@@ -44,12 +44,12 @@ def other_owner(marker: str, own_pid: int) -> Owner | None:
 
 
 def drop_stale(marker: str, own_pid: int) -> None:
-    """Remove a marker that nobody living vouches for, also one that was withdrawn.
+    """Remove a marker, published or withdrawn, that no living process vouches for.
 
     Raises:
-        OSError: it is there and cannot be removed.
+        OSError: it exists and cannot be removed.
     """
-    # Looked for first: what another run publishes meanwhile is not touched.
+    # List them first, so that a marker which another run publishes meanwhile is not removed.
     stale = [path for path in (marker, withdrawn(marker)) if os.path.lexists(path)]
     for path in stale:
         refuse_odd(path)

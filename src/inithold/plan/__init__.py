@@ -1,1 +1,1 @@
-"""A file or a Python object in, a checked plan out; knows nothing of databases."""
+"""From a plan file or a Python object to a checked plan. Knows nothing of databases."""

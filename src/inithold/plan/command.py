@@ -1,4 +1,4 @@
-"""Plans made of a command line: a command, and URLs to wait for before it."""
+"""Plans from a command line: a command, and URLs to wait for before it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, cr
     Args:
         command: what to run, its output passed through.
         waits: URLs to wait for before it.
-        unless: shell command that succeeds where the command is not needed.
-        creates: path that exists where the command is not needed.
+        unless: shell command that succeeds if the command is not needed.
+        creates: path that exists if the command is not needed.
 
     Raises:
-        UsageError: a URL is not one that can be waited for.
+        UsageError: a URL is of no kind that can be waited for.
         PlanError: an extra is missing.
     """
-    from inithold.steps.command import PassedThrough  # noqa: PLC0415 - only a command line has it
+    from inithold.steps.command import PassedThrough  # noqa: PLC0415 - only needed here
 
     guards = {name: value for name, value in (("unless", unless), ("creates", creates)) if value is not None}
     entries = _entries(waits)
@@ -41,12 +41,12 @@ def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, cr
 
 
 def of_waits(urls: Sequence[str]) -> CheckedPlan:
-    """The plan of URLs to wait for, side by side; see `plan`."""
+    """A plan that waits for URLs in parallel; see `plan`."""
     return _checked(_entries(urls), name="wait")
 
 
 def with_waits(plan: CheckedPlan, urls: Sequence[str]) -> CheckedPlan:
-    """A plan with URLs to wait for put before its first steps; see `plan`."""
+    """A plan that waits for URLs before its first steps; see `plan`."""
     waits = of_waits(urls).steps
     ids = tuple(step.id for step in waits)
     steps = [step if step.needs else msgspec.structs.replace(step, needs=ids) for step in plan.steps]

@@ -1,4 +1,4 @@
-"""Turns parsed values into typed ones and finds every fault on the way, each with the path to it."""
+"""Converts parsed values to typed ones, and reports every fault with its path."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _WORDS = {
 
 
 class Invalid:
-    """Stands for a value that has been reported."""
+    """The type of `INVALID`, which replaces a value whose fault was reported."""
 
 
 INVALID = Invalid()
 
 
 def duration_hook(type_: type, value: object) -> object:
-    """How msgspec reads the types it does not know."""
+    """msgspec's `dec_hook`: decodes durations."""
     if not issubclass(type_, Duration):
         raise NotImplementedError(type_)
     return type_(value) if isinstance(value, Duration) else type_.parse(str(value))
@@ -45,14 +45,14 @@ def convert(value: object, type_: Any, report: Report, raw: Raw = lambda _: None
     """Convert a parsed value to a type.
 
     Args:
-        value: what YAML and interpolation gave.
-        type_: a msgspec struct, a scalar, a list, a mapping, a union of them.
+        value: the value from YAML, interpolated.
+        type_: a msgspec struct, a scalar, a list, a mapping, or a union of them.
         report: called with path and message for each fault.
-        raw: gives the scalar at a path as it is written in the file, so that `012` can be text.
-        path: where the value stands.
+        raw: returns the scalar at a path as written in the file, so that `012` can be text.
+        path: the value's path.
 
     Returns:
-        the typed value, or `INVALID` where a fault was reported.
+        the typed value, or `INVALID` if a fault was reported.
     """
     try:
         return msgspec.convert(value, type_, strict=False, dec_hook=duration_hook)
@@ -65,7 +65,7 @@ def convert(value: object, type_: Any, report: Report, raw: Raw = lambda _: None
 
 
 class _Walk:
-    """Walks value and type side by side: slower than msgspec, but it does not stop at the first fault."""
+    """Converts recursively: slower than msgspec, but it does not stop at the first fault."""
 
     def __init__(self, report: Report, raw: Raw) -> None:
         self._report = report
@@ -77,7 +77,7 @@ class _Walk:
         if origin in (Union, types.UnionType):
             if value is None and type(None) in get_args(plain):
                 return None
-            # A union of one thing and None is that thing; among several, the one of the value's own shape.
+            # `X | None`: convert to X. Of several types, take the one of the value's shape.
             options = [option for option in get_args(plain) if option is not type(None)]
             fitting = options if len(options) == 1 else [each for each in options if _has_shape(each, value)]
             return self.convert(value, fitting[0], path) if len(fitting) == 1 else self._leaf(value, type_, path)
@@ -126,12 +126,12 @@ def _message(value: object, type_: Any, message: str) -> str:
     described = [meta.description for meta in get_args(type_)[1:] if isinstance(meta, msgspec.Meta)]
     if "regex" in message and (text := next(filter(None, described), "")):
         return f"expected {text[:1].lower()}{text[1:].rstrip('.')}"
-    # msgspec adds the path within the value, which is empty here.
+    # msgspec appends a path, which here says nothing.
     message = message.partition(" - at `")[0]
     if _mentions_duration(plain):
-        # In our own words where the type itself refused it; msgspec's begin with a capital letter.
+        # Keep our own messages, which begin in lower case; replace msgspec's.
         return message if message.startswith("expected") else f"expected {EXPECTED}"
-    # Types in the words of a plan's readers: `str | null` is a text or nothing.
+    # Translate types for the plan's authors: `str | null` becomes `a text or nothing`.
     message = re.sub(
         r"`([^`]*)`", lambda names: " or ".join(_WORDS.get(n, n) for n in names[1].split(" | ")), message
     )

@@ -1,4 +1,4 @@
-"""Collects what is wrong with a plan, each fault with the place in the file that it speaks of."""
+"""Collects a plan's faults, each with its position in the file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 class Faults:
-    """What is wrong with a plan so far.
+    """The faults found so far.
 
     Args:
         source: name of the file.
-        root: what is in it; None for a plan written in Python.
+        root: its root node; None for a plan written in Python.
     """
 
     def __init__(self, source: str, root: Node | None = None) -> None:
@@ -30,7 +30,7 @@ class Faults:
         self._without_value: set[int] = set()
 
     def name_steps(self, steps: Sequence[Any]) -> None:
-        """Learn the ids of the steps, so that faults can name them."""
+        """Set the steps' ids, so that faults can name them."""
         self._ids = [step.get("id") if isinstance(step, dict) else None for step in steps]
 
     def report(self, path: Path, message: str) -> None:
@@ -41,14 +41,14 @@ class Faults:
             return
         node = nodes[-1] if nodes else None
         if path and len(nodes) >= len(path) and isinstance(parent := nodes[len(path) - 1], MappingNode):
-            # The key is where a reader looks for an unknown one.
+            # Point to the key, not to its value.
             node = next((key for key, _ in parent.value if key.value == path[-1]), node)
         step: object = None
         if path[:1] == ("steps",) and len(path) > 1:
             index, *rest = path[1:]
             path = tuple(rest[1:] if rest[:1] == ["with"] and len(rest) > 1 else rest)
             step = self._ids[index] if isinstance(index, int) and index < len(self._ids) else None
-        # The part of the path that a reader of a step's entry needs: `queues[2].name`.
+        # The path within the step's entry: `queues[2].name`.
         where = ""
         for part in path:
             where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
@@ -59,33 +59,33 @@ class Faults:
         """Add a fault at a YAML node.
 
         Args:
-            node: the place.
+            node: the node.
             message: what is wrong.
-            without_value: whether it has no value now: what follows from that is not reported.
+            without_value: whether the node has no usable value; then later faults at this node are dropped.
         """
         if without_value:
             self._without_value.add(id(node))
         self._add(message, node)
 
     def line(self, path: Path) -> int | None:
-        """The 1-based line of what stands at a path."""
+        """The 1-based line of the value at a path."""
         nodes = self._along(path)
         return nodes[-1].start_mark.line + 1 if nodes else None
 
     def raw(self, path: Path) -> str | None:
-        """The scalar at a path as it is written in the file."""
+        """The scalar at a path as written in the file."""
         nodes = self._along(path)
         return nodes[-1].value if len(nodes) > len(path) and isinstance(nodes[-1], ScalarNode) else None
 
     def error(self) -> PlanError:
-        """The error that carries them, in file order."""
+        """The error with all faults in file order."""
         return PlanError(sorted(self._faults.values(), key=lambda fault: (fault.line or 0, fault.column or 0)))
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
     def _along(self, path: Path) -> list[Node]:
-        """The nodes from the root along a path, as far as they are there."""
+        """The nodes from the root along a path, as far as they exist."""
         nodes = [] if self._root is None else [self._root]
         for part in path if nodes else ():
             if (following := child(nodes[-1], part)) is None:
@@ -101,7 +101,7 @@ class Faults:
 
 
 def child(node: Node | None, part: str | int) -> Node | None:
-    """The value at a key, merged ones too, or at an index; None where there is none."""
+    """The value at a key, including merged keys, or at an index; None if there is none."""
     if isinstance(node, SequenceNode) and isinstance(part, int):
         return node.value[part] if part < len(node.value) else None
     if not isinstance(node, MappingNode):

@@ -1,8 +1,8 @@
-"""Fills in values: `${VAR}` and its relatives, as Compose files have them, and `${secret:NAME}`.
+"""Interpolation: `${VAR}` with Compose's operators, and `${secret:NAME}`.
 
-The forms are those of the chapter "Interpolation" of the Compose specification (`:-`, `-`, `:?`, `?`, `:+`, `+`,
-nested), with three differences: an unset variable without a default is an error, `$VAR` without braces is left
-alone, and a name may be followed by `|url`, which percent-encodes the value. `$$` is a dollar sign.
+The syntax is that of the Compose specification, chapter "Interpolation" (`:-`, `-`, `:?`, `?`, `:+`, `+`, nested),
+with three differences: an unset variable without a default is an error, `$VAR` without braces is left alone, and a
+name may be followed by `|url`, which percent-encodes the value. `$$` is a dollar sign.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from inithold.text import platform
 from inithold.text.files import read_regular
 
 SECRETS_DIR = "/run/secrets"
-# A name may hold hyphens only where it is a secret's: in `${VAR-default}` the hyphen is the operator.
+# Only a secret's name may contain hyphens: in `${VAR-default}` the hyphen is the operator.
 _FORM = re.compile(
     r"(?:secret:(?P<secret>[A-Za-z0-9_.-]*)|(?P<variable>[A-Za-z_][A-Za-z0-9_]*))(?P<url>\|url)?"
     r"(?P<operator>:?[-?+])?(?P<argument>.*)",
@@ -27,10 +27,10 @@ _FORM = re.compile(
 
 
 class Interpolation:
-    """Where values come from.
+    """Interpolates from variables and secret files.
 
     Args:
-        environment: the variables; this process's own if None.
+        environment: the variables; None for this process's own.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
@@ -38,10 +38,10 @@ class Interpolation:
         self._secrets_dir = Path(self._environment.get("INITHOLD_SECRETS_DIR") or SECRETS_DIR)
 
     def fill(self, text: str) -> str:
-        """Return `text` with every value filled in.
+        """Return `text` interpolated.
 
         Raises:
-            ValueError: a variable is unset, a secret file is missing or the form is not one; for people.
+            ValueError: a variable is unset, a secret file is missing, or the syntax is wrong.
         """
         pieces: list[str] = []
         position = 0

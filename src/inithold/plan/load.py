@@ -1,4 +1,4 @@
-"""Reads a plan file: YAML nodes to values with their positions, then to a checked plan."""
+"""Reads a plan file: YAML to values with their positions, then to a checked plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inithold.text.yaml12 import compose, read_text
 
 LARGEST = 8 * 1_048_576
 MOST_VALUES = 1_000_000
-"""Values a plan may have once its aliases are followed; few bytes of YAML can mean billions."""
+"""Most values with aliases expanded; a few bytes of YAML can expand to billions."""
 _NULL, _BOOL, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _SCALARS: Mapping[str, Callable[[str], Any]] = {
     _NULL: lambda _: None,
@@ -34,18 +34,18 @@ def load_file(path: str, environment: Mapping[str, str] | None = None) -> Checke
     """Read and check a plan file.
 
     Args:
-        path: of the file.
-        environment: variables for interpolation; this process's own if None.
+        path: the file.
+        environment: variables for interpolation; None for this process's own.
 
     Raises:
         DocumentError: it cannot be read as YAML.
-        PlanError: it is not a plan; every fault that was found.
+        PlanError: the plan is invalid; lists every fault.
     """
     return load_text(read_text(path, limit=LARGEST), path, environment)
 
 
 def step_ids(path: str) -> list[str]:
-    """The ids of a plan file's steps, whatever else may be wrong with it.
+    """The ids of a plan file's steps, even if the plan is invalid.
 
     Raises:
         DocumentError: it cannot be read as YAML.
@@ -60,7 +60,7 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
 
     Args:
         text: YAML.
-        source: what errors call it.
+        source: its name in errors.
         environment: variables for interpolation.
     """
     root = compose(text, file=source)
@@ -80,7 +80,7 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
     plan = convert(values, PlanFile, faults.report, faults.raw)
     if plan is INVALID:
         if isinstance(steps, list):
-            # It is refused already; the steps are looked at so that all faults come at once.
+            # Already invalid; check the steps anyway, to report all faults at once.
             entries = [_rest_of(step, index, faults) for index, step in enumerate(steps)]
             check_plan(PlanFile(steps=entries, name="-"), faults, digest="")
         raise faults.error()
@@ -99,7 +99,7 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
 def _renewable(
     planned: PlannedStep, fields: Node, index: int, faults: Faults, environment: Mapping[str, str] | None
 ) -> PlannedStep:
-    """The step, with the means to make it again where a secret file that its fields come from has changed."""
+    """The step with a `renew` that rebuilds it when a secret file used in its fields has changed."""
 
     def read() -> Any:
         wrong = Faults("")
@@ -128,7 +128,7 @@ def _has_secret(node: Node) -> bool:
 
 
 def _rest_of(step: Any, index: int, faults: Faults) -> StepEntry:
-    """What is right of an entry that may be wrong: its other faults are to be found, too."""
+    """The valid parts of an entry, so that its remaining faults can be found, too."""
     given = step if isinstance(step, dict) else {}
     right: dict[str, Any] = {}
     wrong: set[str] = set()
@@ -150,7 +150,7 @@ def _rest_of(step: Any, index: int, faults: Faults) -> StepEntry:
 
 
 class _Values:
-    """Makes plain values of nodes, filled in; reports what cannot be."""
+    """Converts nodes to plain, interpolated values; reports those that cannot be converted."""
 
     def __init__(self, interpolation: Interpolation, faults: Faults) -> None:
         self._interpolation = interpolation

@@ -15,7 +15,7 @@ from inithold.text.files import read_regular
 
 VERSION = 1
 LEAST_PACE = 1.0
-"""Seconds between two checks of a verifying hold at least."""
+"""Least seconds between two checks of a verifying hold."""
 OnFailure = Literal["fail", "continue"]
 OnDrift = Literal["rerun", "exit", "unhealthy"]
 StepId = Annotated[
@@ -74,7 +74,7 @@ class Pace(Duration):
 if TYPE_CHECKING:
 
     class PaceField:
-        """A field that is given as a text or in seconds, and is a `Pace` as soon as it is made; or None."""
+        """A field that accepts a str or seconds, and stores a `Pace`; or None."""
 
         def __get__(self, instance: object, owner: Any) -> Pace | None: ...
         def __set__(self, instance: object, value: str | float | None) -> None: ...
@@ -149,16 +149,16 @@ class PlannedStep(msgspec.Struct, frozen=True):
     """A step of a checked plan.
 
     Args:
-        id: name of the step.
-        step: what it is made of.
-        needs: ids of the steps that must hold before.
-        enabled: whether `when` lets it run.
-        timeout: seconds the whole step may take; None for no bound.
-        retry: what the plan says about trying again; None for the built-in way.
+        id: the step's id.
+        step: the step itself.
+        needs: ids of the steps that must be done first.
+        enabled: whether its `when` is true.
+        timeout: seconds for the whole step; None for no limit.
+        retry: the plan's setting; None for the default behaviour.
         on_failure: whether its failure fails the run.
-        line: 1-based line in the plan file, None for a plan written in Python.
-        renew: makes the step again where a secret file that it was filled from has changed; None where there is
-            none, or nothing has changed.
+        line: 1-based line in the plan file; None for a plan written in Python.
+        renew: rebuilds the step if a secret file in its fields has changed, else returns None; None without
+            secret files.
     """
 
     id: str
@@ -177,17 +177,17 @@ class PlannedStep(msgspec.Struct, frozen=True):
 
 
 class CheckedPlan(msgspec.Struct, frozen=True):
-    """A plan that may run: every name resolved, every field typed, no cycle.
+    """A valid plan: every name resolved, every field typed, no cycle.
 
     Args:
-        name: of the environment.
-        steps: in the order written.
-        digest: SHA-256 of the plan as written (before values are filled in), hexadecimal.
+        name: the environment's name.
+        steps: the steps, in the order written.
+        digest: SHA-256 of the plan as written (before interpolation), hexadecimal.
         source: the file or `module:attribute` it came from.
-        files: what else it was read from: the module of a plan written in Python.
-        lock: PostgreSQL URL of the lock, None for none.
-        timeout: seconds the whole run may take, None for no bound.
-        hold: what happens after ready.
+        files: further files it was read from: the module of a plan written in Python.
+        lock: PostgreSQL URL of the lock; None for none.
+        timeout: seconds for the whole run; None for no limit.
+        hold: what to do after ready.
     """
 
     name: str
@@ -200,11 +200,11 @@ class CheckedPlan(msgspec.Struct, frozen=True):
     hold: Hold = msgspec.field(default_factory=Hold)
 
     def fingerprint(self) -> str:
-        """What it was when it was run, so that a hold that verifies notices where it has changed since.
+        """A hash by which a verifying hold notices that the plan has changed since the run.
 
         Returns:
-            a SHA-256, hexadecimal, of the plan as written and of the files that are a part of it. What its steps
-            find in the environment, and the values of variables, are no part of it.
+            a hexadecimal SHA-256 of the plan as written and of the files that are part of it, but not of the
+            values of variables or anything in the environment.
         """
         digest = hashlib.sha256(self.digest.encode())
         of_steps = (path for planned in self.steps if planned.enabled for path in planned.step.files())
@@ -213,6 +213,6 @@ class CheckedPlan(msgspec.Struct, frozen=True):
             try:
                 digest.update(hashlib.sha256(read_regular(path)).digest())
             except OSError as error:
-                # That it is gone is a difference, too; what to do about it is for its step to say.
+                # A missing file is a change, too; the step itself will report it.
                 digest.update(type(error).__name__.encode())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The order that needs impose."""
+"""The order in which steps can run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inithold.plan.model import PlannedStep
 
 
 def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """Ids so that each comes after those it needs, otherwise as written."""
+    """Sort ids topologically, keeping the written order otherwise."""
     written = {step: number for number, step in enumerate(needs)}
     sorter = TopologicalSorter(needs)
     sorter.prepare()
@@ -24,10 +24,9 @@ def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def without_others(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
-    """Some steps of a plan, each needing of these alone, for those who only look.
+    """Some of a plan's steps, without needs that are not among them, for passes that only check.
 
-    Without the steps between, the order would hold back what could be seen at once; and where everything has to
-    hold, an order has no use but less noise.
+    Such a pass does not need the order through the steps left out: it can check them all at once.
     """
     kept = {planned.id for planned in steps}
     return tuple(

@@ -22,16 +22,16 @@ DEFAULT = "inithold.yaml"
 
 
 def default() -> str:
-    """The plan where the command line names none: `INITHOLD_PLAN`, or `inithold.yaml`."""
+    """The default plan: `INITHOLD_PLAN`, or `inithold.yaml`."""
     return os.environ.get("INITHOLD_PLAN") or DEFAULT
 
 
 class PlanObject(ABC):
-    """A plan written in Python, which `module:attribute` may name."""
+    """A plan written in Python, which `module:attribute` can name."""
 
     @abstractmethod
     def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
-        """Check the plan; see `inithold.Plan.checked`."""
+        """Validate the plan; see `inithold.Plan.checked`."""
 
 
 def load(source: str) -> CheckedPlan:
@@ -42,14 +42,14 @@ def load(source: str) -> CheckedPlan:
 
     Raises:
         DocumentError: the file cannot be read.
-        PlanError: it is not a plan.
+        PlanError: the plan is invalid.
     """
     if not _is_missing(source):
         return load_file(source)
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", source):
         return _from_python(source)
     if source == DEFAULT:
-        # Most often it is the ending that differs.
+        # The most common mistake is the extension.
         hint = (
             "inithold.yml is here: rename it, name it as the argument, or set INITHOLD_PLAN=inithold.yml"
             if Path("inithold.yml").exists()
@@ -74,7 +74,7 @@ def load(source: str) -> CheckedPlan:
 
 def _is_missing(path: str) -> bool:
     try:
-        os.stat(path)  # noqa: PTH116 - one that may not be looked at is not missing
+        os.stat(path)  # noqa: PTH116 - unlike Path.exists, raises if access is denied: that is not missing
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

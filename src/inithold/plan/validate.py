@@ -1,4 +1,4 @@
-"""What must be true of a plan beyond its types: a list of checks, each with the place it speaks of."""
+"""Validates what types cannot express: ids, needs, kinds, fields, the lock, extras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inithold.steps.registry import BrokenKind, UnknownKind, load, names
 from inithold.text.suggest import nearest
 
 REPORTED = ""
-"""The kind of an entry whose faults have been reported already."""
+"""Placeholder kind for an entry whose faults are already reported."""
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "")
 
@@ -23,12 +23,12 @@ def check_plan(plan: PlanFile, faults: Faults, *, digest: str) -> CheckedPlan:
     """Resolve names, fields and needs.
 
     Args:
-        plan: typed, but not yet checked.
-        faults: takes what is wrong; what is in it already counts.
-        digest: of the file.
+        plan: the typed plan file.
+        faults: collects the faults, and may already have some.
+        digest: the file's digest.
 
     Raises:
-        PlanError: anything is wrong.
+        PlanError: there are faults.
     """
     if not plan.steps:
         faults.report(("steps",), "the plan has no steps")
@@ -79,15 +79,15 @@ def _step(entry: StepEntry, index: int, faults: Faults) -> Step | None:
 
 
 def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
-    """The checks that a plan written in Python needs, too.
+    """The checks that plan files and plans written in Python share.
 
     Args:
-        plan: with its steps resolved.
-        faults: takes what is wrong; what is in it already counts.
-        named: whether the plan gives its name.
+        plan: the plan, its steps resolved.
+        faults: collects the faults, and may already have some.
+        named: whether the plan sets its name.
 
     Raises:
-        PlanError: anything is wrong.
+        PlanError: there are faults.
     """
     first: dict[str, PlannedStep] = {}
     for index, planned in enumerate(plan.steps):
@@ -100,12 +100,12 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
             if need not in first:
                 message = f"there is no step {need!r}{nearest(need, first)}"
                 faults.report(("steps", index, "needs", number), message)
-    # With two steps of one name, which needs which is anybody's guess.
+    # With duplicate ids, needs are ambiguous.
     if len(first) == len(plan.steps):
         try:
             TopologicalSorter({planned.id: planned.needs for planned in plan.steps}).prepare()
         except CycleError as error:
-            # graphlib lists each before those that need it, and the first again at the end.
+            # graphlib lists each step before those that need it, and repeats the first at the end.
             circle = error.args[1][::-1]
             index = list(first).index(circle[0])
             message = f"circular needs: {' -> '.join(circle)}"
