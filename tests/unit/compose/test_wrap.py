@@ -295,3 +295,19 @@ services:
 """)
     run(tmp_path, "fix", "--unsafe", "--wrap", "inithold")
     assert "{migrate: {condition: service_completed_successfully}}" in (tmp_path / "compose.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("image", "how"),
+    [
+        ("image: busybox", "build your own from it, or `--wrap shell`"),
+        ("build: .", "`pip install inithold` where"),
+    ],
+)
+def test_how_an_image_comes_to_contain_inithold(image: str, how: str, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  init: {{{image}, entrypoint: chmod, command: "777 /data"}}
+  web: {{image: web, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+""")
+    assert f"must contain inithold: {how}" in run(tmp_path, "fix", "--wrap", "inithold").output

@@ -69,7 +69,7 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
                 changes = wiring.await_healthy(entry, init, stack)
                 remedy = f"give {init.name} a healthcheck that sees its marker, then wait for service_healthy"
             else:
-                # What can be made to hold will hold first; and nothing may wait for the end of what never completes.
+                # What can be made to hold does so first; and nothing may wait for what never completes.
                 first = init.never_completes or bool(make_hold(init, stack)[0])
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"

@@ -56,7 +56,14 @@ def make_hold(init: Init, stack: Stack) -> Way:
                     f"the image {image} does not contain inithold: install it there, build the image and fix "
                     "again, or use `--wrap shell`"
                 )
-            note = f"the image {image} must contain inithold: `pip install inithold` where it is built"
+            # Somebody else's image may not even have Python.
+            built = service.value("build") is not None
+            how = (
+                "`pip install inithold` where it is built"
+                if built
+                else "build your own from it, or `--wrap shell`"
+            )
+            note = f"the image {image} must contain inithold: {how}"
         entrypoint = service.value("entrypoint")
         needed = entrypoint is None or (has_no_words(entrypoint) and _empty(service.value("command")))
         config = stack.images(service) if needed else None

@@ -36,7 +36,7 @@ _RUN_ON = ("server", "serve", "daemon", "runserver")
 """Subcommands that start a server: `prefect server start`, `ipfs daemon`."""
 _STARTED_AGAIN = ("always", "unless-stopped")
 _SEPARATOR = re.compile(r"&&|[;\n]")
-_LAST = re.compile(r"(?:echo|printf|exit|true|touch)\b")
+_LAST = re.compile(r"(?:echo|printf|exit|true|touch|sleep)\b")
 _ALIVE = re.compile(r"heart[-_]?beat|alive|liveness|(?:^|[-_./])(?:beat|healthy?)(?:$|[-_.])", re.I)
 _DONE = re.compile(r"init|migrat|setup|bootstrap|seed|provision|prepared?|complete|done|finished", re.I)
 _SERVER_FILES = (".pid", ".sock", ".lock")

@@ -74,6 +74,12 @@ def judged(folder: Path, name: str, service: str, dependent: str) -> str:
             HEALTHY,
             SURE_ONE_SHOT,
         ),
+        (
+            "job",
+            f"command: 'sh -c \"./x; touch /tmp/init-complete; sleep 600\"', {MARKER}",
+            HEALTHY,
+            SURE_ONE_SHOT,
+        ),
         ("web", "command: x, healthcheck: {test: '[ -f certs/ca.crt ]'}", HEALTHY, NONE),
         ("create-buckets", "command: 'sh -c \"mc mb s3/it; exit 0\"'", SHORT, SURE_ONE_SHOT),
         ("migrate", "command: alembic upgrade head", SHORT, SURE_ONE_SHOT),
