@@ -216,14 +216,17 @@ def test_no_worker_is_left(tmp_path: Path) -> None:
 # -- gates
 
 
-def test_a_gate_holds_no_worker_while_it_waits(tmp_path: Path, database: str, run_inithold: Inithold) -> None:
+@pytest.mark.parametrize("server", ["database", "mysql_database"])
+def test_a_gate_holds_no_worker_while_it_waits(
+    server: str, tmp_path: Path, run_inithold: Inithold, request: pytest.FixtureRequest
+) -> None:
     """It compares what version tables hold, whatever their names, and asks env.py once that has changed."""
     project = AlembicProject(tmp_path, SYNC_ENV.replace("configure(", "configure(version_table='app' + 'lied', "))
     project.tables("users")
     (tmp_path / "inithold.yaml").write_text(
         "version: 1\nname: gate\nsteps:\n  - {id: migrate, uses: alembic.upgrade, with: {url: '${URL}'}}\n"
     )
-    environment = {"URL": database}
+    environment = {"URL": request.getfixturevalue(server)}
     gate = run_inithold.start("wait", env=environment)
     gate.wait_for_output("schema (empty)")
     tasks = Path(f"/proc/{gate.pid}/task")
