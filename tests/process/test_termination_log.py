@@ -78,6 +78,19 @@ def test_secrets_are_scrubbed_and_long_words_lose_their_middle(run_inithold: Ini
     assert "  next:  " in left
 
 
+@pytest.mark.parametrize("command", ["plan", "wait --timeout 300ms"])
+def test_long_words_of_a_plan_and_a_gate(run_inithold: Inithold, log: Path, command: str) -> None:
+    steps = "".join(
+        f"  - {{id: s{number}, uses: file.ready, needs: [], with: {{path: '/no/{'é' * 60}/${{APP_TOKEN}}'}}}}\n"
+        for number in range(60)
+    )
+    left = words(run_inithold, log, *command.split(), steps=steps, APP_TOKEN="hunter22hunter22")
+    assert 4090 <= len(log.read_bytes()) <= 4096
+    assert "hunter22" not in left
+    assert "s0" in left
+    assert "\n...\n" in left
+
+
 @pytest.mark.parametrize("name", ["none", ""])
 def test_none_is_none(run_inithold: Inithold, tmp_path: Path, name: str) -> None:
     (tmp_path / "inithold.yaml").write_text(PLAN + FAILS)
