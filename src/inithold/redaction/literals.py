@@ -91,7 +91,7 @@ def find_literals(text: str) -> Iterator[Literal]:
 
 _LOGIN = re.compile(r"(?:-u|--user|--proxy-user)(?:=|\Z|(?=[^:-]+:))")
 """Of curl and its like: `-u user:password`."""
-_HEADER = re.compile(r"(?P<name>[\w-]+):\s*(?P<value>.+)", re.S)
+_HEADER = re.compile(r"(?:--?[\w-]+=|-H)?(?P<name>[\w-]+):\s*(?P<value>.+)", re.S)
 _ASSIGNMENT = re.compile(r"(?:-{1,2}[\w.-]+=)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.S)
 
 
