@@ -1,6 +1,6 @@
 """inithold: the init service of a container stack.
 
-The public names; each is imported when it is first used, because a health check must not pay for the rest.
+The public names. Each is imported on first use, because health checks import this package, too.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from inithold.version import __version__
 
 TYPE_CHECKING = False
-"""As in `typing`, which takes as long to import as the rest of a health check."""
+"""`typing` takes as long to import as the rest of a health check."""
 if TYPE_CHECKING:
     from inithold.errors import InitholdError, NotYet, PlanError, Rejected, StepFailed, UsageError
     from inithold.lifecycle.python_plan import Plan

@@ -1,4 +1,4 @@
-"""The front door. What must be quick is answered here, before the command-line framework is imported."""
+"""The entry point. Fast commands are answered here, before the command-line framework is imported."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from inithold.process import streams
 
 
 def main() -> None:
-    """Run the command line; ends the process."""
+    """Run the command line and exit."""
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
-        # Not one that is ignored, as nohup has it.
+        # Keep ignored signals ignored, for nohup.
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _end)
     streams.prepare()
     if sys.argv[1:2] == ["wait"]:
         streams.expect_no_reader()
     code = _answered(sys.argv[1:])
-    # Without waiting for threads: code of the user's that will not stop must not keep the process.
+    # Do not wait for threads: user code that does not stop must not keep the process alive.
     os._exit(streams.end(code))
 
 
 def _end(number: int, _frame: object) -> None:
-    """What a signal does before a run or a gate takes care of it: nothing has begun yet that needs an end."""
+    """Exit on a signal that comes before the command installs its own handlers: nothing needs cleaning up yet."""
     os._exit(128 + number)
 
 
@@ -47,7 +47,7 @@ def _answered(arguments: list[str]) -> int:
         code = wait(own)
     if code is not None:
         return code
-    from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for what was answered above
+    from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for the fast commands above
 
     collect_less_often()
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow
@@ -56,10 +56,10 @@ def _answered(arguments: list[str]) -> int:
 
 
 def _before_run(arguments: list[str]) -> None:
-    """As PID 1, leave this process to reap; and drop the stale marker, before anything heavy is imported.
+    """Before heavy imports: remove a stale marker and, as PID 1, fork the run.
 
-    One that another living process vouches for stays: whether this run is refused is not known yet. A repair
-    leaves every marker alone, and so does a check of a hold.
+    A marker that another living process vouches for stays, because this run may be refused. A repair and a hold's
+    check leave every marker alone.
     """
     from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def _before_run(arguments: list[str]) -> None:
     from inithold.marker.file import path_from  # noqa: PLC0415
     from inithold.marker.owner import drop_stale  # noqa: PLC0415
 
-    # The first one that has a value, in either form.
+    # Take the first --marker, as `--marker PATH` or `--marker=PATH`.
     marker: str | None = None
     for argument, following in zip(own, [*own[1:], None], strict=False):
         name, equals, value = argument.partition("=")
@@ -80,7 +80,7 @@ def _before_run(arguments: list[str]) -> None:
         if not any(argument.partition("=")[0] in ("--only", "--from") for argument in own):
             drop_stale(path_from(marker), os.getpid())
     except OSError:
-        # Reported with what to do when the run claims the marker.
+        # The run reports this, with a hint, when it claims the marker.
         return
     finally:
         REAPER.split()

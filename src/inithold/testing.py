@@ -27,7 +27,7 @@ _SPAN = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 class Collected:
-    """A watcher that keeps every event it sees."""
+    """A watcher that keeps every event."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -65,12 +65,12 @@ class Driven(msgspec.Struct, frozen=True):
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The lines the step logged."""
+        """The step's log lines."""
         return tuple(event.text for event in self.events if isinstance(event, LogLine))
 
     @property
     def waited_for(self) -> tuple[str, ...]:
-        """The reasons given while it waited."""
+        """The reasons reported while it waited."""
         return tuple(event.reason for event in self.events if isinstance(event, StepWaiting))
 
 

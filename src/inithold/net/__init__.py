@@ -1,1 +1,1 @@
-"""Connections: dialling, HTTP and TLS, bounded in time."""
+"""Network connections with time limits: TCP, HTTP, TLS."""

@@ -1,4 +1,4 @@
-"""What bounds a wait for a server, and ends what a library does that knows no bound itself."""
+"""Time limits and cancelling for network calls, also in libraries that support neither."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from inithold.errors import NotYet, StepError
 
 Result = TypeVar("Result")
 CANCEL_WITHIN = 0.4
-"""Seconds a server gets to end what is cancelled, before the connection is shut down under it."""
+"""Seconds that a server gets to cancel a statement before the connection is shut down."""
 
 
 class Bounds(Protocol):
-    """How long something may take, and whether it has been told to stop."""
+    """A time limit, and whether the work has been told to stop."""
 
     def remaining(self, most: float) -> float:
-        """Seconds until the time is up, at most `most`."""
+        """Seconds until the deadline, at most `most`."""
 
     def check_cancelled(self) -> None:
         """Raise `Interrupted` if told to stop."""
 
     def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        """While the returned context is open, being told to stop calls `action`, from another thread."""
+        """If told to stop within the returned context, call `action` from another thread."""
 
 
 class TooSlow(OSError):
-    """It took longer than it may."""
+    """A call exceeded its time limit."""
 
 
 def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result:
-    """Wait for a library that cannot be interrupted; where it takes too long its thread is left behind.
+    """Run `work`, which cannot be interrupted, in a thread; if it takes too long, leave the thread behind.
 
     Args:
-        work: one exchange with a server, which has an end of its own.
-
-    Returns:
-        what `work` returns; what it raises is raised.
+        seconds: the time limit.
+        bounds: the step's.
+        work: one exchange with a server that ends by itself at some point; its exceptions are raised here.
 
     Raises:
         Interrupted: the step was told to stop.
@@ -71,7 +70,7 @@ def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result
 
 
 class Until:
-    """Bounds of work that nobody stops: only time ends it, at a deadline on the monotonic clock."""
+    """Bounds with only a deadline, on the monotonic clock; never cancelled."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -87,11 +86,11 @@ class Until:
 
 
 class BoundedSocket:
-    """Bounds what a driver does with its socket; shutting that down ends whatever waits on it, in any thread.
+    """Limits what a driver does on its socket: shutting the socket down ends every wait on it, in any thread.
 
     Args:
-        fd: the socket. A duplicate is kept: the driver may close its own, whose number is then another's.
-        bounds: of the step.
+        fd: the socket; duplicated, because the driver may close its descriptor, and the number may then be reused.
+        bounds: the step's bounds.
         where: the server, for people.
     """
 
@@ -104,12 +103,12 @@ class BoundedSocket:
     def bounded(
         self, seconds: float | None, cancel: Callable[[], object], *, late: str = "does not answer"
     ) -> Iterator[None]:
-        """Bound what is done while the context is open.
+        """Limit what is done within the `with` block.
 
         Args:
-            seconds: after which the connection is shut down; None for never.
-            cancel: called where the step is told to stop; the connection is shut down if that ends nothing.
-            late: what is said where the time is up.
+            seconds: when to shut the connection down; None for never.
+            cancel: called if the step is told to stop; if that does not help, the connection is shut down.
+            late: the message if the time is up.
 
         Raises:
             Interrupted: the step was told to stop.
@@ -118,7 +117,7 @@ class BoundedSocket:
         ended, expired = Event(), Event()
 
         def stop() -> None:
-            with suppress(Exception):  # whatever fails here, the connection is shut down below
+            with suppress(Exception):  # if it fails, the connection is shut down below
                 cancel()
             if not ended.wait(CANCEL_WITHIN):
                 self._shut_down()
@@ -147,7 +146,7 @@ class BoundedSocket:
             timer.cancel()
 
     def close(self) -> None:
-        """Give the duplicate up."""
+        """Close the duplicate."""
         self._socket.close()
 
     def _shut_down(self) -> None:

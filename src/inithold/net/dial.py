@@ -1,4 +1,4 @@
-"""A bare TCP connection: the cheapest question to a server that may not be up yet."""
+"""A bare TCP connection: the cheapest way to see whether a server is up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inithold.errors import NotYet, StepFailed
 from inithold.text import platform
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import."""
+"""`typing` is slow to import."""
 if TYPE_CHECKING:
     from typing import Any
 
@@ -24,7 +24,7 @@ _UNRESOLVED = {
     "EAI_AGAIN": "the resolver has no answer at the moment",
     "EAI_FAIL": "the resolver failed",
 }
-# Not every C library has every code.
+# Not every C library defines every code.
 _BY_CODE = {getattr(socket, name): text for name, text in _UNRESOLVED.items() if hasattr(socket, name)}
 _WORDS = {
     errno.ECONNREFUSED: "connection refused",
@@ -38,29 +38,29 @@ _WORDS = {
 
 
 class NoAnswer(OSError):
-    """The resolver takes longer than there is time."""
+    """The resolver did not answer in time."""
 
 
 def dial(host: str, port: int, timeout: float) -> str:
-    """Connect and hang up.
+    """Connect and disconnect.
 
     Args:
         host: name or address.
         port: TCP port.
-        timeout: the most it may take, in seconds, the resolver included.
+        timeout: time limit in seconds, including name resolution.
 
     Returns:
         the address that accepted.
 
     Raises:
-        NotYet: nothing accepts there, or the name does not resolve; `probe` is set.
-        StepFailed: connecting is not permitted or the name is not one.
+        NotYet: the connection was not accepted, or the name does not resolve; `probe` is set.
+        StepFailed: connecting is not permitted, or `host` is not a valid name.
     """
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     ends_at = time.monotonic() + max(timeout, 0.01)
     try:
         addresses = _resolve(host, port, ends_at)
-        # Each in turn, the last failure counts; one that swallows packets leaves time for the others.
+        # Try each in turn and report the last failure. Split the time, as one address may drop packets.
         failure: OSError = TimeoutError("no address")
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             try:
@@ -94,14 +94,14 @@ def dial(host: str, port: int, timeout: float) -> str:
 
 
 def describe(error: OSError) -> str:
-    """What the operating system says of a connection, in few words."""
+    """The operating system's error for a connection, in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer"
     return _WORDS.get(error.errno or 0, error.strerror or str(error))
 
 
 class _Lookup:
-    """A question to the resolver, in a thread: the C library waits as resolv.conf says, 10 s and more."""
+    """A name lookup in a thread, because the C library may block as resolv.conf says, 10 s and more."""
 
     def __init__(self, host: str | bytes, port: int) -> None:
         self._key = host, port
@@ -126,8 +126,8 @@ _pending: dict[tuple[str | bytes, int], _Lookup] = {}
 
 
 def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
-    # For a text Python would import what encodes international names. It gets what is odd, to tell a label that is
-    # too long from a name that is unknown.
+    # Given a str, Python imports its IDNA codec, so pass plain names as bytes. Odd names stay str: the codec
+    # distinguishes a label that is too long from an unknown name.
     plain = host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     name = host.encode() if plain else host
     try:
@@ -135,7 +135,7 @@ def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
     except (OSError, ValueError):
         pass
     with _lock:
-        # A resolver that does not answer is not asked again by every probe meanwhile.
+        # Share a lookup that is still pending, so that probes do not pile up lookups.
         lookup = _pending.get((name, port))
         if lookup is None:
             lookup = _pending[name, port] = _Lookup(name, port)
@@ -148,10 +148,10 @@ def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Take `host:port` apart.
+    """Split `host:port`.
 
     Raises:
-        ValueError: it is not of that form; the message does not quote it.
+        ValueError: it has another form; the message does not quote it.
     """
     host, _, port = address.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, bounded in time and size, whatever the server does."""
+"""One HTTP request, with limits on time and size whatever the server does."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from inithold.version import __version__
 OWN_HEADERS = {"User-Agent": f"inithold/{__version__}", "Accept": "*/*", "Connection": "close"}
 _CHUNK = 65536
 _AS_IT_IS = "/%:@!$&'()*+,;=~-._?"
-"""What a path or query may hold besides letters and digits (RFC 3986, 3.3 and 3.4), and `%` itself."""
+"""Characters to leave unquoted in a path or query: those of RFC 3986, 3.3 and 3.4, and `%`."""
 
 
 class Request(NamedTuple):
-    """What is asked.
+    """An HTTP request.
 
     Attributes:
-        url: absolute, http or https; its user info is left out.
+        url: absolute, http or https; its user info is not sent.
         tls: for https.
-        most: bytes of the answer's body that are read at most.
-        enough: given the status and the body so far, whether the rest is of no interest.
+        most: the most bytes of the body to read.
+        enough: called with the status and the body so far; true stops reading.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back: headers by their names in lower case, and the beginning of the body."""
+    """An HTTP response: header names in lower case, and the beginning of the body."""
 
     status: int
     reason: str
@@ -59,26 +59,28 @@ def fetch(
     silent: str = "accepts connections and does not answer",
     hint: str = "check the port",
 ) -> Answer:
-    """Ask and read the answer.
+    """Send a request and read the response.
 
     Args:
-        most: seconds that the whole of it may take.
+        request: the request.
+        bounds: the step's bounds.
+        most: seconds for the whole exchange.
         who: the service, for messages.
-        trust: how the plan names further authorities.
-        silent: what is said where no answer comes.
-        hint: where something else than HTTP is spoken.
+        trust: the plan's field for further certificate authorities, for a hint.
+        silent: the message if no response comes.
+        hint: the hint if the server does not speak HTTP.
 
     Raises:
         Interrupted: the step was told to stop.
-        NotYet, StepFailed: there is no answer.
+        NotYet, StepFailed: there is no valid response.
     """
-    from inithold.net.tls import handshake_error  # noqa: PLC0415 - where it fails alone
+    from inithold.net.tls import handshake_error  # noqa: PLC0415 - only needed on errors
 
     seconds = bounds.remaining(most)
     try:
         return within(seconds, bounds, lambda: _ask(request, seconds))
     except Interrupted as stopped:
-        # What it was doing when its time was up.
+        # Say what it was waiting for.
         raise Interrupted(f"{who}: {silent}") from stopped
     except ssl.SSLError as error:
         raise handshake_error(who, error, trust=trust) from error

@@ -1,4 +1,4 @@
-"""TLS as a client: how to verify, and what a failed handshake means."""
+"""TLS clients: contexts, and what a failed handshake means."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _NOT_TLS = (
     "RECORD_LAYER_FAILURE",
 )
 _INTERNAL_ERROR = "TLSV1_ALERT_INTERNAL_ERROR"
-"""What servers say that have no certificate yet (RFC 8446, 6.2: internal_error)."""
+"""The alert of servers that have no certificate yet (RFC 8446, 6.2: internal_error)."""
 
 
 def client_context(
     *, verify: bool, ca_file: str | None, cert_file: str | None = None, key_file: str | None = None
 ) -> ssl.SSLContext:
-    """How to speak TLS with a server; files are in PEM form.
+    """A client's TLS context; files are in PEM format.
 
     Args:
-        verify: whether its certificate must be trusted and name the host.
-        ca_file: the authorities trusted instead of the system's.
-        cert_file: the client's own certificate.
-        key_file: its key, where that stands in another file.
+        verify: whether the server's certificate must be trusted and match the host.
+        ca_file: certificate authorities to trust instead of the system's.
+        cert_file: the client's certificate.
+        key_file: its key, if in a separate file.
 
     Raises:
-        StepFailed: a file cannot be read or is not what it should be.
+        StepFailed: a file cannot be read, or has the wrong content.
     """
     path = ca_file
     try:
@@ -49,12 +49,12 @@ def client_context(
 
 
 def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError:
-    """What a failed TLS handshake means.
+    """The error for a failed TLS handshake.
 
     Args:
         place: the server, for people.
-        error: what was raised.
-        trust: how the plan names further authorities, for the hint: `ca_file`.
+        error: the exception.
+        trust: the plan's field for further certificate authorities, for the hint: `ca_file`.
     """
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):

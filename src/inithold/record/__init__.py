@@ -1,1 +1,1 @@
-"""The account of a run, kept current while it runs."""
+"""The record of a run, kept current while it runs."""

@@ -32,26 +32,26 @@ from inithold.version import __version__
 
 
 class Account:
-    """The record so far; empty until a run has started."""
+    """The watcher that builds the record; None until a run has started."""
 
     def __init__(self) -> None:
         self.record: Record | None = None
         self._steps: dict[str, StepRecord] = {}
 
     def resume(self, record: Record) -> None:
-        """Go on with the record of another process."""
+        """Continue an existing record, such as that of a killed run."""
         self.record = record
         self._steps = {step.id: step for step in record.steps}
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def step(self, step_id: str) -> StepRecord:
-        """The account of one step."""
+        """The record of one step."""
         return self._steps[step_id]
 
     def see(self, event: Event) -> None:
-        """Take note of an event."""
+        """Add an event to the record."""
         match event:
             case LogLine(level="debug"):
                 return
@@ -68,7 +68,7 @@ class Account:
             case PhaseChanged():
                 step = self._steps[event.step]
                 if step.phases:
-                    # The times of what is over so far; the end of the step brings the exact ones.
+                    # Approximate times of the finished phases; `StepFinished` brings the exact ones.
                     last = step.phases[-1]
                     setattr(step, last.phase, getattr(step, last.phase) + max(0.0, event.at - last.at))
                 step.state = event.phase

@@ -1,11 +1,11 @@
-"""Where records are: the current one beside the marker, earlier ones numbered. Standard library only."""
+"""The records' files: the current one beside the marker, earlier ones numbered. Standard library only."""
 
 from __future__ import annotations
 
 import os
 
 KEPT = 10
-"""Earlier runs that are kept beside the current record unless told otherwise."""
+"""Default number of earlier records to keep."""
 
 
 def path_from(argument: str | None, marker: str) -> str:
@@ -16,7 +16,7 @@ def path_from(argument: str | None, marker: str) -> str:
 def of_repairs(path: str) -> str:
     """The path of the newest repair's record: `x.record.json` -> `x.record.repair.json`.
 
-    Repairs have a row of their own: the current record is that of the run which holds.
+    Repairs are numbered separately, because the current record must stay that of the run which holds.
     """
     return earlier(path, "repair")
 
@@ -28,11 +28,11 @@ def earlier(path: str, number: int | str) -> str:
 
 
 def rotate(path: str, keep: int) -> None:
-    """Move the current record and the earlier ones up by one number; those that are too old go.
+    """Renumber the current and the earlier records by one, and delete the oldest.
 
     Args:
-        path: of the current record.
-        keep: how many earlier ones to keep, 0 for none.
+        path: the current record.
+        keep: how many earlier ones to keep; 0 for none.
 
     Raises:
         OSError: they cannot be moved.
@@ -41,7 +41,7 @@ def rotate(path: str, keep: int) -> None:
         source = path if number == 1 else earlier(path, number - 1)
         if os.path.lexists(source):
             os.replace(source, earlier(path, number))  # noqa: PTH105 - imported by the fast commands
-    # More were kept before.
+    # An earlier run may have kept more.
     number = keep + 1
     while os.path.lexists(earlier(path, number)):
         os.unlink(earlier(path, number))  # noqa: PTH108 - as above
@@ -49,7 +49,7 @@ def rotate(path: str, keep: int) -> None:
 
 
 def existing(path: str) -> list[str]:
-    """The records that are there: of runs, newest first, then of repairs, newest first."""
+    """The existing records: of runs, newest first, then of repairs, newest first."""
     candidates: list[str] = []
     for newest in (path, of_repairs(path)):
         candidates.append(newest)

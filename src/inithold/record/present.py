@@ -1,4 +1,4 @@
-"""The present, as `inithold health` sees it: what the record says is the past. Standard library only."""
+"""What init is doing now, from the marker; the record only tells the past. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from inithold.text.duration import spoken
 from inithold.text.files import read_regular
 
 _MARKER_AGE = 0.5
-"""Seconds by which a marker is older than its last verification at least."""
+"""A marker's mtime this many seconds after `ready_at` means that a check has touched it."""
 
 
 def present(marker: str, record: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What this container's init does now.
+    """What this container's init is doing now.
 
     Args:
-        marker: its path.
-        record: of the newest run as JSON gives it; None where there is none.
+        marker: path of the marker.
+        record: the newest record, as parsed JSON; None if there is none.
 
     Returns:
-        `state` (`running`, `holding`, `withdrawn` or `over`), `text` (one line for people) and, where it is known,
-        `since` and `verified` in Unix time.
+        `state` (`running`, `holding`, `withdrawn` or `over`), `text` (one line for people), and `since` and
+        `verified` in Unix time, if known.
     """
     owner = other_owner(marker, own_pid=0)
     if owner is None:

@@ -1,4 +1,4 @@
-"""`inithold status`: the record as a table, also while the run goes on. Standard library only, to be quick."""
+"""`inithold status`: the record as a table, also during the run. Standard library only, for speed."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ USAGE_EXIT = 2
 FLAGS = ("--json", "--all", "--watch")
 _YES = ("1", "true", "t", "yes", "y", "on")
 VERSION = 1
-"""The newest version of the record's format that is read here."""
+"""The newest version of the record's format that this module reads."""
 
 
 class Unreadable(InitholdError):
-    """A record that cannot be shown; says why."""
+    """A record cannot be shown; the message says why."""
 
 
 def main(arguments: list[str]) -> int | None:
     """Answer `inithold status ARGUMENTS`.
 
     Returns:
-        0, 1 where there is no record, 2 for bad usage; None for `--help`, which others answer.
+        0; 1 if there is no record; 2 for bad usage; None for `--help`, which the command-line framework answers.
     """
     if "--help" in arguments or "-h" in arguments:
         return None
-    # The variable of a flag, such as `INITHOLD_JSON`, may say yes, too.
+    # Flags can also be set by variables, such as `INITHOLD_JSON`.
     flags = {name for name in FLAGS if os.environ.get(f"INITHOLD_{name[2:].upper()}", "").lower() in _YES}
     values: dict[str, str] = {}
     rest = list(arguments)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int | None:
         _say(f"inithold status: {error}")
         return 1
     except OSError as error:
-        # Reading has been taken care of: this is the output.
+        # Errors in reading are `_Unreadable`, so this one is from the output.
         return lost(error)
 
 
@@ -117,7 +117,7 @@ def _all(newest: str, *, as_json: bool) -> int:
 
 
 def _written(path: str) -> float:
-    """When a record was written last: until then its run is known to have gone on."""
+    """When a record was last written: its run was still going on then."""
     try:
         return os.stat(path).st_mtime  # noqa: PTH116 - pathlib is slow to import
     except FileNotFoundError:  # a run began meanwhile, and moved it
@@ -129,13 +129,13 @@ def _watch(path: str, marker: str, *, as_json: bool) -> int:
     last: Any = ()
     while True:
         record = read(path)
-        # At a terminal the times of what runs go on; elsewhere only news is worth a line.
+        # At a terminal, redraw every time to update the durations; elsewhere, print only changes.
         if record != last or redrawn:
             last = record
             now = present(marker, record)
             if not as_json:
                 text = "waiting for a run to begin" if record is None else _text(record, now)
-                # Home, then clear what is below: no flicker.
+                # Cursor home, then clear below: that does not flicker.
                 print(f"\x1b[H\x1b[J{text}" if redrawn else text, flush=True)
             elif record is not None:
                 print(json.dumps({**record, "present": now}), flush=True)

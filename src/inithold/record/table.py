@@ -1,7 +1,6 @@
-"""A record as text: the table, the critical path and the last words of a failure.
+"""A record as text: the table, the critical path and the failure message.
 
-Works on the record's plain JSON values and the standard library alone, because `inithold status` and the end of
-a run in a container must not wait for more.
+Uses parsed JSON and only the standard library, so that `inithold status` and the end of a run are fast.
 """
 
 from __future__ import annotations
@@ -25,29 +24,29 @@ _COLOURS = {
     "applying": "36",
 }
 _RANKS = ("failed", "applying", "checking", "waiting", "changed", "cancelled", "skipped")
-"""Which steps are shown first; those that are pending or unchanged are only counted."""
+"""The states to show, most important first; pending and unchanged steps are only counted."""
 ON_PATH = "*"
 _RAN = "ran (cannot be checked)"
 MOST_ROWS = 40
-"""Steps that a table shows."""
+"""Most steps in a table."""
 MOST_FAILURES = 10
-"""Failures that are shown in full."""
+"""Most failures shown in full."""
 _GAP = "  "
 _GIVE_WAY = ((2, 12), (4, 0), (3, 0), (2, 0), (0, 12), (5, 0))
-"""What gives way to a narrow terminal, down to which width: changes, after, attempts, changes, id, time."""
+"""Columns to shrink for a narrow terminal, with their least width: changes, after, attempts, changes, id, time."""
 T = TypeVar("T")
 
 
 def table(record: Mapping[str, Any], *, colour: bool, now: float, width: int | None = None) -> str:
     """The steps of a record as an aligned table, the critical path marked with `*`.
 
-    Of very many steps those that failed, run or changed something are shown, and the rest is counted.
+    If there are very many steps, it shows those that failed, run or changed something, and counts the rest.
 
     Args:
-        record: as JSON gives it.
+        record: the record as parsed JSON.
         colour: whether to use ANSI colours.
-        now: Unix time, for what is still running.
-        width: columns of the terminal; None for no bound.
+        now: Unix time, for steps that are still running.
+        width: columns of the terminal; None for no limit.
     """
     steps = record["steps"]
     path = set(critical_path(steps))
@@ -71,12 +70,12 @@ def table(record: Mapping[str, Any], *, colour: bool, now: float, width: int | N
 
 
 def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str]) -> list[T]:
-    """The steps to show where there is no room for all: those where something happens, in plan order.
+    """Choose the steps to show: of more than `most`, those with the most important states, in plan order.
 
     Args:
-        steps: all of them.
-        most: how many may be shown.
-        state: tells the state of a step.
+        steps: all steps.
+        most: the most steps to show.
+        state: returns the state of a step.
     """
     if len(steps) <= most:
         return list(steps)
@@ -86,7 +85,7 @@ def of_interest(steps: Sequence[T], most: int, state: Callable[[T], str]) -> lis
 
 
 def _counts(steps: Sequence[Mapping[str, Any]]) -> str:
-    # What runs each time, since it cannot be checked, is counted apart: nobody knows whether it changed anything.
+    # Count steps that cannot be checked separately: whether they changed anything is unknown.
     ran = [
         step["state"] == "changed" and bool(step["changes"]) and all(each["op"] == "?" for each in step["changes"])
         for step in steps
@@ -96,7 +95,7 @@ def _counts(steps: Sequence[Mapping[str, Any]]) -> str:
 
 
 def legend(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the marks of a table mean, in a line for each that is there."""
+    """Explain the marks that occur in a table, one line each."""
     lines = []
     if steps:
         lines.append("(* critical path: it decided how long the run took; AFTER: when its needs were met)")
@@ -109,9 +108,9 @@ def headline(record: Mapping[str, Any], *, now: float, over: bool = False) -> st
     """One line on the whole run: `game-scheduler: ready in 1.24 s, 2 changed, 3 unchanged`.
 
     Args:
-        record: as JSON gives it.
-        now: Unix time; of a run that was broken off, until when it is known to have run.
-        over: whether it is known not to run any more.
+        record: the record as parsed JSON.
+        now: Unix time; for a run that was broken off, the last time it is known to have been running.
+        over: whether the run is known to be over.
     """
     steps = record["steps"]
     name = titled(record)
@@ -122,30 +121,30 @@ def headline(record: Mapping[str, Any], *, now: float, over: bool = False) -> st
     if record["outcome"] is None:
         waiting = record.get("lock_waiting_for")
         return f"{name}: running for {took}: {f'waiting for the lock: {waiting}' if waiting else counts}"
-    # The reason of a failure is shown below.
+    # A failure's reason is shown below the table.
     again = "again: " if record["outcome"] == "ready" else ""
     reason = f" ({again}{record['reason']})" if record["reason"] and record["outcome"] != "failed" else ""
     tolerated = [step["id"] for step in steps if step["tolerated"]]
     without = f", without {', '.join(tolerated)}" if tolerated and record["outcome"] == "ready" else ""
     preposition = "in" if record["outcome"] == "ready" else "after"
-    # Of a part of the plan nobody says that the environment is ready.
+    # A repair runs only a part of the plan, so it is "done", not "ready".
     outcome = "done" if record.get("repair") and record["outcome"] == "ready" else record["outcome"]
     return f"{name}: {outcome}{reason} {preposition} {took}: {counts}{without}"
 
 
 def titled(record: Mapping[str, Any]) -> str:
-    """The name of the environment and, of a repair, which part was run: `game-scheduler, only topology`."""
+    """The environment's name and, for a repair, the part that was run: `game-scheduler, only topology`."""
     repair = record.get("repair")
     return f"{record['name']}, {repair}" if repair else str(record["name"])
 
 
 def failure(record: Mapping[str, Any]) -> str:
-    """The last words of a run that failed: which step, what was seen, how long it was tried, what to do next."""
+    """A failed run's message: which step, what was seen, how long it was tried, what to do next."""
     failed = [step for step in record["steps"] if step["state"] == "failed"]
-    failed.sort(key=lambda step: bool(step["tolerated"]))  # what ended the run comes first
+    failed.sort(key=lambda step: bool(step["tolerated"]))  # failures that ended the run come first
     blocks = [_failed(step) for step in failed[:MOST_FAILURES]]
     if record["outcome"] == "failed" and all(step["tolerated"] for step in failed):
-        # Its lock or its marker failed: no step tells why.
+        # Its lock or its marker failed, which no step explains.
         took = spoken(record["ended"] - record["started"])
         hint = f"\n  next:  {_indented(record['hint'])}" if record.get("hint") else ""
         blocks.insert(0, f"the run failed\n  seen:  {_indented(record['reason'])}\n  tried: for {took}{hint}")
@@ -163,9 +162,9 @@ def failure(record: Mapping[str, Any]) -> str:
 
 
 def critical_path(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ids of the steps that decided how long the run took, first to last.
+    """Ids of the steps that determined how long the run took, first to last.
 
-    Found from the step that ended last back along the needs that were met last.
+    Goes back from the step that ended last, each time to the need that ended last.
     """
     by_id = {step["id"]: step for step in steps if step["started"] is not None}
     if not by_id:
@@ -212,7 +211,7 @@ def _line(cells: Iterable[str], widths: Sequence[int], colour: str | None = None
 def _failed(step: Mapping[str, Any]) -> str:
     what = f" on {step['target']}" if step["target"] else ""
     seconds = step["waiting"] + step["checking"] + step["applying"]
-    # One attempt may be followed by minutes of connections that nobody accepts.
+    # A single attempt may be followed by minutes of refused probes.
     waited = f" ({spoken(step['waiting'])} of it waiting)" if step["waiting"] >= 0.01 else ""
     attempts = "1 attempt" if step["attempts"] == 1 else f"{step['attempts']} attempts"
     if probes := step.get("probes", 0):
