@@ -1,9 +1,9 @@
-"""The step kinds: one technology, one file; one kind, one class. Each is imported when it is first used."""
+"""The step kinds, a class each, in a module or package for each technology, imported on first use."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
-"""As in `typing`, which takes as long to import as all that a quick command needs."""
+"""Not imported from `typing`, which takes as long to import as everything else a quick command needs."""
 if TYPE_CHECKING:
     from inithold.steps import alembic as alembic
     from inithold.steps import command as command

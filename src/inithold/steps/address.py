@@ -1,4 +1,4 @@
-"""Addresses of services: read as `inithold.text.url` does, their secrets learned first."""
+"""Parses the URLs of services, and learns their secrets first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["DEFAULT_PORTS", "TECHNOLOGIES", "WEB", "Address", "parse"]
 
 
 def parse(url: str, technologies: Sequence[str] = ()) -> Address:
-    """Read the URL of a service; its secrets are learned first, so that no error can show them.
+    """Parse the URL of a service; its secrets are learned first, so that no error can show them.
 
     Args:
         url: for example `postgresql+asyncpg://app:s%40crets@db:5432/games?sslmode=require`.
-        technologies: those that fit, canonical names; empty for any that is known.
+        technologies: canonical names of those to accept; empty for all that are known.
 
     Raises:
-        ValueError: it is not such a URL. The message says what to write, and never quotes it.
+        ValueError: it is not such a URL. The message says what to write, and never quotes the URL.
     """
     SECRETS.add_url(url)
     return urls.parse(url, technologies)

@@ -1,4 +1,4 @@
-"""What the kinds share that work on a service with an address."""
+"""The base of kinds that work on a service with an address."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Addressed(Step, frozen=True, kw_only=True):
     database: str | None = None
 
     def __post_init__(self) -> None:
-        # From here on no error can show them, not even that of another step of the plan.
+        # Learn secrets at once: errors of other steps in the plan must not show them either.
         if self.url is not None:
             SECRETS.add_url(self.url)
         if self.password is not None:
             SECRETS.add(self.password, public=[self.user or "", self.host or "", self.database or ""])
 
     def technologies(self) -> Sequence[str]:
-        """The technologies whose URLs fit; the first is meant where only the parts are given."""
+        """The accepted technologies; if only the parts are given, the first one is meant."""
         raise NotImplementedError
 
     def address(self) -> Address:
-        """The address, from the URL or the parts.
+        """Return the address, from the URL or the parts.
 
         Raises:
-            ValueError: neither or both are given, or the URL cannot be read.
+            ValueError: neither or both are given, or the URL cannot be parsed.
         """
         if self.url is not None:
             return parse(self.url, self.technologies())

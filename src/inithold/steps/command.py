@@ -1,4 +1,4 @@
-"""Commands: programs and shell lines of the user's own."""
+"""Runs the user's commands and shell lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inithold.steps.base import Change, Step, StepContext
 Command = list[str] | str
 Level = Literal["debug", "info"]
 _LAST_NO = 125
-"""Above it a shell says that a command cannot be run, is not found or was killed (POSIX, XCU 2.8.2)."""
+"""Higher codes mean that the command cannot be run, is not found or was killed (POSIX, XCU 2.8.2)."""
 _PATTERN = re.compile(r"[*?\[]")
 _SHOWN = 100
 _BY_HAND = "run it by hand, in the same image with the same variables, to see more"
@@ -156,13 +156,13 @@ class PassedThrough(Run, frozen=True, kw_only=True):
     def _execute(
         self, arguments: Sequence[str], context: StepContext, environment: Mapping[str, str], level: Level
     ) -> child.Ended:
-        if level == "debug":  # a guard
+        if level == "debug":  # Output of a guard.
             return super()._execute(arguments, context, environment, level)
         return child.run_passed_through(arguments, context, cwd=self.cwd, env=environment)
 
 
 def _never_tells(creates: str, cwd: str | None) -> str | None:
-    """Why a path is no guard: it exists whatever has been done, or never will."""
+    """Return why a path cannot be a guard: it always exists, or never will."""
     if _PATTERN.search(creates):
         return "creates is a path, not a pattern: give unless, such as `ls logs/*.done`"
     if creates.startswith("~"):
@@ -174,7 +174,7 @@ def _never_tells(creates: str, cwd: str | None) -> str | None:
 
 
 def _shown(command: Command) -> str:
-    # Each by itself: quoting may take a secret apart.
+    # Scrub before quoting, which may split a secret.
     text = one_line(command if isinstance(command, str) else shlex.join(map(scrub, command)))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
@@ -182,7 +182,7 @@ def _shown(command: Command) -> str:
 def _how(code: int) -> str:
     if code < 0:
         return f"was killed by {_name(-code)}"
-    # A shell says so of what it ran.
+    # A shell exits with 128+N if its command was killed by signal N.
     of_child = f" (what it ran was killed by {_name(code - 128)})" if code > 128 and _name(code - 128) else ""
     return f"exited {code}{of_child}"
 

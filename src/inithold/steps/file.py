@@ -1,4 +1,4 @@
-"""Files that must be there."""
+"""`file.ready`."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ class Ready(Step, frozen=True, kw_only=True):
             if error.errno in _ABSENT:
                 link = f" is a symbolic link to {path.readlink()}, which" if path.is_symlink() else ""
                 raise NotYet(f"{path}{link} does not exist") from error
-            # A network file system that is away.
+            # For example a network file system that is down.
             raise NotYet(f"{self.path}: {error.strerror}") from error
         return ()

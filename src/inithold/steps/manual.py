@@ -1,4 +1,4 @@
-"""The manual page of a step kind, made of its class: docstring, fields, types, defaults, rights."""
+"""Generates the manual page of a step kind from its class: docstring, fields, types, defaults, rights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENTRY = re.compile(r"^(\w+): ", re.MULTILINE)
 
 
 class Field(NamedTuple):
-    """One field of a kind, as a plan's `with` takes it."""
+    """A field of a kind, as in a plan's `with`."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What is to be known of a kind."""
+    """The manual page of a kind."""
 
     kind: str
     summary: str
@@ -37,7 +37,7 @@ class Page(NamedTuple):
     facts: Sequence[tuple[str, str]]
 
     def text(self) -> str:
-        """The page for a terminal."""
+        """Format the page for a terminal."""
         parts = [f"{self.kind}: {self.summary}", self.description, "Fields:", *map(_field_text, self.fields)]
         parts += [f"{name}: {value}" for name, value in self.facts]
         if self.example:
@@ -46,11 +46,7 @@ class Page(NamedTuple):
 
 
 def page(kind: type[Step]) -> Page:
-    """Read the manual page off a kind's class.
-
-    Args:
-        kind: the class.
-    """
+    """Return the manual page of a kind's class."""
     summary, _, text = description(kind).partition("\n\n")
     by_field = meanings(kind)
     hints = get_type_hints(kind, include_extras=True)
@@ -69,12 +65,12 @@ def page(kind: type[Step]) -> Page:
 
 
 def description(cls: type) -> str:
-    """What the docstring of a class says before its sections."""
+    """Return the docstring of a class without its sections."""
     return _sections(inspect.getdoc(cls) or "")[0]
 
 
 def meanings(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each field."""
+    """Return the descriptions of the fields, from the docstrings of a class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, msgspec.Struct) and base.__doc__:
@@ -83,12 +79,12 @@ def meanings(cls: type) -> dict[str, str]:
 
 
 def example(cls: type) -> str:
-    """The example in the docstring of a class; empty where there is none."""
+    """Return the example in the docstring of a class; empty if there is none."""
     return _sections(inspect.getdoc(cls) or "")[1].get("Example", "")
 
 
 def type_name(wanted: Any) -> str:
-    """A type in the words of a plan: `text`, `list of text`, `duration`."""
+    """Return a type in the words of a plan: `text`, `list of text`, `duration`."""
     origin, arguments = get_origin(wanted), get_args(wanted)
     if origin is Annotated:
         return type_name(arguments[0])

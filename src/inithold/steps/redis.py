@@ -1,4 +1,4 @@
-"""Redis and the servers that speak its protocol, such as Valkey."""
+"""Redis, and servers with its protocol, such as Valkey."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 
 PATIENCE = 5.0
-"""Seconds for one operation."""
+"""Time limit of one operation, in seconds."""
 _PASSING = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF")
-"""How errors of a server begin that is up and cannot serve at the moment."""
+"""The first word of errors of a server that is up but temporarily cannot serve."""
 
 
 class Ready(Addressed, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Ready(Addressed, frozen=True, kw_only=True):
 
 
 def _connection(address: Address, patience: float) -> Any:
-    """A connection of redis-py, not yet open: alone, since its client would try again by itself."""
+    """Return an unopened connection of redis-py, without its client, which would retry by itself."""
     import redis  # noqa: PLC0415 - as above
     from redis import connection as kinds  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -111,7 +111,7 @@ def _connection(address: Address, patience: float) -> Any:
         "retry_on_timeout": False,
     }
     if int(redis.__version__.partition(".")[0]) >= 5:
-        # Version 3 would log in by HELLO, whose errors speak of that instead of the password.
+        # Version 3 would log in with HELLO, whose errors are about HELLO instead of the password.
         options["protocol"] = 2
     if address.socket:
         local: Any = kinds.UnixDomainSocketConnection
@@ -124,13 +124,13 @@ def _connection(address: Address, patience: float) -> Any:
 
 
 def _database(address: Address) -> int:
-    """The number of the database.
+    """Return the number of the database.
 
     Raises:
         ValueError: it is not a number.
     """
     query = dict(address.query)
-    # Celery calls it the virtual host.
+    # Celery calls it `virtual_host`.
     text = address.database or query.get("db") or query.get("virtual_host") or "0"
     if not (text.isascii() and text.isdigit()):
         raise ValueError("the database of Redis is a number, for example redis://redis:6379/0")
@@ -138,10 +138,10 @@ def _database(address: Address) -> int:
 
 
 def _tls(address: Address) -> dict[str, Any]:
-    """What the query says of TLS, as redis-py takes it.
+    """Return redis-py's TLS arguments from the query.
 
     Raises:
-        ValueError: `ssl_cert_reqs` is none of its values.
+        ValueError: `ssl_cert_reqs` has an unknown value.
     """
     query = dict(address.query)
     # Celery spells it CERT_NONE.
@@ -158,7 +158,7 @@ def _tls(address: Address) -> dict[str, Any]:
 
 
 def _explained(address: Address, error: Exception) -> StepError:
-    """What an error means: redis-py tells authentication from connection by class, the rest by text."""
+    """Return the step's error; redis-py has classes only for authentication and connection errors."""
     import ssl  # noqa: PLC0415 - loaded by redis-py
 
     from redis import exceptions  # noqa: PLC0415 - as above
@@ -182,10 +182,10 @@ def _explained(address: Address, error: Exception) -> StepError:
 
 
 def _refused(address: Address, error: Exception) -> StepError:
-    """What the server's own words mean."""
+    """Return the step's error for an error message of the server."""
     from redis import exceptions  # noqa: PLC0415 - as above
 
-    codes = {  # which redis-py takes off the server's words
+    codes = {  # redis-py strips these from the server's message.
         exceptions.BusyLoadingError: "LOADING",
         exceptions.MasterDownError: "MASTERDOWN",
         exceptions.ClusterDownError: "CLUSTERDOWN",

@@ -1,4 +1,4 @@
-"""The table of step kinds, then those that other packages bring (entry points of the group `inithold.steps`)."""
+"""The step kinds: the built-in ones, and those of other packages (entry points of the group `inithold.steps`)."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ WAITS: Mapping[str, str] = {
     "https": "http.ready",
     "file": "file.ready",
 }
-"""What waits for a URL, by its technology."""
+"""The kind that waits for a URL, by technology."""
 HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
-"""What people write where a URL is expected."""
+"""What people often write instead of a URL."""
 
 
 class UnknownKind(LookupError):
@@ -55,15 +55,15 @@ class UnknownKind(LookupError):
 
 
 class BrokenKind(UnknownKind):
-    """A step kind is installed and cannot be loaded; the message says why."""
+    """A step kind is installed but cannot be loaded; the message says why."""
 
 
 @cache
 def load(kind: str) -> type[Step]:
-    """The class of a step kind; only its own module is imported.
+    """Return the class of a step kind; imports only its own module.
 
     Raises:
-        UnknownKind: there is none of that name.
+        UnknownKind: there is no such kind.
         BrokenKind: it cannot be loaded.
     """
     if kind in KINDS:
@@ -77,7 +77,7 @@ def load(kind: str) -> type[Step]:
 
 
 def of_url(url: str) -> tuple[str, dict[str, str]]:
-    """The kind that waits for a URL, and the fields to give it.
+    """Return the kind that waits for a URL, and its fields.
 
     Raises:
         UsageError: it is not a URL that can be waited for.
@@ -98,7 +98,7 @@ def of_url(url: str) -> tuple[str, dict[str, str]]:
 
 
 def loadable() -> dict[str, type[Step]]:
-    """Every kind that a plan may use and that can be loaded, by its name."""
+    """Return every kind that can be loaded, by name."""
     found: dict[str, type[Step]] = {}
     for name in names():
         try:
@@ -109,7 +109,7 @@ def loadable() -> dict[str, type[Step]]:
 
 
 def names() -> list[str]:
-    """Every kind that a plan may use, built in or installed, sorted."""
+    """Return the sorted names of all kinds, built in or installed."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
 
     return sorted({*KINDS, *(point.name for point in entry_points(group=GROUP))})

@@ -1,4 +1,4 @@
-"""SQLite: a file, and no server."""
+"""SQLite: opens database files and runs statements."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
 
 BUSY = 0.2
-"""Seconds SQLite itself waits for a lock; beyond that the runner does, which can be told to stop."""
-# https://sqlite.org/rescode.html: a lock that is not free, and trouble of the system that others may end.
+"""Seconds SQLite itself waits for a lock; then the runner retries, which can be cancelled."""
+# https://sqlite.org/rescode.html: a lock that is not free, and system errors that may be temporary.
 _NOT_YET = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -39,13 +39,13 @@ _WORDS = {
 
 
 def preload() -> None:
-    """Nothing: what SQLite needs is loaded with this module."""
+    """Do nothing: this module has already imported all that SQLite needs."""
 
 
 def open_session(address: Address, context: StepContext, *, create: bool) -> _Session:
     """Open the file for a step; see `inithold.steps.database.driver.session`."""
     name = address.database or ""
-    # As SQLAlchemy writes what SQLite calls a URI file name.
+    # SQLAlchemy's form of SQLite's URI file names.
     path = Path(name.removeprefix("file:") if dict(address.query).get("uri") == "true" else name)
     uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
     if not _exists(path) and not create:
@@ -56,7 +56,7 @@ def open_session(address: Address, context: StepContext, *, create: bool) -> _Se
 
 
 def _exists(path: Path) -> bool:
-    """Whether the file is there; where it is not, SQLite could make it."""
+    """Whether the file exists; raises if it does not and SQLite could not create it."""
     if path.is_dir():
         raise StepFailed(
             f"{path}: a folder, not a database file",
@@ -82,7 +82,7 @@ def _explained(where: str, context: StepContext) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        # An interrupted statement ends the step, whatever SQLite calls it.
+        # An interrupted statement ends the step, whatever SQLite's error is.
         context.check_cancelled()
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         message, hint = _WORDS.get(code, (str(error), None))  # of a script the step advises
@@ -97,11 +97,11 @@ class _Session:
         self._connection = connection
         self._where = where
         self._context = context
-        # Asked by SQLite every so many of its instructions.
+        # SQLite calls it every 10,000 of its instructions.
         connection.set_progress_handler(self._stopped, 10_000)
 
     def answer(self) -> None:
-        # Counting what is in the schema reads the file's first page, under a lock.
+        # This reads the file's first page, under a lock.
         self._rows(self._where, "SELECT count(*) FROM sqlite_master")
 
     def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
@@ -129,7 +129,7 @@ class _Session:
             for piece in bare.statements:
                 first = first or piece
                 text = bare.text[first.start : piece.end]
-                # SQLite itself says where a statement ends, also one that holds semicolons.
+                # SQLite decides where a statement ends, also one that contains semicolons.
                 if sqlite3.complete_statement(text) or piece is bare.statements[-1]:
                     self._context.check_cancelled()
                     self._rows(f"{script.name}, statement {number} (line {script.line(first.start)})", text)

@@ -1,4 +1,4 @@
-"""Servers of which no more is asked than that they accept connections."""
+"""`tcp.ready`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Databases: PostgreSQL, MySQL and MariaDB, SQLite, as the URL says."""
+"""The kinds for any database: PostgreSQL, MySQL, MariaDB or SQLite, depending on the URL."""
 
 from inithold.steps.database.driver import Database
 from inithold.steps.database.ready import Ready

@@ -1,7 +1,7 @@
-"""What a step asks of a database, whichever it is, and the choice of the driver that can.
+"""The common interface to databases, and the choice of the driver.
 
-Drivers are modules of their own, named in `_DRIVERS`. Importing one is cheap; what is heavy is
-imported once a bare TCP connection has shown that somebody is there.
+The drivers are the modules in `_DRIVERS`. Importing one is cheap: heavy libraries are imported only after a plain
+TCP connection has shown that the server is there.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _DRIVERS = {
 }
 EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
 ANSWER_WITHIN = 10.0
-"""Seconds that a server may take to connect, and to answer a question of ours (not of the user's)."""
+"""Time limit in seconds for connecting, and for a query of inithold's own (not of the user's)."""
 
 
 class CatalogRow(NamedTuple):
-    """A column of a table or view that has one of the names asked for, in whatever case.
+    """A column of a table or view with one of the requested names, in any case.
 
     Attributes:
-        schema: where the table is.
+        schema: of the table.
         table: its name as stored.
-        visible: whether its name alone finds it.
-        column: name as stored; None for a table without columns.
+        visible: whether its unqualified name finds it.
+        column: its name as stored; None for a table without columns.
     """
 
     schema: str
@@ -49,7 +49,7 @@ class CatalogRow(NamedTuple):
 class Session(Protocol):
     """A connection for one check or one apply.
 
-    Every method may raise `NotYet`, `StepFailed` and `Interrupted`, with messages for people.
+    Every method may raise `NotYet`, `StepFailed` and `Interrupted`, with messages for users.
     """
 
     folds_tables: bool
@@ -58,36 +58,36 @@ class Session(Protocol):
     """Whether `Email` and `email` are the same column."""
 
     def answer(self) -> None:
-        """Have a query answered."""
+        """Run a trivial query."""
 
     def catalog(self, names: Sequence[str]) -> list[CatalogRow]:
-        """Look up tables and views by their bare names, in every schema."""
+        """Look up tables and views by their unqualified names, in every schema."""
 
     def ask(self, query: str) -> Answer:
-        """Ask a guard, in a transaction that cannot write."""
+        """Run a guard in a read-only transaction."""
 
     def versions(self) -> object:
         """The content of every table that has a column `version_num`, as Alembic's do; None if not known."""
 
     def run(self, script: Script, unless: str | None) -> None:
-        """Run a script in one transaction, then its guard, and commit where that says yes."""
+        """Run a script and then its guard in one transaction; commit if the guard is in place."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 @contextmanager
 def session(address: Address, context: StepContext, *, create: bool = False) -> Iterator[Session]:
-    """Connect, and hang up at the end.
+    """Connect; the connection is closed at the end of the context.
 
     Args:
         address: of the database.
         context: of the step.
-        create: whether a file that does not exist is made.
+        create: whether to create a missing file (SQLite).
 
     Raises:
-        NotYet: the server is not up, or not for us yet.
-        Rejected: the server says no to the password, the role or the database.
+        NotYet: the server is not up, or does not accept connections yet.
+        Rejected: the server refused the password, the role or the database.
         StepFailed: TLS or a parameter of the URL is wrong.
     """
     driver = import_module(_DRIVERS[address.technology])
@@ -125,7 +125,7 @@ class Database(Addressed, frozen=True, kw_only=True):
     def extras(self) -> Sequence[str]:
         try:
             return EXTRAS.get(self.address().technology, ())
-        except ValueError:  # which validate reports
+        except ValueError:  # Reported by `validate`.
             return ()
 
     def preload(self) -> None:
@@ -148,28 +148,28 @@ def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str) -> obje
 
 
 def end_sessions(sessions: Sequence[Mapping[str, Any]], seconds: float) -> str:
-    """End sessions of a process that has ended, and wait until the server no longer has them.
+    """Terminate sessions of a process that has ended, and wait until the servers no longer have them.
 
-    A server need not notice that its client is gone: PostgreSQL looks between statements, MySQL when it has
-    something to send. What is ended is the very session that the worker reported, by the server's number of it.
+    A server may not notice that its client is gone: PostgreSQL checks between statements, MySQL when it sends
+    something. Only the sessions that the worker reported are ended, by the server's number for them.
 
     Args:
-        sessions: as the worker reported them: `technology`, `url`, `shown`, the server's number `backend`, and
-            `since` where the server tells when it began.
-        seconds: how long that may take in all.
+        sessions: as reported by the worker: `technology`, `url`, `shown`, the server's number `backend`, and
+            `since`, the start of the session, if the server shows it.
+        seconds: time limit for all of them.
 
     Returns:
-        the addresses of the servers that did not confirm it, for people; empty where all did.
+        The addresses of servers that did not confirm it, for messages; empty if all did.
     """
     until = time.monotonic() + seconds
     confirmed = set()
 
     def end(number: int, session: Mapping[str, Any]) -> None:
-        with suppress(Exception):  # of any driver: it is not confirmed
+        with suppress(Exception):  # Of any driver: then it counts as not confirmed.
             import_module(_DRIVERS[session["technology"]]).end_session(session, until)
             confirmed.add(number)
 
-    # A server that has gone silent must not keep the others from being asked.
+    # In threads, so that a silent server does not delay the others.
     threads = [Thread(target=end, args=pair, daemon=True) for pair in enumerate(sessions)]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Guards: queries that tell whether something is in place."""
+"""Guards: queries that show whether something is in place."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _VALUE = "unless must return something other than false, 0, an empty text or NUL
 
 
 class Answer(NamedTuple):
-    """What a guard says.
+    """The result of a guard.
 
     Attributes:
-        in_place: whether nothing is to be done.
-        value: what its only row and column holds where that says no: `0`, `NULL`.
-        error: why it could not be asked: what it asks for does not exist yet.
+        in_place: whether there is nothing to do.
+        value: its single value if that means no: `0`, `NULL`.
+        error: the server's message if the guard queries something that does not exist yet.
     """
 
     in_place: bool
@@ -28,17 +28,17 @@ class Answer(NamedTuple):
 
     @property
     def details(self) -> tuple[str, ...]:
-        """Why it says no, for a change; no row needs no explanation."""
+        """Return why it is not in place, for a change; empty if the guard returned no row."""
         if self.error:
             return (f"unless: {self.error}",)
         return (f"unless answers {self.value}",) if self.value else ()
 
 
 def judged(rows: Sequence[Sequence[object]]) -> Answer:
-    """The answer of a guard that returned these rows.
+    """Judge the rows that a guard returned.
 
-    A row is yes, as in `SELECT 1 FROM users WHERE ...`; one row of one column that is false, 0, an empty text or
-    NULL is no, as in `SELECT EXISTS (...)` and `SELECT count(*) ...`, which always return one.
+    Any row means in place, as in `SELECT 1 FROM users WHERE ...`, except a single row of one column that is false,
+    0, an empty text or NULL, as in `SELECT EXISTS (...)` and `SELECT count(*) ...`, which always return a row.
     """
     if len(rows) != 1 or len(rows[0]) != 1:
         return Answer(bool(rows))
@@ -55,13 +55,13 @@ def judged(rows: Sequence[Sequence[object]]) -> Answer:
 
 
 def no_query() -> StepFailed:
-    """`unless` is a statement that returns no rows at all."""
+    """Return the error for an `unless` that is not a query."""
     return StepFailed("unless: is no query: it returns no rows", hint="unless must be a query, such as SELECT")
 
 
 @contextmanager
 def advised(hint: str) -> Iterator[None]:
-    """Say what to do next where a server refuses a statement without a hint of its own."""
+    """Add a hint to a failed statement for which the server gives none."""
     try:
         yield
     except StepFailed as error:
@@ -70,14 +70,14 @@ def advised(hint: str) -> Iterator[None]:
 
 
 def require(answer: Answer, *, kept: str = "") -> None:
-    """Make sure that a guard says yes, once the statements that it guards have run.
+    """Require that a guard is in place after the statements that it guards have run.
 
     Args:
         answer: of the guard.
         kept: what cannot be rolled back.
 
     Raises:
-        StepFailed: it says no.
+        StepFailed: it is not in place.
     """
     if answer.in_place:
         return

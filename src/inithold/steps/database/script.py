@@ -1,7 +1,7 @@
-"""SQL scripts: where their statements are, and what in them only an interactive client understands.
+"""Finds the statements in SQL scripts, and commands that only an interactive client understands.
 
-Servers take scripts apart themselves (SQLite's own `complete_statement` does it for SQLite). The scanner here
-is for people: it finds lines for messages and what no server could run, before anything is contacted.
+Servers split scripts themselves (for SQLite, its `complete_statement` does). The scanner here only finds lines for
+messages, and what no server could run, before anything is contacted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 _LONGEST = 200
-"""Words of a statement that are looked at."""
+"""Maximum number of words of a statement to look at."""
 _COMMENT = r"(?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) ) |"
-# MySQL's dashes need a space behind them, and it runs what stands in /*! ... */.
+# In MySQL, `--` begins a comment only before a space, and the text in /*! ... */ is run.
 _MYSQL_COMMENT = r"(?P<comment> --(?=\s|\Z)[^\n]* | \#[^\n]* | /\*(?!M?!).*?(?:\*/|\Z) ) |"
 _SHARED = r"""
   (?P<end> ; )
@@ -45,7 +45,7 @@ _TOKENS = {
 }
 _NESTED = re.compile(r"/\*|\*/")
 _OWN_BEGIN = re.compile(r"(?:BEGIN|START)(?: (?:WORK|TRANSACTION|DEFERRED|IMMEDIATE|EXCLUSIVE))*\Z", re.IGNORECASE)
-# What a dump says before it begins.
+# Statements with which dumps begin.
 _SETTING = re.compile(r"(?:SET|PRAGMA)\b", re.IGNORECASE)
 _OWN_COMMIT = re.compile(r"(?:COMMIT|END)(?: (?:WORK|TRANSACTION))?\Z", re.IGNORECASE)
 _COPY = re.compile(r"COPY\b.*\b(?:FROM STDIN|TO STDOUT)\b", re.IGNORECASE)
@@ -62,12 +62,12 @@ _FOR_CLIENT = {
 
 
 class Statement(NamedTuple):
-    """A piece of a script that ends with a semicolon of its own.
+    """A part of a script up to a semicolon.
 
     Attributes:
-        start: where its first word begins.
-        end: behind its semicolon.
-        words: its text without comments and strings, one space between words.
+        start: offset of its first word.
+        end: offset behind its semicolon.
+        words: its text without comments and strings, with single spaces.
     """
 
     start: int
@@ -80,8 +80,8 @@ class Script:
 
     Args:
         text: the statements, separated by semicolons.
-        name: what people call it: a path, or `sql`.
-        technology: whose SQL it is.
+        name: its name in messages: a path, or `sql`.
+        technology: whose dialect of SQL it is.
     """
 
     def __init__(self, text: str, name: str, technology: str) -> None:
@@ -91,22 +91,22 @@ class Script:
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
-        """The statements, as far as semicolons tell them apart (see `exact`)."""
+        """The statements, as separated by semicolons (see `exact`)."""
         return tuple(self._scan())
 
     @property
     def exact(self) -> bool:
-        """Whether no semicolon can stand inside a statement: bodies of functions have their own."""
+        """Whether every semicolon ends a statement; in function bodies they do not."""
         body = _BODY[self.technology]
         return not any(body.search(statement.words) for statement in self.statements)
 
     @property
     def count(self) -> int | None:
-        """How many statements there are, None where that is hard to tell."""
+        """The number of statements; None if uncertain."""
         return len(self.statements) if self.exact else None
 
     def problems(self) -> Iterator[str]:
-        """What only an interactive client could run."""
+        """Yield what only an interactive client could run."""
         if not self.statements:
             yield f"{self.name} holds no statement"
         pattern, command, client = _FOR_CLIENT[self.technology]
@@ -114,7 +114,7 @@ class Script:
             if pattern.match(statement.words):
                 what = f"{command}, not SQL"
             elif self.technology == "postgresql" and _COPY.match(statement.words):
-                what = "COPY from or to the client"  # its data follow, in no way SQL: nothing below can be read
+                what = "COPY from or to the client"  # Its data follow, which are not SQL: stop here.
             else:
                 continue
             line = self.line(statement.start)
@@ -122,12 +122,12 @@ class Script:
             return
 
     def query_problems(self) -> Iterator[str]:
-        """What keeps the text from being one query."""
+        """Yield why the text is not a single query."""
         if (count := len(self.statements)) != 1:
             yield f"{self.name} is {f'{count} statements: expected one query' if count else 'empty'}"
 
     def without_own_transaction(self) -> Script:
-        """The script without a BEGIN at its start and a COMMIT at its end; every place stays what it was."""
+        """Return the script without BEGIN at its start and COMMIT at its end; offsets stay the same."""
         first = next((one for one in self._scan() if not _SETTING.match(one.words)), None)
         if first is None or not _OWN_BEGIN.match(first.words):
             return self
@@ -138,7 +138,7 @@ class Script:
         return Script(text, self.name, self.technology)
 
     def packed(self) -> Script:
-        """The script without what stands between statements, such as a lonely semicolon; places stay the same."""
+        """Return the script without what is between statements, such as extra semicolons; offsets stay."""
         pieces, at = [], 0
         for statement in self.statements:
             pieces += [_spaces(self.text[at : statement.start]), self.text[statement.start : statement.end]]
@@ -146,16 +146,16 @@ class Script:
         return Script("".join(pieces), self.name, self.technology)
 
     def line(self, offset: int) -> int:
-        """The 1-based line of an offset."""
+        """Return the 1-based line of an offset."""
         return self.text.count("\n", 0, offset) + 1
 
     def place(self, offset: int) -> str:
-        """An offset for people: `seed.sql, line 3, column 7`."""
+        """Describe an offset: `seed.sql, line 3, column 7`."""
         column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
         return f"{self.name}, line {self.line(offset)}, column {column}"
 
     def nth(self, number: int) -> str:
-        """A statement for people, counted from 1: `seed.sql, statement 3 (line 12)`."""
+        """Describe a statement, counted from 1: `seed.sql, statement 3 (line 12)`."""
         line = ""
         if self.exact and 0 < number <= len(self.statements):
             line = f" (line {self.line(self.statements[number - 1].start)})"

@@ -117,6 +117,6 @@ class Sql(Database, frozen=True, kw_only=True):
     def _label(self) -> str:
         if self.file is not None:
             return f"sql {self.file}"
-        # Not the text itself: a literal in it may be a secret that nobody has told us.
+        # Without the text: its literals may be unknown secrets.
         count = self._script(self.sql or "").count
         return "sql" if count is None else f"sql of {count} statement{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Services that speak HTTP."""
+"""HTTP services: readiness and resources."""
 
 from inithold.steps.http.ready import Ready
 from inithold.steps.http.resource import Resource

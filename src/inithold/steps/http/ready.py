@@ -1,4 +1,4 @@
-"""Services that say by HTTP that they are ready."""
+"""`http.ready`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Ready(Service, frozen=True, kw_only=True):
             if answer.status not in _REDIRECTS or counts(answer.status, self.status):
                 self._judge(parse(url, WEB), answer)
                 return ()
-            # As browsers do, and as RFC 9110, 15.4.4 wants it for 303.
+            # As browsers do, and as RFC 9110, 15.4.4 requires for 303.
             method = method if answer.status in (307, 308) or method == "HEAD" else "GET"
             here, parts = parse(url, WEB), urlsplit(url)
             base = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -86,7 +86,7 @@ class Ready(Service, frozen=True, kw_only=True):
         raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
 
     def _enough(self, status: int, body: bytes) -> bool:
-        """Whether the rest of the body is of no interest: it may never end."""
+        """Whether to stop reading: the body may never end."""
         return counts(status, self.status) and (self.contains is None or self.contains.encode() in body)
 
     def _judge(self, address: Address, answer: Answer) -> None:

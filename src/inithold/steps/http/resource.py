@@ -1,4 +1,4 @@
-"""`http.resource`: something behind an HTTP API is as the plan says."""
+"""`http.resource`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ABSENT = (404, 410)
 _DENIED = (401, 403)
 _BUSY = (429, 503)
 _NOTHING = object()
-"""What a pointer that leads nowhere points at; JSON's own null is a value."""
+"""The target of a pointer that matches nothing; JSON's null is a value."""
 
 Method = Literal["POST", "PUT", "PATCH"]
 Status = Annotated[int, msgspec.Meta(ge=200, le=599)]
@@ -129,12 +129,12 @@ class Resource(Service, frozen=True, kw_only=True):
         if counts(answer.status, self.expect):
             return
         if answer.status == 409 and creating and self._get(context) is not _NOTHING:
-            # Somebody else has made it at the same moment; the check that follows compares it.
+            # Something else created it at the same moment; the check that follows compares it.
             return
         raise _refused(parse(url, WEB), answer, f"{write.method} ")
 
     def _get(self, context: StepContext) -> Any:
-        """The thing as the service has it; `_NOTHING` where there is none."""
+        """Get the service's current resource; `_NOTHING` if there is none."""
         address = self.dialled(context)
         answer = self.ask("GET", self.url, context)
         if answer.status in _ABSENT:
@@ -154,7 +154,7 @@ class Resource(Service, frozen=True, kw_only=True):
 
 
 def pointed_at(document: Any, pointer: str) -> Any:
-    """What a JSON Pointer (RFC 6901) points at in a document; `_NOTHING` where it leads nowhere."""
+    """Resolve a JSON Pointer (RFC 6901) in a document; `_NOTHING` if it matches nothing."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, Mapping) and name in document:
@@ -167,13 +167,13 @@ def pointed_at(document: Any, pointer: str) -> Any:
 
 
 def differences(desired: Any, current: Any, *, unordered: bool = False, path: str = "") -> Iterator[str]:
-    """Where what is desired is not a part of what there is, a line each: `priority 5 -> 7`.
+    """Yield a line for each desired value that differs, such as `priority 5 -> 7`.
 
     Args:
-        desired: JSON, as the plan has it.
-        current: JSON, as the service has it; a field that it lacks is none.
-        unordered: whether lists are compared as sets.
-        path: to what is compared, for the lines.
+        desired: JSON from the plan.
+        current: JSON from the service; its additional fields are ignored.
+        unordered: whether to compare lists as sets.
+        path: of these values, for the lines.
     """
     if isinstance(desired, Mapping) and isinstance(current, Mapping):
         for name, value in desired.items():
@@ -190,14 +190,14 @@ def differences(desired: Any, current: Any, *, unordered: bool = False, path: st
             for index, (value, other) in enumerate(zip(desired, current, strict=True)):
                 yield from differences(value, other, path=f"{path}[{index}]")
     elif not _same(desired, current) and is_secret_name(f"_{path.rpartition('.')[2]}"):
-        # Some services answer with the secret that they have.
+        # Do not show the values: some services return their secrets.
         yield f"{path}: another value"
     elif not _same(desired, current):
         yield f"{path or 'it'} {_text(current)} -> {_text(desired)}"
 
 
 def _same(desired: Any, current: Any) -> bool:
-    """Whether two values are equal; a number or boolean also equals the text of it, but 1 is not true."""
+    """Whether two values are equal; a number or boolean also equals its text, but 1 does not equal true."""
     if isinstance(desired, bool) is isinstance(current, bool) and desired == current:
         return True
     if not isinstance(desired, int | float | str) or not isinstance(current, int | float | str):

@@ -1,4 +1,4 @@
-"""What the HTTP kinds share: who asks, how, and what of an answer is shown."""
+"""The base of the HTTP kinds: requests, expected statuses, and excerpts of responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXCERPT = 200
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 CODINGS = ("identity", "", "gzip", "x-gzip", "deflate")
-"""What can be read of `Content-Encoding`."""
+"""The supported values of `Content-Encoding`."""
 
 
 class Service(Step, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class Service(Step, frozen=True, kw_only=True):
             return ""
 
     def dialled(self, context: StepContext) -> Address:
-        """The address of the service, once something accepts connections there: the cheapest question.
+        """Dial the service, the cheapest test, and return its address.
 
         Raises:
             NotYet, StepFailed: as `net.dial` does.
@@ -98,20 +98,20 @@ class Service(Step, frozen=True, kw_only=True):
         enough: Callable[[int, bytes], bool] | None = None,
         json: bytes | None = None,
     ) -> Answer:
-        """Make one request; credentials and headers go along only to the step's own host and port.
+        """Make one request; credentials and headers are sent only to the step's own host and port.
 
         Args:
-            method: how.
-            url: of what; absolute.
+            method: of the request.
+            url: absolute.
             context: of the step.
-            most: bytes of the body that are read at most.
-            enough: given the status and the body so far, whether the rest is of no interest.
+            most: maximum bytes of the body to read.
+            enough: called with the status and the body so far; true to stop reading.
             json: body to send.
 
         Raises:
-            NotYet, StepFailed, Interrupted: there is no answer.
+            NotYet, StepFailed, Interrupted: there is no response.
         """
-        # Heavy, and the first connection is made without.
+        # Heavy, and dialing does not need it.
         from inithold.net.http import OWN_HEADERS, Request, fetch  # noqa: PLC0415
         from inithold.net.tls import client_context  # noqa: PLC0415
 
@@ -136,24 +136,24 @@ def _origin(address: Address) -> tuple[str, str, int]:
 
 
 def counts(status: int, expected: int | list[int] | None) -> bool:
-    """Whether a status is expected: one, one of several, 200 to 299 where none is named."""
+    """Whether a status is the expected one or among those expected; 200 to 299 if None."""
     if expected is None:
         return 200 <= status <= 299
     return status in (expected if isinstance(expected, list) else [expected])
 
 
 def answered(address: Address, answer: Answer) -> str:
-    """What a service answered, for a message: `http://app:8000/health: answered 503 Service Unavailable`."""
+    """Describe a response: `http://app:8000/health: answered 503 Service Unavailable`."""
     return f"{address.shown}: answered {answer.status} {one_line(answer.reason, 60)}".rstrip()
 
 
 def decoded(answer: Answer) -> str:
-    """The body as text, out of a compression that nobody asked for."""
+    """Return the body as text, decompressed if the server compressed it without being asked."""
     body = answer.body
     if answer.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
         import zlib  # noqa: PLC0415 - hardly anybody sends it
 
-        # Servers that compress whatever is asked; 47 takes the headers of gzip and of zlib.
+        # 47: accept gzip and zlib headers.
         with suppress(zlib.error):
             body = zlib.decompressobj(47).decompress(body, BODY)
     charset = re.search(r"charset=[\"']?([\w.:-]+)", answer.headers.get("content-type", ""))
@@ -164,7 +164,7 @@ def decoded(answer: Answer) -> str:
 
 
 def excerpt(answer: Answer) -> str:
-    """The beginning of a body that is text, for a message."""
+    """Return the beginning of a text body for a message."""
     kind = answer.headers.get("content-type", "text/plain").lower()
     readable = answer.headers.get("content-encoding", "identity").lower() in CODINGS
     if not answer.body or not readable or not re.match(r"text/|application/[\w.+-]*(json|xml)", kind):

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: the connection and the kinds of their own."""
+"""MySQL and MariaDB: connections and step kinds."""
 
 from inithold.steps.mysql.database import Database
 

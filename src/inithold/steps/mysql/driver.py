@@ -1,4 +1,4 @@
-"""Connections to MySQL and MariaDB, by PyMySQL."""
+"""Connections to MySQL and MariaDB with PyMySQL."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import pymysql
 
 _UNDEFINED = {1054, 1146, 1305}
-"""A guard that asks for a column, table or function that does not exist yet says no."""
+"""Undefined column, table or function: a guard that fails with one of these is not in place."""
 _BIT = 16
-"""The type of BIT columns, which are numbers; PyMySQL leaves them as bytes."""
+"""The type of BIT columns: numbers that PyMySQL returns as bytes."""
 _RSA_HINT = "let the server offer TLS, or pip install 'PyMySQL[rsa]'"
 _COMMITS = re.compile(r"(?:CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE)\b", re.IGNORECASE)
 _COMMITS_HINT = "MySQL commits at each CREATE, ALTER, DROP, TRUNCATE, RENAME and GRANT: what ran before one stays"
@@ -53,7 +53,7 @@ def open_session(address: Address, bounds: Bounds, *, create: bool = False) -> M
     path = query.get("unix_socket")
     where = path or f"{address.host}:{address.port}"
     seconds = bounds.remaining(5.0)
-    # Resolving and refusing are told apart here, before anything heavy is imported.
+    # Dial first: it tells a failed lookup from a refused connection, before anything heavy is imported.
     resolved = "" if path else dial(address.host, address.port, timeout=seconds)
     with ExitStack() as until_open:
         try:
@@ -94,7 +94,7 @@ class MysqlSession:
         self._socket = BoundedSocket(connected.fileno(), bounds, where)
 
     def connect(self, connected: socket.socket, most: float) -> None:
-        """Authenticate, over TLS where the URL or the server wants it, within `most` seconds."""
+        """Authenticate within `most` seconds, over TLS if the URL or the server requires it."""
         import pymysql  # noqa: PLC0415 - heavy
 
         late = "accepts connections but does not answer"
@@ -108,7 +108,7 @@ class MysqlSession:
             except (pymysql.MySQLError, RuntimeError):
                 raise
             except Exception as error:
-                # PyMySQL takes apart whatever comes, and stumbles where it is not MySQL's.
+                # PyMySQL parses whatever arrives, and fails if it is not MySQL's protocol.
                 raise not_mysql(self._where) from error
             required = _tls_mode(self._query) not in ("PREFERRED", "DISABLED")
             if required and not self._fetch("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
@@ -142,13 +142,13 @@ class MysqlSession:
         bare = script.without_own_transaction().packed()
 
         def committed(first: int | None = None) -> bool:
-            """Whether one of the first statements made MySQL commit of its own accord."""
+            """Whether one of the first statements made MySQL commit implicitly."""
             return any(_COMMITS.match(statement.words) for statement in bare.statements[:first])
 
         number = 1
         with _explained(script.name), self._socket.bounded(None, self._kill):
-            # The server runs what it was sent to its end, also where the client was killed meanwhile: nobody runs
-            # the same script beside it. The lock ends with the session. Clusters have none.
+            # The server completes a script even if its client was killed meanwhile. The lock, which ends with the
+            # session, prevents the same script from running twice at the same time. Clusters have no such lock.
             key = hashlib.sha256(f"{self._address.database}\0{script.text}".encode()).hexdigest()[:32]
             with suppress(pymysql.MySQLError):
                 if self._fetch("SELECT GET_LOCK(%s, 0)", f"inithold {key}")[0][0] == 0:
@@ -171,17 +171,17 @@ class MysqlSession:
             self._connection.commit()
 
     def rows(self, query: str, *parameters: str) -> Sequence[tuple[Any, ...]]:
-        """Ask a question of our own, which is answered at once or not at all."""
+        """Run a query of inithold's own, with a time limit."""
         with _explained(self._where), self._socket.bounded(ANSWER_WITHIN, self._kill):
             return self._fetch(query, *parameters)
 
     def change(self, statement: str) -> None:
-        """Run a statement that commits by itself, however long it waits for others."""
+        """Run a statement that commits by itself, without a time limit: it may wait for locks."""
         with _explained(self._where), self._socket.bounded(None, self._kill):
             self._fetch(statement)
 
     def close(self) -> None:
-        with suppress(Exception):  # PyMySQL says goodbye on a connection that may be gone
+        with suppress(Exception):  # PyMySQL sends QUIT on a connection that may be gone.
             self._connection.close()
         self._socket.close()
 
@@ -204,7 +204,7 @@ class MysqlSession:
         return judged(rows)
 
     def _prepared(self, seconds: float | None = None) -> pymysql.Connection[Any]:
-        """A connection; one that is given `seconds` connects, the other is given its socket."""
+        """Return a connection: with `seconds` a connected one, else one that will be given its socket."""
         import pymysql  # noqa: PLC0415 - heavy
         from pymysql.constants import CLIENT  # noqa: PLC0415 - heavy
 
@@ -213,7 +213,7 @@ class MysqlSession:
             host=address.host or "localhost",
             port=address.port or DEFAULT_PORTS["mysql"],
             user=address.user or None,
-            # As bytes: PyMySQL would write a text in Latin-1.
+            # As bytes, because PyMySQL encodes a str as Latin-1.
             password=(address.password or "").encode(),
             database=address.database or None,
             charset="utf8mb4",
@@ -232,7 +232,7 @@ class MysqlSession:
             return list(cursor.fetchall())
 
     def _kill(self) -> None:
-        """End the connection on the server, which rolls back."""
+        """Kill the connection on the server, which rolls back."""
         with self._prepared(CANCEL_WITHIN) as killer:
             killer.kill(self._connection.thread_id())  # type: ignore[no-untyped-call]
 
@@ -246,12 +246,12 @@ def _explained(where: str) -> Iterator[None]:
     except pymysql.MySQLError as error:
         raise step_error(where, error) from error
     except RuntimeError as error:
-        # PyMySQL, on what it needs a further package for.
+        # PyMySQL needs another package for this authentication.
         raise StepFailed(f"{where}: {error}", hint=_RSA_HINT) from error
 
 
 def end_session(session: Mapping[str, Any], until: float) -> None:
-    """End a session, and return when it has ended; see `inithold.steps.database.driver.end_sessions`."""
+    """Terminate a session and wait for its end; see `inithold.steps.database.driver.end_sessions`."""
     number = str(int(session["backend"]))
     with closing(open_session(parse(session["url"], ["mysql"]), Until(until))) as own:
         if own.rows(_SESSION, number):
@@ -263,7 +263,7 @@ def end_session(session: Mapping[str, Any], until: float) -> None:
 
 
 def _tls_mode(query: Mapping[str, str]) -> str:
-    """What MySQL's `ssl_mode` or PyMySQL's own parameters ask for, in the words of `ssl_mode`."""
+    """Return the `ssl_mode` that the URL's query asks for, by MySQL's parameter or PyMySQL's."""
     if "ssl_mode" in query:
         return query["ssl_mode"].upper()
     if any(query.get(name, "").lower() in _TRUE for name in ("ssl_verify_identity", "ssl_check_hostname")):
@@ -275,7 +275,7 @@ def _tls_mode(query: Mapping[str, str]) -> str:
 
 
 def _tls_arguments(query: Mapping[str, str], where: str, version: Sequence[Any]) -> dict[str, Any]:
-    """What tells PyMySQL so; from version 1.2 on it prefers TLS by itself."""
+    """Return PyMySQL's TLS arguments; since version 1.2 it prefers TLS by default."""
     mode = _tls_mode(query)
     if mode == "DISABLED":
         return {"ssl_disabled": True}
@@ -293,6 +293,6 @@ def _tls_arguments(query: Mapping[str, str], where: str, version: Sequence[Any])
         raise StepFailed(f"{where}: TLS: {path}: {problem}", hint=TLS_HINT) from error
     tls.check_hostname = mode == "VERIFY_IDENTITY"
     tls.verify_mode = ssl.CERT_REQUIRED if mode.startswith("VERIFY") else ssl.CERT_NONE
-    # The certificates that MySQL makes for itself are not strict.
+    # The certificates that MySQL generates violate the strict rules.
     tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return {"ssl": tls}

@@ -1,6 +1,6 @@
-"""What MySQL and MariaDB say: "not yet" or "never".
+"""Decides whether an error of MySQL or MariaDB means "not yet" or "never".
 
-One table of numbers for whoever meets them: those of
+The only table of their numbers, which are those of
 https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
 https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html and
 https://mariadb.com/docs/server/reference/error-codes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["lost", "not yet", "rejected", "never"]
 TLS_HINT = "check ssl_mode and ssl_ca in the url, and the server's certificate"
-# Gone away, lost while it worked.
+# Server gone away; connection lost during a query.
 _LOST = {2006, 2013, 2055}
 _NOT_YET = {
     *(1021, 1037, 1041, 1114),  # no disk, no memory, a table that cannot grow
@@ -31,7 +31,7 @@ _NOT_YET = {
     3032,  # the server is offline for maintenance
 }
 _GALERA = 1047
-"""Unknown command; or, of a Galera node that is not ready, a text that begins with WSREP."""
+"""Unknown command; on a Galera node that is not ready, with a message that begins with WSREP."""
 _CHECK_LOGIN = (
     "check user and password; where the server creates its user late, a database.ready with retry_auth: true waits"
 )
@@ -59,11 +59,11 @@ _HINTS = {
 
 
 def verdict(number: int, message: str = "") -> Verdict:
-    """What an error's number means.
+    """Judge an error by its number.
 
     Args:
-        number: of the server's error, or of the client's.
-        message: its words, where there are any.
+        number: the server's or the client's error number.
+        message: its message, if any.
     """
     if number in _REJECTED:
         return "rejected"
@@ -73,20 +73,20 @@ def verdict(number: int, message: str = "") -> Verdict:
 
 
 def number_of(error: Exception) -> int:
-    """The number of an error of PyMySQL; 0 where it has none."""
+    """Return the number of an error of PyMySQL, or 0."""
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
 
 
 def message_of(error: Exception) -> str:
-    """The words of an error of PyMySQL."""
+    """Return the message of an error of PyMySQL."""
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 
 def step_error(where: str, error: pymysql.MySQLError) -> StepError:
-    """What an error means for a step.
+    """Return the step's error for an error of PyMySQL.
 
     Args:
-        where: what begins the message: a server, a place in a script.
+        where: the beginning of the message: a server, or a place in a script.
         error: of PyMySQL.
     """
     number, message = number_of(error), message_of(error)
@@ -109,6 +109,6 @@ def step_error(where: str, error: pymysql.MySQLError) -> StepError:
 
 
 def not_mysql(where: str, message: str = "") -> StepFailed:
-    """Something else answers there."""
+    """Return the error for a server that is not MySQL."""
     about = f": {message}" if message else ""
     return StepFailed(f"{where}: what answers there is not MySQL{about}", hint="check host and port")

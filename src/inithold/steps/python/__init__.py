@@ -1,4 +1,4 @@
-"""Functions of the user's own, called in this process."""
+"""Calls the user's Python functions."""
 
 from inithold.steps.python.kinds import Call, Function
 

@@ -1,4 +1,4 @@
-"""Calls the user's functions: their arguments, their coroutines, their answers, their failures."""
+"""Calls the user's functions: arguments, coroutines, results and failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPS: Mapping[str, Literal["+", "~", "!"]] = {"+ ": "+", "~ ": "~", "! ": "!"}
 
 
 class _QuietContext:
-    """The step's context as the user's function gets it: what it logs is not captured a second time."""
+    """The step's context for the user's function; what is logged through it is not captured a second time."""
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
@@ -31,11 +31,11 @@ class _QuietContext:
 
 
 def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
-    """Do `work` with its output captured and its spans under the step's.
+    """Run `work` with its output captured and its spans under the step's.
 
     Raises:
         Interrupted: it failed after the step was told to stop.
-        StepFailed: it raised anything but a `StepError`.
+        StepFailed: it raised anything other than a `StepError`.
     """
     try:
         with context.user_code(), capturing(lambda text, level: context.log(text, level=level)):
@@ -63,13 +63,13 @@ def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
 def called(
     function: Callable[..., Any], given: Mapping[str, Any], context: StepContext, *, lenient: bool = False
 ) -> Any:
-    """Call the function, and wait for what it returns where that must be awaited.
+    """Call the user's function, and await its result if it is awaitable.
 
     Args:
-        function: the user's.
+        function: the user's function.
         given: keyword arguments.
         context: of the step, for a parameter `ctx`.
-        lenient: leave out arguments that it has no parameter for.
+        lenient: leave out arguments that the function has no parameter for.
     """
     positional, keywords = _arguments(function, given, _QuietContext(context), lenient=lenient)
     result = function(*positional, **keywords)
@@ -81,7 +81,7 @@ def called(
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
         def cancel() -> None:
-            # The loop may have ended just now.
+            # The loop may have just ended.
             with suppress(RuntimeError):
                 if task is not None:
                     loop.call_soon_threadsafe(task.cancel)
@@ -98,7 +98,7 @@ def _arguments(
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Functions written in C need not have one.
+        # Functions written in C may have no signature.
         return [], dict(given)
     parameters = signature.parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -120,7 +120,7 @@ def _arguments(
 
 
 def changes_of(answer: Any, needed: tuple[Change, ...]) -> tuple[Change, ...]:
-    """What a check function's answer says is still needed."""
+    """Return the changes still needed according to a check function's result."""
     if inspect.isgenerator(answer):
         answer = list(answer)
     if isinstance(answer, str | bytes):

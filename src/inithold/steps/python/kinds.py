@@ -1,4 +1,4 @@
-"""The kinds that call functions."""
+"""`python.call`, and the kind of `@plan.step` functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inithold.steps.python.loading import is_target, load, name_of
 
 
 class _Calling(Step, frozen=True, kw_only=True):
-    """What calling a function by name and calling one that is at hand have in common."""
+    """The base of kinds that call a function."""
 
     kind = "python.call"
     retries_failures = True
@@ -41,7 +41,7 @@ class _Calling(Step, frozen=True, kw_only=True):
         in_user_code(context, work)
 
     def _function(self, *, check: bool) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        """The function that checks or the one that applies, and the arguments for it."""
+        """Return the function that checks or the one that applies, and its arguments."""
         raise NotImplementedError
 
 

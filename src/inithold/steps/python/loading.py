@@ -1,4 +1,4 @@
-"""Finds the user's functions, and says what is wrong with them in one line and with its place."""
+"""Imports the user's functions, and describes failures in one line with their place."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _FOREIGN = tuple(
 
 
 class ImportFailed(Exception):
-    """A function cannot be had.
+    """A function cannot be imported.
 
     Args:
-        message: what was seen.
-        error: what the module raised; None where the function is merely not there.
+        message: what went wrong.
+        error: what the module raised; None if the function just does not exist.
         hint: what to do next.
     """
 
@@ -39,7 +39,7 @@ class ImportFailed(Exception):
 
     @classmethod
     def of(cls, module: str, error: BaseException) -> Self:
-        """The failure to import a module."""
+        """Return the failure for a module that raised."""
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             hint = f"it is looked for in {os.getcwd()} and in the installed packages"  # noqa: PTH109
             return cls(f"there is no module {error.name}", error, hint)
@@ -53,7 +53,7 @@ class ImportFailed(Exception):
 
     @classmethod
     def missing(cls, target: str, part: str, owner: Any) -> Self:
-        """The failure to find a name in a module or class."""
+        """Return the failure for a name that a module or class does not have."""
         close = difflib.get_close_matches(part, dir(owner), n=1)
         return cls(
             f"{target}: there is no {part} in {getattr(owner, '__name__', type(owner).__name__)}",
@@ -71,7 +71,7 @@ def load(target: str) -> Callable[..., Any]:
     """Import `module:function`.
 
     Raises:
-        ImportFailed: there is no such module or function, or the module raises.
+        ImportFailed: there is no such module or function, or the module raised.
     """
     module_name, _, path = target.partition(":")
     folder = os.getcwd()  # noqa: PTH109 - as sys.path has it
@@ -94,14 +94,14 @@ def load(target: str) -> Callable[..., Any]:
 
 
 def name_of(function: Any) -> str:
-    """A function as `module:name`."""
+    """Return a function's name as `module:name`."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None) or type(function).__name__
     return f"{module}:{name}" if module else str(name)
 
 
 def described(error: BaseException) -> str:
-    """Class and text of an exception; of a group, its members."""
+    """Return class and message of an exception, or of the members of a group."""
     if isinstance(error, BaseExceptionGroup):
         shown = "; ".join(described(member) for member in error.exceptions[:3])
         return shown if len(error.exceptions) <= 3 else f"{shown}; and {len(error.exceptions) - 3} more"
@@ -113,7 +113,7 @@ def described(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Where it was raised, in parentheses: the innermost line of the user's own code."""
+    """Return where it was raised, in parentheses: the innermost line of the user's own code."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({_short(error.filename)}:{error.lineno})"
     while isinstance(error, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""RabbitMQ: a broker that answers, and the exchanges, queues and bindings it must have."""
+"""RabbitMQ: readiness of the broker, and its exchanges, queues and bindings."""
 
 from inithold.steps.rabbitmq.ready import Ready
 from inithold.steps.rabbitmq.topology import Topology

@@ -1,4 +1,4 @@
-"""Who logs in where, and with which TLS: what AMQP and the management API read of an address alike."""
+"""Login, virtual host and TLS from an address, for AMQP and the management API."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 TRUST = "?cacertfile=/path/ca.pem in the URL"
-"""How a URL names an authority that signs."""
+"""How to give a CA certificate in a URL, for hints."""
 _UNVERIFIED = (("verify", "verify_none"), ("no_verify_ssl", "1"), ("no_verify_ssl", "true"))
 
 
 def login(address: Address) -> tuple[str, str]:
-    """User and password; `guest` where none is named, as the AMQP URI specification leaves to the client."""
+    """Return user and password; `guest` by default, which the AMQP URI specification leaves to the client."""
     return ("guest", "guest") if address.user is None else (address.user, address.password or "")
 
 
 def virtual_host(address: Address) -> str:
-    """The virtual host of an AMQP address: `/` where its path is empty.
+    """Return the virtual host of an AMQP address: `/` if its path is empty.
 
-    The AMQP URI specification calls the virtual host of `amqp://host/` the empty one. No broker has it, and every
-    client that stacks use takes such a URL for the default virtual host, so that is meant.
+    By the AMQP URI specification `amqp://host/` means a virtual host with an empty name. No broker has one, and
+    all common clients use the default virtual host instead.
     """
     return address.database or "/"
 
 
 def tls_context(address: Address) -> SSLContext:
-    """How to speak TLS with the server, verifying its certificate.
+    """Return the TLS context for a server; its certificate is verified.
 
-    Query parameters as in RabbitMQ's URI query specification, and as aio-pika has them: `cacertfile` (`cafile`,
-    `ca_certs`), `certfile`, `keyfile`, and `verify=verify_none` (`no_verify_ssl=1`) to verify nothing.
+    Query parameters are those of RabbitMQ's URI query specification, and those of aio-pika: `cacertfile`
+    (`cafile`, `ca_certs`), `certfile`, `keyfile`, and `verify=verify_none` (`no_verify_ssl=1`) to verify nothing.
 
     Raises:
-        StepFailed: a file cannot be read or is not what it should be.
+        StepFailed: a file cannot be read or has the wrong content.
     """
     from inithold.net.tls import client_context  # noqa: PLC0415 - heavy
 

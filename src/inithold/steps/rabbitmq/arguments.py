@@ -1,4 +1,4 @@
-"""The `x-` arguments of exchanges, queues and bindings: what is sent, what is equal, how it is shown."""
+"""The `x-` arguments of exchanges, queues and bindings: conversion, comparison and display."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _NUMBERS = re.compile(
     "|max-in-memory-length|max-length|max-length-bytes|max-priority|message-ttl|priority|queue-version"
     "|quorum-initial-group-size|quorum-target-group-size|stream-filter-size-bytes|stream-max-segment-size-bytes)"
 )
-"""Arguments that RabbitMQ and its usual plug-ins take as whole numbers only."""
+"""Arguments that RabbitMQ and its usual plug-ins accept only as integers."""
 _FLAGS = ("x-single-active-consumer",)
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 def sent(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with their types: what came out of `${TTL}` as digits is a number where one is meant.
+    """Convert digits, such as from `${TTL}`, to integers in arguments known to be integers.
 
-    Only arguments known to be numbers are converted: a routing key or a header of digits is text.
+    All others stay text, such as a routing key or a header of digits.
     """
     return {name: _typed(name, value) for name, value in arguments.items()}
 
@@ -39,7 +39,7 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def has_fraction(value: Any) -> bool:
-    """Whether there is a number with a fraction in it, which pika cannot send and the management API can."""
+    """Whether it contains a float, which only the management API can send, not pika."""
     if isinstance(value, Mapping):
         return any(map(has_fraction, value.values()))
     if isinstance(value, list | tuple):
@@ -48,7 +48,7 @@ def has_fraction(value: Any) -> bool:
 
 
 def faults(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with arguments."""
+    """Yield the errors in arguments."""
     for name, value in sent(arguments).items():
         if len(name.encode()) > 255:
             yield f"{name}: an argument's name may be 255 bytes long"
@@ -74,7 +74,7 @@ def _representable(value: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal to the broker: 1 is 1.0, but true is not 1."""
+    """Whether two values are equal for the broker: 1 equals 1.0, but true does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -85,20 +85,20 @@ def same(one: Any, other: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as people read it: text as it is, everything else as JSON."""
+    """Format a value: text as it is, everything else as JSON."""
     return value if isinstance(value, str) and value else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def listed(properties: Mapping[str, Any]) -> str:
-    """Properties in a line: `durable=true, x-message-ttl=1000`."""
+    """Format properties on one line: `durable=true, x-message-ttl=1000`."""
     return ", ".join(f"{name}={shown(value)}" for name, value in properties.items())
 
 
 def difference(present: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What two sets of properties do not agree in, each side in its own words; None where they are equal.
+    """Describe the properties that differ, for each side; None if they are equal.
 
     Returns:
-        for example `("durable=false, x-message-ttl=1000", "durable=true, no x-message-ttl")`.
+        For example `("durable=false, x-message-ttl=1000", "durable=true, no x-message-ttl")`.
     """
     names = [
         name

@@ -1,4 +1,4 @@
-"""One AMQP connection through pika: is an exchange or queue there, make it, bind it."""
+"""An AMQP connection through pika, to look for, declare and bind exchanges and queues."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Queue
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
-"""Declaring a replicated queue takes its cluster seconds at times."""
+"""Declaring a replicated queue can take a cluster several seconds."""
 GOODBYE_SECONDS = 0.25
 HEARTBEAT = 10
-"""Seconds after which, about, pika gives up a connection that is silent: one that was left behind ends by it."""
+"""Seconds of silence after which pika closes a connection, roughly; it also ends an abandoned connection."""
 
 
 class Refused(Exception):
-    """The broker says no to a request, with a code and a text: `NOT_FOUND - no queue 'orders' in vhost '/'`."""
+    """The broker refused a request, with a code and a text: `NOT_FOUND - no queue 'orders' in vhost '/'`."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(f"{code} {words}")
@@ -41,7 +41,7 @@ class Refused(Exception):
 
 @contextmanager
 def connected(address: Address, context: StepContext, host: str | None = None) -> Iterator[Broker]:
-    """A connection to a virtual host, the address's own if none is named; closed with the context."""
+    """Connect to a virtual host, by default the address's own; closed at the end of the context."""
     broker = Broker(address if host is None else address._replace(database=host), context)
     with _without_log():
         try:
@@ -61,10 +61,10 @@ class Broker:
         self._channel: Any = None
 
     def connect(self) -> None:
-        """Log in; raises `NotYet` or `StepFailed` where that does not come about."""
+        """Log in; raises `NotYet` or `StepFailed`."""
         address, (user, password) = self._address, login(self._address)
         seconds = self._context.remaining(CONNECT_SECONDS)
-        # Resolved here: pika's own look-up has no limit.
+        # Resolved here, because pika's own lookup has no time limit.
         host = dial(address.host, address.port, timeout=seconds)
         tls = None
         if address.technology == "amqps":
@@ -88,23 +88,23 @@ class Broker:
             raise verdicts.not_connected(address, error) from error
 
     def close(self) -> None:
-        """Say good-bye, for as long as that takes no time."""
+        """Close the connection, without waiting long for the broker's answer."""
         if self._connection is not None and self._connection.is_open:
             with suppress(AMQPError, OSError, Interrupted):
                 within(GOODBYE_SECONDS, self._context, self._connection.close)
 
     def channel(self) -> None:
-        """Have a channel open; raises `StepFailed` where the broker lets the user have none."""
+        """Open a channel if none is open; raises `StepFailed` if the broker refuses."""
         try:
             self._request("open a channel", lambda _: None)
         except Refused as refused:
             raise verdicts.closed_by_broker(self._address, refused.code, refused.words) from refused
 
     def exists(self, item: Exchange | Queue) -> bool:
-        """Whether an exchange or queue of this name is there; asks with a passive declare, which changes nothing.
+        """Whether an exchange or queue of this name exists, by a passive declare, which changes nothing.
 
         Raises:
-            Refused: nobody can say: the queue is exclusive to another connection, for one.
+            Refused: unknown, for example because the queue is exclusive to another connection.
         """
         try:
             self.declare(item, passive=True)
@@ -115,10 +115,10 @@ class Broker:
         return True
 
     def declare(self, item: Item, *, passive: bool = False) -> None:
-        """Make an exchange, a queue or a binding; does nothing where there is an equal one.
+        """Create an exchange, a queue or a binding; does nothing if an equal one exists.
 
         Raises:
-            Refused: there is another of its name, or the broker does not want it, or the user may not.
+            Refused: one with other properties exists, it is invalid, or the user lacks permission.
         """
         arguments = item.sent()
         if isinstance(item, Binding):
@@ -142,11 +142,11 @@ class Broker:
     def _request(self, what: str, send: Callable[[Any], object]) -> None:
         """Send a request on a channel and wait for its answer.
 
-        The broker says no by closing the channel, or the connection: then the next request opens another.
+        The broker refuses by closing the channel or the connection; the next request then opens a new one.
 
         Raises:
-            Refused: the broker says no.
-            NotYet: the connection was lost, or nothing came back in time.
+            Refused: the broker refused.
+            NotYet: the connection was lost, or there was no answer in time.
             Interrupted: the step was told to stop.
         """
         if self._connection is None or not self._connection.is_open:
@@ -161,7 +161,7 @@ class Broker:
         try:
             within(self._context.remaining(ANSWER_SECONDS), self._context, work)
         except (Interrupted, TooSlow) as error:
-            # Its thread has the connection now, until the heartbeat ends it.
+            # The abandoned thread still uses the connection, until the heartbeat ends it.
             self._connection = self._channel = None
             kind = Interrupted if isinstance(error, Interrupted) else NotYet
             raise kind(f"{place}: does not answer: {what}") from error
@@ -181,7 +181,7 @@ _level_before = logging.NOTSET
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Keep pika from logging what it also raises, with the connection's parameters, while we use it."""
+    """Keep pika from logging what it also raises: those messages contain the connection's parameters."""
     global _users, _level_before  # noqa: PLW0603 - a logger is global, and steps run side by side
     logger = logging.getLogger("pika")
     with _lock:

@@ -1,4 +1,4 @@
-"""What of a topology is there: asked through the management API, or without one by passive declares."""
+"""Compares a topology with the broker, through the management API or by passive declares."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _CLASSIC = "classic"
 
 
 class Comparison(NamedTuple):
-    """How what a step asks for compares with what a broker has.
+    """The differences between what a step wants and what the broker has.
 
     Attributes:
-        missing: exchanges, queues and bindings that are not there.
-        unverified: those of which no more could be found out: exchanges and queues are there, bindings may be.
-        resources: what the management API has to make.
-        definitions: the same as the API takes it.
+        missing: exchanges, queues and bindings that do not exist.
+        unverified: those that could not be compared: exchanges and queues that exist, bindings that may.
+        resources: changes to make through the management API.
+        definitions: the same in the format of the API.
     """
 
     missing: Sequence[Placed] = ()
@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
     definitions: Mapping[str, Any] = {}
 
     def changes(self) -> Iterator[Change]:
-        """The answer of `check`."""
+        """Yield the result of `check`."""
         yield from self.resources
         for placed in self.missing:
             yield Change("+", placed.label, placed.details)
@@ -42,10 +42,10 @@ class Comparison(NamedTuple):
 
 
 def through_management(api: Management, desired: Definitions) -> Comparison:
-    """Compare everything with what the broker has, properties, arguments and bindings included.
+    """Compare everything, including properties, arguments and bindings.
 
     Raises:
-        StepFailed: something exists and is something else.
+        StepFailed: something exists with other properties.
     """
     missing: list[Placed] = []
     resources: list[Change] = []
@@ -80,10 +80,10 @@ def through_management(api: Management, desired: Definitions) -> Comparison:
 
 
 def through_amqp(address: Address, context: StepContext, desired: Definitions) -> Comparison:
-    """Find out what exists. Properties and bindings cannot be asked for over AMQP: they stay unverified.
+    """Find out what exists; AMQP cannot show properties and bindings, so these stay unverified.
 
     Raises:
-        StepFailed: something exists and is something else.
+        StepFailed: something exists with other properties.
     """
     from inithold.steps.rabbitmq.broker import Refused, connected  # noqa: PLC0415 - heavy
     from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
@@ -97,7 +97,7 @@ def through_amqp(address: Address, context: StepContext, desired: Definitions) -
             for placed in group:
                 item = placed.item
                 if isinstance(item, Binding):
-                    # What is bound to something that is not there is certainly missing.
+                    # A binding of something that does not exist is certainly missing.
                     (missing if absent & item.ends else unverified).append(placed)
                     continue
                 try:
@@ -119,7 +119,7 @@ def through_amqp(address: Address, context: StepContext, desired: Definitions) -
 
 
 def by_virtual_host(objects: Iterable[Placed]) -> Iterator[tuple[str, list[Placed]]]:
-    """The objects of each virtual host."""
+    """Group the objects by virtual host."""
     groups: dict[str, list[Placed]] = {}
     for placed in objects:
         groups.setdefault(placed.virtual_host, []).append(placed)
@@ -127,7 +127,7 @@ def by_virtual_host(objects: Iterable[Placed]) -> Iterator[tuple[str, list[Place
 
 
 def refuse(conflicts: Sequence[str]) -> None:
-    """Raise where anything exists and is not what the plan wants, each a line that names both sides."""
+    """Raise `StepFailed` if there are conflicts, each a line that shows both sides."""
     if not conflicts:
         return
     message = conflicts[0]
@@ -142,7 +142,7 @@ def refuse(conflicts: Sequence[str]) -> None:
 
 
 def _present(api: Management, host: str, item: Exchange | Queue) -> dict[str, Any] | None:
-    """The properties of what is there under the name of an object; None where nothing is."""
+    """Return the properties of the existing object of this name, or None."""
     if isinstance(item, Exchange):
         answer = api.get("exchanges", host, item.name)
     else:

@@ -1,4 +1,4 @@
-"""Makes what is missing: over AMQP, and what pika cannot send through the management API."""
+"""Creates what is missing over AMQP, or through the management API if pika cannot send it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NO
 
 
 def declare(address: Address, context: StepContext, comparison: Comparison, api: Management | None) -> None:
-    """Declare what is missing, and what could not be verified, which does nothing where it is equal.
+    """Declare what is missing or unverified; declaring an equal object does nothing.
 
     Raises:
-        NotYet: the broker was lost; declaring may begin again from the start.
-        StepFailed: something exists with other properties, and nothing was made; or the broker does not want it.
+        NotYet: the connection was lost; declaring may start over.
+        StepFailed: something exists with other properties, and nothing was created; or the broker refused.
     """
     through_api = [placed for placed in comparison.missing if api and has_fraction(placed.item.arguments)]
     for placed in through_api:
@@ -39,7 +39,7 @@ def declare(address: Address, context: StepContext, comparison: Comparison, api:
                     brokers[host] = stack.enter_context(connected(address, context, host))
                 yield from ((brokers[host], placed) for placed in group)
 
-        # The broker compares what exists first: where something contradicts the plan, nothing is made.
+        # First let the broker compare what exists: if anything differs, nothing is created.
         conflicts: list[str] = []
         for broker, placed in each(it for it in comparison.unverified if not isinstance(it.item, Binding)):
             try:
@@ -58,7 +58,7 @@ def declare(address: Address, context: StepContext, comparison: Comparison, api:
 
 
 def _as_resource(placed: Placed) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Path and body of an object in the management API."""
+    """Return path and body of an object in the management API."""
     host, item = placed.virtual_host, placed.item
     if isinstance(item, Binding):
         kind = "e" if item.queue is None else "q"
@@ -71,7 +71,7 @@ def _as_resource(placed: Placed) -> tuple[tuple[str, ...], dict[str, Any]]:
 
 
 def _contradiction(placed: Placed, refused: Refused) -> str:
-    """The line that names both sides: ours whole, the broker's in its words, which name the first difference.
+    """Return a line with both sides: all our properties, and the broker's message on the first difference.
 
     Raises:
         StepFailed: the broker refuses for another reason.

@@ -1,7 +1,7 @@
-"""RabbitMQ's own definitions JSON, as `rabbitmqctl export_definitions` and the management API write it.
+"""Reads RabbitMQ's definitions JSON, as written by `rabbitmqctl export_definitions` and the management API.
 
-Of the whole broker every object names its virtual host; exported for one virtual host none does. The sections are
-those of RabbitMQ's "Schema Definition Export and Import" guide.
+In an export of the whole broker every object has its virtual host, in that of a single virtual host none does. The
+sections are those of RabbitMQ's "Schema Definition Export and Import" guide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inithold.steps.rabbitmq.resources import Resource
 
 _OWN = ("internal_cluster_id",)
-"""Global parameters that name the broker a file came from."""
+"""Global parameters that identify the exported broker."""
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -30,9 +30,9 @@ class Definitions(NamedTuple):
     """What a broker must have.
 
     Attributes:
-        objects: exchanges, queues and bindings, as often as they are named.
-        resources: what only the management API can make.
-        faults: what is wrong with entries of the file.
+        objects: exchanges, queues and bindings, with duplicates.
+        resources: what only the management API can create.
+        faults: errors in entries of the file.
     """
 
     objects: tuple[Placed, ...]
@@ -49,11 +49,11 @@ class _Binding(msgspec.Struct):
 
 
 def read(path: str, virtual_host: str) -> Definitions:
-    """Read a definitions file; objects that name no virtual host are of the given one.
+    """Read a definitions file; objects without a virtual host belong to the given one.
 
     Raises:
-        StepFailed: there is no such file or it is not definitions at all. What is wrong with single entries is in
-            `faults` of the result.
+        StepFailed: the file does not exist or is not a definitions file. Errors in single entries are in `faults`
+            of the result.
     """
     from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter  # noqa: PLC0415 - most plans have no file
 
@@ -69,7 +69,7 @@ def read(path: str, virtual_host: str) -> Definitions:
     for section, shape in shapes.items():
         for entry, fields in _entries(document, section, shape, faults):
             if isinstance(entry, _Binding) and entry.source == "":
-                continue  # the default exchange's, which every queue has
+                continue  # Every queue is bound to the default exchange.
             host = fields.get("vhost")
             where = host if isinstance(host, str) and host else virtual_host
             objects.append(Placed(where, _item(entry), "" if where == virtual_host else f" in {where}"))
@@ -109,7 +109,7 @@ def _document(path: str) -> dict[str, Any]:
 def _entries(
     document: dict[str, Any], section: str, shape: type[Shape], faults: list[str]
 ) -> Iterator[tuple[Shape, dict[str, Any]]]:
-    """The entries of a section, typed and as they stand there; those that are none are told in `faults`."""
+    """Yield the entries of a section, typed and raw; invalid ones are added to `faults`."""
     entries = document.get(section) or []
     if not isinstance(entries, list):
         faults.append(f"{section}: expected a list")
@@ -138,7 +138,7 @@ def _item(entry: Any) -> Item:
             arguments=entry.arguments,
         )
     if isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
-        # The export names the type of every queue, also where nobody asked for it: only the argument is a wish.
+        # An export has the type of every queue, even if it is only the default; the argument was asked for.
         return msgspec.structs.replace(entry, type=None)
     item: Item = entry
     return item

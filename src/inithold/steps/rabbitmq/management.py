@@ -1,4 +1,4 @@
-"""RabbitMQ's management API over HTTP: JSON in, JSON out."""
+"""A client of RabbitMQ's management API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inithold.steps.rabbitmq.access import TRUST, tls_context
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 _MOST = 1 << 26
-"""Bytes of an answer: the definitions of a whole broker may be some MiB."""
+"""Maximum bytes of a response: the definitions of a whole broker may be several MiB."""
 _HINTS = {
     "Not management user": "give the user the tag management: rabbitmqctl set_user_tags USER management",
     "Not administrator user": "virtual hosts, users, permissions, policies and parameters need a user with the "
@@ -32,7 +32,7 @@ _HINTS = {
 
 
 class Management:
-    """The management API of one broker; the path of its address is what comes before `/api`."""
+    """The management API of one broker; the path of its address is the prefix before `/api`."""
 
     def __init__(self, address: Address, login: tuple[str, str], context: StepContext) -> None:
         self._address = address
@@ -50,10 +50,10 @@ class Management:
         self._tls = tls_context(address) if address.technology == "https" else None
 
     def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
-        """What the API has at a path such as `("queues", "/", "orders")`; None where it has nothing.
+        """Get what is at a path such as `("queues", "/", "orders")`; None if nothing is there.
 
         Raises:
-            NotYet, Rejected, StepFailed: there is no answer of a management API, or a no.
+            NotYet, Rejected, StepFailed: the request was refused, or nothing like the management API answered.
         """
         status, body = self._fetch("GET", path, query=query)
         if status == 404 and isinstance(body, dict) and "error" in body:
@@ -63,7 +63,7 @@ class Management:
         raise self._refused(status, body, path)
 
     def send(self, path: tuple[str, ...], body: Mapping[str, Any], method: str = "PUT") -> None:
-        """Make or replace what is at a path; raises as `get` does."""
+        """Create or replace what is at a path; raises as `get` does."""
         status, answer = self._fetch(method, path, body)
         if status not in (200, 201, 204):
             raise self._refused(status, answer, path)
@@ -95,10 +95,10 @@ class Management:
         reason = body.get("reason") if isinstance(body, dict) else None
         reason = ": ".join(map(str, reason)) if isinstance(reason, list) else reason
         if isinstance(reason, str) and reason:
-            # The API escapes its own Erlang terms as if for a page.
+            # The API HTML-escapes its Erlang terms.
             reason = html.unescape(reason)
             if reason.startswith('<<"') and reason.endswith('">>'):
-                # RabbitMQ 4 answers some with an Erlang binary as it is written.
+                # RabbitMQ 4 gives some reasons as the source text of an Erlang binary.
                 reason = reason[3:-3].replace("\\n", "\n").replace('\\"', '"')
             message = one_line(reason).strip()
         if status >= 500:

@@ -1,4 +1,4 @@
-"""Exchanges, queues and bindings: the fields a plan gives them, and what is wrong with those."""
+"""Exchanges, queues and bindings: their fields in a plan, and the validation of these."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _EXCHANGE_TYPES = ("direct", "topic", "fanout", "headers")
 _QUEUE_TYPES = ("classic", "quorum", "stream")
 _USUAL = {"durable": True, "auto_delete": False, "internal": False, "exclusive": False}
 _LONGEST = 255
-"""Bytes of a name or a routing key: AMQP sends its length in one byte."""
+"""Maximum bytes of a name or routing key: AMQP sends the length in one byte."""
 _BREAK = re.compile(r"[\r\n\0]")
 Fault = tuple[str, str]
-"""The field, or nothing for the object itself, and what is wrong with it."""
+"""The field (empty for the object itself), and what is wrong with it."""
 
 
 class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +52,7 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sent(self.arguments)
 
     def properties(self) -> dict[str, Any]:
-        """Everything two exchanges of one name can differ in."""
+        """Everything in which two exchanges of the same name can differ."""
         return {name: getattr(self, name) for name in ("type", "durable", "auto_delete", "internal")} | self.sent()
 
     def faults(self) -> Iterator[Fault]:
@@ -94,7 +94,7 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def explicit_type(self) -> str | None:
-        """The type asked for, in either place; None for the virtual host's default."""
+        """The type from `type` or the argument; None for the virtual host's default."""
         return self.sent().get("x-queue-type")
 
     def sent(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sent(self.arguments) | ({"x-queue-type": self.type} if self.type else {})
 
     def properties(self) -> dict[str, Any]:
-        """Everything two queues of one name can differ in; the type under its own name, wherever it was given."""
+        """Everything in which two queues of the same name can differ; the type always as the argument."""
         arguments = self.sent()
         kind = arguments.pop("x-queue-type", None)
         flags = {name: getattr(self, name) for name in ("durable", "auto_delete", "exclusive")}
@@ -150,7 +150,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def label(self) -> str:
-        """What it is called in changes and messages: `binding game_events -> bot_events (game.*)`."""
+        """Its name in changes and messages: `binding game_events -> bot_events (game.*)`."""
         kind = "exchange " if self.queue is None else ""
         which = ", ".join(part for part in (self.routing_key, listed(self.sent())) if part)
         return f"binding {self.exchange} -> {kind}{self.destination}{f' ({which})' if which else ''}"
@@ -162,7 +162,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def ends(self) -> set[str]:
-        """The labels of what it binds."""
+        """The labels of its source and destination."""
         kind = "exchange" if self.queue is None else "queue"
         return {f"exchange {self.exchange}", f"{kind} {self.destination}"}
 
@@ -193,7 +193,7 @@ Item: TypeAlias = Exchange | Queue | Binding
 
 
 class Placed(NamedTuple):
-    """An object in its virtual host; the suffix says which where it is not that of the step's own URL."""
+    """An object in its virtual host; the suffix names that if it is not the one of the step's URL."""
 
     virtual_host: str
     item: Item
@@ -201,19 +201,19 @@ class Placed(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What it is called: `queue orders in /shop`."""
+        """Its name in messages: `queue orders in /shop`."""
         return f"{self.item.label}{self.suffix}"
 
     @property
     def details(self) -> tuple[str, ...]:
-        """The properties worth a line below the label."""
+        """The properties shown below the label."""
         properties = {} if isinstance(self.item, Binding) else self.item.properties()
         unusual = {name: value for name, value in properties.items() if _USUAL.get(name, ...) is not value}
         return (listed(unusual),) if unusual else ()
 
 
 def distinct(objects: Iterable[Placed]) -> list[Placed]:
-    """The objects, each once: exchanges first, then queues, then what binds them, in each virtual host."""
+    """Remove duplicates, and sort: in each virtual host exchanges first, then queues, then bindings."""
     once: dict[tuple[str, str], Placed] = {}
     for placed in objects:
         which = repr(placed.item) if isinstance(placed.item, Binding) else placed.label
@@ -223,7 +223,7 @@ def distinct(objects: Iterable[Placed]) -> list[Placed]:
 
 
 def contradictions(objects: Iterable[Placed]) -> Iterator[tuple[int, str]]:
-    """Yield what is declared twice and differs, as (index of the second, message)."""
+    """Yield objects that are declared twice with different properties, as (index of the second, message)."""
     first: dict[str, Exchange | Queue] = {}
     for index, placed in enumerate(objects):
         if not isinstance(placed.item, Binding):
@@ -242,7 +242,7 @@ def _text(field: str, text: str) -> Iterator[Fault]:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > _LONGEST:
         yield field, f"is {size} bytes long; RabbitMQ takes up to {_LONGEST}"
-    # The broker strips line breaks, and then has another name than was asked for.
+    # The broker strips line breaks, so that the object would get another name.
     if field != "routing_key" and _BREAK.search(text):
         yield field, "has a line break or NUL in it"
 

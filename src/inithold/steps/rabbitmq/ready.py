@@ -1,4 +1,4 @@
-"""A broker that lets us in."""
+"""`rabbitmq.ready`."""
 
 from __future__ import annotations
 

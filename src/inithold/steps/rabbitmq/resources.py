@@ -1,7 +1,7 @@
-"""What of RabbitMQ's definitions only the management API can make: compared with what `GET /api/definitions` has.
+"""The definitions that only the management API can create, compared with `GET /api/definitions`.
 
-Nothing is deleted, and nobody is let in who was not: the password of a user that exists is never changed. Tags are
-added, not taken away. Virtual hosts that exist stay as they are.
+Nothing is deleted, and nobody gains access by a changed password: existing users keep theirs. Tags are added but
+never removed. Existing virtual hosts are not changed.
 """
 
 from __future__ import annotations
@@ -24,54 +24,54 @@ _HASHES = {
     "rabbit_password_hashing_md5": "md5",
 }
 _SALT = 4
-"""Bytes of salt that stand before the digest in a password hash of RabbitMQ."""
+"""Bytes of salt before the digest in RabbitMQ's password hashes."""
 
 
 class Conflict(Exception):
-    """Something exists and is not what the plan wants; it is not changed. The message names both sides."""
+    """Something exists with other properties and is not changed; the message shows both sides."""
 
 
 class Resource(msgspec.Struct, frozen=True):
     """An entry of a section of a definitions file."""
 
     section: ClassVar[str] = ""
-    """The key it stands under in the file."""
+    """The key of its section in the file."""
     key: ClassVar[tuple[str, ...]] = ("name",)
     """The fields that identify it."""
     called: ClassVar[str] = ""
-    """What it is called in changes, by its fields: `policy {name} in {vhost}`."""
+    """The template of its name in changes: `policy {name} in {vhost}`."""
     shown: ClassVar[bool] = True
     """Whether its properties may be shown."""
 
     def placed(self, virtual_host: str) -> Self:
-        """The same, in this virtual host unless it names one, or is of the whole broker."""
+        """Return it with this virtual host, unless it has one or belongs to the whole broker."""
         return msgspec.structs.replace(self, vhost=virtual_host) if getattr(self, "vhost", None) == "" else self
 
     @property
     def label(self) -> str:
-        """What it is called in changes: `policy ha in /`."""
+        """Its name in changes: `policy ha in /`."""
         return self.called.format_map(msgspec.structs.asdict(self))
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What tells it from all others."""
+        """The values of its key fields."""
         return self.section, *(str(getattr(self, name)) for name in self.key)
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with it beyond its types."""
+        """Yield the errors that its types do not exclude."""
         yield from ()
 
     def learn_secrets(self) -> None:
-        """Let nothing of it that is secret be shown."""
+        """Register its secrets for redaction."""
         if not self.shown:
             SECRETS.add_document(msgspec.structs.asdict(self))
 
     def properties(self) -> dict[str, Any]:
-        """What is compared."""
+        """The properties to compare."""
         return {name: value for name, value in self.entry(None).items() if name not in (*self.key, "vhost")}
 
     def change(self, present: Any) -> Change | None:
-        """What has to be done, given what the broker has under its name, or None; None where nothing has.
+        """Return the change that is needed, or None; `present` is the broker's entry of this name, or None.
 
         Raises:
             Conflict: it is something else and is not to be changed.
@@ -84,13 +84,13 @@ class Resource(msgspec.Struct, frozen=True):
         return Change("~", f"{self.label}: {f'{sides[0]} -> {sides[1]}' if self.shown else 'another value'}")
 
     def entry(self, present: Any) -> dict[str, Any]:  # noqa: ARG002 - for those that keep something
-        """As `POST /api/definitions` takes it; `present` as for `change`."""
+        """Return it in the format of `POST /api/definitions`; `present` as for `change`."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {name: value for name, value in fields.items() if value is not None}
 
 
 class VirtualHost(Resource, frozen=True):
-    """A virtual host; one that exists is left as it is."""
+    """A virtual host; an existing one is not changed."""
 
     section = "vhosts"
     called = "virtual host {name}"
@@ -117,7 +117,7 @@ class VirtualHost(Resource, frozen=True):
 
 
 class User(Resource, frozen=True):
-    """A user, with a password or the salted hash of one."""
+    """A user, with a password or its salted hash."""
 
     section = "users"
     called = "user {name}"
@@ -258,10 +258,10 @@ KINDS: Sequence[type[Resource]] = (
 def compare(
     resources: Iterable[Resource], document: Mapping[str, Any]
 ) -> tuple[list[Change], dict[str, list[dict[str, Any]]], list[str]]:
-    """Compare resources with what `GET /api/definitions` answers.
+    """Compare resources with the response to `GET /api/definitions`.
 
     Returns:
-        the changes; the definitions that make them; and the conflicts.
+        The changes, the definitions to import for them, and the conflicts.
     """
     entries = [msgspec.convert(entry, shape) for shape in KINDS for entry in document.get(shape.section) or []]
     present = {known.identity: known for known in entries}
@@ -282,12 +282,12 @@ def compare(
 
 
 def _tags(tags: Sequence[str] | str) -> list[str]:
-    """Tags as a list: brokers before 3.9 write them with commas."""
+    """Return tags as a list: brokers before 3.9 separate them with commas."""
     return [tag.strip() for tag in (tags.split(",") if isinstance(tags, str) else tags) if tag.strip()]
 
 
 def _limits(limits: dict[str, int] | list[Any] | None) -> dict[str, int]:
-    """Limits as a mapping: where there are none, some brokers write a list."""
+    """Return limits as a mapping: some brokers write an empty one as a list."""
     return limits if isinstance(limits, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""The exchanges, queues and bindings a broker must have."""
+"""`rabbitmq.topology`."""
 
 from __future__ import annotations
 
@@ -182,11 +182,11 @@ class Topology(Addressed, frozen=True, kw_only=True):
         declare(self.address(), context, comparison, api)
 
     def _compare(self, context: StepContext) -> Comparison:
-        """Find out what is there; nothing is done where something contradicts the plan."""
+        """Compare with the broker; raises if something contradicts the plan."""
         self.load()
         from inithold.steps.rabbitmq import compare  # noqa: PLC0415 - heavy
 
-        # The definitions file is read again, since it may change beside a long hold.
+        # Read the definitions file again: it may change during a long hold.
         desired = self._desired()
         if desired.faults:
             raise StepFailed(
@@ -203,7 +203,7 @@ class Topology(Addressed, frozen=True, kw_only=True):
         return Management(address, login(address if address.user is not None else self.address()), context)
 
     def _desired(self) -> Definitions:
-        """What the lists and the definitions file ask for; the plan's own first."""
+        """Return the plan's lists, followed by the definitions file."""
         host = virtual_host(self.address())
         own = tuple(Placed(host, item) for name in _LISTS for item in self._typed(name))
         if not self.definitions:
@@ -212,7 +212,7 @@ class Topology(Addressed, frozen=True, kw_only=True):
         return defined._replace(objects=own + defined.objects)
 
     def _typed(self, name: str) -> list[Item]:
-        """A list of the plan; in one written in Python it may hold plain dictionaries."""
+        """Return a list of the plan with typed items; a Python plan may give plain dictionaries."""
         value: list[Item] = getattr(self, name)
         if all(isinstance(item, msgspec.Struct) for item in value):
             return value

@@ -1,4 +1,4 @@
-"""What an answer of RabbitMQ means: not yet, rejected, or never. The one table for AMQP.
+"""Decides whether an answer of RabbitMQ means not yet, rejected or never; the only such table for AMQP.
 
 The reply codes are those of AMQP 0-9-1, 1.2: https://www.rabbitmq.com/amqp-0-9-1-reference#constants
 """
@@ -37,18 +37,18 @@ INTERNAL_ERROR = 541
 
 _SEE_LOG = "the broker's log may say more"
 _NOT_NOW = re.compile(r"\bis down\b|\blimit\b")
-"""A virtual host that is starting, and too many connections, come with the code of one that is not allowed."""
+"""A starting virtual host and too many connections have the same code as a forbidden virtual host."""
 _NODE_DOWN = re.compile(r"\bdown or inaccessible\b|\bprocess is stopped\b")
-"""A queue that exists, on a node of the cluster that is away, comes with the code of one that does not."""
+"""A queue on a cluster node that is down has the same code as a queue that does not exist."""
 _GUESSES = (IncompatibleProtocolError, ProbableAuthenticationError, ProbableAccessDeniedError, StreamLostError)
-"""pika's guesses from the moment at which the connection was closed."""
+"""The reasons that pika guesses from the time at which the connection was closed."""
 _GOODBYE = re.compile(r"ConnectionClosedByBroker: \((?P<code>\d+)\) (?P<words>'.*'|\".*\")", re.S)
-"""What the broker said before that: the guess quotes the repr of pika's own exception."""
+"""The broker's own message: pika's guess contains the repr of the original exception."""
 _HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
 def passes(code: int, words: str) -> bool:
-    """Whether a broker that says no, with this reply code and text, may say yes later."""
+    """Whether a refusal with this reply code and text may be temporary."""
     if code == NOT_ALLOWED:
         return _NOT_NOW.search(words) is not None
     node_is_down = code == NOT_FOUND and _NODE_DOWN.search(words) is not None
@@ -56,9 +56,9 @@ def passes(code: int, words: str) -> bool:
 
 
 def not_connected(address: Address, error: BaseException) -> StepError:
-    """What it means that no connection came about, whether pika or the operating system says so."""
+    """Return the step's error for a failed connection; `error` is pika's or the operating system's."""
     cause = error
-    # pika puts layers around an error while it connects.
+    # While connecting, pika wraps errors in several layers.
     while layers := getattr(cause, "exceptions", None) or [getattr(cause, "exception", None)]:
         inner = cause.args[0] if type(cause) is AMQPConnectionError and cause.args else layers[-1]
         if not isinstance(inner, BaseException):
@@ -97,7 +97,7 @@ def _not_answering(address: Address, message: str) -> NotYet:
 
 
 def closed_by_broker(address: Address, code: int, words: str) -> StepError:
-    """What it means that the broker closes the connection, with this reply code and text, and lets nobody in."""
+    """Return the step's error if the broker closes the connection at login with this reply code and text."""
     if passes(code, words):
         return NotYet(f"{address.place}: the broker closed the connection: {words}")
     host, user = virtual_host(address), login(address)[0]

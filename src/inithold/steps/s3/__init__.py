@@ -1,4 +1,4 @@
-"""Object storage that speaks the S3 API."""
+"""Object storage with the S3 API."""
 
 from inithold.steps.s3.bucket import Bucket
 

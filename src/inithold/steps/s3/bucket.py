@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 20.0
 _WITHOUT_CONSTRAINT = ("us-east-1", "auto", "aws-global")
-"""Regions that a new bucket is not told, because it is in them by default."""
+"""Regions that must not be given as LocationConstraint for a new bucket, because they are the default."""
 
 
 class Bucket(Step, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ class Bucket(Step, frozen=True, kw_only=True):
             return self.bucket
 
     def before_worker(self, context: StepContext) -> None:
-        # A server that is not there yet costs a connection each time, not a process.
+        # While the server is not up yet, an attempt costs a connection, not a worker process.
         if self.endpoint is not None:
             address = parse(self.endpoint, WEB)
             dial(address.host, address.port, timeout=context.remaining(_CONNECT_SECONDS))
@@ -171,7 +171,7 @@ class Bucket(Step, frozen=True, kw_only=True):
             try:
                 client.ask("create_bucket", **options)
             except StepFailed:
-                # Somebody else may have made it at the same moment.
+                # Something else may have created it at the same moment.
                 if not self._exists(client):
                     raise
         for operation, difference in self._differences(client, context):
@@ -197,7 +197,7 @@ class Bucket(Step, frozen=True, kw_only=True):
         return client.ask("head_bucket") is not None
 
     def _differences(self, client: Client | None, context: StepContext) -> Iterator[tuple[str, Difference]]:
-        """What differs, in the order in which it is set; without a client, of a bucket that does not exist yet."""
+        """Yield the settings that differ, in the order to apply them; without a client, for a new bucket."""
         from inithold.steps.s3.client import NotSupported  # noqa: PLC0415 - heavy
 
         for name, (operation, compare) in _SETTINGS.items():
@@ -227,4 +227,4 @@ _SETTINGS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], Difference | Non
     "lifecycle": ("bucket_lifecycle_configuration", settings.lifecycle),
     "tags": ("bucket_tagging", settings.tags),
 }
-"""The fields that are settings, in the order in which they are set: botocore's name, and how they are compared."""
+"""The fields that are settings, in the order to apply them: botocore's name, and the comparison."""

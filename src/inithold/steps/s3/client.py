@@ -1,4 +1,4 @@
-"""The S3 API through botocore: one question at a time, bounded in time, with words for what fails.
+"""An S3 client with botocore: one request at a time, with timeouts and clear errors.
 
 Importing this module imports botocore.
 """
@@ -31,14 +31,14 @@ DEFAULT_REGION = "us-east-1"
 
 
 class NotSupported(Exception):
-    """The server does not know this part of the API."""
+    """The server does not implement this part of the API."""
 
 
 class Client:
-    """Asks one server of one bucket, for so many seconds; what is None is botocore's own choice.
+    """A client for one bucket; for arguments that are None, botocore decides.
 
     Args:
-        place: the server, for people.
+        place: the server, for messages.
         endpoint: its URL; None for AWS.
         login: access key and secret key.
     """
@@ -65,18 +65,18 @@ class Client:
             "aws_secret_access_key": login[1],
             "verify": ca_file,
         }
-        # A server of one's own seldom has a name for each bucket; one that wants it says so.
+        # Self-hosted servers rarely have a DNS name for each bucket; one that requires it says so.
         self._client = self._open("auto" if endpoint is None else "path")
 
     def ask(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """Make one request about the bucket, by a method of botocore's client, such as `get_bucket_cors`.
 
         Returns:
-            the answer; None where what was asked for does not exist.
+            The response; None if what was requested does not exist.
 
         Raises:
-            NotSupported: the server does not know the operation.
-            NotYet, Rejected, StepFailed: it was refused, or there was no answer.
+            NotSupported: the server does not implement the operation.
+            NotYet, Rejected, StepFailed: it was refused, or there was no response.
         """
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
@@ -90,7 +90,7 @@ class Client:
                 self._client = self._open("virtual")
                 return self.ask(operation, **parameters)
             if code == "403" and operation == "head_bucket":
-                # A HEAD has no body that could say why; another question has.
+                # The response to HEAD has no body with a reason; that of another request has.
                 self.ask(WHY)
             raise refused(self._place, operation, self.region, error.response) from error
         except (BotoCoreError, HTTPClientError) as error:
@@ -100,14 +100,14 @@ class Client:
     def _open(self, addressing: str) -> Any:
         checksums = {}
         if "request_checksum_calculation" in Config.OPTION_DEFAULTS:
-            # Servers that are not AWS know few of the newer ones.
+            # Servers other than AWS support few of the newer checksums.
             checksums = {
                 "request_checksum_calculation": "when_required",
                 "response_checksum_validation": "when_required",
             }
         settings = Config(
             s3={"addressing_style": addressing},
-            # The runner decides when to try again.
+            # Retries are up to the runner.
             retries={"total_max_attempts": 1},
             connect_timeout=min(5.0, self._seconds),
             read_timeout=self._seconds,
@@ -138,7 +138,7 @@ class Client:
 
 
 def _cause(error: BaseException, kind: type[Exception]) -> Exception | None:
-    """The error of a kind that is inside others; a connection that was closed is no answer of any kind."""
+    """Find an error of this class inside others, other than `RemoteDisconnected`."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

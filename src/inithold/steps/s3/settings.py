@@ -1,6 +1,6 @@
-"""What a plan says of a bucket, in snake_case, and how that differs from what the server has.
+"""The settings of a bucket in a plan, in snake_case, and their comparison with the server's.
 
-The names and their meaning are those of the Amazon S3 API Reference:
+Names and meanings are those of the Amazon S3 API Reference:
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Types_Amazon_Simple_Storage_Service.html
 """
 
@@ -160,11 +160,11 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class Difference(NamedTuple):
-    """How one setting of a bucket differs from what the plan says.
+    """The difference of one setting of a bucket.
 
     Attributes:
-        change: the line for people.
-        put: the parameters of the request that sets it, in S3's own form: what the plan says, and what stays.
+        change: as shown to users.
+        put: the parameters of the request that sets it, in S3's form: the plan's values, and those that stay.
     """
 
     change: Change
@@ -175,12 +175,12 @@ class Difference(NamedTuple):
 
 
 def s3_name(name: str) -> str:
-    """The S3 API's spelling of a name in snake_case: `max_age_seconds` is `MaxAgeSeconds`."""
+    """Convert a name in snake_case to S3's: `max_age_seconds` becomes `MaxAgeSeconds`."""
     return "ID" if name == "id" else "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
 def s3_form(value: Any) -> Any:
-    """A value of a plan as the S3 API has it; what is absent is left out. Names that are capitalized stay."""
+    """Convert a value of a plan to S3's form, without what is absent; capitalized names stay."""
     if isinstance(value, msgspec.Struct):
         value = msgspec.to_builtins(value, builtin_types=(date,))
     if isinstance(value, Mapping):
@@ -191,13 +191,13 @@ def s3_form(value: Any) -> Any:
 
 
 def policy_form(given: str | Mapping[str, Any]) -> Object:
-    """A policy as the S3 API has it.
+    """Convert a policy to S3's form.
 
     Args:
-        given: JSON text, or a mapping with names in snake_case or as S3 spells them.
+        given: JSON text, or a mapping with names in snake_case or in S3's spelling.
 
     Raises:
-        ValueError: it is no policy; the message says what is expected.
+        ValueError: it is not a policy; the message says what is expected.
     """
     if isinstance(given, str):
         try:
@@ -216,7 +216,7 @@ def policy_form(given: str | Mapping[str, Any]) -> Object:
 
 
 def _policy_names(given: Any) -> Object:
-    # The grammar of policies has names of its own for these two.
+    # In policies these two are not capitalized by the usual rule.
     own = {"id": "Id", "aws": "AWS"}
     return (
         {own.get(name, s3_name(name)): value for name, value in given.items()}
@@ -225,11 +225,11 @@ def _policy_names(given: Any) -> Object:
     )
 
 
-# -- differences: each takes what the plan gives and what the server answers, which is empty where it has nothing
+# -- comparisons of the plan's setting with the server's response, which is empty if it has none
 
 
 def public_access_block(given: PublicAccessBlock, current: Object) -> Difference | None:
-    """Compare what may not be made public."""
+    """Compare the blocked public access."""
     now, form = current.get("PublicAccessBlockConfiguration", {}), s3_form(given)
     details = _fields({name: now.get(name, False) for name in form}, form)
     if not details:
@@ -240,7 +240,7 @@ def public_access_block(given: PublicAccessBlock, current: Object) -> Difference
 
 
 def versioning(enabled: bool, current: Object) -> Difference | None:
-    """Compare whether versions are kept; switching it off keeps the versions there are."""
+    """Compare whether versions are kept; switching it off keeps existing versions."""
     status = current.get("Status")
     if enabled == (status == "Enabled"):
         return None
@@ -250,7 +250,7 @@ def versioning(enabled: bool, current: Object) -> Difference | None:
 
 
 def object_lock(given: bool | Retention, current: Object) -> Difference | None:
-    """Compare whether objects can be locked, and the default retention; `True` names none."""
+    """Compare whether objects can be locked, and the default retention, which `True` leaves as it is."""
     now = current.get("ObjectLockConfiguration", {})
     retention = s3_form(given) if isinstance(given, Retention) else {}
     before = dict(now.get("Rule", {}).get("DefaultRetention", {}))
@@ -266,7 +266,7 @@ def object_lock(given: bool | Retention, current: Object) -> Difference | None:
 
 
 def policy(given: str | Mapping[str, Any], current: Object) -> Difference | None:
-    """Compare a policy's statements; those that the plan does not name stay."""
+    """Compare a policy's statements; others stay."""
     form, now = policy_form(given), json.loads(current.get("Policy") or "{}")
 
     def words(rule: Object) -> str:
@@ -283,7 +283,7 @@ def policy(given: str | Mapping[str, Any], current: Object) -> Difference | None
 
 
 def cors(rules: Sequence[CorsRule], current: Object) -> Difference | None:
-    """Compare rules for web pages."""
+    """Compare CORS rules."""
 
     def words(rule: Object) -> str:
         name = f"{rule['ID']}: " if rule.get("ID") else ""
@@ -294,11 +294,11 @@ def cors(rules: Sequence[CorsRule], current: Object) -> Difference | None:
 
 
 def lifecycle(rules: Sequence[LifecycleRule], current: Object) -> Difference | None:
-    """Compare lifecycle rules; what else the configuration holds is given back."""
+    """Compare lifecycle rules; the rest of the configuration is sent back unchanged."""
     given = []
     for rule in rules:
         form = s3_form(rule)
-        # Lowest common form: `Prefix` beside `Filter` is S3's older one, which some servers no longer take.
+        # Always in `Filter`: some servers no longer accept the older form, `Prefix` beside it.
         prefix = form.pop("Prefix", "")
         given.append({**form, "Status": rule.status, "Filter": form.get("Filter") or {"Prefix": prefix}})
     result = _rules("lifecycle", given, current.get("Rules", []), "ID", lambda rule: rule.get("ID", "a rule"))
@@ -325,13 +325,13 @@ def tags(given: Mapping[str, str], current: Object) -> Difference | None:
 def _rules(
     what: str, given: Sequence[Object], current: Sequence[Object], key: str, words: Callable[[Object], str]
 ) -> tuple[Change, list[Object]] | None:
-    """Compare a list of rules: one that is named is changed, one that is not is added, none is taken away."""
+    """Compare a list of rules: one with an existing key changes that rule, others are added, none is removed."""
     left = list(current)
     result: list[Object] = []
     details: list[str] = []
     added = changed = 0
     for rule in given:
-        # A name that the plan leaves out is the server's to choose.
+        # If the plan gives no name, the server chooses it.
         ignored = () if key in rule else (key,)
         same = next((other for other in left if _normal(rule) == _normal(other, ignored)), None)
         named = next((other for other in left if key in rule and other.get(key) == rule[key]), None)
@@ -353,14 +353,14 @@ def _rules(
 
 
 def _normal(value: Any, ignored: Sequence[str] = ()) -> Any:
-    """A value in one form: servers turn a list of one into its item, and change the order of lists."""
+    """Normalize a value: servers replace a list of one by its item, and reorder lists."""
     if isinstance(value, Mapping):
         items = {name: _normal(item) for name, item in value.items() if name not in ignored}
         if "Prefix" in items and "Filter" not in items and "Status" in items:
             items["Filter"] = {"Prefix": items.pop("Prefix")}
         if items.get("Filter") in ({}, {"Prefix": ""}):
             del items["Filter"]
-        # Servers answer 0 or false where nothing was given.
+        # Servers return 0 or false for what was not given.
         return {name: item for name, item in items.items() if item not in ({}, [], None, 0)}
     if isinstance(value, list | tuple):
         normal = [_normal(item) for item in value]

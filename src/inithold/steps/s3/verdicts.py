@@ -1,4 +1,4 @@
-"""What an error of the S3 API means: not there, not yet, or never.
+"""Decides whether an error of the S3 API means absent, not yet, or never.
 
 The codes are those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. MinIO's own begin with
 XMinio.
@@ -24,9 +24,9 @@ ABSENT = (
 )
 UNKNOWN = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
 VIRTUAL_ONLY = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired")
-"""What servers say that take the bucket's name as a part of the host alone."""
+"""Errors of servers that require the bucket's name in the host name."""
 WHY = "get_bucket_location"
-"""What is asked where a HEAD of the bucket was refused without a word."""
+"""The request to send if HEAD of the bucket was refused, to get a reason."""
 _DENIED = (
     "let the user of access_key do that: the kind's page lists the rights that it needs; "
     "where somebody else owns the bucket, choose another name"
@@ -69,7 +69,7 @@ _WRONG_REGION = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "Il
 
 
 def refused(place: str, operation: str, region: str, response: Mapping[str, Any]) -> StepError:
-    """What a refusal of an operation means: the `response` of botocore's `ClientError`."""
+    """Return the step's error for a refused operation; `response` is that of botocore's `ClientError`."""
     details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
     code, status = str(details.get("Code", "")), metadata.get("HTTPStatusCode", 0)
     message = f"{place}: {details.get('Message') or code}"
