@@ -216,6 +216,11 @@ COMPLETIONS = [
     ("inithold wait --step ro", "root"),
     ("inithold wait some.yaml --step ", "other"),
     ("inithold compose f", "fix"),
+    ("inithold compose rule one", "one-shot-init"),
+    ("inithold help comp", "compose completion"),
+    ("inithold compose check -f com", "com"),
+    ("inithold new -o pl", "pl"),
+    ("inithold report -o pa", "pa"),
 ]
 
 

@@ -39,6 +39,13 @@ def complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [CompletionItem(name) for name in registry.names() if name.startswith(incomplete)]
 
 
+def complete_rule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Rules of `inithold compose check`."""
+    from inithold.compose.rules import RULES  # noqa: PLC0415 - only when completing
+
+    return [CompletionItem(rule.id) for rule in RULES if rule.id.startswith(incomplete)]
+
+
 def complete_step(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Ids of the steps of the plan that the command line names, or the default one."""
     from inithold.errors import InitholdError  # noqa: PLC0415 - only when completing

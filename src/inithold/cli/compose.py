@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inithold.cli import help_without_command, options
+from inithold.cli.completion import complete_rule
 from inithold.errors import UsageError
 from inithold.redaction.sanitize import inert
 from inithold.text.suggest import nearest
@@ -73,7 +74,7 @@ def check(files: tuple[str, ...], services: tuple[str, ...], engine: int | None,
 
 
 @compose.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_rule)
 def rule(name: str | None) -> int:
     """Explain a rule, or list all of them.
 

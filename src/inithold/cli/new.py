@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inithold.cli import options
+from inithold.cli.completion import complete_file
 from inithold.redaction.sanitize import inert
 
 
@@ -15,6 +16,7 @@ from inithold.redaction.sanitize import inert
     "--output",
     "-o",
     metavar="FILE",
+    shell_complete=complete_file,
     default="inithold.yaml",
     show_default=True,
     help="The plan to write, or - for standard output. An existing file is never overwritten.",

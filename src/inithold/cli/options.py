@@ -133,6 +133,7 @@ files = click.option(
     "files",
     metavar="FILE",
     multiple=True,
+    shell_complete=complete_file,
     help="A file of the stack. Repeatable. Default: the files that Compose would load.",
 )
 plan_argument = click.argument(

@@ -14,6 +14,7 @@ from inithold.cli.completion import complete_file
     "--output",
     "-o",
     metavar="FILE",
+    shell_complete=complete_file,
     required=True,
     envvar="INITHOLD_OUTPUT",
     show_envvar=True,
