@@ -285,3 +285,17 @@ def _side_by_side(test: Callable[..., None], cases: Sequence[tuple[str, ...]]) -
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(test, *case) for case in cases]:
             done.result()
+
+
+@BOTH
+def test_up_fails_where_a_one_shot_exits_before_it_was_seen_healthy(
+    version: str, engine: Engine, tmp_path: Path
+) -> None:
+    """one-shot-init."""
+    image = "image: standin/busybox:1, pull_policy: never"
+    init = f"  init: {{{image}, command: ['true'], healthcheck: {{test: test -f /x}}}}\n"
+    stack = "services:\n" + init + _service("web", "depends_on: {init: {condition: service_healthy}}")
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        done = made.compose("up", "-d", check=False)
+        assert done.returncode != 0
+        assert "init-1 exited (0)" in done.stderr

@@ -217,6 +217,11 @@ services:
         ("command: gunicorn -b :8001 -b :8002 app, healthcheck: {test: curl -f http://localhost:8002/}", False),
         ("command: uvicorn app:app --port $$PORT, healthcheck: {test: curl -f http://localhost:8000/}", False),
         ("command: sh -c 'nginx & uvicorn a --port 1234', healthcheck: {test: curl http://localhost/}", False),
+        (
+            "command: python manage.py runserver 0.0.0.0:8001, healthcheck: {test: curl http://localhost:8000/}",
+            True,
+        ),
+        ("command: uvicorn app:app --port 8001 --env-file x.ini, healthcheck: {test: curl localhost:8000}", False),
         ("command: ./serve --port 8001, healthcheck: {test: curl -f http://localhost:8000/}", False),
     ],
 )
@@ -327,3 +332,15 @@ services:
 """)
     found = [str(each["message"]) for each in run_json(tmp_path, []) if each["id"] == "dependent-skips-init"]
     assert [message.split()[2].rstrip(",") for message in found] == skips
+
+
+def test_the_image_of_a_tool_tells_its_program(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  db: {image: postgres}
+  migrate: {image: "flyway/flyway:11", command: migrate, depends_on: [db]}
+  web: {image: app, depends_on: [migrate]}
+""")
+    assert _ids(tmp_path) == ["one-shot-init", "impatient-init", "init-not-awaited"]
+    run(tmp_path, "fix", "--wrap", "inithold")
+    assert "command: migrate" in (tmp_path / "compose.yaml").read_text(), "its entrypoint is not for sure"

@@ -17,6 +17,7 @@ from inithold.compose.new.shell import Part, Script, take_apart
 from inithold.compose.new.text import from_compose, from_shell, slug
 from inithold.compose.stack.command import words as split_words
 from inithold.compose.stack.image import argv as argv_of
+from inithold.compose.stack.image import tool_words
 from inithold.compose.stack.roles import host_path, mounts
 from inithold.text.files import read_regular
 from inithold.text.url import WEB, parse
@@ -33,10 +34,6 @@ _SHELL = re.compile(r"(?:ba|a|da|z|k)?sh\Z")
 _REAPERS = ("tini", "dumb-init", "catatonit", "docker-init")
 _LARGEST = 256 * 1024
 # The program that the entrypoint of a tool's official image runs.
-_TOOL_IMAGES = re.compile(
-    r"(?:docker\.io/)?(?:library/)?(?:(?:flyway|redgate)/(?P<a>flyway)|(?:liquibase/)?(?P<b>liquibase)|migrate/(?P<c>migrate)"
-    r"|(?:ghcr\.io/)?amacneil/(?P<d>dbmate)|arigaio/(?P<e>atlas)|(?:quay\.io/)?minio/(?P<f>mc))(?:[:@].*)?\Z"
-)
 _PROGRAM = re.compile(
     r"(?:^|[;&|(\n])\s*(?:(?:then|do|else|elif|if|while|until|exec|!|\{|sudo|busybox)\s+|\w+=\S*\s+)*([^\s;&|()<>]+)"
 )
@@ -150,9 +147,8 @@ class Work:
             if image is not None and ((entrypoint is None and image.entrypoint) or not own):
                 self._draft.chosen.append(f"what the image of {service.name} runs: from {image.source}")
             return argv.words
-        tool = _TOOL_IMAGES.match(name)
-        if tool is not None and own:
-            return [next(each for each in tool.groups() if each), *own]
+        if (tool := tool_words(service)) is not None:
+            return tool
         if own:
             if own[0] != "inithold":
                 if own[0].startswith("-"):

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 ENGINE_LIMIT = 3.0
 """Seconds the engine gets for all answers together."""
 _LARGEST = 256 * 1024
+_TOOL_IMAGES = re.compile(
+    r"(?:docker\.io/)?(?:library/)?(?:(?:flyway|redgate)/(?P<a>flyway)|(?:liquibase/)?(?P<b>liquibase)|migrate/(?P<c>migrate)"
+    r"|(?:ghcr\.io/)?amacneil/(?P<d>dbmate)|arigaio/(?P<e>atlas)|(?:quay\.io/)?minio/(?P<f>mc))(?:[:@].*)?\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,14 @@ def argv(service: Service, image: ImageConfig | None) -> Argv:
         first = escaped(image.entrypoint) if image is not None else unknown
     rest = tuple(given) if given else escaped(image.command) if image is not None else None
     return Argv(None if first is None or rest is None else (*first, *rest), entrypoint is None and first != ())
+
+
+def tool_words(service: Service) -> tuple[str, ...] | None:
+    """The program of a well-known tool's image and the service's command; None for another image or no command."""
+    tool, given = _TOOL_IMAGES.match(service.text("image") or ""), words(service.value("command"))[0]
+    if tool is None or not given or service.value("entrypoint") is not None:
+        return None
+    return (next(each for each in tool.groups() if each), *given)
 
 
 @overload

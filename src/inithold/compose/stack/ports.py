@@ -40,7 +40,7 @@ def wrong_port(service: Service) -> str:
     view = service.view
     rest = {name: plain(value) for name, value in view.entries.items() if name not in ("healthcheck", "command")}
     elsewhere = f"{json.dumps(rest, default=str)} {[text for text, _ in service.variables.values()]}"
-    open_ended = re.search(r"\.(?:conf|cnf|ini|toml|ya?ml|py)\b|[^&]&[^&]|\$", f"{command} {test} {elsewhere}")
+    open_ended = re.search(r"\.(?:conf|cnf|ini|toml|ya?ml)\b|[^&]&[^&]|\$", f"{command} {test} {elsewhere}")
     if not told or not asked or asked & told or open_ended:
         return ""
     if any(re.search(rf"(?<!\d){port}(?!\d)", f"{command} {elsewhere}") for port in asked):

@@ -12,7 +12,7 @@ from inithold.compose.finding import spot
 from inithold.compose.read.merge import Mount, read_mount
 from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
-from inithold.compose.stack.image import ImageReader, argv
+from inithold.compose.stack.image import ImageReader, argv, tool_words
 from inithold.compose.stack.probe import Probe, Sight, read_probe
 from inithold.compose.stack.servers import GIVES_UP, server_of
 
@@ -237,7 +237,7 @@ def read_stack(project: Project, engine: int | None = None, *, images: ImageRead
             dependents.setdefault(dependency.target, []).append(dependency)
     stack = Stack(project, {}, images or ImageReader(project, engine=False), engine, entries)
     for name, service in project.services.items():
-        complete = argv(service, stack.images.dockerfile(service)).words
+        complete = argv(service, stack.images.dockerfile(service)).words or tool_words(service)
         init = _read_init(service, read_command(service, complete), dependents.get(name, []))
         if init is not None:
             (stack.inits if init.sure or init.held else stack.probable)[name] = init
