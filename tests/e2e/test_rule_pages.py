@@ -56,15 +56,22 @@ def test_up_refuses_the_whole_stack(version: str, engine: Engine, tmp_path: Path
 
 
 @BOTH
-@pytest.mark.parametrize("healthcheck", ["", ", healthcheck: {disable: true}", ", healthcheck: {test: [NONE]}"])
-def test_health_that_nobody_reports(healthcheck: str, version: str, engine: Engine, tmp_path: Path) -> None:
+def test_health_that_nobody_reports(version: str, engine: Engine, tmp_path: Path) -> None:
     """healthy-without-healthcheck, blind-healthcheck."""
-    stack = f"services:\n  init: {{{BASE}{healthcheck}}}\n"
-    stack += _service("web", "depends_on: {init: {condition: service_healthy}}")
+    healthchecks = {
+        "without": "",
+        "disabled": "healthcheck: {disable: true}",
+        "none": "healthcheck: {test: [NONE]}",
+    }
+    stack = "services:\n"
+    for name, healthcheck in healthchecks.items():
+        stack += _service(name, healthcheck)
+        stack += _service(f"after-{name}", f"depends_on: {{{name}: {{condition: service_healthy}}}}")
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        done = made.compose("up", "-d", check=False)
-        assert done.returncode != 0
-        assert "has no healthcheck configured" in done.stderr
+        for name in healthchecks:
+            done = made.compose("up", "-d", f"after-{name}", check=False)
+            assert done.returncode != 0
+            assert "has no healthcheck configured" in done.stderr
 
 
 @BOTH
@@ -240,28 +247,23 @@ def test_an_anonymous_volume_goes_to_the_next_container(version: str, engine: En
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("policy", "restart"),
-    [
-        ("restart: always, deploy: {restart_policy: {condition: none}}", "no"),
-        ("restart: always, deploy: {restart_policy: {delay: 1s}}", "no"),
-        ("deploy: {restart_policy: {condition: any}}", "always"),
-        ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "on-failure"),
-        ("deploy: {restart_policy: {condition: any, max_attempts: 3}}", None),
-    ],
-)
-def test_which_restart_policy_decides(
-    policy: str, restart: str | None, version: str, engine: Engine, tmp_path: Path
-) -> None:
+def test_which_restart_policy_decides(version: str, engine: Engine, tmp_path: Path) -> None:
     """init-restart-policy."""
-    stack = f"services:\n  init: {{{BASE}, {policy}}}\n"
+    policies = {
+        "none": ("restart: always, deploy: {restart_policy: {condition: none}}", "no"),
+        "absent": ("restart: always, deploy: {restart_policy: {delay: 1s}}", "no"),
+        "any": ("deploy: {restart_policy: {condition: any}}", "always"),
+        "failure": ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "on-failure"),
+    }
+    refused = _service("attempts", "deploy: {restart_policy: {condition: any, max_attempts: 3}}")
+    stack = "services:\n" + "".join(_service(name, policy) for name, (policy, _) in policies.items()) + refused
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
-        done = made.compose("up", "-d", check=False)
-        assert (done.returncode == 0) == (restart is not None), done.stderr
-        if restart is None:
-            assert "maximum retry count" in done.stderr
-        else:
-            assert _inspect(made, "init", "{{.HostConfig.RestartPolicy.Name}}") == restart
+        made.compose("up", "-d", *policies)
+        for name, (_, restart) in policies.items():
+            assert _inspect(made, name, "{{.HostConfig.RestartPolicy.Name}}") == restart
+        done = made.compose("up", "-d", "attempts", check=False)
+        assert done.returncode != 0
+        assert "maximum retry count" in done.stderr
 
 
 @BOTH
