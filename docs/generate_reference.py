@@ -54,7 +54,7 @@ def _rights() -> str:
 def _kinds() -> str:
     parts = [
         "# Step kinds\n",
-        "What a step can do. `inithold kinds KIND` prints the same. Other packages add kinds through the "
+        "All kinds of steps. `inithold kinds KIND` prints the same. Other packages add kinds through the "
         "entry-point group `inithold.steps`.\n",
     ]
     for name in sorted(registry.KINDS):
