@@ -171,24 +171,22 @@ def _loop(command: _Command, commands: list[_Command]) -> tuple[Part, str]:
             raise _NotPlain
         condition = condition[1:]
     words = [token for token in condition if token.kind == "word"]
-    joint, first = command.joint, True
-    while commands and words and joint != "&&":
+    before_do = True
+    while commands and words and command.joint != "&&":
         command = commands.pop(0)
-        if not first and command.is_("done") and len(command.tokens) == 1:
-            literal = all(word.literal for word in words)
-            loop = tuple(word.text for word in words), start, command.tokens[0].end, True, literal
-            return Part(*loop), command.joint
-        body = command
-        if first:
+        body = command.tokens
+        if before_do:
             if not command.is_("do"):
                 break
-            body = _Command(command.tokens[1:], command.joint)
-            first = False
-            if not body.tokens and body.joint == "\n":
+            before_do, body = False, body[1:]
+            if not body and command.joint == "\n":
                 continue
-        if not body.tokens or body.tokens[0].text not in _TALK:
+        elif command.is_("done") and len(body) == 1:
+            literal = all(word.literal for word in words)
+            condition_words = tuple(word.text for word in words)
+            return Part(condition_words, start, body[0].end, loop=True, literal=literal), command.joint
+        if not body or body[0].text not in _TALK:
             break
-        joint = body.joint
     raise _NotPlain
 
 

@@ -118,7 +118,7 @@ class Work:
             words = self._inithold(words[2:])
         if words and words != [""]:
             self.only_files = self._changes_only_files(words)
-            self._command(words)
+            self.steps += self._command(words)
             last = self.steps[-1:]
             if (
                 self._may_stay_up
@@ -173,7 +173,8 @@ class Work:
                 with suppress(ValueError):
                     address = parse(target)
                     url = target if address.technology in WEB else None
-                    self._wait(tools.Wait(address.host, str(address.port), "inithold run --wait", url))
+                    wait = tools.Wait(address.host, str(address.port), "inithold run --wait", url)
+                    self.steps += self._waits(wait)
         if "--" in words:
             return words[words.index("--") + 1 :]
         plan = next((word for word in own if not word.startswith("-")), "inithold.yaml")
@@ -182,14 +183,11 @@ class Work:
         )
         return []
 
-    def _command(self, words: list[str]) -> None:
-        """Add the steps for a command: a shell with a script, or a program."""
+    def _command(self, words: list[str]) -> list[Step]:
+        """Return the steps for a command: a shell with a script, or a program."""
         at = _script_at(words)
-        letters = _letters(words[1:at]) if at is not None else ""
-        if at is None or "c" not in letters:
-            if not self._single(words) and not self._file(words, at):
-                self._run(words, f"runs `{_line(words)}`")
-            return
+        if at is None or "c" not in _letters(words[1:at]):
+            return self._single(words) or self._file(words, at) or [self._run(words, f"runs `{_line(words)}`")]
         text = words[at]
         last = _LAST.search(text) if self._may_stay_up and not _BACKGROUND.search(text) else None
         if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
@@ -199,25 +197,26 @@ class Work:
             self._may_stay_up = False
         # A script with arguments stays whole: they may change what it does.
         script = take_apart(text, words[:at]) if len(words) == at + 1 else None
-        if script is None or not self._parts(script, words[:at]):
-            self._run([*words[:at], text, *words[at + 1 :]], "the whole script, as it stands")
+        whole = [*words[:at], text, *words[at + 1 :]]
+        return self._parts(script, words[:at]) or [self._run(whole, "the whole script, as it stands")]
 
-    def _file(self, words: list[str], at: int | None) -> bool:
-        """Add the steps for a script file from a mount, the build context or the Dockerfile."""
+    def _file(self, words: list[str], at: int | None) -> list[Step]:
+        """Return the steps for a script file from a mount, the build context or the Dockerfile."""
         name = words[at or 0]
         text = self._text_of(name, program=at is None) if len(words) == (at or 0) + 1 else None
         first = (text or "").partition("\n")[0]
         shell = words[:at] if at is not None else first[2:].split() if first.startswith("#!") else []
         program = next((each for each in shell if basename(each) != "env"), "")
         if text is None or not _SHELL.match(basename(program)):
-            return False
+            return []
         script = take_apart(self._concealer.text(from_shell(text)), shell)
-        return script is not None and self._parts(script, [*shell, "-c"], f" of {basename(name)}")
+        return self._parts(script, [*shell, "-c"], f" of {basename(name)}")
 
-    def _parts(self, script: Script, shell: list[str], where: str = "") -> bool:
-        """Add the steps for a script; False, and none, if each would be just a `command.run`."""
-        before, self.steps = self.steps, []
-        rest, recognized = list[Part](), False
+    def _parts(self, script: Script | None, shell: list[str], where: str = "") -> list[Step]:
+        """Return the steps for a script; none if it must stay whole or each would be just a `command.run`."""
+        if script is None:
+            return []
+        steps, rest, recognized = list[Step](), list[Part](), False
 
         def add_rest() -> None:
             if rest:
@@ -225,68 +224,60 @@ class Work:
                 why = f"runs `{_line(words)}`" if len(rest) == 1 else "a part of the script, as it stands"
                 plain = len(rest) == 1 and rest[0].literal and not rest[0].loop
                 named = words if len(rest) == 1 else ()
-                self._run(list(words) if plain else [*shell, script.piece(rest)], f"{why}{where}", named)
+                run = list(words) if plain else [*shell, script.piece(rest)]
+                steps.append(self._run(run, f"{why}{where}", named))
                 rest.clear()
 
         for part in script.parts:
-            steps, self.steps = self.steps, []
             if part.loop:
                 wait = tools.wait_loop(part.words, self.own["PGHOST"].value if "PGHOST" in self.own else "")
-                known = wait is not None and self._wait(wait)
+                new = self._waits(wait) if wait is not None else []
             else:
-                known = self._single(part.words, literal=part.literal)
-            new, self.steps = self.steps, steps
-            if known:
+                new = self._single(part.words, literal=part.literal)
+            if new:
                 add_rest()
-                self.steps += new
+                steps += new
                 # Steps do not print the commands that `set -x` prints: only a migration is worth losing them.
                 recognized = recognized or not script.traced or not all(step.waits for step in new)
             else:
                 rest.append(part)
         add_rest()
-        self.steps = [*before, *self.steps] if recognized else before
-        return recognized
+        return steps if recognized else []
 
-    def _single(self, words: Sequence[str], *, literal: bool = True) -> bool:
-        """Add the step for a command that has a kind or a guard; False if it has neither."""
-        fields = tools.alembic(words) if literal else None
-        if fields is not None:
-            self.steps.append(Step("migrate", "alembic.upgrade", fields, [f"runs `{_line(words)}`"]))
-            return True
+    def _single(self, words: Sequence[str], *, literal: bool = True) -> list[Step]:
+        """Return the steps for a command with a kind or a guard; none for another."""
+        if literal and (fields := tools.alembic(words)) is not None:
+            return [Step("migrate", "alembic.upgrade", fields, [f"runs `{_line(words)}`"])]
         waits = tools.wait_for_it(words)
         if waits is not None and (literal or not waits[1]):
-            before = len(self.steps)
-            if not all(self._wait(each) for each in waits[0]):
-                del self.steps[before:]
-                return False
-            if waits[1]:
-                self._command(waits[1])
-            return True
+            steps = self._waits(*waits[0])
+            return [*steps, *self._command(waits[1])] if steps and waits[1] else steps
         guarded, version = tools.guard(words)
         if guarded is None or not literal or any(_FLYWAY_IGNORES.match(name) for name in self.own):
-            return False
+            return []
         since = f" (from {version} on)" if version else ""
         why = [f"runs `{_line(words)}`", f"`unless` asks it whether anything is pending{since}"]
-        self.steps.append(Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why))
-        return True
+        return [Step("migrate", "command.run", {"run": list(words), "unless": guarded}, why)]
 
-    def _wait(self, wait: tools.Wait) -> bool:
-        """Add a step that waits like the script; False if no kind can, or it would be a deadlock."""
-        host, port = self._value(wait.host), self._value(wait.port)
-        if host in self.excluded:
-            self._unknown(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
-            return False
-        address = re.fullmatch(r"[\w.-]+|\$\{\w+\}", host)
-        if address is None or host in ("localhost", "127.0.0.1") or not (port or wait.url):
-            return False
-        kind, fields = "tcp.ready", dict[str, Any](address=f"{host}:{port}")
-        if wait.url is not None:
-            kind, fields = "http.ready", {"url": wait.url}
-            if wait.tool in ("curl", "wget"):
-                # Both accept a redirect.
-                fields["status"] = [200, 201, 204, 301, 302, 307, 308]
-        self.steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
-        return True
+    def _waits(self, *waits: tools.Wait) -> list[Step]:
+        """Return steps that wait like the script; none if no kind can for one, or it would be a deadlock."""
+        steps = list[Step]()
+        for wait in waits:
+            host, port = self._value(wait.host), self._value(wait.port)
+            if host in self.excluded:
+                self._unknown(f"{host}: {wait.tool} waits for it, and it starts only after {self.service.name}")
+                return []
+            address = re.fullmatch(r"[\w.-]+|\$\{\w+\}", host)
+            if address is None or host in ("localhost", "127.0.0.1") or not (port or wait.url):
+                return []
+            kind, fields = "tcp.ready", dict[str, Any](address=f"{host}:{port}")
+            if wait.url is not None:
+                kind, fields = "http.ready", {"url": wait.url}
+                if wait.tool in ("curl", "wget"):
+                    # Both accept a redirect.
+                    fields["status"] = [200, 201, 204, 301, 302, 307, 308]
+            steps.append(Step(slug(host.strip("$/{}")), kind, fields, [f"{wait.tool} waits for it"]))
+        return steps
 
     def _value(self, text: str) -> str:
         """Resolve a host or port of the script; empty for a shell variable that init does not have."""
@@ -296,8 +287,8 @@ class Work:
             return f"${{{own.name}}}" if "${" in own.value or not own.value else own.value
         return "" if "$$" in text else text
 
-    def _run(self, words: list[str], why: str, named: Sequence[str] | None = None) -> None:
-        """Add a `command.run`, named after the script in `named` or after the service."""
+    def _run(self, words: list[str], why: str, named: Sequence[str] | None = None) -> Step:
+        """Return a `command.run`, named after the script in `named` or after the service."""
         if self._may_stay_up and _ENDLESS.search(" ".join(words)):
             self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
         if named is None:
@@ -306,7 +297,7 @@ class Work:
         name = slug(script[script.lastindex or 0] if script else self.service.name)
         unless, guard = tools.guard(words)
         todo = [*self._todo, tools.TODO if unless else guard]
-        self.steps.append(Step(name, "command.run", {"run": words}, [why], todo))
+        return Step(name, "command.run", {"run": words}, [why], todo)
 
     def _changes_only_files(self, words: list[str]) -> bool:
         """Whether every program it runs is one that only works on files."""

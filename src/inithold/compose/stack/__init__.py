@@ -1,1 +1,1 @@
-"""What a stack is: who initializes, who waits, and how."""
+"""Analyses a stack: its init services, servers, dependencies and healthchecks."""

@@ -44,7 +44,7 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def label(self) -> str:
-        """What it is called in changes and messages."""
+        """Its name in changes and messages."""
         return f"exchange {self.name}"
 
     def sent(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def label(self) -> str:
-        """What it is called in changes and messages."""
+        """Its name in changes and messages."""
         return f"queue {self.name}"
 
     @property
