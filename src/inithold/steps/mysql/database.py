@@ -114,7 +114,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         with closing(self._session(context)) as session:
             expected = self._expected(session)
             rows = session.rows(_DATABASE, name)
-        # The comparison in the query may know no case where the server's folders do.
+        # The query may compare without case although database names on this server have case.
         current = [row for row in rows if row[0] == name or (row[1] and row[0].lower() == name.lower())]
         if not current:
             return (Change("+", f"database {name}", tuple(f"{what} {value}" for what, value in expected.items())),)
@@ -136,7 +136,7 @@ class Database(Addressed, frozen=True, kw_only=True):
         quoted = "`" + self._name.replace("`", "``") + "`"
         with closing(self._session(context)) as session:
             for change in changes:
-                # Another may create it meanwhile; the check afterwards says whether it is as expected.
+                # IF NOT EXISTS, as it may be created meanwhile; the check afterwards compares it.
                 verb = "CREATE DATABASE IF NOT EXISTS" if change.op == "+" else "ALTER DATABASE"
                 try:
                     session.change(f"{verb} {quoted}{options}")
@@ -152,12 +152,12 @@ class Database(Addressed, frozen=True, kw_only=True):
         return mysql.open_session(self.address()._replace(database=None), context)
 
     def _expected(self, session: MysqlSession) -> dict[str, str]:
-        """What is asked for, as the server names it, which knows some by other names, too: `utf8` is `utf8mb3`.
+        """Return the plan's character set and collation under the server's names: `utf8` may be `utf8mb3`.
 
         Raises:
-            StepFailed: the server does not know one, or they do not go together.
+            StepFailed: the server does not have one of them, or they do not fit together.
         """
-        # That a collation's name begins with its character set's is a rule of both servers.
+        # In MySQL and MariaDB, a collation's name begins with that of its character set.
         character_set = self.character_set or (self.collation or "").partition("_")[0]
         if not character_set:
             return {}

@@ -23,11 +23,11 @@ TLS_HINT = "check ssl_mode and ssl_ca in the url, and the server's certificate"
 _LOST = {2006, 2013, 2055}
 _NOT_YET = {
     *(1021, 1037, 1041, 1114),  # no disk, no memory, a table that cannot grow
-    *(1040, 1203, 1226),  # too many connections: of the server, of the user; too much in this hour
-    *(1053, 1077, 1079, 1152, 1184, 1927, 4031),  # shutting down; the connection is ended from there
-    *(1158, 1159, 1160, 1161),  # the network, as the server sees it
+    *(1040, 1203, 1226),  # too many connections to the server or of the user; the hourly limit
+    *(1053, 1077, 1079, 1152, 1184, 1927, 4031),  # shutting down; the server closed the connection
+    *(1158, 1159, 1160, 1161),  # network errors on the server's side
     *(1020, 1205, 1213, 3101, 3572),  # a conflict with another transaction, a lock that is not free
-    *(2002, 2003),  # nobody there
+    *(2002, 2003),  # nothing is listening
     3032,  # the server is offline for maintenance
 }
 _GALERA = 1047

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = tuple[Any, ...]
-# Only if it is 0, which means off: any other value is somebody's choice. It does not work on every system.
+# Only if it is 0, which means off: any other value was set on purpose. Not every operating system supports it.
 _END_WITH_CLIENT = """
 SELECT pg_catalog.set_config(name, '1s', true) FROM pg_catalog.pg_settings
 WHERE name = 'client_connection_check_interval' AND setting = '0' AND pg_catalog.version() ~ 'linux'

@@ -338,9 +338,8 @@ def _grant_needs(grant: Grant, privileges: Sequence[str], grantee: str, objects:
                 known = [
                     f"{one.name}({one.arguments})" if "(" in name else one.name for one in objects.of(kind, schema)
                 ]
-                near = (
-                    did_you_mean(name, known) if schema else ""
-                )  # other schemas and databases are others' affair
+                # For a schema or database no suggestion: the others belong to other applications.
+                near = did_you_mean(name, known) if schema else ""
                 yield Need(change(privileges, what), "", f"there is no {what}{near}")
             for one in some:
                 if missing := _missing(one.held, grantee, privileges):

@@ -50,7 +50,7 @@ def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
             f"it called sys.exit({error.code!r}){place_of(error)}",
             hint="its own output says why; code that raises instead of ending the process says more",
         ) from error
-    except BaseException as error:  # noqa: BLE001 - CancelledError is no Exception; nothing may end the thread
+    except BaseException as error:  # noqa: BLE001 - CancelledError is not an Exception; nothing may end the thread
         context.check_cancelled()
         failed = error if isinstance(error, ImportFailed) else None
         if (cause := failed.error if failed else error) is not None:
