@@ -222,3 +222,10 @@ def test_what_is_no_file_is_never_replaced(
         health = run_inithold("health", "--marker", odd, seconds=20)
         assert health.returncode == 1
         assert health.stdout.startswith("not ready: cannot read the marker")
+
+
+def test_marker_and_record_are_two_files(run_inithold: Inithold) -> None:
+    done = run_inithold("run", "--record", run_inithold.marker, "--once", "--", "true")
+    assert done.returncode == 2
+    assert f"marker and record are both {run_inithold.marker}" in done.stderr
+    assert not run_inithold.marker.exists()

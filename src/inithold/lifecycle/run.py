@@ -86,6 +86,10 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
     SECRETS.add_environment(os.environ)
     record = record_file.path_from(settings.record, marker)
     record = record_file.of_repairs(record) if repair else record
+    if os.path.realpath(record) == os.path.realpath(marker):
+        raise UsageError(
+            f"marker and record are both {marker}", hint="name another file with --record or --marker"
+        )
     try:
         marker_file.refuse_odd(record)
     except OSError as error:
