@@ -10,8 +10,7 @@ InitholdError                 1
 │   └── StepFailed               permanent: another attempt would not help
 │       ├── Rejected             the server rejects the credentials or the database
 │       └── Ahead                a newer version of this init has run
-├── Cancelled             128+N  a signal ended the run
-└── LockLost                  1  the connection that held the lock is gone: the run starts over
+└── Cancelled             128+N  a signal ended the run
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Listen to events; never steer."""
+"""Watchers: the console, the record and telemetry. They read events, and never influence the run."""

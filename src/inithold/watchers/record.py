@@ -1,6 +1,6 @@
-"""Keeps the record file current: whole at every moment, written at most a few times a second.
+"""Keeps the record file current: replaced atomically, at most a few times a second.
 
-Each write is the whole record, which for a plan of very many steps takes long: then it is written less often.
+Each write writes the whole record. For a plan with very many steps that takes long, so it is written less often.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from inithold.record.files import rotate
 from inithold.runner.events import Event, MarkerPublished, RunFinished, RunStarted
 
 INTERVAL = 0.25
-"""Seconds between two writes while a run goes on."""
+"""Seconds between two writes during a run."""
 SHARE = 0.05
-"""How much of the time of a run writing may take."""
+"""The largest share of a run's time to spend on writing."""
 LONGEST = 5.0
-"""Seconds between two writes, however long one takes."""
+"""Most seconds between two writes, however long one takes."""
 
 
 class RecordWriter:
-    """A watcher that writes what an `Account` says.
+    """A watcher that writes the record of an `Account`.
 
     Args:
-        path: of the record.
+        path: path of the record.
         keep: how many earlier records to keep.
-        account: what to write; it sees the events before this watcher.
-        warn: told once if the record cannot be written.
+        account: builds the record; must get the events before this watcher.
+        warn: called once if the record cannot be written.
     """
 
     def __init__(self, path: str, keep: int, account: Account, warn: Callable[[str], None]) -> None:
@@ -72,13 +72,13 @@ class RecordWriter:
     def _when_due(self) -> None:
         with self._lock:
             if self._next > time.monotonic():
-                # A write that was under way has taken long.
+                # A slow write has meanwhile postponed the next one.
                 self._wait()
                 return
         self._write()
 
     def _write(self, *, sync: bool = False) -> None:
-        # Whoever says something waits for the other lock alone, and never for a disk.
+        # Only `_writing` is held during the write: emitting an event never waits for the disk.
         with self._writing:
             began = time.monotonic()
             with self._lock:
@@ -91,7 +91,7 @@ class RecordWriter:
             data = msgspec.json.encode(self._account.record) + b"\n"
             error = None
             try:
-                # What a run that still goes on has written is of no use after a crash of the machine.
+                # No sync during a run: after a crash of the machine, that record is of no use.
                 write_whole(self._path, data, sync=sync)
             except OSError as raised:
                 self._broken, error = True, raised
@@ -101,5 +101,5 @@ class RecordWriter:
             self._cannot(error)
 
     def _cannot(self, error: OSError) -> None:
-        # Never under the lock: a warning goes through the stream, which may be telling this watcher something.
+        # Never call this under a lock: the warning goes through the stream, which may be calling this watcher.
         self._warn(f"the record {self._path} cannot be written ({error.strerror}); the run goes on without it")

@@ -1,4 +1,4 @@
-"""Chooses who tells people: a live table, plain lines or JSON lines; a run's end is in `summary`."""
+"""Chooses the console output: a live table, plain lines or JSON lines; `summary` prints the end of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from inithold.runner.stream import Watcher
 
 
 class Forgiving:
-    """A watcher that may fail to write: what it tells people never steers the run.
-
-    Args:
-        writer: who writes on standard error.
-    """
+    """Wraps a watcher that writes to standard error, so that a failed write does not end the run."""
 
     def __init__(self, writer: Watcher) -> None:
         self._writer = writer
@@ -38,14 +34,14 @@ def console(log_format: str, level: Level, *, account: Account | None = None, wi
 
     Args:
         log_format: `auto`, `plain` or `json`.
-        level: the least that is shown.
-        account: what a live table draws, which `auto` chooses at a terminal; None for no table.
-        width: of the column of ids in plain lines, until a run tells its own.
+        level: the lowest level to show.
+        account: the data for a live table, which `auto` chooses at a terminal; None for no table.
+        width: width of the id column in plain lines until a run starts.
     """
     if log_format == "auto" and account is not None and sys.stderr.isatty() and redrawable():
         from inithold.watchers.console.live import LiveTable  # noqa: PLC0415 - slow to import
 
         return Forgiving(LiveTable(account, level))
-    from inithold.watchers.console.log import JsonLines, PlainLog  # noqa: PLC0415 - not beside the table
+    from inithold.watchers.console.log import JsonLines, PlainLog  # noqa: PLC0415 - not needed with the table
 
     return Forgiving(JsonLines(level=level) if log_format == "json" else PlainLog(level=level, width=width))

@@ -1,4 +1,4 @@
-"""For people at a terminal: a live table with spinners and a progress bar, log lines scrolling above it."""
+"""The live table for terminals, with spinners and a progress bar; log lines scroll above it."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ MARKS = {
 """The mark of a state, empty for a spinner, and its style."""
 OP_STYLES = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
 ROWS = 30
-"""Steps shown at once while the run goes on; those that are done give way first."""
+"""Most steps shown during the run; finished ones are dropped first."""
 _BELOW = 3
-"""Lines that a terminal needs besides the steps: the rest, the bar, the cursor."""
+"""Terminal lines needed besides the steps: `and N more`, the bar, the cursor."""
 
 
 class LiveTable:
-    """A watcher that draws what an `Account` says.
+    """A watcher that draws the record of an `Account`.
 
     Args:
-        account: sees the events before this watcher.
-        level: the least of log lines that is shown.
+        account: builds the record; must get the events before this watcher.
+        level: the lowest level of log lines to show.
     """
 
     def __init__(self, account: Account, level: Level = "info") -> None:
@@ -112,7 +112,7 @@ class LiveTable:
             total=max(1, len(record.steps)),
             completed=done,
             width=30,
-            complete_style="cyan",  # its own is red, which says failed here
+            complete_style="cyan",  # the default is red, which here means failed
             finished_style="green",
         )
         foot = Table.grid(padding=(0, 1))

@@ -1,4 +1,4 @@
-"""The log for pipes and containers: one plain line an event, or one JSON object for log collectors."""
+"""The log for pipes and containers: one plain line per event, or one JSON object for log collectors."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class PlainLog:
     """Writes lines `TIME STEP TEXT`.
 
     Args:
-        stream: where to; standard error if None.
-        level: the least that is shown.
-        width: of the column of ids, until a run tells its own.
+        stream: where to write; None for standard error.
+        level: the lowest level to write.
+        width: width of the id column until a run starts.
     """
 
     def __init__(self, stream: TextIO | None = None, level: Level = "info", width: int = 4) -> None:
@@ -55,7 +55,7 @@ class PlainLog:
                 hint = f" ({event.hint})" if event.hint else ""
                 text = f"waiting{_since(event.elapsed)}: {_first_line(event.reason)}{hint}"
                 self._write(event, event.step, text)
-            # A step that is tried again, and the more a gate, is checked until it is in place.
+            # A waiting step is checked again and again; print its changes only when they differ.
             case StepChecked() if self._listed.get(event.step) != event.changes:
                 self._listed[event.step] = event.changes
                 for change in event.changes:
@@ -65,7 +65,7 @@ class PlainLog:
             case StepFinished():
                 attempts = f", attempt {event.attempts}" if event.attempts > 1 else ""
                 took = f" in {spoken(event.timing.total)}{attempts}" if event.attempts else ""
-                # In full, with what to do next, at the end of the run.
+                # Only the first line; the summary at the end shows all, with the hint.
                 why = f": {_first_line(event.reason)}" if event.reason else ""
                 self._write(event, event.step, f"{event.outcome}{took}{why}", _level(event))
             case RunStarted():
@@ -98,8 +98,8 @@ class JsonLines:
     """Writes every event as an object with `time`, `level`, `event` and the event's own fields.
 
     Args:
-        stream: where to; standard error if None.
-        level: the least that is shown.
+        stream: where to write; None for standard error.
+        level: the lowest level to write.
     """
 
     def __init__(self, stream: TextIO | None = None, level: Level = "info") -> None:

@@ -1,4 +1,4 @@
-"""What stands at the end of a run's log: the table, the outcome, and of a failure what to do next."""
+"""The end of a run's log: the table, the outcome and, after a failure, what to do next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are a
 
 
 def print_summary(record: Record) -> None:
-    """Print the end of a run on standard error, which may be closed."""
+    """Print the summary to standard error, which may be closed."""
     values = msgspec.to_builtins(record)
     now = time.time()
     shown = table(values, colour=coloured(sys.stderr), now=now, width=columns(sys.stderr))

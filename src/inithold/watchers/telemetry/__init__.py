@@ -1,17 +1,17 @@
-"""OpenTelemetry for a run: its traces, metrics and logs, sent by a process of its own.
+"""OpenTelemetry for a run: traces, metrics and logs, sent by a separate process.
 
-The run itself imports nothing of OpenTelemetry. A watcher (`watcher`) writes the events it sees to the pipe of the
-sender (`sender`), which keeps them and, when the run is over, makes spans, metrics and log records of them with
-the SDK and hands these to the SDK's exporters. So no collector delays a run.
+The run itself does not import OpenTelemetry. A watcher (`watcher`) writes events to the sender's pipe. The sender
+(`sender`) collects them; when the run is over, it converts them to spans, metrics and log records with the SDK,
+and passes these to the SDK's exporters. So no collector can delay a run.
 
-The resource is what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say. Without a service name it is `init`,
-and the plan's name is the `service.namespace`.
+The resource comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If no service name is set, it is `init`,
+and `service.namespace` is the plan's name.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import: the sender imports this, too."""
+"""`typing` is slow to import, and the sender imports this module, too."""
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -31,14 +31,14 @@ def make(
 
     Args:
         environ: the process's variables; the sender reads `os.environ`.
-        on_warning: told what is configured and cannot be used.
-        level: the least of log lines that become log records.
-        log_format: how the sender writes to the log, as `console` takes it.
-        holder: the process that holds, or will; this one if None. What it and its checks send is of one instance
-            of the service, and the sender ends when it ends.
+        on_warning: called with each setting that cannot be used.
+        level: the lowest level of log lines that become log records.
+        log_format: the sender's own log format, as for `console`.
+        holder: pid of the process that holds, or will; None for this one. The run and its checks are one service
+            instance, and the sender ends with this process.
 
     Returns:
-        None where nothing is configured, or nothing that is installed.
+        None if nothing is configured, or the configured exporters are not installed.
     """
     if not any(name.startswith("OTEL_") and name.endswith(("_EXPORTER", "ENDPOINT")) for name in environ):
         return None

@@ -1,6 +1,6 @@
-"""What the sender does when the run is over: make spans, metrics and log records, and send them until time is up.
+"""The sender's work after the run: create spans, metrics and log records, and send them until the time is up.
 
-It says what it gave up in one line: to the run, where that waits for it, or else in the log itself.
+One line says what could not be sent: an answer to the run, if it waits, otherwise a log line.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from inithold.watchers.telemetry.settings import exporters, learn_secrets, liste
 from inithold.watchers.telemetry.watcher import SENT, Begin, End
 
 DIED_SECONDS = 3.0
-"""How long is tried where the run died without a last message."""
+"""Seconds to try if the run died without a last message."""
 BATCH = 512
-"""Spans or log records in one request, as in the SDK: collectors limit the size of a message."""
+"""Spans or log records per request, as in the SDK, because collectors limit the size of a message."""
 
 
 class Delivery:
-    """Everything after the last message.
+    """Creates and sends a run's telemetry.
 
     Args:
-        channel: to the run.
-        messages: all that it sent, in order.
-        dropped: how many log lines were not kept.
+        channel: the channel to the run.
+        messages: everything it sent, in order.
+        dropped: how many log lines were dropped.
     """
 
     def __init__(self, channel: Channel, messages: list[dict[str, Any]], dropped: int) -> None:
@@ -55,17 +55,17 @@ class Delivery:
         self._exports: list[Export] | None = None
 
     def run(self) -> NoReturn:
-        """Send, until everything arrived or the time is up."""
+        """Send until everything has arrived or the time is up."""
         collect_less_often()
         left = max(0.0, self._end.until - time.monotonic())
-        # Whatever a library does, also where it keeps the interpreter to itself.
+        # A last resort if a library keeps the interpreter lock: SIGALRM ends the process.
         signal.setitimer(signal.ITIMER_REAL, left + 1)
         deadline = Timer(left, self._finish)
         deadline.daemon = True
         deadline.start()
         try:
             exports = self._make()
-        except Exception as error:  # noqa: BLE001 - a wrong setting or a broken library: reported, never in the way
+        except Exception as error:  # noqa: BLE001 - a wrong setting or a broken library: report it
             self._finish(in_one_line(f"telemetry was not sent: {type(error).__name__}: {error}"))
         with self._changed:
             self._exports = exports
@@ -77,13 +77,13 @@ class Delivery:
     def _make(self) -> list[Export]:
         SECRETS.add_environment(os.environ)
         learn_secrets(os.environ)
-        # What the libraries would say, one line of ours says.
+        # Silence the libraries; one line of ours says it all.
         warnings.simplefilter("ignore")
         logging.basicConfig(handlers=[logging.NullHandler()], force=True)
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         if any(name.startswith("OTEL_") and name.endswith("_CERTIFICATE") for name in os.environ):
             for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-                os.environ.pop(name, None)  # `requests` would prefer them
+                os.environ.pop(name, None)  # `requests` would prefer these
         from inithold.watchers.telemetry.signals import record  # noqa: PLC0415 - the SDK, after all that
 
         types = {event.__name__: event for event in SENT}
@@ -102,8 +102,8 @@ class Delivery:
         ]
 
     def _finish(self, problem: str | None = None) -> NoReturn:
-        """Report, and end at once: exporters may be blocked."""
-        with self._changed:  # and never let go, so that it is reported once
+        """Report and exit at once, because exporters may be blocked."""
+        with self._changed:  # never released, so that only one thread reports
             seconds = time.monotonic() - self._began
             if problem is None and self._exports is None:
                 problem = f"telemetry was not sent: it was not made within {spoken(seconds)}"
@@ -111,7 +111,7 @@ class Delivery:
                 problem = summary(self._exports, seconds)
             sys.stdout.flush()
             if self._end.answer:
-                # Which has it killed.
+                # On this answer the run kills this process.
                 self._channel.send({"undelivered": problem})
             elif problem is not None:
                 console(self._begin.log_format, "warning").see(LogLine(text=problem, level="warning"))
@@ -119,11 +119,11 @@ class Delivery:
 
 
 def summary(exports: Sequence[Export], seconds: float) -> str | None:
-    """The one line about what was given up, None where everything arrived.
+    """One line about what was not delivered; None if everything arrived.
 
     Args:
-        exports: all of them.
-        seconds: for how long it was tried.
+        exports: all exports.
+        seconds: how long they were tried.
     """
     groups: dict[tuple[str, str, str], list[str]] = {}
     for export in exports:

@@ -1,7 +1,7 @@
-"""Hands data to the SDK's exporters, and finds out how that went.
+"""Passes data to the SDK's exporters, and finds out why they failed.
 
-An exporter answers with success or failure and no more; why it failed is in what it logs and, over HTTP, in the
-response, which a hook of its `requests` session sees.
+An exporter returns only success or failure. The reason is in what it logs and, over HTTP, in the response, which a
+hook on its `requests` session reads.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp-response and https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response
 """
@@ -21,10 +21,10 @@ from inithold.runner.events import TelemetrySignal
 from inithold.watchers.telemetry.settings import Exporter
 
 PAUSE = 0.5
-"""Seconds between two calls of an exporter: a collector that has come up is noticed soon."""
+"""Seconds between two calls of an exporter, short so that a collector that comes up is noticed soon."""
 LONGEST_REASON = 200
 _RETRYABLE_HTTP = frozenset({408, 429, 502, 503, 504})
-"""OTLP's four and 408, which says of itself that the request may be repeated."""
+"""OTLP's four, and 408, by whose definition the request may be repeated."""
 _RETRYABLE_GRPC = frozenset(
     ["CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"]
 )
@@ -35,7 +35,7 @@ _OTLP: Mapping[TelemetrySignal, tuple[str, str]] = {
     "metrics": ("metric_exporter", "OTLPMetricExporter"),
     "logs": ("_log_exporter", "OTLPLogExporter"),
 }
-"""Module and class of each signal's exporter, in the package of the protocol."""
+"""Module and class of each signal's exporter in the protocol's package."""
 _CONSOLE: Mapping[TelemetrySignal, tuple[str, ...]] = {
     "traces": ("trace", "ConsoleSpanExporter"),
     "metrics": ("metrics", "ConsoleMetricExporter"),
@@ -45,7 +45,7 @@ _SERVICES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metri
 
 
 class Failure(NamedTuple):
-    """Why something did not arrive.
+    """Why an export failed.
 
     Attributes:
         reason: for people.
@@ -57,15 +57,15 @@ class Failure(NamedTuple):
 
 
 class Export(logging.Handler):
-    """One signal on its way to one destination, in a thread of its own: exporters retry and block as they like.
+    """Exports one signal to one destination in a separate thread, because exporters may block for long.
 
-    It handles what its exporter logs: nobody else says it, and it tells why an attempt failed.
+    It is also the logging handler of its exporter, since only the exporter's log says why an attempt failed.
 
     Args:
-        exporter: where to.
+        exporter: the destination.
         batches: what to send, in order.
-        retry: whether to try again what failed.
-        changed: notified when this has failed, even once, or is done.
+        retry: whether to retry after a failure.
+        changed: notified after each failure and when done.
     """
 
     def __init__(self, exporter: Exporter, batches: Iterable[Any], *, retry: bool, changed: Condition) -> None:
@@ -81,26 +81,26 @@ class Export(logging.Handler):
         self._response: Any = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     @property
     def given_up(self) -> bool:
-        """Whether nothing more is to be waited for: it is done, or has failed and is not to be tried again."""
+        """Whether waiting is pointless: it is done, or has failed and is not retried."""
         return self.done or (bool(self.problem) and not self._retry)
 
     def _run(self) -> None:
         logging.getLogger("opentelemetry.exporter").addHandler(self)
         try:
             self._export(self._made())
-        except Exception as error:  # noqa: BLE001 - a wrong setting or a broken library: reported, never in the way
+        except Exception as error:  # noqa: BLE001 - a wrong setting or a broken library: report it and go on
             self._note(Failure(f"{type(error).__name__}: {error}", final=True))
         with self._changed:
             self.done = True
             self._changed.notify_all()
 
     def _made(self) -> Any:
-        """The SDK's exporter; whatever it raises is about a setting that it does not understand."""
+        """Create the SDK's exporter; raises for settings that the SDK does not understand."""
         signal, protocol = self.exporter.signal, self.exporter.protocol
         if protocol is None:
             package, *names = _CONSOLE[signal]
@@ -108,10 +108,10 @@ class Export(logging.Handler):
             return next(getattr(module, name) for name in names if hasattr(module, name))()
         options = {}
         provider = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
-        # A credential provider, a Python-only extension of the standard, makes the HTTP session itself.
+        # A credential provider, a Python-only extension of the standard, creates the HTTP session itself.
         brings_session = any(os.environ.get(provider.format(each)) for each in ("", f"{signal.upper()}_"))
         if protocol != "grpc" and not brings_session:
-            import requests  # noqa: PLC0415 - slow to import, and not of gRPC
+            import requests  # noqa: PLC0415 - slow to import, and not needed for gRPC
 
             options["session"] = session = requests.Session()
             # A redirected POST would become a GET: a success that delivered nothing.
@@ -122,7 +122,7 @@ class Export(logging.Handler):
         module = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.{name}")
         exporter = getattr(module, exporter_class)(**options)
         for ancestor in type(exporter).__mro__:
-            # Some keep to themselves what another exporter has logged just before.
+            # Some exporters filter out messages that another exporter has just logged.
             logger = logging.getLogger(ancestor.__module__)
             for each in logger.filters.copy():
                 logger.removeFilter(each)
@@ -135,7 +135,7 @@ class Export(logging.Handler):
             try:
                 succeeded = exporter.export(self._batches[0]).name == "SUCCESS"
                 failure = self._logged or Failure("the exporter reported a failure", final=False)
-            except Exception as error:  # noqa: BLE001 - older exporters let through what their client raises
+            except Exception as error:  # noqa: BLE001 - older exporters do not catch their client's errors
                 succeeded, failure = False, _cause(error)
             if (refusal := self._refusal()) is not None:
                 succeeded, failure = False, refusal
@@ -150,7 +150,7 @@ class Export(logging.Handler):
         self.problem = in_one_line("; ".join(dict.fromkeys(remarks)))
 
     def _note(self, failure: Failure) -> None:
-        """Note an attempt that failed; the exporter may go on trying."""
+        """Record a failed attempt; the exporter may go on trying."""
         with self._changed:
             self.problem = in_one_line(failure.reason)
             self._changed.notify_all()
@@ -161,7 +161,7 @@ class Export(logging.Handler):
             self._note(refusal)
 
     def _refusal(self) -> Failure | None:
-        """What the last response refuses; None where it does not, or there is none."""
+        """The failure in the last response; None if it was a success, or there is none."""
         response = self._response
         if response is None or 200 <= response.status_code < 300:
             return None
@@ -178,7 +178,7 @@ class Export(logging.Handler):
         return Failure(reason, final=response.status_code not in _RETRYABLE_HTTP)
 
     def _remark(self) -> list[str]:
-        """What the last response says about a part that was not taken."""
+        """What the last, successful response says about rejected parts."""
         response = self._response
         if response is None or not response.headers.get("Content-Type", "").startswith(_PROTOBUF):
             return []
@@ -194,7 +194,7 @@ class Export(logging.Handler):
         return [": ".join(parts)] if parts else []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a line that this thread logged: exporters log gRPC's status, or what their HTTP client raised."""
+        """Take the failure from a log record of this thread: exporters log gRPC's status or their client's error."""
         if get_ident() != self._thread.ident:
             return
         arguments: tuple[Any, ...] = record.args if isinstance(record.args, tuple) else ()
@@ -210,17 +210,17 @@ class Export(logging.Handler):
                 continue
             self._note(self._logged)
             return
-        # `due to timeout, max retries or shutdown`: what was said before tells more.
+        # A final `due to timeout, max retries or shutdown` says less than an earlier message.
         self._logged = self._logged or Failure(record.getMessage(), final=False)
 
 
 def _cause(error: Exception) -> Failure:
-    """Why a client could not reach the collector, in the words of the system."""
-    import requests  # noqa: PLC0415 - loaded by then, but for gRPC
+    """Why a client could not reach the collector, in the operating system's words if possible."""
+    import requests  # noqa: PLC0415 - already loaded, except with gRPC
 
     if isinstance(error, requests.Timeout):
         return Failure("no answer", final=False)
-    # What lies under the wrappings of `requests` and `urllib3`.
+    # Unwrap the exceptions of `requests` and `urllib3`.
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -237,6 +237,6 @@ def _cause(error: Exception) -> Failure:
 
 
 def in_one_line(text: str) -> str:
-    """Foreign text fit for a line of ours: no secrets, no line breaks or control characters, not too long."""
+    """Foreign text for one of our log lines: no secrets, line breaks or control characters, and not too long."""
     clean = " ".join("".join(char if char.isprintable() else " " for char in scrub(text)).split())
     return clean if len(clean) <= LONGEST_REASON else clean[:LONGEST_REASON] + "..."

@@ -1,4 +1,4 @@
-"""OpenTelemetry's providers in the sender, set up so that they collect and never send by themselves."""
+"""The sender's OpenTelemetry providers, which only collect, and never send by themselves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from inithold.runner.otel_sdk import (
 from inithold.version import __version__
 
 SCOPE = "inithold"
-"""Name of the instrumentation scope of what inithold itself says."""
+"""Name of inithold's own instrumentation scope."""
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _BUCKETS = {
     "init.duration": _SECONDS,
@@ -49,7 +49,7 @@ _SEVERITY: Mapping[Level, SeverityNumber] = {
 
 
 class _Ids(RandomIdGenerator):
-    """Gives a span the ids that it has already; without any, random ones."""
+    """Generates the ids in `given`, or random ones if it is None."""
 
     given: Span | None = None
 
@@ -61,16 +61,16 @@ class _Ids(RandomIdGenerator):
 
 
 class Sdk:
-    """The three providers, and what they have collected.
+    """The three providers and the data they have collected.
 
     Args:
-        plan: name of the plan.
-        instance: `service.instance.id` where the variables give none; the SDK's own if empty.
+        plan: the plan's name.
+        instance: `service.instance.id`, unless the variables set one; empty for the SDK's own.
     """
 
     def __init__(self, plan: str, instance: str = "") -> None:
         resource = Resource.create()
-        # The SDK's own is another one in each process: of a hold, one for each of its checks.
+        # The SDK generates a new one in each process, and so for each check of a hold.
         if instance and f"{SERVICE_INSTANCE_ID}=" not in os.environ.get(OTEL_RESOURCE_ATTRIBUTES, ""):
             resource = resource.merge(Resource({SERVICE_INSTANCE_ID: instance}))
         if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
@@ -169,5 +169,5 @@ class Sdk:
 
 @cache
 def takes(function: Any, parameter: str) -> bool:
-    """Whether a function of another version of the SDK has a parameter."""
+    """Whether a function has a parameter in this version of the SDK."""
     return parameter in inspect.signature(function).parameters

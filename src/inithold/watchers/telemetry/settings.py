@@ -1,4 +1,4 @@
-"""Which signals are exported, how and where to: the standard `OTEL_*` variables, read before anything is imported.
+"""Which signals are exported, how and where to: the standard `OTEL_*` variables, read without the SDK.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/. An empty variable counts as unset.
@@ -23,17 +23,17 @@ _OTLP: Mapping[str, Protocol | None] = {
     "otlp_proto_http": "http/protobuf",
     "otlp_proto_grpc": "grpc",
 }
-"""OpenTelemetry's Python SDK knows exporters by these names; the last two bring their protocol."""
+"""The SDK's names of exporters; the last two imply their protocol."""
 
 
 class Exporter(NamedTuple):
-    """One way a signal leaves the process.
+    """A destination of one signal.
 
     Attributes:
-        signal: what is sent.
-        protocol: how; None prints it to standard output (`console`).
-        address: where to, for people: without user info, path and query.
-        hint: what to try where nothing arrives.
+        signal: the signal.
+        protocol: None prints it to standard output (`console`).
+        address: the destination for people: without user info, path and query.
+        hint: what to try if nothing arrives.
     """
 
     signal: TelemetrySignal
@@ -43,23 +43,22 @@ class Exporter(NamedTuple):
 
     @property
     def extra(self) -> str:
-        """The extra of inithold that brings it."""
+        """The extra of inithold that it needs."""
         return "otel-grpc" if self.protocol == "grpc" else "otel"
 
 
 def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
-    """Read which signals are to be exported.
+    """Read which signals to export.
 
-    A signal is exported where `OTEL_<SIGNAL>_EXPORTER` says so or, without it, where `OTEL_EXPORTER_OTLP_ENDPOINT`
-    or its own endpoint is set. The specification's default for the rest, to send it to localhost, would be wrong
-    more often than right.
+    A signal is exported if `OTEL_<SIGNAL>_EXPORTER` says so or, without that, if `OTEL_EXPORTER_OTLP_ENDPOINT` or
+    the signal's own endpoint is set. The specification's default, sending to localhost, is usually not wanted.
 
     Args:
         environ: the variables.
-        warn: told, for people, what cannot be used.
+        warn: called with a message about each setting that cannot be used.
 
     Returns:
-        what to export, less what is not installed; empty where nothing is to be loaded.
+        the exporters that are configured and installed.
     """
     environ = {name: value.strip() for name, value in environ.items() if value.strip()}
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -89,7 +88,7 @@ def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) 
             if not _OTLP[name] and either("PROTOCOL") not in ("", *_PORTS):
                 text = "the OTLP protocol {} is not supported, {} use http/protobuf; grpc is the other one"
                 warn(text.format(either("PROTOCOL"), signal))
-            # Port 4317 is by convention gRPC's, and the most common mistake is not to say so.
+            # The most common mistake is to use port 4317, gRPC's by convention, without setting the protocol.
             hints = [
                 f"port {port} is usually {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
                 for other, port in _PORTS.items()
@@ -115,13 +114,13 @@ def _address(endpoint: str, protocol: Protocol) -> str:
 
 
 def learn_secrets(environ: Mapping[str, str]) -> None:
-    """Teach the redactor the credentials in headers and endpoints: a collector's answer may repeat them."""
+    """Register the credentials in headers and endpoints as secrets: a collector's response may repeat them."""
     for name, value in environ.items():
         if not name.startswith("OTEL_EXPORTER_OTLP_"):
             continue
         if name.endswith("HEADERS"):
             for pair in value.split(","):
-                # Whatever its name: a collector's header is there to let one in.
+                # Whatever the header's name, its value is probably a credential.
                 header = unquote(pair.partition("=")[2]).strip()
                 SECRETS.add(header)
                 SECRETS.add_headers({"Authorization": header})

@@ -1,4 +1,4 @@
-"""Makes spans, metrics and log records of a run's events when it is over, with the ids and times they had."""
+"""Converts a run's events to spans, metrics and log records after the run, with their original ids and times."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from inithold.watchers.telemetry import user_code
 from inithold.watchers.telemetry.sdk import Sdk
 
 MOST_LINES = 100
-"""How many change lines a span shows."""
+"""Most change lines in a span."""
 _OUTCOME: dict[str, Level] = {"failed": "error", "cancelled": "warning"}
 
 
 def record(events: Sequence[Event], instance: str, dropped: int) -> tuple[list[Any], list[Any], list[MetricsData]]:
-    """Make the spans, the log records and the metrics of one process.
+    """Create the spans, log records and metrics of one process.
 
     Args:
-        events: in the order they were seen.
-        instance: `service.instance.id` where the variables give none.
+        events: its events, in order.
+        instance: `service.instance.id`, unless the variables set one.
         dropped: how many log lines are missing.
     """
     plan = next((event.name for event in reversed(events) if isinstance(event, RunStarted | Verified)), "")
@@ -74,7 +74,7 @@ def record(events: Sequence[Event], instance: str, dropped: int) -> tuple[list[A
 
 
 class _Step:
-    """A step of the run. One that ends without having started has no ids, and a span of no length."""
+    """A step of the run. One that never started has no ids, and a span of zero length."""
 
     def __init__(self, info: PlannedStepInfo, ids: Span | None, span: OtelSpan, started: float) -> None:
         self.info = info
@@ -86,11 +86,11 @@ class _Step:
 
 
 class _Signals:
-    """Takes the events in order.
+    """Processes the events in order.
 
     Args:
-        sdk: makes and keeps what they come to.
-        first: span of the first run, to which what is said before it belongs, too.
+        sdk: creates and collects spans, log records and metrics.
+        first: the first run's span, to which earlier log lines belong, too.
     """
 
     def __init__(self, sdk: Sdk, first: Span | None) -> None:
@@ -108,12 +108,12 @@ class _Signals:
 
     def see(self, event: Event) -> None:
         if isinstance(event, LogLine):
-            # What is said after the end, such as a warning about the record, does not make the run longer.
+            # Log lines after the end, such as a warning about the record, do not extend the run's span.
             step = self._steps.get(event.step or "") if self._run else None
             attributes = {"init.step.id": event.step} if event.step else {}
             self._sdk.log(event.at, event.level, event.text, (step and step.ids) or self._ids, attributes)
         elif isinstance(event, RunStarted):
-            # A run that starts over after its lock was lost goes on under the same span.
+            # A run that starts over because its lock was lost keeps its span.
             if self._run is None or self._run.span != event.span:
                 self.end_run()
                 self._start_run(event)
@@ -178,7 +178,7 @@ class _Signals:
             self._root.set_status(Status(StatusCode.ERROR, event.reason))
         text = f"{event.outcome} in {spoken(event.duration)}" + (f": {event.reason}" if event.reason else "")
         self._sdk.log(event.at, _OUTCOME.get(event.outcome, "info"), text, run.span, outcome)
-        if not run.repair:  # which is a part of a run, and what it took says nothing of the whole
+        if not run.repair:  # a repair runs only part of the plan, so its duration would distort the metrics
             self._duration.record(event.duration, outcome)
             self._runs.add(1, outcome)
 
@@ -212,7 +212,7 @@ class _Signals:
             "init.outcome": event.outcome,
         }
         if step.failed and step.failed.error == event.reason:
-            step.failed = None  # it is the exception below
+            step.failed = None  # the `exception` event below says the same
         _add_failed(step)
         step.span.set_attributes(
             {
@@ -235,7 +235,7 @@ class _Signals:
             _add_event(step.span, "exception", event.at, exception)
             step.span.set_status(Status(StatusCode.ERROR, event.reason))
         step.span.end(_nanoseconds(max(step.started, event.at)))
-        if step.ids:  # one that never started has neither duration nor attempts
+        if step.ids:  # a step that never started has neither duration nor attempts
             self._step_duration.record(max(0.0, event.at - step.started), attributes)
             self._attempts.record(event.attempts, attributes)
         level = "warning" if event.tolerated else _OUTCOME.get(event.outcome, "info")
@@ -249,7 +249,7 @@ def _add_event(span: OtelSpan, name: str, at: float, attributes: dict[str, Any])
 
 
 def _add_failed(step: _Step) -> None:
-    """Add the failed attempt that was kept back, since the last one may be what the step fails with."""
+    """Add the delayed event of a failed attempt: the last attempt's may be replaced by the step's exception."""
     if failed := step.failed:
         attributes = {"init.step.attempt": failed.attempt, "init.reason": failed.error}
         _add_event(step.span, "init.attempt.failed", failed.at, attributes)

@@ -1,4 +1,4 @@
-"""What user code made with OpenTelemetry, made again by the sender's SDK."""
+"""Recreates user code's OpenTelemetry data with the sender's SDK."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inithold.watchers.telemetry.sdk import Sdk, takes
 
 
 def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
-    """Make a span of what `runner.otel_sdk.span_fields` says of it."""
+    """Recreate a span from `runner.otel_sdk.span_fields`."""
     scope = fields["scope"]
     parent = Context()
     if fields["parent_id"]:
@@ -47,7 +47,7 @@ def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
 
 
 def add_log_record(sdk: Sdk, fields: dict[str, Any]) -> None:
-    """Make a log record of what `runner.otel_sdk.log_fields` says of it."""
+    """Recreate a log record from `runner.otel_sdk.log_fields`."""
     scope = fields.pop("scope")
     span = Span(fields.pop("trace_id"), fields.pop("span_id"), sampled=fields.pop("sampled"))
     if not takes(LogRecord.__init__, "event_name"):
@@ -59,21 +59,20 @@ def add_log_record(sdk: Sdk, fields: dict[str, Any]) -> None:
 
 
 def metrics(sdk: Sdk, sources: Iterable[Sequence[Any]]) -> list[MetricsData]:
-    """The metrics of several processes as those of one: they are sent under one resource, which has one writer.
+    """Merge the metrics of several processes: they are sent under one resource, which must have one writer.
 
     Args:
-        sdk: whose resource it is.
-        sources: of each process, its scopes as `runner.otel_sdk.packed` makes them.
+        sdk: provides the resource.
+        sources: each process's scopes, from `runner.otel_sdk.packed`.
     """
     scopes = unpacked(merged(sources))
     return [MetricsData([ResourceMetrics(sdk.resource, scopes, sdk.resource.schema_url)])] if scopes else []
 
 
 def merged(sources: Iterable[Sequence[Any]]) -> list[Any]:
-    """Scopes of several processes as those of one, all of them packed.
+    """Merge the packed scopes of several processes.
 
-    Sums and histograms are added up; of a gauge the latest value is taken. Exponential histograms of different
-    scales stay apart.
+    Sums and histograms are added up; for gauges the latest value counts. Exponential histograms are not merged.
     """
     scopes: dict[str, Any] = {}
     for scope in (scope for source in sources for scope in source):
@@ -92,7 +91,7 @@ def merged(sources: Iterable[Sequence[Any]]) -> list[Any]:
 
 
 def _add(kind: str, to: dict[str, Any], point: Mapping[str, Any]) -> bool:
-    """Add a data point to another; whether that could be done."""
+    """Add a data point to another; false if they cannot be added."""
     if kind == "Gauge":
         if point["time_unix_nano"] >= to["time_unix_nano"]:
             to.update(point)
@@ -119,13 +118,13 @@ def _key(value: Any) -> str:
 
 
 def unpacked(value: Any) -> Any:
-    """What `runner.otel_sdk.packed` took apart, as the objects of this process's SDK."""
+    """Recreate the SDK's objects from `runner.otel_sdk.packed`."""
     if isinstance(value, list):
         return [unpacked(item) for item in value]
     if not isinstance(value, dict) or "class" not in value:
         return value
     fields = {
-        # An attribute may be named `class`, too.
+        # Leave attributes alone: one may be named `class`, too.
         name: field if name.endswith("attributes") else unpacked(field)
         for name, field in value.items()
         if name != "class"

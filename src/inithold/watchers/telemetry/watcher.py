@@ -1,4 +1,4 @@
-"""Writes the events of a run to the sender, and never waits for it while the run goes on."""
+"""Writes a run's events to the sender, without ever waiting for it during the run."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from inithold.runner.events import (
 )
 
 PIPE_BYTES = 1 << 20
-"""Size of the pipe to the sender where the system allows it (Linux): what comes before the sender reads."""
+"""Size of the pipe to the sender, if the system allows it (Linux), for events before the sender reads."""
 BUFFER_BYTES = 1 << 20
-"""How much is kept for a sender that does not read; log lines and user code's telemetry beyond it are dropped."""
+"""Bytes to keep for a slow sender; beyond that, log lines and user code's telemetry are dropped."""
 ANSWER_SECONDS = 0.25
-"""How much of the time that is waited the sender leaves for its answer."""
+"""Seconds of the wait that the sender reserves for its answer."""
 DRAIN_SECONDS = 1.0
-"""How long a hold may be delayed by a sender that has not read everything yet."""
+"""Seconds that a sender which has not read everything yet may delay a hold."""
 _LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 SENT = (
     RunStarted,
@@ -63,8 +63,8 @@ class Begin(msgspec.Struct, tag=True):
     """The first message to the sender.
 
     Args:
-        instance: `service.instance.id` where the variables give none.
-        log_format: how it writes to the log.
+        instance: `service.instance.id`, unless the variables set one.
+        log_format: the sender's own log format.
     """
 
     instance: str
@@ -72,12 +72,12 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class End(msgspec.Struct, tag=True):
-    """The last message to the sender: everything is there.
+    """The last message to the sender.
 
     Args:
-        until: when it is to be done, on the monotonic clock, which processes share.
-        retry: whether to try again meanwhile what did not arrive.
-        answer: whether the starting process waits for the outcome; else the sender says it in the log itself.
+        until: its deadline on the monotonic clock, which processes share.
+        retry: whether to retry failed exports until then.
+        answer: whether the run waits for the outcome; otherwise the sender logs it.
         dropped: how many log lines and pieces of user code's telemetry did not fit into the buffer.
     """
 
@@ -88,13 +88,13 @@ class End(msgspec.Struct, tag=True):
 
 
 class Telemetry:
-    """A watcher that hands what it sees to the sender, which it starts when a run begins.
+    """A watcher that passes events to the sender, which it starts when a run begins.
 
     Args:
-        signals: those that are exported.
-        level: the least of log lines that become log records.
-        log_format: how the sender writes to the log, as `console` takes it.
-        holder: the process that holds, or will; this one if None.
+        signals: the signals to export.
+        level: the lowest level of log lines that become log records.
+        log_format: the sender's own log format, as for `console`.
+        holder: pid of the process that holds, or will; None for this one.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Telemetry:
         self._problem = ""
 
     def see(self, event: Event) -> None:
-        """Send an event; what the pipe does not take is kept for the next time."""
+        """Send an event; keep for the next time what the pipe does not take."""
         if not isinstance(event, SENT) or (isinstance(event, LogLine) and event.level not in self._levels):
             return
         if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > BUFFER_BYTES:
@@ -122,7 +122,7 @@ class Telemetry:
             return
         self._buffer += _line(event)
         if self._sender is None and isinstance(event, RunStarted | Verified) and not self._problem:
-            # In the thread that becomes the holder: the sender ends with the thread that started it.
+            # Start it here, in the thread that becomes the holder: the sender ends with the thread that starts it.
             try:
                 # PID 1 adopts it when this process tells PID 1 to hold.
                 self._sender = launch("sender", lasting=self._holder == 1 != os.getpid())
@@ -131,26 +131,25 @@ class Telemetry:
                 return
             os.set_blocking(self._sender.input, False)
             if hasattr(fcntl, "F_SETPIPE_SZ"):
-                with suppress(OSError):  # more than an unprivileged user may have
+                with suppress(OSError):  # above an unprivileged user's limit
                     fcntl.fcntl(self._sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         if self._sender is not None:
             self._write(self._sender.input)
 
     def close(self) -> None:
-        """Nothing: `finish` has ended what is to be sent."""
+        """Nothing to close: `finish` does it."""
 
     def finish(self, seconds: float, *, retry: bool, wait: bool) -> str | None:
-        """Let the sender send everything seen so far.
+        """Let the sender send everything collected so far.
 
         Args:
-            seconds: how long it may take in all, imports included.
-            retry: whether to try again meanwhile what did not arrive.
-            wait: whether to wait for the end of it; else the sender goes on alone, and says in the log itself what
-                it gives up.
+            seconds: the time limit, including imports.
+            retry: whether to retry failed exports until then.
+            wait: whether to wait for the outcome; otherwise the sender goes on alone and logs it.
 
         Returns:
-            one line about what was given up; None where everything arrived, there was nothing to send, or it is
-            not waited for.
+            one line about what was not delivered; None if everything arrived, there was nothing to send, or `wait`
+            is false.
         """
         sender, self._sender = self._sender, None
         if sender is None:
@@ -165,7 +164,7 @@ class Telemetry:
             os.close(sender.output)
 
     def _write(self, descriptor: int, *, until: float = 0.0) -> None:
-        """Write what the pipe takes; all of it where that is possible until then."""
+        """Write what the pipe takes until the buffer is empty or `until` has passed."""
         while self._buffer:
             try:
                 del self._buffer[: os.write(descriptor, self._buffer)]
@@ -173,12 +172,12 @@ class Telemetry:
                 if not _wait(descriptor, select.POLLOUT, until):
                     return
             except OSError:
-                # It has ended; `finish` says so.
+                # The sender has ended; `finish` will report it.
                 self._buffer.clear()
 
 
 def _answer(sender: Launched, deadline: float) -> str | None:
-    """What the sender answers. It has nothing more to do then; one that does not answer is killed."""
+    """Read the sender's answer, then kill it: it has nothing left to do, or does not answer."""
     text = b""
     while in_time := _wait(sender.output, select.POLLIN, deadline):
         data = os.read(sender.output, 65536)
