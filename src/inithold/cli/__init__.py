@@ -1,4 +1,4 @@
-"""The commands, one file each: it parses the command line, calls one room and prints."""
+"""The commands, one file each: parse the command line, call one package, print the result."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def cli(ctx: click.Context) -> int | None:
 
 
 def help_without_command(ctx: click.Context) -> int | None:
-    """Show a group's help where no command of it was given. That is exit 2 in every version of click."""
+    """Show a group's help if no command was given, and exit 2, as in every version of click."""
     if ctx.invoked_subcommand is not None:
         return None
     click.echo(ctx.get_help())
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] in (["run"], ["wait"], ["plan"]):
-        # What may be a container's own command.
+        # Commands that may be a container's main process.
         from inithold.lifecycle.last_words import reported as with_last_words  # noqa: PLC0415
 
         return with_last_words(lambda: _invoke(arguments))
@@ -133,7 +133,7 @@ def _invoke(arguments: list[str] | None) -> int:
         error.show(shown)
         text = shown.getvalue().rstrip()
         if isinstance(error, click.BadParameter) and error.ctx and error.param and error.param.name:
-            # The variable that a wrong value came from, which click 8.1 does not name.
+            # click 8.1 does not name the variable that a wrong value came from.
             variable = error.param.envvar
             source = error.ctx.get_parameter_source(error.param.name)
             if source is ParameterSource.ENVIRONMENT and isinstance(variable, str) and variable not in text:

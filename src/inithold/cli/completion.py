@@ -1,4 +1,4 @@
-"""`inithold completion`, and what the commands' arguments are completed with."""
+"""`inithold completion`, and the completions of the commands' arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def completion(ctx: click.Context, shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - click has had these three since 8.0
     complete = kind(ctx.find_root().command, {}, "inithold", "_INITHOLD_COMPLETE")
-    # Not `source()`, which for bash starts one to look at its version.
+    # Not `source()`, which starts bash to check its version.
     click.echo(complete.source_template % complete.source_vars())
     return 0
 
@@ -33,7 +33,7 @@ def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """Step kinds."""
+    """Complete step kinds."""
     from inithold.steps import registry  # noqa: PLC0415 - only when completing
 
     return [CompletionItem(name) for name in registry.names() if name.startswith(incomplete)]
@@ -47,7 +47,7 @@ def complete_rule(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_step(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """Ids of the steps of the plan that the command line names, or the default one."""
+    """Complete the step ids of the plan on the command line, or of the default plan."""
     from inithold.errors import InitholdError  # noqa: PLC0415 - only when completing
     from inithold.plan.load import step_ids  # noqa: PLC0415 - as above
     from inithold.plan.source import default  # noqa: PLC0415 - as above

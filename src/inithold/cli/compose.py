@@ -168,7 +168,7 @@ def _say(notes: list[str]) -> None:
 def _open(
     files: tuple[str, ...], services: tuple[str, ...], engine: int | None, wrap: str | None = None
 ) -> tuple[Callable[[dict[Path, str]], Stack], Stack, list[str]]:
-    """Read the stack that the command line names.
+    """Read the stack given on the command line.
 
     Returns:
         what reads it again with other texts, while it is fixed in memory; the stack; and what was not read, the

@@ -1,4 +1,4 @@
-"""`inithold health`: the words of it; `inithold.marker.health` answers before this is imported."""
+"""`inithold health`: its help; `inithold.marker.health` answers without importing this."""
 
 from __future__ import annotations
 

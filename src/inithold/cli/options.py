@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class DurationType(_DurationType):
-    """A duration as plans have it: `250ms`, `5s`, `2m`, `1h`."""
+    """A duration as in plans: `250ms`, `5s`, `2m`, `1h`."""
 
     name = "duration"
 
@@ -40,7 +40,7 @@ class DurationType(_DurationType):
 
 
 class PaceType(DurationType):
-    """How often: a duration, or `never`."""
+    """An interval: a duration, or `never`."""
 
     def parse(self, text: str) -> Duration:
         from inithold.plan.model import Pace  # noqa: PLC0415 - the help does not need it
@@ -49,7 +49,7 @@ class PaceType(DurationType):
 
 
 class CommandAfterDashes(click.Command):
-    """A command that takes another command after `--`, untouched, as `ctx.obj`."""
+    """A command that stores another command after `--`, unparsed, in `ctx.obj`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.obj = []
@@ -80,14 +80,14 @@ class CommandAfterDashes(click.Command):
 
 
 def _is_program(word: str) -> bool:
-    """Whether a program is named where a plan or URLs are expected: somebody has left out the `--`."""
+    """Whether a word is a program instead of a plan or URL, so that a `--` is probably missing."""
     if "://" in word or word.endswith((".yaml", ".yml")) or ("/" not in word and Path(word).is_file()):
         return False
     return shutil.which(word) is not None
 
 
 def _is_line(word: str) -> bool:
-    """Whether a program and its arguments stand in one pair of quotes, as for a shell."""
+    """Whether a program and its arguments were quoted as one word, as for a shell."""
     program, *arguments = word.split() or [""]
     return bool(arguments) and shutil.which(word) is None and _is_program(program)
 
@@ -100,18 +100,18 @@ VARIABLES = frozenset(
         *("VERIFY", "WAIT", "WATCH"),
     )
 )
-"""Every variable that is read. Collecting them from the commands would import all of them at each start."""
+"""All variables. Collecting them from the commands would import every command at each start."""
 
 
 def warn_about_variables(log_format: str = "auto", log_level: Level = "info") -> None:
-    """Warn about unknown `INITHOLD_...` variables: a misspelled one would be silently ignored."""
+    """Warn about unknown `INITHOLD_*` variables, because a misspelled one would be silently ignored."""
     from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE  # noqa: PLC0415 - the help does not need it
 
     unknown = sorted(name for name in os.environ if name.startswith("INITHOLD_") and name not in VARIABLES)
-    # In a hold's own runs the first one has said it.
+    # A hold's checks and reruns do not repeat the first run's warning.
     if not unknown or CHECK_VARIABLE in os.environ or RERUN_VARIABLE in os.environ:
         return
-    from inithold.runner.events import LogLine  # noqa: PLC0415 - hardly ever needed
+    from inithold.runner.events import LogLine  # noqa: PLC0415 - rarely needed
     from inithold.text.suggest import did_you_mean  # noqa: PLC0415 - as above
     from inithold.watchers.console import console  # noqa: PLC0415 - as above
 
@@ -122,7 +122,7 @@ def warn_about_variables(log_format: str = "auto", log_level: Level = "info") ->
 
 
 def option(name: str, *more: str, **attributes: Any) -> Callable[[F], F]:
-    """An option, further names of it, and its variable."""
+    """An option with its further names and its variable."""
     variable = f"INITHOLD_{name.lstrip('-').replace('-', '_').upper()}"
     return click.option(name, *more, envvar=variable, show_envvar=True, **attributes)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PENDING_EXIT = 3
 MOST_STEPS = 40
-"""Steps of a plan beyond which those with nothing to do are only counted."""
+"""In plans with more steps, those with nothing to do are only counted."""
 _COLOURS = {"+": "green", "~": "yellow", "!": "red", "?": "blue"}
 
 

@@ -1,4 +1,4 @@
-"""`inithold status`: the words of it; `inithold.record.status` answers before this is imported."""
+"""`inithold status`: its help; `inithold.record.status` answers without importing this."""
 
 from __future__ import annotations
 

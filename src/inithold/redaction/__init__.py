@@ -1,1 +1,1 @@
-"""What must never be shown, and how it is taken out of what is."""
+"""Keeping secrets and terminal control sequences out of everything that is shown."""

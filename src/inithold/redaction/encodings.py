@@ -1,7 +1,8 @@
-"""The ways a text may be written: as it is, percent-coded, escaped, hex, base64; each as a regular expression.
+"""Regular expressions that match a text in its encodings: plain, percent-encoded, escaped, hex, base64.
 
-Whoever prints a secret chooses how. Encoders differ in which characters they touch (RFC 3986 leaves `!` alone or
-not, per encoder), so every odd character matches in each of its forms, whatever its neighbours look like.
+A program that prints a secret may encode it in any of these ways. Encoders differ in which characters they encode
+(some leave `!` alone, some do not), so every special character matches in each of its forms, independently of its
+neighbours.
 """
 
 from __future__ import annotations
@@ -12,20 +13,16 @@ from collections.abc import Iterator
 from itertools import groupby
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
-"""What every encoder leaves alone: the unreserved characters of RFC 3986."""
+"""The unreserved characters of RFC 3986, which every encoder leaves alone."""
 _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _ESCAPED = {"\n": "n", "\r": "r", "\t": "t", "\0": "0"}
 _BASE64 = {"+": r"(?:\+|-|%2[Bb])", "/": r"(?:\\?/|_|%2[Ff])"}
 _BASE64_LEAST = 6
-"""Characters of base64 below which a find is chance."""
+"""Shortest base64 text to search for; a shorter one would match by chance."""
 
 
 def spellings(value: str) -> Iterator[str]:
-    """Regular expressions that match a text in every way it may be written.
-
-    Args:
-        value: the text, at least one character.
-    """
+    """Regular expressions for the encodings of a text, which must not be empty."""
     yield "".join(_run(character, len(list(run))) for character, run in groupby(value))
     data = _encoded(value)
     yield "".join(map(_hex, data))
@@ -35,8 +32,8 @@ def spellings(value: str) -> Iterator[str]:
 def _run(character: str, length: int) -> str:
     if character in _PLAIN:
         return re.escape(character) * length
-    # Twice as many: SQL doubles quotes, INI files per cent signs; a backslash is doubled once more inside JSON.
-    # Said of the run, so that `''''` does not match in exponentially many ways.
+    # Up to twice as many: SQL doubles quotes, INI files per cent signs; inside JSON a backslash is doubled again.
+    # One pattern for the whole run, so that `''''` does not match in exponentially many ways.
     most = length * (4 if character == "\\" else 2)
     return f"(?:{'|'.join(_forms(character))}){{{length},{most}}}"
 
@@ -45,9 +42,9 @@ def _forms(character: str) -> Iterator[str]:
     code = ord(character)
     data = _encoded(character)
     if character == "'":
-        # How shells put it between others of its kind, and how Python's `shlex.quote` does.
+        # A quote inside a quoted shell word, and the form of Python's `shlex.quote`.
         yield r"'\\+''|'(?:\\*\"'){2}"
-    # Shells and JSON put a backslash before what they find odd, JSON in JSON three.
+    # Shells and JSON put one backslash before special characters, JSON in JSON three.
     yield re.escape(character) if character == "\\" else rf"\\{{0,3}}{re.escape(character)}"
     # Once, twice, and with the per cent sign doubled for an INI file: %40, %2540, %%40.
     yield "".join(f"%{{1,2}}(?:25)*{_hex(byte)}" for byte in data)
@@ -58,7 +55,7 @@ def _forms(character: str) -> Iterator[str]:
     if character in _ESCAPED:
         yield rf"\\{{1,2}}{_ESCAPED[character]}"
     if 0xDC80 <= code <= 0xDCFF:
-        # A byte that is not UTF-8, as Python keeps it; decoded with replacement it is this.
+        # A byte that is not UTF-8 (surrogateescape); decoded with replacement it becomes U+FFFD.
         yield "\N{REPLACEMENT CHARACTER}"
     yield "".join(rf"\\{{1,2}}x{_hex(byte)}" for byte in data)
     yield from _escapes(code)
@@ -82,8 +79,8 @@ def _hex(number: int, digits: int = 2) -> str:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    # Inside a longer encoded text the value stands at one of three alignments. Characters that it shares with a
-    # neighbour are left off.
+    # Inside a longer encoded text, the value has one of three alignments. Leave out characters that also encode
+    # bits of its neighbours.
     for shift in range(3):
         text = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
         whole = text[shift + 1 if shift else 0 : (shift + len(data)) * 8 // 6]

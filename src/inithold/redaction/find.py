@@ -1,4 +1,4 @@
-"""Where secrets stand: in URLs, in variables and headers by their names; `literals` finds those in commands."""
+"""Finds secrets in URLs, and in variables and headers by their names; `literals` finds those in commands."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ _DELIMITERS = re.compile(r"[@/?#:]")
 
 
 class Secret(NamedTuple):
-    """A secret, and words of the same text that are shown: where it is equal to one of them, it is none."""
+    """A secret, and public words of the same text: if it equals one of them, it is not secret."""
 
     value: str
     public: tuple[str, ...] = ()
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable, header or option of this name holds a secret, as far as a name can tell."""
+    """Whether the name of a variable, header or option suggests a secret."""
     return bool(_SECRET_NAME.search(name) or _PERHAPS_SECRET_NAME.search(name))
 
 
 def in_variable(name: str, value: str) -> Iterator[Secret]:
     """The secrets in a variable.
 
-    Secret is the value of `*PASSWORD*`, `*PASSWD*`, `*PASSPHRASE*`, `*SECRET*`, `*TOKEN*`, `*CREDENTIALS*`,
-    `*APIKEY*`, `*_KEY`, `*_JWT`, `*_DSN`; of `*_PASS`, `*_PWD`, `*_PW`, `*_AUTH` unless it is shorter than 8
-    characters or a plain word (`POSTGRES_AUTH=required`); in `ConnectionStrings__*` the password; of every URL,
-    whatever the variable's name, the user info. `*_FILE`, `*_DIR` and `*_PATH` that hold an absolute path say
-    where a secret is and are none.
+    Secret are: the values of `*PASSWORD*`, `*PASSWD*`, `*PASSPHRASE*`, `*SECRET*`, `*TOKEN*`, `*CREDENTIALS*`,
+    `*APIKEY*`, `*_KEY`, `*_JWT`, `*_DSN`; those of `*_PASS`, `*_PWD`, `*_PW`, `*_AUTH` unless shorter than 8
+    characters or a plain word (`POSTGRES_AUTH=required`); the password in `ConnectionStrings__*`; the user info of
+    every URL, whatever the variable's name. An absolute path in `*_FILE`, `*_DIR` or `*_PATH` is not secret.
     """
     if "://" in value or _NAME_OF_URL.search(name):
-        # Masking the whole of it would hide the host.
+        # Masking the whole URL would hide the host.
         yield from in_url(value)
     elif _NAME_OF_PATH.search(name) and value.startswith("/"):
         return
@@ -72,12 +71,12 @@ def in_variable(name: str, value: str) -> Iterator[Secret]:
 
 
 def in_header(name: str, value: str) -> Iterator[Secret]:
-    """The secrets in an HTTP header: in credentials and cookies, and by its name as of a variable."""
+    """The secrets in an HTTP header: credentials, cookies, and headers with names as of secret variables."""
     if name.lower() not in HEADERS:
         yield from in_variable(name, value)
         return
     yield Secret(value)
-    # The scheme is no secret; what follows it is one also by itself.
+    # The scheme (`Bearer`) is not secret, but the rest is, also by itself.
     scheme, _, rest = value.strip().partition(" ")
     yield Secret(rest)
     if scheme.lower() == "basic":
@@ -93,7 +92,7 @@ def in_header(name: str, value: str) -> Iterator[Secret]:
 def in_url(url: str) -> Iterator[Secret]:
     """The secrets in a URL: its password and the secret-looking parameters of its query.
 
-    Works on URLs that cannot be parsed because of their password, on several in one text, and on DSNs of keywords.
+    Also handles URLs that cannot be parsed because of their password, several URLs in one text, and keyword DSNs.
     """
     for keyword in _KEYWORD_SECRET.finditer(url):
         yield Secret(keyword["quoted"] or keyword["bare"] or "")
@@ -111,7 +110,7 @@ def in_variables(variables: Mapping[str, str]) -> Iterator[Secret]:
 
 
 def in_document(value: object) -> Iterator[Secret]:
-    """The secrets in JSON: in its texts those of URLs, in its objects those of variables."""
+    """The secrets in JSON: in strings as in URLs, in objects as in variables."""
     if isinstance(value, str):
         yield from in_url(value)
     elif isinstance(value, Mapping):
@@ -124,7 +123,7 @@ def in_document(value: object) -> Iterator[Secret]:
 
 
 def _user_infos(url: str) -> Iterator[Secret]:
-    """What may be the password in a URL: one, or, where it cannot be read, what each reading of it says."""
+    """The password of a URL; if the URL is ambiguous, every possible password."""
     try:
         parts = split(url)
     except ValueError:
@@ -133,7 +132,7 @@ def _user_infos(url: str) -> Iterator[Secret]:
     if parts.password:
         yield Secret(parts.password, _public(parts.user or "", parts.hosts + parts.path))
     elif parts.user and parts.scheme in WEB:
-        # A token in the place of the user: https://TOKEN@host/
+        # A token instead of a user: https://TOKEN@host/
         yield Secret(parts.user)
 
 
@@ -144,19 +143,19 @@ def _readings(url: str) -> Iterator[Secret]:
     sober = _USER_INFO.search(authority)
     if sober:
         yield from _whole_and_pieces(sober["password"], _public(sober["user"], rest[sober.start("rest") :]))
-    # A further at sign may be the query's.
+    # A further at sign may belong to the query.
     if (not sober or "@" in rest[len(authority) :].partition("?")[0]) and (greedy := _USER_INFO.search(url)):
         yield from _whole_and_pieces(greedy["password"], _public(greedy["user"], greedy["rest"]))
 
 
 def _whole_and_pieces(password: str, public: tuple[str, ...]) -> Iterator[Secret]:
-    # A client that splits such a URL elsewhere than the user meant shows a piece: as a host, a database.
+    # A client that parses the URL differently may show a piece of the password, as a host or a database.
     for piece in dict.fromkeys([password, *_DELIMITERS.split(password)]):
         yield Secret(piece, public)
 
 
 def _public(user: str, rest: str) -> tuple[str, ...]:
-    """Words of a URL that are shown: its user, host and database."""
+    """The public words of a URL: its user, host and database."""
     place, _, path = rest.partition("/")
     host = place.partition("?")[0]
     database = path.partition("?")[0]

@@ -1,6 +1,6 @@
-"""Secrets that stand literally in a command or a script: `--password x`, `TOKEN=x`, `-u user:x`.
+"""Finds literal secrets in commands and scripts: `--password x`, `TOKEN=x`, `-u user:x`.
 
-The only finder of them: their places serve who writes the text again, their values who scrubs.
+Code that rewrites a text uses their positions, the redactor their values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = (
     r"|(?:[\w.-]*[-_])?(?:pass|pwd|pw))"
 )
 _NO_SECRET = re.compile(r"[_-](?:FILE|DIR|PATH|ID|NAME|TTL|ALGORITHM|STDIN)\Z", re.I)
-# A value in quotes, or up to the next character that ends a word; one with a variable in it is none.
+# A value in quotes, or up to the end of the word; a value with a variable in it is not a literal.
 _VALUE = (
     r"(?P<quote>['\"]?)(?P<value>(?<=')[^'$]+|(?<=\")[^\"$]+|[^\s'\"$;&|)\x1f-][^\s'\"$;&|)\x1f]*)(?P=quote)(?!\$)"
 )
@@ -30,7 +30,7 @@ _NAMED = (
         re.I,
     ),
 )
-# In a list of words a value may hold blanks.
+# In a list of words, a value may contain blanks.
 _LISTED = re.compile(rf"(?:\A|(?<=\x1f))--?(?P<name>{_NAME})(?:=|\x1f)(?P<value>[^\x1f$-][^\x1f$]*)", re.I)
 _TO_END = r"[^;&|\n]*?[\s\x1f]"
 _POSITIONED = (
@@ -58,9 +58,9 @@ _POSITIONED = (
 
 
 class Literal(NamedTuple):
-    """A secret in a text, from one offset to another, with a variable's name that fits: `MYSQL_PASSWORD`.
+    """A secret in a text, by its offsets, with a suitable variable name, such as `MYSQL_PASSWORD`.
 
-    The password of a URL is percent-encoded.
+    A password in a URL is percent-encoded.
     """
 
     start: int
@@ -70,10 +70,10 @@ class Literal(NamedTuple):
 
 
 def find_literals(text: str) -> Iterator[Literal]:
-    """The secrets that stand in a command line or script, in no order; they may overlap.
+    """The literal secrets in a command line or script, unordered; they may overlap.
 
     Args:
-        text: words may be separated by the unit separator (`\\x1f`) where a blank would be ambiguous.
+        text: the text; its words may be separated by `\\x1f` (unit separator) to avoid ambiguous blanks.
     """
     for pattern in (*_NAMED, *([_LISTED] if "\x1f" in text else [])):
         for found in pattern.finditer(text):
@@ -90,7 +90,7 @@ def find_literals(text: str) -> Iterator[Literal]:
 
 
 _LOGIN = re.compile(r"(?:-u|--user|--proxy-user)(?:=|\Z|(?=[^:-]+:))")
-"""Of curl and its like: `-u user:password`."""
+"""The login option of curl and similar tools: `-u user:password`."""
 _HEADER = re.compile(r"(?:--?[\w-]+=|-H)?(?P<name>[\w-]+):\s*(?P<value>.+)", re.S)
 _ASSIGNMENT = re.compile(r"(?:-{1,2}[\w.-]+=)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.S)
 
@@ -99,7 +99,7 @@ def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
     """The secrets in a command line.
 
     Args:
-        words: program and arguments. A word that is a whole line of a shell is looked into, too.
+        words: program and arguments; a word may itself be a shell command line.
     """
     text = "\x1f".join(words)
     for literal in find_literals(text):
@@ -124,10 +124,10 @@ def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
 
 
 def _shell_words(line: str) -> list[str]:
-    """The words of a line of a shell; empty where it is one word."""
+    """The words of a shell command line; empty if it is only one word."""
     if not any(space in line for space in " \t\n"):
         return []
-    import shlex  # noqa: PLC0415 - few arguments are lines
+    import shlex  # noqa: PLC0415 - few arguments are command lines
 
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
     lexer.commenters, lexer.whitespace_split = "", True

@@ -1,8 +1,8 @@
 """Keeps secrets out of everything inithold prints, records or sends.
 
-The first defence is that addresses are shown built from their parsed parts (`text.url`). This module is the
-second: texts that others wrote, such as server errors and command output, are scrubbed of every secret value that
-this process has learned (`redaction.find`). The values are kept for the process: every way out of it is guarded.
+The first defence is that addresses are displayed from their parsed parts (`text.url`). This module is the second:
+it scrubs foreign texts, such as server errors and command output, of every secret that this process has learned
+(`redaction.find`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from inithold.redaction.encodings import spellings
 from inithold.text.url import MASK
 
 SHORTEST = 6
-"""Shorter values are not scrubbed: they would eat parts of ordinary words."""
+"""Shorter values are not scrubbed, because they occur in ordinary words."""
 
 
 class Redactor:
-    """The secret values known so far, and the means to mask them in a text."""
+    """Knows secret values, and masks them in texts."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
@@ -30,35 +30,35 @@ class Redactor:
         self._lock = Lock()
 
     def add(self, value: str, *, public: Iterable[str] = ()) -> None:
-        """Learn a secret; what is shorter than 6 characters is left alone.
+        """Learn a secret of at least 6 characters.
 
         Args:
-            value: of several lines, each is a secret of its own, since logs go line by line.
-            public: words the value may be equal to without being one: its URL's own user, host and database.
+            value: the secret; each line separately, because logs are scrubbed line by line.
+            public: if the value equals one of these (its URL's user, host, database), it is not secret.
         """
         with self._lock:
             known = len(self._values), len(self._public)
             if value in set(public):
-                # Known from the environment too, it would still be no secret.
+                # Remember that, because a variable may have the same value.
                 self._public.add(value)
             else:
                 self._values.update(line for line in map(str.strip, value.splitlines()) if len(line) >= SHORTEST)
             self._stale = self._stale or known != (len(self._values), len(self._public))
 
     def add_url(self, url: str) -> None:
-        """Learn the secrets of a URL, several of them or a DSN."""
+        """Learn the secrets of a URL, of several, or of a DSN."""
         self._add_all(find.in_url(url))
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
-        """Learn the secrets of variables, which their names tell."""
+        """Learn the secrets of variables, by their names."""
         self._add_all(find.in_variables(environment))
 
     def add_document(self, value: object) -> None:
-        """Learn the secrets of JSON: URLs in its texts, and what its names tell, as those of variables."""
+        """Learn the secrets of JSON: URLs in its strings, and values by their names."""
         self._add_all(find.in_document(value))
 
     def add_headers(self, headers: Mapping[str, str]) -> None:
-        """Learn the secrets of HTTP headers, which their names tell."""
+        """Learn the secrets of HTTP headers, by their names."""
         for name, value in headers.items():
             self._add_all(find.in_header(name, value))
 
@@ -80,7 +80,7 @@ class Redactor:
 
     def _compile(self) -> None:
         with self._lock:
-            # Longest first: a secret that contains another is masked whole.
+            # Longest first, so that a secret that contains another is masked whole.
             ordered = sorted(self._values - self._public, key=lambda value: (-len(value), value))
             patterns = [pattern for value in ordered for pattern in spellings(value)]
             self._pattern = re.compile("|".join(patterns)) if patterns else None
@@ -88,9 +88,9 @@ class Redactor:
 
 
 SECRETS = Redactor()
-"""What this process must not say."""
+"""The secrets of this process."""
 
 
 def scrub(text: str) -> str:
-    """Mask every secret this process has learned in `text`."""
+    """Mask every known secret in `text`."""
     return SECRETS.scrub(text)

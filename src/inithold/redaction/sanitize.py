@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from inithold.redaction.redact import scrub
 
 LONGEST = 4000
-"""Characters of a line that are shown."""
+"""Most characters shown of a line."""
 _KEPT = 65536
-"""Characters of a line that are kept until its end: far more than are shown, so that no secret is cut in two."""
+"""Most characters kept of a line until its end; far more than shown, so that no secret is cut in two."""
 
 # ECMA-48: control sequences (colours, cursor), strings (titles, hyperlinks), other escapes.
 _ESCAPE = re.compile(
@@ -23,28 +23,27 @@ _BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def inert(text: str) -> str:
-    """The text without escape sequences; other control characters, but tab and line feed, become U+FFFD."""
+    """Remove escape sequences; replace other control characters, except tab and line feed, by U+FFFD."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ESCAPE.sub("", text))
 
 
 def sanitize(text: str) -> str:
-    """The text as it may be shown and written anywhere: no secret, no terminal control, nothing but Unicode."""
+    """Make a text safe to show and write anywhere: no secrets, no terminal control, only valid Unicode."""
     text = inert(scrub(text).replace("\r\n", "\n"))
-    # Bytes that are no UTF-8 stay with Python as halves of surrogate pairs, which no encoder takes.
+    # Python keeps bytes that are not UTF-8 as lone surrogates, which cannot be encoded.
     return text if text.isascii() else _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str, most: int = LONGEST) -> str:
-    """The text as one line without secrets, of at most so many characters and a word on what was left off."""
+    """The sanitized text as one line of at most `most` characters, and a note of how many were cut off."""
     shown = sanitize(_BREAK.sub(" ", scrub(text)))
     return shown if len(shown) <= most else f"{shown[:most]}... ({len(shown) - most} more characters)"
 
 
 class Lines:
-    """Makes lines of bytes as they come.
+    """Splits a stream of bytes into lines.
 
-    UTF-8 is decoded with replacement. Of what a carriage return overwrites (a progress bar) only the last state is
-    a line.
+    Invalid UTF-8 is replaced. Of a line that carriage returns overwrite (a progress bar), it keeps the last state.
     """
 
     def __init__(self) -> None:
@@ -58,14 +57,14 @@ class Lines:
         return self._take(self._decoder.decode(data))
 
     def end(self) -> Iterator[str]:
-        """The last line, where it does not end in a line feed."""
+        """The last line, if it does not end in a line feed."""
         yield from self._take(self._decoder.decode(b"", final=True))
         if self._rest:
             yield from self._take("\n")
 
     @property
     def progress(self) -> str:
-        """The present state of a line that overwrites itself; empty where there is none."""
+        """The current state of a line that overwrites itself; empty if there is none."""
         return self._shown(self._rest) if self._overwritten else ""
 
     def _take(self, text: str) -> Iterator[str]:
@@ -79,7 +78,7 @@ class Lines:
 
     def _append(self, text: str) -> None:
         text = self._rest + text
-        # A carriage return at the very end may be half of a line end.
+        # A final carriage return may be the first half of CR LF.
         state = text.rstrip("\r").rfind("\r") + 1
         if state:
             self._overwritten = True

@@ -1,1 +1,1 @@
-"""Records as one self-contained page: the timeline of a run, two runs compared, or a list of runs."""
+"""Records as a self-contained page: the timeline of a run, a comparison of two, or a list of runs."""

@@ -1,4 +1,4 @@
-"""Two runs side by side: what ended otherwise, what got slower or faster, what changed."""
+"""Compares two runs: what ended differently, what got slower or faster, what changed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from inithold.text.duration import spoken
 
 NOTABLE_SECONDS = 0.05
 NOTABLE_SHARE = 0.1
-"""A step got slower or faster where it took this much longer or shorter, both in seconds and as a share."""
+"""A step counts as slower or faster if its time differs by this many seconds and by this share."""
 MINUS = "\N{MINUS SIGN}"
 Pace = Literal["slower", "faster", "same", "unknown"]
 
 
 class Pair(NamedTuple):
-    """A step in both runs; None where a run does not have it. The difference is that of its times, with a sign."""
+    """A step in both runs; None if a run does not have it. `difference` is that of its times, with a sign."""
 
     id: str
     before: View | None
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The step's kind; both, where they differ."""
+        """The step's kind; both if they differ."""
         kinds = dict.fromkeys(view["kind"] for view in (self.before, self.after) if view is not None)
         return " → ".join(kinds)
 
@@ -42,7 +42,7 @@ def comparison(before: Run, after: Run) -> View:
     were, are = earlier["by_id"], later["by_id"]
     took, takes = _times(before), _times(after)
     pairs: list[Pair] = []
-    # In the order they started in the later run, then those of the earlier run alone.
+    # In the order they started in the later run, then those that only the earlier run has.
     for step in dict.fromkeys((*are, *were)):
         change: tuple[str, Pace] = ("", "unknown")
         if step in took and step in takes:
@@ -53,7 +53,7 @@ def comparison(before: Run, after: Run) -> View:
     return {
         "before": earlier,
         "after": later,
-        # That the runs ended otherwise matters more than any time.
+        # A different outcome matters more than any difference in time.
         "verdict": ""
         if earlier["outcome"] == later["outcome"]
         else f"The earlier run {_ended(earlier)}; the later run {_ended(later)}.",

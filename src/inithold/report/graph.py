@@ -1,7 +1,7 @@
-"""The dependency graph laid out by layers: a step stands one layer after the last of those it needs.
+"""Lays out the dependency graph in layers: a step is one layer after the last of those it needs.
 
-Within a layer steps are ordered by the mean place of their neighbours (the barycentre method of Sugiyama, Tagawa
-and Toda, 1981), and an edge that spans several layers keeps a place in each, so that it runs through no other box.
+Within a layer, steps are ordered by the mean position of their neighbours (the barycentre method of Sugiyama,
+Tagawa and Toda, 1981). An edge that spans several layers reserves a place in each, so that it crosses no box.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import msgspec
 
 Direction = Literal["across", "down"]
 BOXES: Mapping[Direction, tuple[int, int]] = {"across": (212, 44), "down": (142, 58)}
-"""Width and height of a step's box: downwards two beside each other fit a phone."""
+"""Width and height of a step's box; when the graph goes down, two side by side fit a phone."""
 _BETWEEN_LAYERS = 46
 _BETWEEN_BOXES = 16
 _WAYPOINT = 12
 _MARGIN = 4
 _SWEEPS = 4
 _MOST_WAYPOINTS = 2000
-"""Above this long edges go straight: a drawing of that many lines is not read line by line."""
+"""With more, long edges are drawn straight: nobody follows single lines in such a drawing."""
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A box; `x` and `y` are of its upper left corner."""
+    """A box; `x` and `y` are its upper left corner."""
 
     id: str
     x: float
@@ -35,11 +35,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A line from a need to the step that needs it.
-
-    Args:
-        path: an SVG path.
-    """
+    """A line from a need to the step that needs it; `path` is an SVG path."""
 
     source: str
     target: str
@@ -47,7 +43,7 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """A drawing, in pixels; `box` is the width and height of each step's."""
+    """A drawing, in pixels; `box` is the width and height of the steps' boxes."""
 
     width: float
     height: float
@@ -57,19 +53,19 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 Waypoint = tuple[int, int]
-"""The number of an edge and a layer it passes."""
+"""An edge's number, and a layer that it passes."""
 Point = int | Waypoint
-"""A step, by its number, or a waypoint."""
+"""A step's number, or a waypoint."""
 Place = tuple[float, float]
-"""Along the arrows, and across them."""
+"""Coordinates along and across the arrows."""
 
 
 def layout(needs: Mapping[str, Sequence[str]], direction: Direction) -> Graph:
     """Lay out a graph.
 
     Args:
-        needs: for each step, in plan order, the ids of those it needs; unknown ones are left out.
-        direction: of the arrows.
+        needs: for each step, in plan order, the ids of those it needs; unknown ids are ignored.
+        direction: the arrows' direction.
     """
     ids = list(needs)
     numbers = {step: number for number, step in enumerate(ids)}
@@ -134,7 +130,7 @@ def _layers(needs: Sequence[Sequence[int]]) -> list[int]:
             layers[dependent] = max(layers[dependent], layers[step] + 1)
             if left[dependent] == 0:
                 queue.append(dependent)
-    # A plan has no circle; a record that somebody wrote by hand may.
+    # Plans have no cycles, but a record written by hand may.
     return [layer if left[step] == 0 else 0 for step, layer in enumerate(layers)]
 
 
@@ -156,7 +152,7 @@ def _untangle(rows: list[list[Point]], chains: Sequence[Sequence[Point]]) -> Non
 
 
 def _places(rows: Sequence[Sequence[Point]], along: float, beside: float) -> tuple[dict[Point, Place], float]:
-    """Upper left corners of boxes, where lines enter the layers they pass, and the breadth of the drawing."""
+    """The boxes' upper left corners, the waypoints' places, and the breadth of the drawing."""
     sizes = [[beside if isinstance(point, int) else _WAYPOINT for point in row] for row in rows]
     breadths = [sum(row) + _BETWEEN_BOXES * (len(row) - 1) for row in sizes]
     places: dict[Point, Place] = {}

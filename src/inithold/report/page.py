@@ -1,4 +1,4 @@
-"""What the templates show of a run and its steps: plain values, most of them text."""
+"""The templates' view of a run and its steps: plain values, most of them text."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from inithold.runner.events import PASSED_OVER, StepOutcome
 from inithold.text.duration import spoken
 
 FOLDED_ABOVE = 60
-"""Steps above which the graph is folded and drawn in one direction only."""
+"""With more steps than this, the graph is folded, and drawn in one direction only."""
 View = dict[str, Any]
 
 
 def anchors_of(*runs: Run) -> dict[str, str]:
-    """The place on the page of each step, by its id: the same for a step that several runs have.
-
-    Never made of its id, which may be anything.
-    """
+    """An HTML anchor for each step id, shared by all runs; numbered, because an id may be any text."""
     ids = dict.fromkeys(step.id for run in runs for step in run.record.steps)
     return {step: f"step-{number}" for number, step in enumerate(ids, 1)}
 
@@ -35,13 +32,13 @@ def anchors_of(*runs: Run) -> dict[str, str]:
 def run_view(
     run: Run, *, scale: Scale | None = None, anchors: Mapping[str, str] | None = None, drawn: bool = True
 ) -> View:
-    """A run.
+    """The view of a run.
 
     Args:
-        run: what to show.
-        scale: its time axis, where it is to be another than its own.
-        anchors: of its steps, where another run is on the same page.
-        drawn: whether the graph is shown, too.
+        run: the run.
+        scale: its time axis; None for its own.
+        anchors: its steps' anchors, if the page shows another run, too.
+        drawn: whether to draw the graph.
     """
     record = run.record
     scale, anchors = scale or scale_of(run), anchors or anchors_of(run)
@@ -51,9 +48,9 @@ def run_view(
     by_id = {step["id"]: step for step in steps}
     in_order = [by_id[step.id] for step in record.steps]
     changed = [step for step in in_order if step["changes"]]
-    # Those that the plan tolerates come after those that ended it.
+    # Tolerated failures come after those that ended the run.
     failed = sorted((step for step in in_order if step["state"] == "failed"), key=itemgetter("tolerated"))
-    # A failed step tells why, and better.
+    # A failed step's own reason is better than the run's.
     explained = record.outcome == "failed" and not all(step["tolerated"] for step in failed)
     lock = "" if record.lock_waited is None else f"waited {spoken(record.lock_waited)} for it"
     lock = f"waiting for it: {record.lock_waiting_for}" if record.lock_waiting_for else lock
@@ -64,7 +61,7 @@ def run_view(
         "hint": "" if explained else record.hint or "",
         "began": clock(record.started),
         "took": spoken(run.took),
-        # Of a run that goes on: until when the record tells of it.
+        # For a run that goes on: the time up to which the record tells about it.
         "until": clock(run.as_of) if record.ended is None else "",
         "counts": list(_counts(in_order)),
         "without": [step.id for step in record.steps if step.tolerated],
@@ -100,7 +97,7 @@ def run_view(
 
 
 def _counts(steps: list[View]) -> Iterator[View]:
-    """How many steps are in each state, and where their part of the bar is, in percent."""
+    """The number of steps in each state, and the position of their part of the bar, in percent."""
     counted = Counter(step["state"] for step in steps)
     at = 0.0
     for state in get_args(StepState):
@@ -111,7 +108,7 @@ def _counts(steps: list[View]) -> Iterator[View]:
 
 
 def _graphs(run: Run) -> Iterator[tuple[Direction, Any]]:
-    """For wide and for narrow windows; one where there are many steps."""
+    """Layouts for wide and for narrow windows; only one if there are many steps."""
     needs = {step.id: step.needs for step in run.record.steps}
     directions: tuple[Direction, ...] = ("across", "down") if len(needs) <= FOLDED_ABOVE else ("down",)
     for direction in directions if needs else ():
@@ -137,16 +134,16 @@ def _step_view(step: StepRecord, run: Run, anchors: Mapping[str, str], lane: Lan
         "lane": lane,
         "attempted": attempted,
         "attempts_left_out": max(0, step.attempts - len(attempted)),
-        "settled": step.state in get_args(StepOutcome),  # its changes are made rather than wanted
+        "settled": step.state in get_args(StepOutcome),  # its changes are made, not pending
         "unmade": step.wanted if step.state in ("failed", "cancelled") else (),
     }
 
 
 def _attempts(step: StepRecord, run: Run, ended: float) -> Iterable[View]:
-    """Those attempts that the record keeps."""
+    """The attempts that the record has kept."""
     errors = {failure.number: failure.error for failure in step.failures}
     done = {number: list(spent) for number, spent in groupby(spans(step, ended), key=itemgetter(1))}
-    # Of the oldest that is kept the beginning may be missing.
+    # The oldest one's beginning may be missing.
     whole = min(done, default=0) + bool(step.phases_left_out)
     for number in sorted({*errors, *done}):
         spent = done.get(number, [])

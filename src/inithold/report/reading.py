@@ -1,4 +1,4 @@
-"""Records as the report needs them: whole, of a version that is known, with times that can be shown."""
+"""Reads records for the report: complete, of a known version, with valid times."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from inithold.text.files import read_regular
 
 STANDARD_INPUT = "-"
 _LATEST = 253_370_764_800.0
-"""9999 begins: what is later no calendar can show."""
+"""Start of the year 9999; `datetime` cannot represent much later times."""
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A record and what is to be known beside it.
+    """A record that was read.
 
     Args:
-        record: what was read.
-        plain: the same as plain JSON values, which `inithold.record.table` works on.
-        as_of: until when a run that has not ended is known to have run, Unix time in seconds.
+        record: the record.
+        plain: the same as parsed JSON, for `inithold.record.table`.
+        as_of: the last time at which a run that has not ended is known to have run, Unix time in seconds.
     """
 
     record: Record
@@ -34,7 +34,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def ended(self) -> float:
-        """When it ended; of a run that goes on, until when it is known to."""
+        """When it ended; for a run that goes on, `as_of`."""
         return self.record.ended if self.record.ended is not None else self.as_of
 
     @property
@@ -47,11 +47,10 @@ def read_all(paths: Sequence[str]) -> list[Run]:
     """Read records, oldest first.
 
     Args:
-        paths: of files with a record or, as `status --all --json` prints it, a list of records; `-` is standard
-            input.
+        paths: files with a record, or a list of records from `status --all --json`; `-` is standard input.
 
     Raises:
-        InitholdError: one cannot be read or is not a record.
+        InitholdError: a file cannot be read, or is not a record.
     """
     runs = [run for path in paths for run in _read(path)]
     return sorted(runs, key=lambda run: run.record.started)
@@ -63,7 +62,7 @@ def _read(path: str) -> Iterator[Run]:
         if path == STANDARD_INPUT:
             shown, data = "standard input", sys.stdin.buffer.read()
         else:
-            # Of a shell's `<(...)` it is a pipe, and somebody writes it.
+            # /dev/fd/N is a pipe that a shell's `<(...)` writes to, so reading it will end.
             data = Path(path).read_bytes() if path.startswith("/dev/fd/") else read_regular(path)
             written = Path(path).stat().st_mtime
         documents = msgspec.json.decode(data)
@@ -101,7 +100,7 @@ def _run(document: Any, shown: str, written: float | None) -> Run:
 
 
 def clock(moment: float) -> str:
-    """A moment as people here read it, with the offset of the zone: `2026-01-31 17:04:05 +01:00`."""
+    """A time in the local time zone, with its offset: `2026-01-31 17:04:05 +01:00`."""
     local = datetime.fromtimestamp(moment).astimezone()
     offset = local.strftime("%z")
     return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"

@@ -1,4 +1,4 @@
-"""The page itself: templates, style and script in one file that asks nobody for anything."""
+"""Renders the page: templates, style and script in one file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STANDARD_OUTPUT = "-"
 
 
 def require_extra() -> None:
-    """Make sure that the templating library is there.
+    """Check that the templating library is installed.
 
     Raises:
         InitholdError: it is not.
@@ -40,7 +40,7 @@ def require_extra() -> None:
 
 
 def page(runs: Sequence[Run]) -> bytes:
-    """The page of one run, of two compared, or of more as a list.
+    """The page for one run, for two compared, or for a list of more.
 
     Args:
         runs: oldest first, at least one.
@@ -55,7 +55,7 @@ def page(runs: Sequence[Run]) -> bytes:
         both = comparison(*runs)
         return _rendered("comparison.html.j2", both["after"]["ticks"], both=both, run=both["after"])
     longest = max(run.took for run in runs) or 1.0
-    # Newest first, each with how long it took beside the longest, in percent.
+    # Newest first, each with its duration in percent of the longest.
     entries = [
         {"run": run_view(run, drawn=False), "width": round(run.took / longest * 100, 3)} for run in reversed(runs)
     ]
@@ -65,7 +65,7 @@ def page(runs: Sequence[Run]) -> bytes:
 def _rendered(template: str, ticks: Sequence[Tick], **values: Any) -> bytes:
     environment = _environment()
     tick = ticks[1].at if len(ticks) > 1 else 100.0
-    # The grid of the timeline is a background, and no attribute may carry a style here.
+    # The timeline's grid is a CSS background, and the security policy forbids style attributes.
     style = f":root{{--tick:{tick}%}}\n{_source('page.css')}"
     script = _source("page.js")
     text = environment.get_template(template).render(
@@ -80,7 +80,7 @@ def _rendered(template: str, ticks: Sequence[Tick], **values: Any) -> bytes:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy calls an inline style or script by (CSP level 3, section 2.3.1)."""
+    """The hash source of an inline style or script for a content security policy (CSP level 3, section 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -99,7 +99,7 @@ def _environment() -> Environment:
         loader=PackageLoader("inithold.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        # Text of others cannot turn the direction of writing or hold control characters.
+        # Remove control characters and changes of writing direction from foreign text.
         finalize=lambda value: inert(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -114,10 +114,10 @@ def write(target: str, data: bytes) -> str:
         data: the page.
 
     Returns:
-        the path of the file; empty where it is a stream.
+        the file's path; empty for a stream.
 
     Raises:
-        InitholdError: the file cannot be written; what was there is still there.
+        InitholdError: the file cannot be written; an existing file is unchanged.
         OSError: standard output cannot be written.
     """
     if target == STANDARD_OUTPUT:
@@ -126,12 +126,12 @@ def write(target: str, data: bytes) -> str:
         return ""
     path = os.path.realpath(target)
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a pipe of /dev/fd is no path that pathlib resolves
+        mode = os.stat(path).st_mode  # noqa: PTH116 - pathlib cannot resolve a pipe of /dev/fd
     except OSError:
         mode = stat.S_IFREG
     try:
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
-            # Such as /dev/stdout. Without a reader a pipe would block forever.
+            # Such as /dev/stdout. O_NONBLOCK, because opening a pipe without a reader would block forever.
             descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             os.set_blocking(descriptor, True)
             with os.fdopen(descriptor, "wb") as stream:

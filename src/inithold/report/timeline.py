@@ -1,4 +1,4 @@
-"""Where things are on the time axis, in percent of its width: bars and their parts, ticks, the critical path."""
+"""Positions on the time axis, in percent of its width: bars and their parts, ticks, the critical path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tick(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of a bar, in percent; the phase is `earlier` where the record does not keep their order."""
+    """A part of a bar, in percent; the phase is `earlier` for phases that the record has not kept."""
 
     phase: str
     at: float
@@ -39,14 +39,14 @@ class Segment(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """An attempt that did not succeed, where it ended."""
+    """The end of a failed attempt."""
 
     at: float
     title: str
 
 
 class Links(msgspec.Struct):
-    """Where the critical path crosses a lane: it comes from above, passes by, or goes on below; percent."""
+    """Where the critical path enters a lane from above, passes through it, or leaves it below; in percent."""
 
     enters: float | None = None
     passes: float | None = None
@@ -54,7 +54,7 @@ class Links(msgspec.Struct):
 
 
 class Lane(NamedTuple):
-    """The part of the timeline that is one step's, in percent; `at` is None where it never started."""
+    """One step's row of the timeline, in percent; `at` is None if it never started."""
 
     label: str
     links: Links
@@ -65,11 +65,11 @@ class Lane(NamedTuple):
 
 
 class Scale:
-    """Turns moments into percent of the axis.
+    """Converts times to percent of the axis.
 
     Args:
         start: Unix time of its left end, in seconds.
-        length: seconds.
+        length: its length in seconds.
     """
 
     def __init__(self, start: float, length: float) -> None:
@@ -77,11 +77,11 @@ class Scale:
         self.length = max(length, _LEAST_LENGTH)
 
     def at(self, moment: float) -> float:
-        """Percent from the left; what is outside is put at the edge."""
+        """Percent from the left, clamped to the axis."""
         return round(min(100.0, max(0.0, (moment - self.start) / self.length * 100)), 3)
 
     def ticks(self) -> tuple[Tick, ...]:
-        """Round marks, at most `MOST_TICKS` beside that of 0."""
+        """Ticks at round values: 0, and at most `MOST_TICKS` others."""
         fitting = (step for step in _STEPS if self.length / step <= MOST_TICKS)
         step = next(fitting, self.length / MOST_TICKS)
         count = int(self.length / step + 1e-9)
@@ -92,18 +92,18 @@ class Scale:
 
 
 def scale_of(run: Run) -> Scale:
-    """The axis of a run: from its start until its last step, or the run, ended."""
+    """The axis of a run: from its start to the end of the run or of its last step."""
     ends = [step.ended for step in run.record.steps if step.ended is not None]
     return Scale(run.record.started, max([run.ended, *ends]) - run.record.started)
 
 
 def ordered(run: Run) -> list[StepRecord]:
-    """The steps in the order they started; those that never did come last, in plan order."""
+    """The steps in the order they started; those that never started come last, in plan order."""
     return sorted(run.record.steps, key=lambda step: float("inf") if step.started is None else step.started)
 
 
 def lanes(run: Run, scale: Scale) -> dict[str, Lane]:
-    """A lane for each step, by its id; the critical path goes from lane to lane as `ordered` gives them."""
+    """A lane for each step id; the critical path goes through the lanes in the order of `ordered`."""
     steps = ordered(run)
     links = {step.id: Links() for step in steps}
     rows = {step.id: row for row, step in enumerate(steps)}
@@ -136,12 +136,12 @@ def lanes(run: Run, scale: Scale) -> dict[str, Lane]:
 
 
 def ended_at(step: StepRecord, run: Run) -> float:
-    """When a step that started ended; of one that goes on, until when it is known to."""
+    """When a started step ended; for one that goes on, the run's `ended`."""
     return max(step.started or 0.0, step.ended if step.ended is not None else run.ended)
 
 
 def spans(step: StepRecord, ended: float) -> Iterator[tuple[str, int, float, float]]:
-    """What the step did, when: phase, attempt, begin and end."""
+    """The step's phases: name, attempt, begin and end."""
     for index, phase in enumerate(step.phases):
         end = step.phases[index + 1].at if index + 1 < len(step.phases) else ended
         yield phase.phase, phase.attempt, phase.at, max(phase.at, end)
@@ -155,7 +155,7 @@ def _segments(step: StepRecord, ended: float, scale: Scale) -> Iterator[Segment]
     began = step.started or 0.0
     kept_from = step.phases[0].at if step.phases else ended
     if step.phases_left_out or not step.phases:
-        # The record does not keep their order.
+        # The record has not kept these phases.
         title = f"earlier attempts, not told apart: {spoken(max(0.0, kept_from - began))}"
         yield segment("earlier", began, kept_from, title)
     for phase, attempt, begin, end in spans(step, ended):

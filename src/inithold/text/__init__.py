@@ -1,1 +1,1 @@
-"""Words, durations, addresses and documents: text in, values out."""
+"""Parsing and formatting text: durations, URLs, YAML, log lines, hints."""

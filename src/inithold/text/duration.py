@@ -1,9 +1,9 @@
-"""Durations as people write them: `250ms`, `5s`, `2m`, `1h`, and sums such as `1m30s`, as Compose reads them."""
+"""Durations: `250ms`, `5s`, `2m`, `1h`, and sums such as `1m30s`, as in Compose."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
-"""As in `typing`, which is slow to import; the quick commands use this module."""
+"""`typing` is slow to import, and the fast commands use this module."""
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Self
@@ -15,20 +15,20 @@ EXPECTED = "a duration such as 250ms, 5s, 2m or 1h"
 
 
 class Duration(float):
-    """A length of time in seconds that reads and prints as people write it."""
+    """A number of seconds that is parsed and printed as `1m30s`."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `250ms`, `5s`, `2m`, `1h` or `1m30s`; the message of a `ValueError` says what is expected."""
+        """Parse `250ms`, `5s`, `2m`, `1h` or `1m30s`; raises a `ValueError` that says what is expected."""
         if not text:
             raise ValueError(f"expected {EXPECTED}")
         return cls(sum(_seconds(text)))
 
     @classmethod
     def of(cls, value: str | float) -> Self:
-        """A duration given as people write it, or in seconds; else a `ValueError` says what is expected."""
+        """A duration from a str or from seconds; raises a `ValueError` that says what is expected."""
         if isinstance(value, str):
             return cls.parse(value)
         if isinstance(value, bool) or not value >= 0:
@@ -43,7 +43,7 @@ class Duration(float):
 
 
 def _seconds(text: str) -> Iterator[float]:
-    """The parts of a sum such as `1m30s`. By hand: `re` takes as long to import as all else of a quick command."""
+    """The parts of a sum such as `1m30s`. Without `re`, which takes as long to import as a whole fast command."""
     while text:
         after_number = text.lstrip(_DIGITS + ".")
         number = text[: len(text) - len(after_number)]
@@ -62,7 +62,7 @@ def _seconds(text: str) -> Iterator[float]:
 if TYPE_CHECKING:
 
     class DurationField:
-        """A field that is given as a text or in seconds, and is a `Duration` as soon as it is made."""
+        """A field that accepts a str or seconds, and stores a `Duration`."""
 
         def __get__(self, instance: object, owner: Any) -> Duration: ...
         def __set__(self, instance: object, value: str | float) -> None: ...
@@ -71,20 +71,20 @@ else:
 
 
 def settle(struct: Any, **fields: type[Duration]) -> None:
-    """Make what was given for the durations of a struct what they are, in its `__post_init__`.
+    """Convert a struct's duration fields to their types, in its `__post_init__`.
 
     Args:
-        struct: of msgspec, frozen.
-        fields: its fields, and the type of each. What is None stays None.
+        struct: a frozen msgspec struct.
+        fields: its duration fields and their types; None values stay None.
 
     Raises:
-        ValueError: one is no duration; the message names the field.
+        ValueError: a value is not a duration; the message names the field.
     """
     for name, kind in fields.items():
         value = getattr(struct, name)
         if value is None or type(value) is kind:
             continue
-        from inithold.text.frozen import set_field  # noqa: PLC0415 - the quick commands use this module without it
+        from inithold.text.frozen import set_field  # noqa: PLC0415 - the fast commands do not need it
 
         try:
             set_field(struct, name, kind.of(value))
@@ -93,17 +93,17 @@ def settle(struct: Any, **fields: type[Duration]) -> None:
 
 
 def default(seconds: float) -> Any:
-    """A duration as the default of a field.
+    """A field whose default is a duration.
 
-    It is made again each time, because msgspec cannot write a default of a type of our own into a JSON Schema.
+    It uses a factory, because msgspec cannot put a default of a custom type into a JSON Schema.
     """
-    import msgspec  # noqa: PLC0415 - the quick commands use this module without it
+    import msgspec  # noqa: PLC0415 - the fast commands do not need it
 
     return msgspec.field(default_factory=lambda: Duration(seconds))
 
 
 def short(seconds: float) -> str:
-    """Write a duration for a plan or a message: `250ms`, `5s`, `1m30s`."""
+    """Format a duration for a plan or a message: `250ms`, `5s`, `1m30s`."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     if seconds < 60:
@@ -115,7 +115,7 @@ def short(seconds: float) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """Write a measured time for people, with the precision they can use: `4 ms`, `1.24 s`, `2m05s`."""
+    """Format a measured time for people, with sensible precision: `4 ms`, `1.24 s`, `2m05s`."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""Reading a file that somebody names. Standard library only, and little of it: a health check imports this."""
+"""Safe reading of files that users name. Imports little, because a health check imports this."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import os
 import stat
 
 _EISDIR, _EINVAL = 21, 22
-"""The same everywhere; `errno` would be one more import."""
+"""The same on every platform; saves importing `errno`."""
 
 
 def read_regular(path: str, *, most: int = -1, follow: bool = True) -> bytes:
-    """Read a regular file. A named pipe would block forever, a device may never end.
+    """Read a file, but only a regular one: a named pipe could block forever, a device may never end.
 
     Args:
-        path: of the file.
-        most: bytes to read at most; all of them if negative.
-        follow: whether a symbolic link is followed.
+        path: the file.
+        most: the most bytes to read; negative for all.
+        follow: whether to follow a symbolic link.
 
     Raises:
-        OSError: it cannot be read, or is no regular file; `strerror` says what it is instead.
+        OSError: it cannot be read, or is not a regular file; `strerror` says what it is instead.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
@@ -29,21 +29,21 @@ def read_regular(path: str, *, most: int = -1, follow: bool = True) -> bytes:
 
 
 def read_regular_text(path: str) -> str:
-    """Read a regular file of UTF-8 text, without a byte order mark and with `\\n` for every end of line.
+    """Read a regular UTF-8 file, without a byte order mark and with `\\n` as line ends.
 
     Raises:
-        OSError: as `read_regular` does.
+        OSError: as for `read_regular`.
         UnicodeDecodeError: it is not UTF-8.
     """
     return io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8-sig").read()
 
 
 def refuse_irregular(mode: int, path: str) -> None:
-    """Refuse what is no regular file.
+    """Raise unless it is a regular file.
 
     Args:
-        mode: `st_mode` of what is there.
-        path: of it, for the error.
+        mode: its `st_mode`.
+        path: its path, for the error.
 
     Raises:
         OSError: it is something else; `strerror` says what.

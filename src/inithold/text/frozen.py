@@ -1,11 +1,11 @@
-"""Sets fields of frozen structs while they are made."""
+"""Sets fields of frozen structs during `__post_init__`."""
 
 from __future__ import annotations
 
 
 def set_field(struct: object, name: str, value: object) -> None:
-    """Set a field of a frozen struct, in its `__post_init__`.
+    """Set a field of a frozen struct.
 
-    By the descriptor of the field: `msgspec.structs.force_setattr` is not in every version that we take.
+    Uses the field's descriptor, because `msgspec.structs.force_setattr` is not in every supported version.
     """
     getattr(type(struct), name).__set__(struct, value)

@@ -10,9 +10,9 @@ def log_line(at: float, step: str | None, text: str, width: int) -> str:
 
     Args:
         at: Unix time in seconds.
-        step: whose line it is; None for the run's.
-        text: what is said.
-        width: of the column of ids.
+        step: the step's id; None for inithold's own lines.
+        text: the message.
+        width: width of the id column.
     """
     seconds, milliseconds = divmod(int(at * 1000), 1000)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -1,6 +1,6 @@
-"""What hints say about the platform they are read on: Kubernetes, a container elsewhere, or neither.
+"""Hints that depend on the platform: Kubernetes, another container, or neither.
 
-Nothing tells a container whether Compose or Swarm has started it, so hints there name both.
+A container cannot know whether Compose or Swarm has started it, so its hints name both.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 
 _CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
-"""Made by Docker and Podman."""
+"""Created by Docker and Podman."""
 
 
 def in_kubernetes() -> bool:
-    """Whether this is a container of a Pod: the kubelet gives each of them the API server's address."""
+    """Whether this is a container of a Pod: the kubelet sets this variable in each of them."""
     return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
@@ -22,7 +22,7 @@ def in_container() -> bool:
 
 
 def recreate() -> str:
-    """How to start init from the beginning, to be put behind `to run it all again:`."""
+    """How to start init from the beginning; follows `to run it all again:`."""
     if in_kubernetes():
         return "kubectl rollout restart the Deployment of init, or delete its Job and apply it again"
     if in_container():
@@ -34,7 +34,7 @@ def recreate() -> str:
 
 
 def restart() -> str:
-    """How to start init again as it is."""
+    """How to restart init without recreating it."""
     if in_kubernetes():
         return "kubectl rollout restart the Deployment of init"
     if in_container():
@@ -43,14 +43,14 @@ def restart() -> str:
 
 
 def set_variable() -> str:
-    """Where a variable is set, to be put behind `set it`."""
+    """Where to set a variable; follows `set it`."""
     if in_kubernetes():
         return "under env: of this container"
     return "under environment: of this service" if in_container() else "here, or under environment: of its service"
 
 
 def after_failure() -> str:
-    """What to do once the cause of a failed run is fixed; empty where nothing but the same command is needed."""
+    """What to do once the cause of a failed run is fixed; empty if it is just to run the same command again."""
     if in_kubernetes():
         return (
             "When the cause is fixed: the Pod of a Deployment is started again by itself; "
@@ -79,7 +79,7 @@ def unresolved() -> str:
 
 
 def as_user(command: str) -> str:
-    """How to give a command as the user that init runs as."""
+    """How to run a command as init's user."""
     if in_kubernetes():
         return f"kubectl exec runs it as the container's own user: kubectl exec POD -- {command}"
     if in_container():

@@ -1,9 +1,9 @@
-"""The URLs of services, read in one place.
+"""The only parser for service URLs.
 
-URLs are taken as stacks have them: `postgres://`, `postgis://`, `postgresql+asyncpg://`, `mysql2://`, `unix://`.
-The generic form is that of RFC 3986. For RabbitMQ the path is the virtual host, as its AMQP URI specification says
-(`/` alone is the empty name there, no path at all the default one, `%2F` the host `/`). A folder of sockets as the
-host, percent-coded, and several hosts are libpq's:
+It accepts the schemes found in real stacks: `postgres://`, `postgis://`, `postgresql+asyncpg://`, `mysql2://`,
+`unix://`. The generic syntax is RFC 3986. For RabbitMQ the path is the virtual host, as in its AMQP URI
+specification (`/` alone is the empty name, no path is the default, `%2F` is the host `/`). A percent-encoded
+socket folder as the host, and several hosts, are as in libpq:
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 """
 
@@ -31,7 +31,7 @@ _SCHEMES = {
     "file": "file",
 }
 TECHNOLOGIES = {scheme: technology for technology, schemes in _SCHEMES.items() for scheme in schemes.split()}
-"""Schemes, in lower case and without a driver, and the technology that each stands for."""
+"""The technology of each scheme, in lower case and without a driver."""
 DEFAULT_PORTS = {
     "postgresql": 5432,
     "mysql": 3306,
@@ -51,11 +51,11 @@ _NO_HOST = re.compile(r"[\s/?#@:\[\]\\<>\"]")
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _PLACES = ("host", "port", "hostaddr", "unix_socket")
-"""Parameters of a query that stand for host and port: sockets, and several hosts."""
+"""Query parameters that replace host and port: sockets, and several hosts."""
 _SOCKET = {"postgresql": "host", "mysql": "unix_socket", "redis": "unix_socket"}
 """The parameter that names a socket."""
 _NEEDS_NO_HOST = ("postgresql",)
-"""Technologies with a place of their own where the URL names none."""
+"""Technologies whose clients have a default host."""
 
 _REDIS_GROUP = re.compile(r"(?:(?:rediss?|valkeys?)[+-])?(?:sentinel|cluster)")
 _NOT_SUPPORTED = "Sentinel or Cluster, which are not supported: write"
@@ -65,18 +65,18 @@ _KEYWORDS = re.compile(
     re.IGNORECASE,
 )
 _TLS = ("ssl", "tls")
-"""What stands for a driver and asks for TLS: `amqp+ssl://`."""
+"""In place of a driver, these ask for TLS: `amqp+ssl://`."""
 _GO = re.compile(r"@(?:tcp|unix)\(")
 
 
 class Parts(NamedTuple):
-    """A URL taken apart, every part as it is written.
+    """A URL split into parts, not decoded.
 
     Attributes:
         scheme: in lower case, without a driver.
-        driver: what stands behind a plus sign in the scheme (`asyncpg`), or empty.
-        hosts: one host or several, with their ports: `db`, `[::1]:5432`, `a:1,b:2`.
-        path: from its first slash on.
+        driver: what follows a plus sign in the scheme (`asyncpg`), or empty.
+        hosts: one or several hosts with their ports: `db`, `[::1]:5432`, `a:1,b:2`.
+        path: includes its first slash.
     """
 
     scheme: str
@@ -93,13 +93,13 @@ class Address(NamedTuple):
 
     Attributes:
         technology: the canonical scheme: `postgresql`, `mysql`, `sqlite`, `amqp`, `redis`, `http`, `tcp`, `file`.
-        driver: what stood behind a plus sign in the scheme (`asyncpg`), or empty.
+        driver: what followed a plus sign in the scheme (`asyncpg`), or empty.
         host: name or address, without brackets; empty for files, sockets and several hosts.
-        port: the port, the technology's own where the URL has none; 0 where there is no such thing.
-        password: never shown. Like the user's name it is percent-decoded.
+        port: default: the technology's; 0 if it has none.
+        password: never shown; percent-decoded, as is the user.
         database: percent-decoded path without its leading slash: database, virtual host or file; None if absent.
-        query: the parameters, decoded. A socket is `unix_socket`, or libpq's `host`; several hosts are `host` and
-            `port`, as libpq takes them.
+        query: the decoded parameters. A socket is `unix_socket`, or libpq's `host`; several hosts are libpq's
+            `host` and `port`.
     """
 
     technology: str
@@ -121,10 +121,10 @@ class Address(NamedTuple):
         password: str | None = None,
         database: str | None = None,
     ) -> Address:
-        """An address whose parts are given one by one, not percent-encoded.
+        """An address from separate parts, which are not percent-encoded.
 
-        The host is a name, an address or the path of a socket, for PostgreSQL also several with commas between
-        them; the port is the technology's own if absent.
+        `host` is a name, an address or the path of a socket, for PostgreSQL also several with commas; `port`
+        defaults to the technology's.
         """
         query: tuple[tuple[str, str], ...] = ()
         port = port or DEFAULT_PORTS.get(technology, 0)
@@ -142,7 +142,7 @@ class Address(NamedTuple):
         user = f"{MASK if token else quote(self.user, safe='')}@" if self.user else ""
         if self.technology == "redis" and self.socket:
             return f"unix://{user}{quote(self.socket)}"
-        # The virtual host `/` is written %2F.
+        # Quote slashes in a virtual host: `/` is %2F.
         safe = "" if self.technology.startswith("amqp") else "/"
         database = "" if self.database is None else f"/{quote(self.database, safe=safe)}"
         where = [f"{name}={value}" for name, value in self.query if name in _PLACES and not self.host]
@@ -155,20 +155,20 @@ class Address(NamedTuple):
 
     @property
     def socket(self) -> str:
-        """The path of the socket, for PostgreSQL of its folder; empty where there is none."""
+        """The path of the socket (for PostgreSQL, of its folder); empty if there is none."""
         value = dict(self.query).get(_SOCKET.get(self.technology, ""), "")
         return value if value.startswith(("/", "@")) else ""
 
     @property
     def probe(self) -> tuple[str, int] | None:
-        """Host and port for a bare TCP connection, None where the address is a file or a socket."""
+        """Host and port for a bare TCP connection; None for a file or a socket."""
         return (self.host, self.port) if self.host and self.port and not self.socket else None
 
     def url(self, scheme: str | None = None) -> str:
-        """The whole address as a URL, password and query included, everything odd percent-encoded.
+        """The complete address as a URL, including password and query, percent-encoded.
 
         Args:
-            scheme: what to write before `://`, such as `postgresql+psycopg`; technology and driver if absent.
+            scheme: such as `postgresql+psycopg`; default: technology and driver.
         """
         scheme = scheme or "+".join(filter(None, (self.technology, self.driver)))
         query = f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
@@ -187,23 +187,23 @@ class Address(NamedTuple):
 
     @property
     def _netloc(self) -> str:
-        """Host and port as `host:port`; without a host only an unusual port."""
+        """`host:port`; without a host, only a port that is not the default."""
         if not self.host:
             return f":{self.port}" if self.port != DEFAULT_PORTS.get(self.technology, 0) else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}" if self.port else host
 
     def __repr__(self) -> str:
-        # Of a tuple it would show the password, in the first traceback that prints variables.
+        # A tuple's repr would show the password in any traceback that prints variables.
         return f"<Address {self.shown}>"
 
 
 def split(url: str) -> Parts:
-    """Take a URL apart.
+    """Split a URL.
 
     Raises:
-        ValueError: it is none, or an `@`, `/`, `?`, `#` or `:` in its user or password is not percent-encoded, so
-            that there is more than one way to read it. The message never quotes it.
+        ValueError: not a URL, or ambiguous because `@`, `/`, `?`, `#` or `:` in its user or password is not
+            percent-encoded. The message never quotes it.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
@@ -211,7 +211,7 @@ def split(url: str) -> Parts:
     scheme, _, driver = scheme.lower().partition("+")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     behind = rest[len(authority) :]
-    # Paths of the web may hold at signs: /@scope/package. Behind user and password, the sign may be theirs.
+    # Paths on the web may contain at signs: /@scope/package. With a user and password, the sign may be theirs.
     at_sign_may_follow = scheme in WEB and _HOST.fullmatch(authority)
     if "#" in rest or authority.count("@") > 1 or ("@" in behind and not at_sign_may_follow):
         raise ValueError(
@@ -225,21 +225,21 @@ def split(url: str) -> Parts:
 
 
 def parse(url: str, technologies: Sequence[str] = ()) -> Address:
-    """Read the URL of a service.
+    """Parse the URL of a service.
 
     Args:
         url: for example `postgresql+asyncpg://app:s%40crets@db:5432/games?sslmode=require`.
-        technologies: those that fit, canonical names; empty for any that is known.
+        technologies: accepted technologies, by canonical name; empty for any.
 
     Raises:
-        ValueError: it is not such a URL. The message says what to write, and never quotes it.
+        ValueError: not such a URL. The message says what to write, and never quotes it.
     """
     if url != url.strip():
         raise ValueError("has a blank or a line break before or behind it")
     _refuse_foreign_forms(url, technologies)
     scheme = url.partition("://")[0].lower()
     base, _, driver = scheme.partition("+")
-    # A kind of another package may have a scheme of its own.
+    # A kind from another package may have its own scheme.
     technology = TECHNOLOGIES.get(base, base if base in technologies else None)
     if "://" not in url or not _SCHEME.fullmatch(scheme):
         raise ValueError(f"is not a URL: expected {_expected(technologies)}")
@@ -247,7 +247,7 @@ def parse(url: str, technologies: Sequence[str] = ()) -> Address:
         raise ValueError(f"has the scheme {scheme!r}: expected {_expected(technologies)}")
     rest = url.partition("://")[2]
     if technology == "sqlite":
-        # As SQLAlchemy has it: three slashes for a relative path, four for an absolute one.
+        # As in SQLAlchemy: three slashes for a relative path, four for an absolute one.
         if not rest.startswith("/"):
             raise ValueError("is not a SQLite URL: expected sqlite:///relative.db or sqlite:////absolute.db")
         path, _, query = rest[1:].partition("?")
@@ -267,7 +267,7 @@ def _network(technology: str, parts: Parts) -> Address:
         and not parts.hosts
         and (len(named) > 1 or any(map(_HOST_AND_PORT.fullmatch, named)))
     ):
-        # As SQLAlchemy has several hosts: ?host=a:5432&host=b:5432
+        # SQLAlchemy's syntax for several hosts: ?host=a:5432&host=b:5432
         host, port, places = _hosts(technology, ",".join(named))
         query = tuple(item for item in query if item[0] != "host")
     else:
@@ -278,7 +278,7 @@ def _network(technology: str, parts: Parts) -> Address:
             raise ValueError("names no socket: expected unix:///run/redis/redis.sock?db=0")
         driver, places, database = "", (("unix_socket", unquote(parts.path)),), None
     elif technology == "mysql":
-        # Rails and Prisma call it so.
+        # Rails and Prisma call it `socket`.
         query = tuple(("unix_socket", v) if n == "socket" and v.startswith("/") else (n, v) for n, v in query)
     query = (*places, *query)
     if not host and technology not in _NEEDS_NO_HOST and "unix_socket" not in dict(query):
@@ -291,7 +291,7 @@ def _network(technology: str, parts: Parts) -> Address:
 
 
 def _hosts(technology: str, text: str) -> tuple[str, int, tuple[tuple[str, str], ...]]:
-    """Host and port; where it is a socket, or several, the parameters that say so instead."""
+    """Host, port, and the query parameters that replace them for a socket or several hosts."""
     read = [_host(each) for each in text.split(",")]
     default = DEFAULT_PORTS.get(technology, 0)
     socket = _SOCKET.get(technology)
@@ -313,7 +313,7 @@ def _hosts(technology: str, text: str) -> tuple[str, int, tuple[tuple[str, str],
 def _host(text: str) -> tuple[str, int | None]:
     match = _HOST.fullmatch(text)
     if match is not None:
-        # As it is written: the resolver ignores case, but people recognise what they wrote.
+        # Keep the case: the resolver ignores it, and people recognise what they wrote.
         host = unquote(match["name"] or match["ipv6"] or "")
         number = (match["port"] or "").lstrip("0")
         if len(number) > 5 or int(number or 0) > 65535:
@@ -329,7 +329,7 @@ def _host(text: str) -> tuple[str, int | None]:
 
 
 def _refuse_foreign_forms(url: str, technologies: Sequence[str]) -> None:
-    """Raise where it is in a form that other tools have, with the form to write instead."""
+    """Raise for other tools' URL formats, naming the one to write instead."""
     scheme, separator, _ = url.partition("://")
     scheme = scheme.strip().lower()
     if scheme.startswith(("jdbc:", "r2dbc:")):

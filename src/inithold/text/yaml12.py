@@ -1,9 +1,8 @@
-"""Reads YAML 1.2 files into nodes that keep their positions.
+"""Reads YAML 1.2 into nodes that keep their positions.
 
-PyYAML parses YAML 1.1, where `no` and `on` are booleans, `0o17` is a string and `1:30` is 90. Only the
-resolution of plain scalars differs in a way that hurts people, so the parser stays and the resolver is
-replaced by the core schema of YAML 1.2.2 (section 10.3.2). The merge key `<<` of YAML 1.1 is kept, as
-Compose keeps it.
+PyYAML parses YAML 1.1, where `no` and `on` are booleans, `0o17` is a string and `1:30` is 90. The difference that
+matters in practice is how plain scalars are resolved. So this uses PyYAML's parser with a resolver for the core
+schema of YAML 1.2.2 (section 10.3.2). Like Compose, it keeps the merge key `<<` of YAML 1.1.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 DEEPEST = 500
 SAFE_LENGTH = 4_000
-"""Characters that cannot nest deeply enough to hurt."""
+"""Shorter documents cannot nest too deeply, so their depth is not checked."""
 _NUL = re.compile(r"\\(?:0|x00|u0000|U00000000)")
-"""As a quoted scalar may have it."""
+"""The escapes for NUL in a quoted scalar."""
 _CORE_SCHEMA = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -48,7 +47,7 @@ class CoreSchemaResolver(BaseResolver):
 
 
 for _tag, _pattern, _first in _CORE_SCHEMA:
-    # The stubs leave this method untyped.
+    # This method has no types in the stubs.
     cast(Any, CoreSchemaResolver).add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
@@ -61,7 +60,7 @@ class _PythonLoader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser
         CoreSchemaResolver.__init__(self)
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        """A later anchor of the same name takes its place, as YAML 1.2 has it and PyYAML does not."""
+        """Let a later anchor override one of the same name, as YAML 1.2 allows, but PyYAML does not."""
         event = cast(Any, self).peek_event()
         if not isinstance(event, yaml.events.AliasEvent) and event.anchor is not None:
             self.anchors.pop(event.anchor, None)
@@ -86,11 +85,11 @@ _CLoader = _fast_loader()
 
 
 def read_text(path: str | Path, *, limit: int) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark (which is kept out).
+    """Read a UTF-8 text file; a byte order mark is removed.
 
     Args:
         path: the file.
-        limit: the largest accepted size, in bytes.
+        limit: the largest accepted size in bytes.
 
     Raises:
         DocumentError: it is missing, unreadable, a folder, larger than `limit`, binary or not UTF-8.
@@ -120,7 +119,7 @@ def compose(text: str, *, file: str, fast: bool = True) -> Node | None:
         fast: use libyaml where PyYAML has it.
 
     Raises:
-        DocumentError: not YAML, or more than one document. The text itself is never quoted: it may hold secrets.
+        DocumentError: not YAML, or more than one document. It never quotes the text, which may contain secrets.
     """
     with _reported(text, file):
         node = cast("Node | None", _read(text, fast, lambda loader: loader.get_single_node()))
@@ -129,7 +128,7 @@ def compose(text: str, *, file: str, fast: bool = True) -> Node | None:
 
 
 def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
-    """Parse every YAML document of a stream into nodes, as Compose files may hold several.
+    """Parse all YAML documents of a stream into nodes; a Compose file may have several.
 
     Args:
         text: the documents.
@@ -158,7 +157,7 @@ def _read(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
     except yaml.composer.ComposerError as error:
         if not fast or "duplicate anchor" not in f"{error.context} {error.problem}":
             raise
-        # libyaml's composer cannot be told that this is allowed.
+        # libyaml's composer always rejects these.
         return _read_with(text, False, take)
 
 
@@ -175,7 +174,7 @@ def _read_with(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
 
 
 def _refuse_deep(text: str, loader_class: type[Any]) -> None:
-    """libyaml's binding composes by recursion in C, and a deep document would end the process."""
+    """Raise for deep nesting: libyaml's binding recurses in C, and would crash the process."""
     if len(text) < SAFE_LENGTH:
         return
     loader = loader_class(text)
@@ -191,7 +190,7 @@ def _refuse_deep(text: str, loader_class: type[Any]) -> None:
 
 
 def _refuse_nul(text: str, nodes: Sequence[Node], file: str) -> None:
-    """No argument, variable, path or URL can hold a NUL character."""
+    """Raise for NUL characters, which no argument, variable, path or URL can contain."""
     if not _NUL.search(text):
         return
     pending, seen = list(reversed(nodes)), set[int]()
@@ -219,7 +218,7 @@ def _reported(text: str, file: str) -> Iterator[None]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        # Newer versions of libyaml have a bound of their own, in words of their own.
+        # Newer versions of libyaml have their own limit and message.
         what = "nested too deeply" if "maximum nesting" in what else what
         raise DocumentError(Fault(f"not valid YAML: {what}", file=file, line=line, column=column)) from None
     except yaml.reader.ReaderError as error:

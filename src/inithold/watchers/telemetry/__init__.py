@@ -4,8 +4,8 @@ The run itself does not import OpenTelemetry. A watcher (`watcher`) writes event
 (`sender`) collects them; when the run is over, it converts them to spans, metrics and log records with the SDK,
 and passes these to the SDK's exporters. So no collector can delay a run.
 
-The resource comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If no service name is set, it is `init`,
-and `service.namespace` is the plan's name.
+The resource comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If no service name is set, it is
+`init`, and `service.namespace` is the plan's name.
 """
 
 from __future__ import annotations

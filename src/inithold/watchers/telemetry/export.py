@@ -194,7 +194,7 @@ class Export(logging.Handler):
         return [": ".join(parts)] if parts else []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the failure from a log record of this thread: exporters log gRPC's status or their client's error."""
+        """Read the failure from this thread's log records: exporters log gRPC's status or their client's error."""
         if get_ident() != self._thread.ident:
             return
         arguments: tuple[Any, ...] = record.args if isinstance(record.args, tuple) else ()
