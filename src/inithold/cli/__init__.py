@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; those of this process if None.
+        arguments: without the program's name; None for this process's.
 
     Returns:
         the exit code.
@@ -145,7 +145,7 @@ def _invoke(arguments: list[str] | None) -> int:
     except SystemExit:
         if sys.stdout is output:
             raise
-        # So click ends where nobody reads the output: with a stream in its place that forgives everything.
+        # On a closed pipe, click wraps sys.stdout so that flushing cannot fail, and exits.
         sys.stdout = output
         return lost(BrokenPipeError())
     return returned if isinstance(returned, int) else 0

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int | None:
         _say(f"inithold status: {error}")
         return 1
     except OSError as error:
-        # Errors in reading are `_Unreadable`, so this one is from the output.
+        # Errors in reading are `Unreadable`, so this one is from the output.
         return lost(error)
 
 
@@ -150,10 +150,10 @@ def _none(path: str) -> int:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The record at a path, without escape sequences, whoever wrote it; None where there is none.
+    """Read a record and remove escape sequences from it; None if there is none.
 
     Raises:
-        Unreadable: it cannot be read, or is no record.
+        Unreadable: it cannot be read, or is not a record.
     """
     try:
         text = read_regular(path).decode()
