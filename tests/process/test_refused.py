@@ -195,6 +195,17 @@ def test_a_marker_that_nobody_vouches_for_is_dropped_first(run_inithold: Inithol
     assert not run_inithold.marker.exists()
 
 
+@pytest.mark.parametrize("option", ["--marker", "--record"])
+def test_a_file_of_somebody_else_is_never_replaced(run_inithold: Inithold, option: str) -> None:
+    plan = run_inithold.folder / "inithold.yaml"
+    plan.write_text(PLAN.format(hold="", path="/"))
+    before = files(run_inithold.folder)
+    done = run_inithold("run", "--once", option, plan)
+    assert done.returncode == 2
+    assert f"the {option[2:]} {plan} cannot be written: it is another file, of several lines" in done.stderr
+    assert files(run_inithold.folder) == before
+
+
 def link_to_a_device(path: Path) -> None:
     # Not the device itself: as root, a mistake would replace it for everybody.
     path.symlink_to("/dev/null")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from inithold.text.files import refuse_irregular
+from inithold.text.files import read_regular, refuse_irregular
 
+_FIRST = 64 * 1024
 DEFAULT = "/tmp/init-complete"  # noqa: S108 - existing health checks look here
 
 
@@ -105,6 +107,22 @@ def refuse_odd(path: str) -> None:
         # Nothing there, or a dangling link.
         return
     refuse_irregular(mode, path)
+
+
+def refuse_foreign(path: str) -> None:
+    """Refuse to replace any file but a marker or record (one line, also by hand): it might be the plan.
+
+    Raises:
+        OSError: as `refuse_odd`, or the file has several lines.
+    """
+    refuse_odd(path)
+    try:
+        data = read_regular(path, most=_FIRST)
+    except OSError:
+        # Nothing there, or unreadable; unreadable is not foreign.
+        return
+    if b"\n" in data.strip():
+        raise OSError(errno.EEXIST, "it is another file, of several lines", path)
 
 
 def check_writable(path: str) -> None:

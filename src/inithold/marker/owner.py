@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from inithold.marker.file import drop, refuse_odd, running, withdrawn
+from inithold.marker.file import drop, refuse_foreign, running, withdrawn
 from inithold.marker.identity import MOST_BYTES, parse, why_not
 from inithold.text.files import read_regular
 
@@ -52,7 +52,7 @@ def drop_stale(marker: str, own_pid: int) -> None:
     # List them first, so that a marker which another run publishes meanwhile is not removed.
     stale = [path for path in (marker, withdrawn(marker)) if os.path.lexists(path)]
     for path in stale:
-        refuse_odd(path)
+        refuse_foreign(path)
     if stale and other_owner(marker, own_pid) is None:
         for path in stale:
             drop(path)
