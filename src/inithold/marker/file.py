@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from inithold.text.files import read_regular, refuse_irregular
@@ -122,6 +121,8 @@ def refuse_foreign(path: str) -> None:
         # Nothing there, or unreadable; unreadable is not foreign.
         return
     if b"\n" in data.strip():
+        import errno  # noqa: PLC0415 - health checks import next to nothing
+
         raise OSError(errno.EEXIST, "it is another file, of several lines", path)
 
 
