@@ -39,8 +39,12 @@ ONE = LOG + "services:\n  web: {<<: *service, environment: {WHO: web}, pre_start
 REST = "secrets: {word: {file: ./word}}\n"
 
 
-def _log(made: Project) -> list[str]:
-    return (made.folder / "data" / "log").read_text().splitlines()
+def _log(made: Project, lines: int = 0) -> list[str]:
+    """The log; waits for so many lines: Compose returns once a container is started, whatever that has done."""
+    read = lambda: (made.folder / "data" / "log").read_text().splitlines()  # noqa: E731
+    if lines:
+        poll(lambda: len(read()) >= lines, 30, f"{lines} lines")
+    return read()
 
 
 def _runs(made: Project) -> int:
@@ -52,7 +56,8 @@ def test_when_a_hook_runs(version: str, engine: Engine, tmp_path: Path) -> None:
     files = {"compose.yaml": ONE + REST, "word": "secret-word", "hook": HOOK}
     with project(engine, tmp_path, files, version) as made:
         made.compose("up", "-d")
-        assert _log(made) == ["start web secret-word", "end web", "service web"], "before it, with secrets and all"
+        lines = ["start web secret-word", "end web", "service web"]
+        assert _log(made, 3) == lines, "before it, with secrets and all"
         made.compose("up", "-d")
         assert _runs(made) == 1, "an `up` with nothing to do runs nothing"
         made.compose("restart", "--timeout", "1")
@@ -90,10 +95,10 @@ def test_a_hook_of_several_services_runs_at_once_for_each(version: str, engine: 
     two = ONE + "  api: {<<: *service, environment: {WHO: api}, pre_start: *hook}\n" + REST
     with project(engine, tmp_path, {"compose.yaml": two, "word": "w", "hook": HOOK}, version) as made:
         made.compose("up", "-d")
-        hooks = [line.partition(" ")[0] for line in _log(made) if not line.startswith("service")]
+        hooks = [line.partition(" ")[0] for line in _log(made, 6) if not line.startswith("service")]
         assert hooks == ["start", "start", "end", "end"]
         made.compose("up", "-d", "--force-recreate", "web")
-        assert _log(made)[-3:] == ["start web w", "end web", "service web"], "again where it is recreated"
+        assert _log(made, 9)[-3:] == ["start web w", "end web", "service web"], "again where it is recreated"
         assert _runs(made) == 3, "and there alone"
 
 
@@ -183,7 +188,7 @@ services:
     with project(engine, tmp_path, files, version) as made:
         made.compose("build", "--quiet")
         made.compose("up", "-d")
-        assert _log(made)[0] == ("service word" if own and version == COMPOSE_5 else "image word")
+        assert _log(made, 1)[0] == ("service word" if own and version == COMPOSE_5 else "image word")
 
 
 def test_compose_2_refuses_the_file(engine: Engine, tmp_path: Path) -> None:
@@ -200,12 +205,12 @@ def test_a_post_start_hook_runs_beside_the_program(version: str, engine: Engine,
     )
     with project(engine, tmp_path, {"compose.yaml": stack + REST, "word": "w", "hook": HOOK}, version) as made:
         made.compose("up", "-d")
-        assert _log(made) == ["service", "hook"], "the program did not wait for it"
+        assert _log(made, 2) == ["service", "hook"], "the program did not wait for it"
         made.compose("restart", "--timeout", "1")
-        assert _log(made) == ["service", "hook"] * 2
+        assert _log(made, 4) == ["service", "hook"] * 2
         _crash(made)
         time.sleep(2)  # no hook may come: there is no event to wait for
-        assert _log(made) == [*["service", "hook"] * 2, "service"]
+        assert _log(made, 5) == [*["service", "hook"] * 2, "service"]
 
 
 @BOTH
