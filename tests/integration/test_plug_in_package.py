@@ -47,7 +47,7 @@ def test_its_own_tests_pass(site: Path, redis_server: Redis, tmp_path: Path) -> 
 def test_it_is_listed_described_and_has_its_place_in_the_schema(
     run_inithold: Inithold, env: dict[str, str | None]
 ) -> None:
-    assert "redis_streams.group  Make a consumer group" in run_inithold("kinds", env=env).stdout
+    assert "redis_streams.group  Create a consumer group" in run_inithold("kinds", env=env).stdout
     described = run_inithold("kinds", "redis_streams.group", env=env).stdout
     assert "XINFO GROUPS" in described and "start  (text; default: $)" in described
     assert '"redis_streams.group"' in run_inithold("schema", env=env).stdout

@@ -189,7 +189,7 @@ def test_requests_are_what_was_measured_rounded_up() -> None:
         if container["name"] in needs
     }
     assert all(needs[name] <= requests[name] <= 1.6 * needs[name] for name in needs), requests
-    ((init, gate),) = re.findall(r"requests \((\d+) MiB for init, (\d+) MiB\s+for a gate\)", page)
+    ((init, gate),) = re.findall(r"requests \((\d+) MiB\s+for init, (\d+) MiB\s+for a gate\)", page)
     assert requests == {"init": int(init) * 1.048576, "wait": int(gate) * 1.048576}
 
 

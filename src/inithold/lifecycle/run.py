@@ -91,7 +91,9 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
             f"marker and record are both {marker}", hint="name another file with --record or --marker"
         )
     try:
-        marker_file.refuse_foreign(record)
+        if RERUN_VARIABLE not in os.environ:
+            # A hold goes on, whatever has happened to its record.
+            marker_file.refuse_foreign(record)
     except OSError as error:
         hint = "name a file with --record or INITHOLD_RECORD"
         raise UsageError(f"the record {record} cannot be written: {error.strerror}", hint=hint) from error
