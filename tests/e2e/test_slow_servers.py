@@ -10,7 +10,7 @@ import pytest
 from e2e.conftest import Maker
 from e2e.stack import Stack
 
-LATE = 20  # seconds
+LATE = 40  # seconds
 SLEEPS = f"sleep {LATE}; exec docker-entrypoint.sh postgres"
 # The first start ends before there is a server, the second as soon as somebody could have connected to it: the
 # container's first process ends, and the server is killed with it.

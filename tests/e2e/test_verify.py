@@ -217,11 +217,11 @@ def test_asked_for_by_compose_exec(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("verifying")
-def test_the_database_and_the_collector_are_away_for_some_checks(stack: Stack) -> None:
+def test_the_database_and_the_collector_are_away_for_20_s(stack: Stack) -> None:
     watched = Watched(stack)
     said = len(stack.logs("init").splitlines())
     stack.compose("stop", "--timeout", "5", "postgres", "grafana-alloy")
-    time.sleep(8)
+    time.sleep(20)
     stack.compose("start", "postgres")
     poll(lambda: "was away for" in "\n".join(stack.logs("init").splitlines()[said:]), 60, "it is back")
     watched.did_nothing()

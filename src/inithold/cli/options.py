@@ -58,7 +58,7 @@ class CommandAfterDashes(click.Command):
             ctx.obj = args[position + 1 :]
             if not ctx.obj and not ctx.resilient_parsing:
                 ctx.fail("there is no command after --")
-            if not ctx.resilient_parsing and _is_line(ctx.obj[0]):
+            if not ctx.resilient_parsing and _is_command_line(ctx.obj[0]):
                 given = " ".join(["inithold", self.name or "", *args[: position + 1], *ctx.obj])
                 raise click.UsageError(f"no program is called {ctx.obj[0]!r}: leave its quotes out: {given}", ctx)
             return super().parse_args(ctx, args[:position])
@@ -70,7 +70,8 @@ class CommandAfterDashes(click.Command):
         words = args[first:]
         one_plan = any(isinstance(parameter, click.Argument) and parameter.nargs == 1 for parameter in self.params)
         several = one_plan and len(words) > 1 and not words[1].startswith("-")
-        if not ctx.resilient_parsing and words and (several or _is_program(words[0]) or _is_line(words[0])):
+        is_command = several or (words and (_is_program(words[0]) or _is_command_line(words[0])))
+        if is_command and not ctx.resilient_parsing:
             given = " ".join(["inithold", self.name or "", *args[:first]])
             raise click.UsageError(f"a command goes after --: {given} -- {' '.join(words)}", ctx)
         return super().parse_args(ctx, args)
@@ -86,7 +87,7 @@ def _is_program(word: str) -> bool:
     return shutil.which(word) is not None
 
 
-def _is_line(word: str) -> bool:
+def _is_command_line(word: str) -> bool:
     """Whether a program and its arguments were quoted as one word, as for a shell."""
     program, *arguments = word.split() or [""]
     return bool(arguments) and shutil.which(word) is None and _is_program(program)

@@ -26,10 +26,10 @@ def check_stack(stack: Stack, services: Collection[str] = ()) -> list[Finding]:
         stack: the stack.
         services: only findings about these services; all if empty.
     """
+    # Changes to a merely probable init service are unsafe.
+    unsure = {init.name for init in stack.all_inits if not init.sure}
     findings = [
-        # Changes to a merely probable init service are unsafe.
         replace(finding, rule=rule.id, unsafe=finding.unsafe or bool(unsure & {finding.service, finding.init}))
-        for unsure in [{init.name for init in stack.all_inits if not init.sure}]
         for rule in RULES
         for finding in rule.check(stack)
     ]

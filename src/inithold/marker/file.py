@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from inithold.marker.identity import MOST_BYTES
 from inithold.text.files import read_regular, refuse_irregular
 
-_FIRST = 64 * 1024
 DEFAULT = "/tmp/init-complete"  # noqa: S108 - existing health checks look here
 
 
@@ -66,7 +66,7 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True)
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    refuse_odd(path)
+    refuse_non_file(path)
     beside = write_beside(path, data, mode=mode, sync=sync)
     try:
         os.replace(beside, path)  # noqa: PTH105
@@ -94,7 +94,7 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
     return beside
 
 
-def refuse_odd(path: str) -> None:
+def refuse_non_file(path: str) -> None:
     """Refuse to replace anything but a file: replacing the link `/dev/stdout` would break it for all processes.
 
     Raises:
@@ -112,11 +112,11 @@ def refuse_foreign(path: str) -> None:
     """Refuse to replace any file but a marker or record (one line, also by hand): it might be the plan.
 
     Raises:
-        OSError: as `refuse_odd`, or the file has several lines.
+        OSError: as `refuse_non_file`, or the file has several lines.
     """
-    refuse_odd(path)
+    refuse_non_file(path)
     try:
-        data = read_regular(path, most=_FIRST)
+        data = read_regular(path, most=MOST_BYTES)
     except OSError:
         # Nothing there, or unreadable; unreadable is not foreign.
         return
@@ -132,5 +132,5 @@ def check_writable(path: str) -> None:
     Raises:
         OSError: its folder is missing or not writable, or `path` is something other than a file.
     """
-    refuse_odd(path)
+    refuse_non_file(path)
     drop(write_beside(path, b"", sync=False))

@@ -15,8 +15,8 @@ _SHOW_CURSOR = b"\x1b[?25h\r\n"
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RUNNING: set[int] = set()
 """Process groups of running commands and workers; the code that starts one adds and later removes it."""
-_OURS: list[Any] = []
-"""Handlers that forked children must not keep."""
+_handlers: dict[signal.Signals, Any] = {}
+"""The latest handler of ours for each signal, which forked children must not keep."""
 _forking = threading.local()
 
 
@@ -37,10 +37,9 @@ def handle(number: signal.Signals, handler: Callable[[int, FrameType | None], ob
     Returns:
         the previous handler.
     """
-    if not _OURS:
+    if not _handlers:
         os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset)
-    if handler not in _OURS:
-        _OURS.append(handler)
+    _handlers[number] = handler
     return signal.signal(number, handler)
 
 
@@ -55,7 +54,7 @@ def _unblock() -> None:
 
 def _reset() -> None:
     for number in ENDING:
-        if signal.getsignal(number) in _OURS:
+        if number in _handlers and signal.getsignal(number) == _handlers[number]:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     _unblock()
 

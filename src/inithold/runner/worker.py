@@ -34,7 +34,7 @@ APPLY_GRACE = 2.5
 SERVER_GRACE = 2.0
 """Seconds that a server gets to confirm that a killed worker's statements have ended."""
 ASK_AGAIN = 30.0
-"""Seconds after which a gate asks the step's code again, even if the trace is the same."""
+"""Seconds after which a gate asks the step's code again, even if the snapshot is the same."""
 _CLOSING = 1.0
 _ERRORS: Mapping[str, type[StepError]] = {
     kind.__name__: kind for kind in (NotYet, StepFailed, Rejected, Ahead, Interrupted)
@@ -61,7 +61,7 @@ class Worker:
         self._closed = False
         self._has_applied = False
         self._not_yet: tuple[object, float, Sequence[Change]] | None = None
-        """In a gate: the trace before the last check, how long it counts, and the changes that check returned."""
+        """In a gate: the snapshot before the last check, until when it counts, and the changes it led to."""
 
     def load(self) -> None:
         """Start the process and import the step's libraries in it, while the run is idle."""
@@ -71,17 +71,17 @@ class Worker:
     def check(self, context: Context) -> Sequence[Change]:
         """As `Step.check`."""
         changes = self._step.before_worker(context)
+        # After an apply, let the step's own code explain what still differs.
         if changes is not None and not (changes and self._has_applied):
             return changes
-        # After an apply, let the step's own code explain what still differs.
-        trace = self._step.trace(context) if context.only_waits else None
-        if trace is not None and self._not_yet is not None:
+        snapshot = self._step.snapshot(context) if context.only_waits else None
+        if snapshot is not None and self._not_yet is not None:
             before, until, changes = self._not_yet
-            if trace == before and time.monotonic() < until:
+            if snapshot == before and time.monotonic() < until:
                 return changes
         changes = self._ask({"type": "check"}, context, CHECK_GRACE)
-        if trace is not None and changes:
-            self._not_yet = trace, time.monotonic() + ASK_AGAIN, changes
+        if snapshot is not None and changes:
+            self._not_yet = snapshot, time.monotonic() + ASK_AGAIN, changes
             # The process takes more memory than the gate, which may wait for long.
             self.renew(self._step)
         return changes

@@ -149,10 +149,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         return None
 
-    def trace(self, context: StepContext) -> object:  # noqa: ARG002 - the interface
-        """What a gate compares instead of asking the worker again; None where nothing can be compared.
+    def snapshot(self, context: StepContext) -> object:  # noqa: ARG002 - the interface
+        """Return what `inithold wait` compares before it asks the worker again; None to ask every time.
 
-        While it stays the same, so does the answer of `check`, as a rule. Raises as `check` does.
+        As long as it is unchanged, the result of `check` most likely is, too. Raises as `check` does.
         """
         return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inithold.compose.read.tree import plain
 from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.servers import server_of
+from inithold.text.url import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -21,7 +22,7 @@ _SERVERS = re.compile(
 _TOLD = re.compile(r"(?:(?:--port|-p|--bind|-b)[ =]|(?:runserver|http\.server)\s+)(?:\S*:)?(\d{2,5})\b")
 _URL = re.compile(r"://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::(\d+))?(?=[/\s'\"?#;|&)]|$)")
 _CLIENT = re.compile(r"\b(redis-cli|valkey-cli|pg_isready)\b(?:[^;&|]*?\s(?:-p|--port)[ =]?(\d+))?")
-_DEFAULTS = {"redis-cli": "6379", "valkey-cli": "6379", "pg_isready": "5432"}
+_TECHNOLOGY = {"redis-cli": "redis", "valkey-cli": "redis", "pg_isready": "postgresql"}
 
 
 def wrong_port(service: Service) -> str:
@@ -30,12 +31,12 @@ def wrong_port(service: Service) -> str:
     test = " ".join(filled_words(service.value("healthcheck", "test")))
     known = server_of(service)
     told = set(_TOLD.findall(command))
-    if known is not None and known[0] in ("redis", "postgresql"):
+    if known is not None and known[0] in _TECHNOLOGY.values():
         told = told or {str(known[1])}
     elif not _SERVERS.search(command):
         return ""
     asked = {port or "80" for port in _URL.findall(test)}
-    asked |= {port or _DEFAULTS[client] for client, port in _CLIENT.findall(test)}
+    asked |= {port or str(DEFAULT_PORTS[_TECHNOLOGY[client]]) for client, port in _CLIENT.findall(test)}
     # The server may also listen on any port written elsewhere in the service, or in a configuration file.
     view = service.view
     rest = {name: plain(value) for name, value in view.entries.items() if name not in ("healthcheck", "command")}

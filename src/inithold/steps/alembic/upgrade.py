@@ -144,7 +144,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 answers(address, context)
         return None
 
-    def trace(self, context: StepContext) -> object:
+    def snapshot(self, context: StepContext) -> object:
         from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
         address = self._address()
