@@ -125,10 +125,10 @@ class TestSignals:
         init.wait_until(lambda: not checked.exists(), "the command of the check to end")
 
     def test_ended_while_a_check_that_will_not_end_is_ended(self, run_inithold: Inithold, tmp_path: Path) -> None:
-        write(tmp_path)
+        write(tmp_path, SLOW_CHECK)
         init = run_inithold.start("run")
         init.wait_for_hold()
-        check = a_check(init, init.pid)
+        check = a_check_that_stays(init, tmp_path, init.pid)
         os.kill(check, signal.SIGSTOP)
         init.signal(signal.SIGHUP)
         init.wait_until(lambda: is_pending(check, signal.SIGTERM), "the check to be told to end")
