@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from threading import RLock
 
-THRESHOLD = 50_000
+THRESHOLD = 100_000
 """New objects before a garbage collection; Python's default is 700 or 2,000."""
 IMPORTING = RLock()
 """Held while a heavy package is imported for the first time, and for nothing else.

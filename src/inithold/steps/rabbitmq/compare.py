@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import Rejected, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import Change, StepContext
 from inithold.steps.rabbitmq.arguments import difference, same
 from inithold.steps.rabbitmq.definitions import Definitions
-from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue, distinct
+
+if TYPE_CHECKING:
+    from inithold.steps.rabbitmq.management import Management
 
 _CLASSIC = "classic"
 

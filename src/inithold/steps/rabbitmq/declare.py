@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
@@ -12,9 +12,11 @@ from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.arguments import has_fraction, listed
 from inithold.steps.rabbitmq.broker import Broker, Refused, connected
 from inithold.steps.rabbitmq.compare import Comparison, by_virtual_host, refuse
-from inithold.steps.rabbitmq.management import Management
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed
 from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED
+
+if TYPE_CHECKING:
+    from inithold.steps.rabbitmq.management import Management
 
 
 def declare(address: Address, context: StepContext, comparison: Comparison, api: Management | None) -> None:
