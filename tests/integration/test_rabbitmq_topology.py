@@ -601,7 +601,7 @@ def test_a_connection_that_the_broker_closes_is_tried_again(vhost: Vhost) -> Non
         while not (found := vhost.server.api("GET", path)):
             threading.Event().wait(0.1)
         vhost.server.api("DELETE", f"/api/connections/{quote(found[0]['name'], safe='')}")
-        broker.exists(Queue("q"))
+        broker.declare(Queue("q"), passive=True)
     assert "CONNECTION_FORCED" in caught.value.message
 
 

@@ -35,13 +35,11 @@ class Group(Addressed, frozen=True, kw_only=True):
 
     kind = "redis_streams.group"
     rights = "XINFO GROUPS on the stream; for a database other than 0, also SELECT"
+    technologies = ("redis", "rediss")
 
     stream: str
     group: str
     start: str = "$"
-
-    def technologies(self) -> Sequence[str]:
-        return ("redis", "rediss")
 
     def extras(self) -> Sequence[str]:
         return ("redis",)

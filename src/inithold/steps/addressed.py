@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import ClassVar
 
 from inithold.redaction.redact import SECRETS
 from inithold.steps.address import Address, parse
@@ -21,6 +22,9 @@ class Addressed(Step, frozen=True, kw_only=True):
         database: name of the database, or virtual host.
     """
 
+    technologies: ClassVar[tuple[str, ...]] = ()
+    """The accepted technologies; if only the parts are given, the first one is meant."""
+
     url: str | None = None
     host: str | None = None
     port: int | None = None
@@ -35,10 +39,6 @@ class Addressed(Step, frozen=True, kw_only=True):
         if self.password is not None:
             SECRETS.add(self.password, public=[self.user or "", self.host or "", self.database or ""])
 
-    def technologies(self) -> Sequence[str]:
-        """The accepted technologies; if only the parts are given, the first one is meant."""
-        raise NotImplementedError
-
     def address(self) -> Address:
         """Return the address, from the URL or the parts.
 
@@ -46,9 +46,9 @@ class Addressed(Step, frozen=True, kw_only=True):
             ValueError: neither or both are given, or the URL cannot be parsed.
         """
         if self.url is not None:
-            return parse(self.url, self.technologies())
+            return parse(self.url, self.technologies)
         return Address.of_parts(
-            self.technologies()[0], self.host or "", self.port, self.user, self.password, self.database
+            self.technologies[0], self.host or "", self.port, self.user, self.password, self.database
         )
 
     def validate(self) -> Iterator[tuple[str, str]]:
@@ -66,9 +66,15 @@ class Addressed(Step, frozen=True, kw_only=True):
         if self.port is not None and not 0 < self.port < 65536:
             yield "port", "expected a number from 1 to 65535"
         try:
-            self.address()
+            address = self.address()
         except ValueError as error:
             yield "url", f"url {error}"
+            return
+        yield from self.validate_address(address)
+
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - the interface
+        """Yield errors in an address that could be parsed, as `validate` does."""
+        yield from ()
 
     def subject(self) -> str:
         try:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import msgspec
 
 from inithold.process.imports import IMPORTING
+from inithold.text.frozen import set_field
 
 Op = Literal["+", "~", "!", "?"]
 
@@ -193,3 +194,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("", self.subject())]
+
+
+def convert_fields(struct: object, **types: Any) -> None:
+    """Convert fields of a frozen struct, in its `__post_init__`: a Python plan may give dictionaries.
+
+    Raises:
+        ValueError: a value does not fit; the message names the field.
+    """
+    for name, wanted in types.items():
+        try:
+            set_field(struct, name, msgspec.convert(getattr(struct, name), wanted, strict=False))
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{name}: {error}") from None

@@ -51,10 +51,9 @@ class Ready(Addressed, frozen=True, kw_only=True):
     default_timeout = 600.0
     rights = "log in and run PING; for a database other than 0, also SELECT"
 
-    retry_auth: bool = False
+    technologies = ("redis", "rediss")
 
-    def technologies(self) -> Sequence[str]:
-        return ("redis", "rediss")
+    retry_auth: bool = False
 
     def extras(self) -> Sequence[str]:
         return ("redis",)
@@ -62,15 +61,12 @@ class Ready(Addressed, frozen=True, kw_only=True):
     def preload(self) -> None:
         import redis.connection  # noqa: F401, PLC0415 - heavy
 
-    def validate(self) -> Iterator[tuple[str, str]]:
-        faults = list(super().validate())
-        yield from faults
-        if not faults:
-            try:
-                _database(self.address())
-                _tls(self.address())
-            except ValueError as error:
-                yield "database" if self.url is None else "url", str(error)
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
+        try:
+            _database(address)
+            _tls(address)
+        except ValueError as error:
+            yield "database" if self.url is None else "url", str(error)
 
     def check(self, context: StepContext) -> Sequence[Change]:
         address = self.address()

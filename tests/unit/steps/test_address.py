@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -122,9 +120,7 @@ def test_on_the_web_a_user_alone_is_a_token() -> None:
 
 class Kind(Addressed, frozen=True, kw_only=True):
     kind = "test.kind"
-
-    def technologies(self) -> Sequence[str]:
-        return ("postgresql", "redis")
+    technologies = ("postgresql", "redis")
 
 
 @pytest.mark.parametrize(

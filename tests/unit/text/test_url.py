@@ -211,7 +211,7 @@ def _kinds() -> dict[str, Any]:
 
 
 def _technologies(step: Any) -> tuple[str, ...]:
-    return ("http", "https") if step.kind.startswith("http.") else tuple(step.technologies())
+    return ("http", "https") if step.kind.startswith("http.") else tuple(step.technologies)
 
 
 def _step(kind: str, url: str) -> Any:

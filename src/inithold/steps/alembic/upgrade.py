@@ -83,20 +83,20 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         "its schema (on MySQL, on the database)"
     )
 
+    technologies = ("postgresql", "mysql", "sqlite")
+
     config: str = "alembic.ini"
     target: str = "head"
     name: str = "alembic"
     x: tuple[str, ...] = ()
 
-    def technologies(self) -> Sequence[str]:
-        return ("postgresql", "mysql", "sqlite")
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
+        if address.database == ":memory:":
+            yield "url", "url is a database in memory, which is gone when Alembic hangs up"
 
     def validate(self) -> Iterator[tuple[str, str]]:
         if any(getattr(self, field) is not None for field in _ADDRESS):
-            faults = list(super().validate())
-            yield from faults
-            if not faults and self.address().database == ":memory:":
-                yield "url", "url is a database in memory, which is gone when Alembic hangs up"
+            yield from super().validate()
         if not self.target.strip():
             yield "target", "target is empty: expected head, heads or a revision"
         elif _RELATIVE.search(self.target):

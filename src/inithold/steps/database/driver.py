@@ -109,17 +109,13 @@ class Database(Addressed, frozen=True, kw_only=True):
         database: name of the database.
     """
 
-    def technologies(self) -> Sequence[str]:
-        return tuple(_DRIVERS)
+    technologies = tuple(_DRIVERS)
 
-    def validate(self) -> Iterator[tuple[str, str]]:
-        problems = list(super().validate())
-        yield from problems
-        address = None if problems else self.address()
-        if address is not None and address.technology == "postgresql":
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
+        if address.technology == "postgresql":
             of_parameters = import_module("inithold.steps.postgres.conninfo").faults
             yield from (("url", fault) for fault in of_parameters(address))
-        if address is not None and address.technology == "sqlite" and address.database == ":memory:":
+        if address.technology == "sqlite" and address.database == ":memory:":
             yield "url", "url is a database in memory, which nobody else can see: give a file"
 
     def extras(self) -> Sequence[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from inithold.errors import Rejected, StepFailed
+from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
@@ -70,12 +71,11 @@ class Database(Addressed, frozen=True, kw_only=True):
     rights = "log in, with SHOW DATABASES or any privilege on the database; otherwise it is not visible"
     apply_rights = "CREATE on the database to create it, ALTER to change its defaults"
 
+    technologies = ("mysql",)
+
     name: str | None = None
     character_set: str | None = None
     collation: str | None = None
-
-    def technologies(self) -> Sequence[str]:
-        return ("mysql",)
 
     def extras(self) -> Sequence[str]:
         return driver.EXTRAS["mysql"]
@@ -89,19 +89,20 @@ class Database(Addressed, frozen=True, kw_only=True):
         except ValueError:
             return ""
 
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
+        name = (address.database or "") if self.name is None else self.name
+        field = "url" if self.name is None and self.url is not None else "name"
+        if not name:
+            yield field, "the name of the database is missing: give name, or a url with it"
+        elif name.lower() in _OWN:
+            yield field, f"{name} is the server's own database: give the name of yours with name"
+        elif len(name) > _LONGEST:
+            yield field, f"the name of the database is longer than {_LONGEST} characters"
+        elif name.endswith(" ") or any(not 0 < ord(character) < 0x10000 for character in name):
+            yield field, "a name of a database does not end in a space and has no characters beyond U+FFFF"
+
     def validate(self) -> Iterator[tuple[str, str]]:
-        problems = list(super().validate())
-        yield from problems
-        if not problems:
-            name, field = self._name, "url" if self.name is None and self.url is not None else "name"
-            if not name:
-                yield field, "the name of the database is missing: give name, or a url with it"
-            elif name.lower() in _OWN:
-                yield field, f"{name} is the server's own database: give the name of yours with name"
-            elif len(name) > _LONGEST:
-                yield field, f"the name of the database is longer than {_LONGEST} characters"
-            elif name.endswith(" ") or any(not 0 < ord(character) < 0x10000 for character in name):
-                yield field, "a name of a database does not end in a space and has no characters beyond U+FFFF"
+        yield from super().validate()
         for field in ("character_set", "collation"):
             value = getattr(self, field)
             if value is not None and not _WORD.fullmatch(value):

@@ -10,7 +10,7 @@ import msgspec
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
-from inithold.steps.base import Change, StepContext
+from inithold.steps.base import Change, StepContext, convert_fields
 from inithold.steps.database.driver import Database as AnyDatabase
 from inithold.steps.postgres.connection import Connection, open_session
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
@@ -90,6 +90,8 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         "the owner, own the database and be a member of the new owner's role"
     )
 
+    technologies = ("postgresql",)
+
     owner: str | None = None
     extensions: list[str | Extension] = msgspec.field(default_factory=list)
     encoding: str | None = None
@@ -99,20 +101,19 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            typed = msgspec.convert(self.extensions, list[str | Extension], strict=False)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"extensions: {error}") from None
-        set_field(self, "extensions", [Extension(name=one) if isinstance(one, str) else one for one in typed])
+        convert_fields(self, extensions=list[str | Extension])
+        typed = [Extension(name=one) if isinstance(one, str) else one for one in self.extensions]
+        set_field(self, "extensions", typed)
 
-    def technologies(self) -> Sequence[str]:
-        return ("postgresql",)
+    def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
+        yield from super().validate_address(address)
+        if not self._name:
+            yield "url", "url names no database, so there is none to create"
+        elif self._name == self.maintenance:
+            yield "maintenance", "maintenance is the database to be created: name one that exists"
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        problems = list(super().validate())
-        yield from problems
-        if not problems and not self._name:
-            yield "url", "url names no database, so there is none to create"
+        yield from super().validate()
         named = {"owner": self.owner, "template": self.template, "maintenance": self.maintenance}
         named |= {"encoding": self.encoding, "locale": self.locale}
         for index, extension in enumerate(self._extensions):
@@ -120,8 +121,6 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
         for field, name in named.items():
             if name is not None and (wrong := fault(name)):
                 yield field, wrong
-        if not problems and self._name == self.maintenance:
-            yield "maintenance", "maintenance is the database to be created: name one that exists"
 
     def check(self, context: StepContext) -> Sequence[Change]:
         creation, needs = self._needs(context)

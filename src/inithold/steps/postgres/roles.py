@@ -10,14 +10,13 @@ import msgspec
 
 from inithold.errors import StepFailed
 from inithold.redaction.redact import SECRETS
-from inithold.steps.base import Change, StepContext
+from inithold.steps.base import Change, StepContext, convert_fields
 from inithold.steps.database.driver import Database as AnyDatabase
 from inithold.steps.postgres.connection import Connection, connect, explained, open_session
 from inithold.steps.postgres.grants import PUBLIC, DefaultPrivileges, Grant, as_list, default_needs, grant_needs
 from inithold.steps.postgres.passwords import is_stored, is_verifier
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
-from inithold.text.frozen import set_field
 
 _FLAGS = {
     "login": "rolcanlogin",
@@ -182,21 +181,15 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         "member of the role in `for`; for superuser and replication roles, be a superuser"
     )
 
+    technologies = ("postgresql",)
+
     roles: list[Role] = msgspec.field(default_factory=list)
     grants: list[Grant] = msgspec.field(default_factory=list)
     default_privileges: list[DefaultPrivileges] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # A Python plan may give dictionaries.
-        for name, item in (("roles", Role), ("grants", Grant), ("default_privileges", DefaultPrivileges)):
-            try:
-                set_field(self, name, [msgspec.convert(one, item, strict=False) for one in getattr(self, name)])
-            except msgspec.ValidationError as error:
-                raise ValueError(f"{name}: {error}") from None
-
-    def technologies(self) -> Sequence[str]:
-        return ("postgresql",)
+        convert_fields(self, roles=list[Role], grants=list[Grant], default_privileges=list[DefaultPrivileges])
 
     def validate(self) -> Iterator[tuple[str, str]]:
         yield from super().validate()

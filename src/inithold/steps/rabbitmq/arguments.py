@@ -24,18 +24,17 @@ def sent(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     All others stay text, such as a routing key or a header of digits.
     """
-    return {name: _typed(name, value) for name, value in arguments.items()}
 
-
-def _typed(name: str, value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str):
-        if _NUMBERS.fullmatch(name) and _WHOLE.fullmatch(value):
+    def typed(name: str, value: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
             return int(value)
-        if name in _FLAGS and value.lower() in ("true", "false"):
+        if isinstance(value, str) and _NUMBERS.fullmatch(name) and _WHOLE.fullmatch(value):
+            return int(value)
+        if isinstance(value, str) and name in _FLAGS and value.lower() in ("true", "false"):
             return value.lower() == "true"
-    return value
+        return value
+
+    return {name: typed(name, value) for name, value in arguments.items()}
 
 
 def has_fraction(value: Any) -> bool:

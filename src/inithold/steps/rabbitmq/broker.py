@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -20,7 +21,7 @@ from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq import verdicts
 from inithold.steps.rabbitmq.access import login, tls_context, virtual_host
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Queue
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Item
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -40,9 +41,16 @@ class Refused(Exception):
 
 
 @contextmanager
-def connected(address: Address, context: StepContext, host: str | None = None) -> Iterator[Broker]:
-    """Connect to a virtual host, by default the address's own; closed at the end of the context."""
-    broker = Broker(address if host is None else address._replace(database=host), context)
+def brokers(address: Address, context: StepContext) -> Iterator[Callable[[str], Broker]]:
+    """Yield a function that connects to a virtual host; all are closed at the end of the context."""
+    with ExitStack() as stack:
+        yield cache(lambda host: stack.enter_context(connected(address._replace(database=host), context)))
+
+
+@contextmanager
+def connected(address: Address, context: StepContext) -> Iterator[Broker]:
+    """Connect to the address's virtual host; closed at the end of the context."""
+    broker = Broker(address, context)
     with _without_log():
         try:
             broker.connect()
@@ -52,7 +60,7 @@ def connected(address: Address, context: StepContext, host: str | None = None) -
 
 
 class Broker:
-    """A connection to one virtual host, for exchanges, queues and bindings; see `connected`."""
+    """A connection to one virtual host; see `connected`."""
 
     def __init__(self, address: Address, context: StepContext) -> None:
         self._address = address
@@ -100,25 +108,16 @@ class Broker:
         except Refused as refused:
             raise verdicts.closed_by_broker(self._address, refused.code, refused.words) from refused
 
-    def exists(self, item: Exchange | Queue) -> bool:
-        """Whether an exchange or queue of this name exists, by a passive declare, which changes nothing.
-
-        Raises:
-            Refused: unknown, for example because the queue is exclusive to another connection.
-        """
-        try:
-            self.declare(item, passive=True)
-        except Refused as refused:
-            if refused.code == verdicts.NOT_FOUND:
-                return False
-            raise
-        return True
-
     def declare(self, item: Item, *, passive: bool = False) -> None:
         """Create an exchange, a queue or a binding; does nothing if an equal one exists.
 
+        Args:
+            item: to create.
+            passive: only look whether an exchange or queue of this name exists.
+
         Raises:
-            Refused: one with other properties exists, it is invalid, or the user lacks permission.
+            Refused: one with other properties exists, none exists (`passive`), it is invalid, or the user lacks
+                permission.
         """
         arguments = item.sent()
         if isinstance(item, Binding):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import Rejected, StepFailed
@@ -87,45 +87,37 @@ def through_amqp(address: Address, context: StepContext, desired: Definitions) -
     Raises:
         StepFailed: something exists with other properties.
     """
-    from inithold.steps.rabbitmq.broker import Refused, connected  # noqa: PLC0415 - heavy
-    from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
+    from inithold.steps.rabbitmq.broker import Refused, brokers  # noqa: PLC0415 - heavy
+    from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED  # noqa: PLC0415 - heavy
 
     missing: list[Placed] = []
     unverified: list[Placed] = []
     conflicts: list[str] = []
-    for host, group in by_virtual_host(distinct(desired.objects)):
-        absent: set[str] = set()
-        with connected(address, context, host) as broker:
-            for placed in group:
-                item = placed.item
-                if isinstance(item, Binding):
-                    # A binding of something that does not exist is certainly missing.
-                    (missing if absent & item.ends else unverified).append(placed)
-                    continue
-                try:
-                    exists = broker.exists(item)
-                except Refused as refused:
-                    if refused.code == RESOURCE_LOCKED:
-                        other = "exists and is exclusive to another connection; the plan wants it shared"
-                        conflicts.append(f"{placed.label} {other}")
-                        continue
+    absent: set[tuple[str, str]] = set()
+    with brokers(address, context) as broker:
+        for placed in distinct(desired.objects):
+            host, item = placed.virtual_host, placed.item
+            if isinstance(item, Binding):
+                # A binding of something that does not exist is certainly missing.
+                (missing if absent & {(host, end) for end in item.ends} else unverified).append(placed)
+                continue
+            try:
+                broker(host).declare(item, passive=True)
+                unverified.append(placed)
+            except Refused as refused:
+                if refused.code == NOT_FOUND:
+                    absent.add((host, item.label))
+                    missing.append(placed)
+                elif refused.code == RESOURCE_LOCKED:
+                    other = "exists and is exclusive to another connection; the plan wants it shared"
+                    conflicts.append(f"{placed.label} {other}")
+                else:
                     raise (Rejected if refused.code == ACCESS_REFUSED else StepFailed)(
                         f"{address.shown}: the broker refuses to look at {placed.label}: {refused.words}",
                         hint="to look, the user needs configure, write or read on it",
                     ) from refused
-                if not exists:
-                    absent.add(item.label)
-                (unverified if exists else missing).append(placed)
     refuse(conflicts)
     return Comparison(missing, unverified)
-
-
-def by_virtual_host(objects: Iterable[Placed]) -> Iterator[tuple[str, list[Placed]]]:
-    """Group the objects by virtual host."""
-    groups: dict[str, list[Placed]] = {}
-    for placed in objects:
-        groups.setdefault(placed.virtual_host, []).append(placed)
-    yield from groups.items()
 
 
 def refuse(conflicts: Sequence[str]) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
 from inithold.steps.rabbitmq.arguments import has_fraction, listed
-from inithold.steps.rabbitmq.broker import Broker, Refused, connected
-from inithold.steps.rabbitmq.compare import Comparison, by_virtual_host, refuse
+from inithold.steps.rabbitmq.broker import Refused, brokers
+from inithold.steps.rabbitmq.compare import Comparison, refuse
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed
 from inithold.steps.rabbitmq.verdicts import ACCESS_REFUSED, COMMAND_INVALID, NOT_FOUND, PRECONDITION_FAILED
 
@@ -32,26 +30,18 @@ def declare(address: Address, context: StepContext, comparison: Comparison, api:
             api.send(*_as_resource(placed))
     unverified_bindings = [placed for placed in comparison.unverified if isinstance(placed.item, Binding)]
     missing = [placed for placed in comparison.missing if placed not in through_api] + unverified_bindings
-    with ExitStack() as stack:
-        brokers: dict[str, Broker] = {}
-
-        def each(objects: Iterable[Placed]) -> Iterator[tuple[Broker, Placed]]:
-            for host, group in by_virtual_host(objects):
-                if host not in brokers:
-                    brokers[host] = stack.enter_context(connected(address, context, host))
-                yield from ((brokers[host], placed) for placed in group)
-
+    with brokers(address, context) as broker:
         # First let the broker compare what exists: if anything differs, nothing is created.
         conflicts: list[str] = []
-        for broker, placed in each(it for it in comparison.unverified if not isinstance(it.item, Binding)):
+        for placed in (it for it in comparison.unverified if not isinstance(it.item, Binding)):
             try:
-                broker.declare(placed.item)
+                broker(placed.virtual_host).declare(placed.item)
             except Refused as refused:
                 conflicts.append(_contradiction(placed, refused))
         refuse(conflicts)
-        for broker, placed in each(missing):
+        for placed in missing:
             try:
-                broker.declare(placed.item)
+                broker(placed.virtual_host).declare(placed.item)
             except Refused as refused:
                 refuse([_contradiction(placed, refused)])
     for placed in through_api:

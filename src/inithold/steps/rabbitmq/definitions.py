@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from inithold.errors import StepFailed
-from inithold.steps.rabbitmq.objects import Binding, Exchange, Item, Placed, Queue
+from inithold.steps.rabbitmq.objects import Binding, Exchange, Placed, Queue
 from inithold.text.files import read_regular_text
 from inithold.text.suggest import did_you_mean
 
@@ -57,7 +57,21 @@ def read(path: str, virtual_host: str) -> Definitions:
     """
     from inithold.steps.rabbitmq.resources import KINDS, GlobalParameter  # noqa: PLC0415 - most plans have no file
 
-    document = _document(path)
+    document: dict[str, Any] | None = None
+    try:
+        document = json.loads(read_regular_text(path))
+        problem = "not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
+    except OSError as error:
+        problem = str(error.strerror)
+    except UnicodeDecodeError:
+        problem = "not UTF-8 text"
+    except json.JSONDecodeError as error:
+        problem = f"not JSON: {_lower(error.msg)} in line {error.lineno}"
+    except RecursionError:
+        problem = "nested too deeply"
+    if not isinstance(document, dict):
+        hint = "export it again (rabbitmqctl export_definitions), or fix it"
+        raise StepFailed(f"{path}: {problem}", hint=hint) from None
     shapes: dict[str, Any] = {"exchanges": Exchange, "queues": Queue, "bindings": _Binding}
     sections = [*shapes, *(shape.section for shape in KINDS)]
     faults = [
@@ -72,7 +86,20 @@ def read(path: str, virtual_host: str) -> Definitions:
                 continue  # Every queue is bound to the default exchange.
             host = fields.get("vhost")
             where = host if isinstance(host, str) and host else virtual_host
-            objects.append(Placed(where, _item(entry), "" if where == virtual_host else f" in {where}"))
+            item = entry
+            if isinstance(entry, _Binding):
+                to_queue = entry.destination_type == "queue"
+                item = Binding(
+                    exchange=entry.source,
+                    queue=entry.destination if to_queue else None,
+                    destination_exchange=None if to_queue else entry.destination,
+                    routing_key=entry.routing_key,
+                    arguments=entry.arguments,
+                )
+            elif isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
+                # An export has the type of every queue, even if only the default; the argument was asked for.
+                item = msgspec.structs.replace(entry, type=None)
+            objects.append(Placed(where, item, "" if where == virtual_host else f" in {where}"))
     resources = tuple(
         resource.placed(virtual_host)
         for shape in KINDS
@@ -85,25 +112,6 @@ def read(path: str, virtual_host: str) -> Definitions:
         resource.learn_secrets()
         faults += resource.faults()
     return Definitions(tuple(objects), resources, tuple(faults))
-
-
-def _document(path: str) -> dict[str, Any]:
-    try:
-        document = json.loads(read_regular_text(path))
-        problem = "not RabbitMQ's definitions: expected an object with queues, exchanges, bindings"
-    except OSError as error:
-        document, problem = None, str(error.strerror)
-    except UnicodeDecodeError:
-        document, problem = None, "not UTF-8 text"
-    except json.JSONDecodeError as error:
-        document, problem = None, f"not JSON: {_lower(error.msg)} in line {error.lineno}"
-    except RecursionError:
-        document, problem = None, "nested too deeply"
-    if not isinstance(document, dict):
-        raise StepFailed(
-            f"{path}: {problem}", hint="export it again (rabbitmqctl export_definitions), or fix it"
-        ) from None
-    return document
 
 
 def _entries(
@@ -125,23 +133,6 @@ def _entries(
             name = entry.get("name")
             which = f" ({name})" if isinstance(name, str) else ""
             faults.append(f"{section}[{index}]{which}: {_lower(str(error).replace('`', ''))}")
-
-
-def _item(entry: Any) -> Item:
-    if isinstance(entry, _Binding):
-        to_queue = entry.destination_type == "queue"
-        return Binding(
-            exchange=entry.source,
-            queue=entry.destination if to_queue else None,
-            destination_exchange=None if to_queue else entry.destination,
-            routing_key=entry.routing_key,
-            arguments=entry.arguments,
-        )
-    if isinstance(entry, Queue) and (entry.type == "classic" or "x-queue-type" in entry.arguments):
-        # An export has the type of every queue, even if it is only the default; the argument was asked for.
-        return msgspec.structs.replace(entry, type=None)
-    item: Item = entry
-    return item
 
 
 def _lower(text: str) -> str:

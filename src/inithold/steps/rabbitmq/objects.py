@@ -23,7 +23,19 @@ Fault = tuple[str, str]
 """The field (empty for the object itself), and what is wrong with it."""
 
 
-class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    arguments: dict[str, Any] = {}
+
+    def sent(self) -> dict[str, Any]:
+        """The arguments as the broker gets them."""
+        return sent(self.arguments)
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with it by itself."""
+        yield from (("arguments", message) for message in of_arguments.faults(self.arguments))
+
+
+class Exchange(_Declared, frozen=True):
     """An exchange.
 
     Args:
@@ -40,23 +52,17 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durable: bool = True
     auto_delete: bool = False
     internal: bool = False
-    arguments: dict[str, Any] = {}
 
     @property
     def label(self) -> str:
         """Its name in changes and messages."""
         return f"exchange {self.name}"
 
-    def sent(self) -> dict[str, Any]:
-        """The arguments as the broker gets them."""
-        return sent(self.arguments)
-
     def properties(self) -> dict[str, Any]:
         """Everything in which two exchanges of the same name can differ."""
         return {name: getattr(self, name) for name in ("type", "durable", "auto_delete", "internal")} | self.sent()
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what is wrong with it by itself."""
         if self.name == "":
             yield "name", "the default exchange is always there: leave it out"
         yield from _name(self.name)
@@ -64,10 +70,10 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             known = did_you_mean(self.type, _EXCHANGE_TYPES)
             known = known or f"; known are {', '.join(_EXCHANGE_TYPES)}, and x-... of a plug-in"
             yield "type", f"unknown type {self.type!r}{known}"
-        yield from _arguments(self.arguments)
+        yield from super().faults()
 
 
-class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Queue(_Declared, frozen=True):
     """A queue.
 
     Args:
@@ -85,21 +91,14 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclusive: bool = False
     auto_delete: bool = False
     type: QueueType | None = None
-    arguments: dict[str, Any] = {}
 
     @property
     def label(self) -> str:
         """Its name in changes and messages."""
         return f"queue {self.name}"
 
-    @property
-    def explicit_type(self) -> str | None:
-        """The type from `type` or the argument; None for the virtual host's default."""
-        return self.sent().get("x-queue-type")
-
     def sent(self) -> dict[str, Any]:
-        """The arguments as the broker gets them."""
-        return sent(self.arguments) | ({"x-queue-type": self.type} if self.type else {})
+        return super().sent() | ({"x-queue-type": self.type} if self.type else {})
 
     def properties(self) -> dict[str, Any]:
         """Everything in which two queues of the same name can differ; the type always as the argument."""
@@ -109,7 +108,6 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ({"type": kind} if kind else {}) | flags | arguments
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what is wrong with it by itself."""
         if self.name == "":
             yield "name", "a queue that the broker names is new in each run: give it a name"
         yield from _name(self.name)
@@ -123,15 +121,15 @@ class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             yield "type", f"type {self.type} and x-queue-type {shown(given)} contradict one another"
         elif given is not None and given not in _QUEUE_TYPES:
             yield "arguments", f"x-queue-type: expected {' or '.join(_QUEUE_TYPES)}, got {shown(given)}"
-        if self.explicit_type in ("quorum", "stream"):
-            if not self.durable:
-                yield "durable", f"a {self.explicit_type} queue is always durable"
-            if self.auto_delete:
-                yield "auto_delete", f"a {self.explicit_type} queue cannot be auto-deleted"
-        yield from _arguments(self.arguments)
+        kind = self.type or given
+        if kind in ("quorum", "stream") and not self.durable:
+            yield "durable", f"a {kind} queue is always durable"
+        if kind in ("quorum", "stream") and self.auto_delete:
+            yield "auto_delete", f"a {kind} queue cannot be auto-deleted"
+        yield from super().faults()
 
 
-class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Binding(_Declared, frozen=True):
     """A binding of an exchange to a queue or to another exchange.
 
     Args:
@@ -146,7 +144,6 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: str | None = None
     destination_exchange: str | None = None
     routing_key: str = ""
-    arguments: dict[str, Any] = {}
 
     @property
     def label(self) -> str:
@@ -166,12 +163,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kind = "exchange" if self.queue is None else "queue"
         return {f"exchange {self.exchange}", f"{kind} {self.destination}"}
 
-    def sent(self) -> dict[str, Any]:
-        """The arguments as the broker gets them."""
-        return sent(self.arguments)
-
     def faults(self) -> Iterator[Fault]:
-        """Yield what is wrong with it by itself."""
         if (self.queue is None) == (self.destination_exchange is None):
             given = "both" if self.queue is not None else "neither"
             yield "", f"expected queue or destination_exchange, got {given}"
@@ -186,7 +178,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         for field in ("exchange", "queue", "destination_exchange", "routing_key"):
             yield from _text(field, getattr(self, field) or "")
-        yield from _arguments(self.arguments)
+        yield from super().faults()
 
 
 Item: TypeAlias = Exchange | Queue | Binding
@@ -245,7 +237,3 @@ def _text(field: str, text: str) -> Iterator[Fault]:
     # The broker strips line breaks, so that the object would get another name.
     if field != "routing_key" and _BREAK.search(text):
         yield field, "has a line break or NUL in it"
-
-
-def _arguments(arguments: dict[str, Any]) -> Iterator[Fault]:
-    return (("arguments", message) for message in of_arguments.faults(arguments))

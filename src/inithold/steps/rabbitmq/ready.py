@@ -45,10 +45,9 @@ class Ready(Addressed, frozen=True, kw_only=True):
     default_timeout = 600.0
     rights = "log in and open the virtual host: any permissions entry for the user there, even an empty one"
 
-    retry_auth: bool = False
+    technologies = ("amqp", "amqps")
 
-    def technologies(self) -> Sequence[str]:
-        return ("amqp", "amqps")
+    retry_auth: bool = False
 
     def extras(self) -> Sequence[str]:
         return ("rabbitmq",)

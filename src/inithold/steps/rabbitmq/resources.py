@@ -27,10 +27,6 @@ _SALT = 4
 """Bytes of salt before the digest in RabbitMQ's password hashes."""
 
 
-class Conflict(Exception):
-    """Something exists with other properties and is not changed; the message shows both sides."""
-
-
 class Resource(msgspec.Struct, frozen=True):
     """An entry of a section of a definitions file."""
 
@@ -52,11 +48,6 @@ class Resource(msgspec.Struct, frozen=True):
         """Its name in changes: `policy ha in /`."""
         return self.called.format_map(msgspec.structs.asdict(self))
 
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """The values of its key fields."""
-        return self.section, *(str(getattr(self, name)) for name in self.key)
-
     def faults(self) -> Iterator[str]:
         """Yield the errors that its types do not exclude."""
         yield from ()
@@ -70,11 +61,11 @@ class Resource(msgspec.Struct, frozen=True):
         """The properties to compare."""
         return {name: value for name, value in self.entry(None).items() if name not in (*self.key, "vhost")}
 
-    def change(self, present: Any) -> Change | None:
-        """Return the change that is needed, or None; `present` is the broker's entry of this name, or None.
+    def change(self, present: Any) -> Change | str | None:
+        """Return the change that is needed, or None; a text for a conflict, which is not to be changed.
 
-        Raises:
-            Conflict: it is something else and is not to be changed.
+        Args:
+            present: the broker's entry of this name; None if there is none.
         """
         if present is None:
             return Change("+", self.label, (listed(self.properties()),) if self.shown else ())
@@ -142,12 +133,12 @@ class User(Resource, frozen=True):
             if secret:
                 SECRETS.add(secret, public=[self.name])
 
-    def change(self, present: Any) -> Change | None:
+    def change(self, present: Any) -> Change | str | None:
         tags = _tags(self.tags)
         if present is None:
             return Change("+", self.label, (f"tags {', '.join(tags)}",) if tags else ())
         if not self._has_password(present):
-            raise Conflict(
+            return (
                 f"{self.label} exists with another password hash than the plan's; "
                 "the password of a user that exists is never changed"
             )
@@ -263,19 +254,21 @@ def compare(
     Returns:
         The changes, the definitions to import for them, and the conflicts.
     """
+
+    def identity(resource: Resource) -> tuple[str, ...]:
+        return resource.section, *(str(getattr(resource, name)) for name in resource.key)
+
     entries = [msgspec.convert(entry, shape) for shape in KINDS for entry in document.get(shape.section) or []]
-    present = {known.identity: known for known in entries}
+    present = {identity(known): known for known in entries}
     changes: list[Change] = []
     definitions: dict[str, list[dict[str, Any]]] = {}
     conflicts: list[str] = []
     for resource in resources:
-        there = present.get(resource.identity)
-        try:
-            change = resource.change(there)
-        except Conflict as error:
-            conflicts.append(str(error))
-            continue
-        if change is not None:
+        there = present.get(identity(resource))
+        change = resource.change(there)
+        if isinstance(change, str):
+            conflicts.append(change)
+        elif change is not None:
             changes.append(change)
             definitions.setdefault(resource.section, []).append(resource.entry(there))
     return changes, definitions, conflicts

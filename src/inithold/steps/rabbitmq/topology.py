@@ -11,7 +11,7 @@ from inithold.errors import StepFailed
 from inithold.redaction.redact import SECRETS
 from inithold.steps.address import WEB, parse
 from inithold.steps.addressed import Addressed
-from inithold.steps.base import Change, StepContext
+from inithold.steps.base import Change, StepContext, convert_fields
 from inithold.steps.rabbitmq.access import login, virtual_host
 from inithold.steps.rabbitmq.arguments import has_fraction
 from inithold.steps.rabbitmq.definitions import Definitions, read
@@ -93,6 +93,8 @@ class Topology(Addressed, frozen=True, kw_only=True):
         "definitions file, the tag `administrator`"
     )
 
+    technologies = ("amqp", "amqps")
+
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
     queues: list[Queue] = msgspec.field(default_factory=list)
     bindings: list[Binding] = msgspec.field(default_factory=list)
@@ -103,14 +105,7 @@ class Topology(Addressed, frozen=True, kw_only=True):
         super().__post_init__()
         if self.management_url is not None:
             SECRETS.add_url(self.management_url)
-        for name in _LISTS:
-            try:
-                self._typed(name)
-            except msgspec.ValidationError as error:
-                raise ValueError(f"{name}: {error}") from None
-
-    def technologies(self) -> Sequence[str]:
-        return ("amqp", "amqps")
+        convert_fields(self, **_LISTS)
 
     def extras(self) -> Sequence[str]:
         return ("rabbitmq",)
@@ -138,16 +133,14 @@ class Topology(Addressed, frozen=True, kw_only=True):
                 yield "management_url", f"management_url {error}"
         own: list[str] = []
         for field in _LISTS:
-            for index, item in enumerate(self._typed(field)):
+            for index, item in enumerate(getattr(self, field)):
                 own.append(f"{field}[{index}]")
                 for part, message in item.faults():
                     yield f"{own[-1]}{f'.{part}' if part else ''}", message
                 if has_fraction(item.arguments) and not self.management_url:
                     yield f"{own[-1]}.arguments", _FRACTION
-        if not wrong:
-            yield from self._definition_faults(own)
-
-    def _definition_faults(self, own: Sequence[str]) -> Iterator[tuple[str, str]]:
+        if wrong:
+            return
         try:
             desired = self._desired()
         except StepFailed as error:
@@ -205,16 +198,9 @@ class Topology(Addressed, frozen=True, kw_only=True):
     def _desired(self) -> Definitions:
         """Return the plan's lists, followed by the definitions file."""
         host = virtual_host(self.address())
-        own = tuple(Placed(host, item) for name in _LISTS for item in self._typed(name))
+        items: list[Item] = [*self.exchanges, *self.queues, *self.bindings]
+        own = tuple(Placed(host, item) for item in items)
         if not self.definitions:
             return Definitions(own)
         defined = read(self.definitions, host)
         return defined._replace(objects=own + defined.objects)
-
-    def _typed(self, name: str) -> list[Item]:
-        """Return a list of the plan with typed items; a Python plan may give plain dictionaries."""
-        value: list[Item] = getattr(self, name)
-        if all(isinstance(item, msgspec.Struct) for item in value):
-            return value
-        typed: list[Item] = msgspec.convert(value, _LISTS[name], strict=False)
-        return typed

@@ -76,18 +76,14 @@ def not_connected(address: Address, error: BaseException) -> StepError:
             return failure
     elif isinstance(cause, OSError) and not isinstance(cause, _HUNG_UP):
         return NotYet(f"{address.place}: {describe(cause)}")
-    elif not isinstance(cause, OSError):
-        return _no_handshake(address, cause)
-    return _not_answering(address, "the connection was closed during the handshake")
-
-
-def _no_handshake(address: Address, cause: BaseException) -> StepFailed:
-    if isinstance(cause, AuthenticationError):
+    elif isinstance(cause, AuthenticationError):
         return StepFailed(
             f"{address.shown}: the broker offers no way to log in with a password",
             hint="let the broker offer the authentication mechanism PLAIN (auth_mechanisms)",
         )
-    return StepFailed(f"{address.shown}: the handshake failed: {one_line(str(cause), 200)}", hint=_SEE_LOG)
+    elif not isinstance(cause, OSError):
+        return StepFailed(f"{address.shown}: the handshake failed: {one_line(str(cause), 200)}", hint=_SEE_LOG)
+    return _not_answering(address, "the connection was closed during the handshake")
 
 
 def _not_answering(address: Address, message: str) -> NotYet:

@@ -368,7 +368,7 @@ def test_definitions_of_a_whole_broker_and_of_one_virtual_host(tmp_path: Path) -
 def test_a_type_the_export_adds_to_a_queue_is_no_wish(tmp_path: Path) -> None:
     document = {"queues": [{"name": "a", "type": "classic"}, {"name": "b", "type": "quorum"}]}
     queues = [placed.item for placed in read(definitions(tmp_path, document), "/").objects]
-    assert [queue.explicit_type for queue in queues if isinstance(queue, Queue)] == [None, "quorum"]
+    assert [queue.sent().get("x-queue-type") for queue in queues if isinstance(queue, Queue)] == [None, "quorum"]
 
 
 def test_the_cluster_a_file_came_from_is_left_out(tmp_path: Path) -> None:
