@@ -49,6 +49,7 @@ class Attempts:
     def __init__(self, planned: PlannedStep, context: Context, worker: Worker | None = None) -> None:
         self.planned = planned
         self._worker = worker
+        self._code: Step | Worker = worker or planned.step
         self.context = context
         self.number = 0
         self.made: list[Change] = []
@@ -57,7 +58,7 @@ class Attempts:
         self._waiting = Waiting(self._say_waiting)
 
     def finish(self, work: Work) -> StepFinished:
-        """Repeat `work` until it succeeds or trying again would not help; never raises."""
+        """Repeat `work` until it succeeds or trying again would not help; an unexpected error is raised."""
         while True:
             self.number += 1
             try:
@@ -69,20 +70,22 @@ class Attempts:
                     return self._failed(error)
                 failure: NotYet = error
             except StepFailed as error:
-                if not self._retries_failure():
+                retry = self.planned.retry
+                if not (self.planned.step.retries_failures and may_try_again(retry, self.number, failure=True)):
                     return self._failed(error)
                 failure = NotYet(error.message, hint=error.hint)
-            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the run must account for it
-                return self._unexpected(error)
             else:
                 return self._end("changed" if changes else "unchanged", changes=changes)
-            if (ended := self._before_next(failure)) is not None:
-                return ended
+            self.context.stream.emit(
+                AttemptFailed(step=self.planned.id, attempt=self.number, error=failure.message)
+            )
+            self._waiting.last = failure
+            try:
+                with self._clocked("waiting"):
+                    pause(failure, self.planned.retry, self.number, self.context.stop, self._waiting)
+            except Interrupted as stopped:
+                return self._stopped(stopped)
             self._renew()
-
-    def broken(self, error: BaseException) -> StepFinished:
-        """The result of a step whose attempts failed with an unexpected exception."""
-        return self._unexpected(error)
 
     def abandoned(self, reason: str = "", hint: str | None = None) -> StepFinished:
         """The result of a step whose code was told to stop and is still running.
@@ -109,41 +112,26 @@ class Attempts:
     def check(self) -> Sequence[Change]:
         """Check once, and account for the time."""
         with self._clocked("checking"):
-            changes = tuple(self._does().check(self.context))
+            changes = tuple(self._code.check(self.context))
         self.context.stream.emit(StepChecked(step=self.planned.id, changes=changes))
         return changes
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Apply once, and account for the time and the changes."""
         with self._clocked("applying"):
-            self._does().apply(self.context, changes)
+            self._code.apply(self.context, changes)
         self.made.extend(change for change in changes if change not in self.made)
-
-    def _does(self) -> Step | Worker:
-        return self._worker or self.planned.step
-
-    def _before_next(self, failure: NotYet) -> StepFinished | None:
-        self.context.stream.emit(AttemptFailed(step=self.planned.id, attempt=self.number, error=failure.message))
-        self._waiting.last = failure
-        try:
-            with self._clocked("waiting"):
-                pause(failure, self.planned.retry, self.number, self.context.stop, self._waiting)
-        except Interrupted as stopped:
-            return self._stopped(stopped)
-        return None
 
     def _renew(self) -> None:
         """Read secret files again: the rejected password may have been replaced."""
         step = self.planned.renew() if self.planned.renew is not None else None
         if step is not None:
             self.planned = msgspec.structs.replace(self.planned, step=step)
-            if self._worker is not None:
+            if self._worker is None:
+                self._code = step
+            else:
                 self._worker.renew(step)
             self.context.log("a secret file has changed: going on with its new content")
-
-    def _retries_failure(self) -> bool:
-        planned = self.planned
-        return planned.step.retries_failures and may_try_again(planned.retry, self.number, failure=True)
 
     @contextmanager
     def _clocked(self, phase: Phase) -> Iterator[None]:
@@ -187,7 +175,8 @@ class Attempts:
         hint = error.hint or (_MORE_ATTEMPTS if isinstance(error, NotYet) else _SEE_MORE)
         return self._end("failed", reason=error.message, hint=hint, exception=exception)
 
-    def _unexpected(self, error: BaseException) -> StepFinished:
+    def broken(self, error: BaseException) -> StepFinished:
+        """The result of a step whose attempts ended with an unexpected exception."""
         import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         self.context.log("".join(traceback.format_exception(error)), level="debug")
@@ -232,9 +221,13 @@ def converge(attempts: Attempts) -> tuple[Change, ...]:
     needed = attempts.check()
     if not needed:
         return tuple(attempts.made)
-    unmet = [change for change in needed if change.op == "!"]
-    if unmet:
-        _unmet(step, unmet)
+    if unmet := [change for change in needed if change.op == "!"]:
+        message = listed(unmet)
+        if step.waits:
+            raise NotYet(message)
+        if step.looks_only:
+            raise StepFailed(message, hint="this kind only checks: an earlier step has to create that")
+        raise StepFailed(message, hint="the step does not say how to change that: let it, or change it by hand")
     attempts.apply(needed)
     if all(change.op == "?" for change in needed):
         return tuple(attempts.made)
@@ -257,15 +250,6 @@ def wait_for(attempts: Attempts) -> tuple[Change, ...]:
     if left:
         raise NotYet(listed(left))
     return ()
-
-
-def _unmet(step: Step, unmet: Sequence[Change]) -> None:
-    message = listed(unmet)
-    if step.waits:
-        raise NotYet(message)
-    if step.looks_only:
-        raise StepFailed(message, hint="this kind only checks: an earlier step has to create that")
-    raise StepFailed(message, hint="the step does not say how to change that: let it, or change it by hand")
 
 
 def listed(changes: Sequence[Change]) -> str:

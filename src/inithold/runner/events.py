@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
-from inithold.redaction.redact import scrub
 from inithold.redaction.sanitize import sanitize
 from inithold.steps.base import Change
 from inithold.text.duration import short
@@ -28,11 +27,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         at: Unix time in seconds.
     """
 
+    foreign: ClassVar[tuple[str, ...]] = ()
+    """The fields whose text comes from plans, servers and user code."""
+
     at: float = msgspec.field(default_factory=time.time)
 
     def scrubbed(self: E) -> E:
         """A copy without known secrets."""
-        return self
+        if not self.foreign:
+            return self
+        return msgspec.structs.replace(self, **{name: clean(getattr(self, name)) for name in self.foreign})
 
 
 E = TypeVar("E", bound=Event)
@@ -49,6 +53,15 @@ class Span(msgspec.Struct, frozen=True):
     def traceparent(self) -> str:
         """The value of the `traceparent` header and the `TRACEPARENT` variable."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    @classmethod
+    def root(cls) -> Span:
+        """The first span of a new trace."""
+        return cls(os.urandom(16).hex(), os.urandom(8).hex())
+
+    def child(self) -> Span:
+        """A new span in this one."""
+        return Span(self.trace_id, os.urandom(8).hex(), self.span_id, self.sampled)
 
 
 class PlannedStepInfo(msgspec.Struct, frozen=True):
@@ -68,6 +81,8 @@ class RunStarted(Event, frozen=True):
         repair: the part that is run, such as `only topology`; empty for the whole plan.
     """
 
+    foreign = ("name", "steps", "reason", "repair")
+
     name: str
     run_id: str
     digest: str
@@ -76,25 +91,14 @@ class RunStarted(Event, frozen=True):
     reason: str = ""
     repair: str = ""
 
-    def scrubbed(self) -> RunStarted:
-        steps = tuple(msgspec.structs.replace(info, target=sanitize(info.target)) for info in self.steps)
-        return msgspec.structs.replace(
-            self,
-            name=sanitize(self.name),
-            steps=steps,
-            reason=sanitize(self.reason),
-            repair=sanitize(self.repair),
-        )
-
 
 class LockWaiting(Event, frozen=True):
     """Another process holds the lock, or the lock's server is not up yet."""
 
+    foreign = ("reason",)
+
     reason: str
     elapsed: float
-
-    def scrubbed(self) -> LockWaiting:
-        return msgspec.structs.replace(self, reason=sanitize(self.reason))
 
 
 class LockAcquired(Event, frozen=True):
@@ -121,56 +125,51 @@ class PhaseChanged(Event, frozen=True):
 class StepWaiting(Event, frozen=True):
     """Why a step is still waiting; emitted when the reason changes and every few seconds."""
 
+    foreign = ("reason", "hint")
+
     step: str
     reason: str
     attempt: int
     elapsed: float
     hint: str | None = None
 
-    def scrubbed(self) -> StepWaiting:
-        return msgspec.structs.replace(self, reason=sanitize(self.reason), hint=self.hint and sanitize(self.hint))
-
 
 class AttemptFailed(Event, frozen=True):
     """An attempt at a step failed."""
+
+    foreign = ("error",)
 
     step: str
     attempt: int
     error: str
 
-    def scrubbed(self) -> AttemptFailed:
-        return msgspec.structs.replace(self, error=sanitize(self.error))
-
 
 class StepChecked(Event, frozen=True):
     """A check is done; `changes` are those still to be made."""
 
+    foreign = ("changes",)
+
     step: str
     changes: tuple[Change, ...]
-
-    def scrubbed(self) -> StepChecked:
-        return msgspec.structs.replace(self, changes=clean(self.changes))
 
 
 class LogLine(Event, frozen=True):
     """A log line of a step, or of inithold itself if `step` is None."""
 
+    foreign = ("text",)
+
     text: str
     step: str | None = None
     level: Level = "info"
-
-    def scrubbed(self) -> LogLine:
-        return msgspec.structs.replace(self, text=sanitize(self.text))
 
 
 class FromUserCode(Event, frozen=True):
     """OpenTelemetry data of user code, on its way to the sender; `body` is JSON of `runner.user_telemetry`."""
 
+    foreign = ("body",)
+
     signal: TelemetrySignal
     body: str
-
-    def scrubbed(self) -> FromUserCode:
-        return msgspec.structs.replace(self, body=scrub(self.body))
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -196,6 +195,8 @@ class StepFinished(Event, frozen=True):
         probes: TCP probes between attempts; only the last can have been accepted.
     """
 
+    foreign = ("reason", "hint", "changes")
+
     step: str
     outcome: StepOutcome
     attempts: int = 0
@@ -210,20 +211,8 @@ class StepFinished(Event, frozen=True):
     @property
     def met(self) -> bool:
         """Whether steps that need this one may start."""
-        return self.outcome in ("unchanged", "changed") or self.tolerated or self.passed_over
-
-    @property
-    def passed_over(self) -> bool:
-        """Whether its `when` was false."""
-        return self.outcome == "skipped" and self.reason == PASSED_OVER
-
-    def scrubbed(self) -> StepFinished:
-        return msgspec.structs.replace(
-            self,
-            reason=sanitize(self.reason),
-            hint=self.hint and sanitize(self.hint),
-            changes=clean(self.changes),
-        )
+        passed_over = self.outcome == "skipped" and self.reason == PASSED_OVER
+        return self.outcome in ("unchanged", "changed") or self.tolerated or passed_over
 
 
 PASSED_OVER = "its when is false"
@@ -237,22 +226,20 @@ class RunFinished(Event, frozen=True):
         hint: what to do next, if no step's hint says it.
     """
 
+    foreign = ("reason", "hint")
+
     outcome: RunOutcome
     duration: float
     reason: str = ""
     hint: str | None = None
 
-    def scrubbed(self) -> RunFinished:
-        return msgspec.structs.replace(self, reason=sanitize(self.reason), hint=self.hint and sanitize(self.hint))
-
 
 class MarkerPublished(Event, frozen=True):
     """The marker is in place: the environment is ready."""
 
-    path: str
+    foreign = ("path",)
 
-    def scrubbed(self) -> MarkerPublished:
-        return msgspec.structs.replace(self, path=sanitize(self.path))
+    path: str
 
 
 class HoldStarted(Event, frozen=True):
@@ -281,16 +268,18 @@ class Verified(Event, frozen=True):
         holds: whether everything is still in place.
     """
 
+    foreign = ("name",)
+
     name: str
     holds: bool
 
-    def scrubbed(self) -> Verified:
-        return msgspec.structs.replace(self, name=sanitize(self.name))
 
-
-def clean(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The changes without secrets: their texts come from servers and plans."""
-    return tuple(
-        Change(change.op, sanitize(change.what), tuple(sanitize(line) for line in change.details))
-        for change in changes
-    )
+def clean(value: Any) -> Any:
+    """A text, change, step, or tuple of them, without secrets; None stays None."""
+    if isinstance(value, str):
+        return sanitize(value)
+    if isinstance(value, Change):
+        return Change(value.op, sanitize(value.what), clean(value.details))
+    if isinstance(value, PlannedStepInfo):
+        return msgspec.structs.replace(value, target=sanitize(value.target))
+    return value and tuple(map(clean, value))

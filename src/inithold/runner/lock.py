@@ -10,7 +10,6 @@ Taking it is a hidden plan of two steps: the server answers, and this run's sess
 from __future__ import annotations
 
 import hashlib
-import os
 import select
 import socket
 import time
@@ -24,7 +23,7 @@ from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.runner.context import Context, Stop
 from inithold.runner.events import Event, Span, StepWaiting
-from inithold.runner.run import Runner, new_span_id
+from inithold.runner.run import Runner
 from inithold.runner.stream import Stream
 from inithold.steps.address import Address, parse
 from inithold.steps.base import Change, Step, StepContext
@@ -82,7 +81,7 @@ class Lock:
         self.lost = ""
         """Why the lock was lost, for people; empty while it is held."""
         self._session = _Session(parse(url, ["postgresql"]), plan_name)
-        self._released = Context("lock", _span(), Stream(()), None)
+        self._released = Context("lock", Span.root(), Stream(()), None)
         self._wake, self._woken = socket.socketpair()
         self._watcher: Thread | None = None
 
@@ -102,7 +101,7 @@ class Lock:
             PlannedStep("server", _Server(session=self._session), timeout=SERVER_TIMEOUT),
             PlannedStep("lock", _Taken(session=self._session), needs=("server",)),
         )
-        runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), _span())
+        runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), Span.root())
         with stop.calling(lambda: runner.cancel(stop.reason)):
             result = runner.run()
         if result.outcome == "cancelled":
@@ -386,7 +385,3 @@ class _Waiting:
 
     def close(self) -> None:
         return
-
-
-def _span() -> Span:
-    return Span(os.urandom(16).hex(), new_span_id())

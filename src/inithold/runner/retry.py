@@ -81,26 +81,21 @@ def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting:
     waiting.note(error)
     if error.probe is not None and retry is None:
         waiting.handshakes = 0
-        _until_accepted(error.probe, stop, waiting)
-        return
+        while not stop.wait(random.uniform(*PROBE_INTERVAL)):  # noqa: S311 - jitter is no secret
+            waiting.probes += 1
+            try:
+                dial(*error.probe, timeout=PROBE_TIMEOUT)
+            except NotYet as refused:
+                waiting.note(refused)
+            else:
+                return
+        raise Interrupted(stop.reason)
     waiting.handshakes += 1
     delay = backoff(HANDSHAKES, waiting.handshakes) if retry is None else backoff(retry, attempt)
     if retry is None and error.within is not None:
         delay = min(delay, error.within)
     if stop.wait(delay):
         raise Interrupted(stop.reason)
-
-
-def _until_accepted(probe: tuple[str, int], stop: Stop, waiting: Waiting) -> None:
-    while not stop.wait(random.uniform(*PROBE_INTERVAL)):  # noqa: S311 - jitter is no secret
-        waiting.probes += 1
-        try:
-            dial(*probe, timeout=PROBE_TIMEOUT)
-        except NotYet as error:
-            waiting.note(error)
-        else:
-            return
-    raise Interrupted(stop.reason)
 
 
 def may_try_again(retry: Retry | None, attempt: int, *, failure: bool) -> bool:

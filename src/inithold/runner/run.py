@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
@@ -39,12 +38,6 @@ CHECK_GRACE = 0.25
 _SIGNAL_POLL = 1.0
 """Longest block in seconds: the kernel may deliver a signal to a thread that does not wake the main thread."""
 _UNSTOPPABLE = "make what the step runs end on SIGTERM, or bound its own operations in time"
-
-
-class CancelRun(NamedTuple):
-    """Asks the run to stop; `reason` is shown to people: `SIGTERM`, `the lock was lost`."""
-
-    reason: str
 
 
 class Watchdog(Protocol):
@@ -81,12 +74,6 @@ class RunResult(NamedTuple):
     hint: str | None = None
 
 
-class _Running(NamedTuple):
-    planned: PlannedStep
-    context: Context
-    attempts: Attempts
-
-
 class Runner:
     """One run of a plan, or one pass of another kind of work over its steps.
 
@@ -121,36 +108,56 @@ class Runner:
         self._tracing = tracing
         self._watchdog = watchdog
         self._abandoned = set() if abandoned is None else abandoned
-        self._inbox: SimpleQueue[StepFinished | CancelRun] = SimpleQueue()
+        self._inbox: SimpleQueue[StepFinished | str] = SimpleQueue()
+        """Finished steps, and reasons to cancel the run."""
         self._threads = Threads()
         self._workers = {
             planned.id: Worker(planned.step, tuple(signals)) for planned in plan.steps if planned.step.in_worker
         }
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Attempts] = {}
         self._finished: dict[str, StepFinished] = {}
         self._unmet = {planned.id: len(set(planned.needs)) for planned in plan.steps}
-        self._dependents = _dependents(plan.steps)
-        self._by_id = {planned.id: planned for planned in plan.steps}
+        self._dependents: dict[str, list[PlannedStep]] = {planned.id: [] for planned in plan.steps}
+        for planned in plan.steps:
+            for need in set(planned.needs):
+                self._dependents[need].append(planned)
         self._deadlines: list[tuple[float, str]] = []
         self._ends_at: float | None = None
-        self._cancelled: CancelRun | None = None
+        self._cancelled = ""
         self._stuck = False
         self._preloading = False
 
     def cancel(self, reason: str) -> None:
-        """Start nothing new and interrupt running steps. Safe from signal handlers and any thread."""
-        self._inbox.put(CancelRun(reason))
+        """Start nothing new and interrupt running steps. Safe from signal handlers and any thread.
+
+        Args:
+            reason: for people: `SIGTERM`, `the lock was lost`.
+        """
+        self._inbox.put(reason)
 
     def run(self) -> RunResult:
         """Run the plan to its end; a step's failure is in the result, not raised."""
         if self._plan.timeout is not None:
             self._ends_at = time.monotonic() + self._plan.timeout
         # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
-        self._start_all([planned for planned in self._plan.steps if self._unmet[planned.id] == 0])
+        for planned in [planned for planned in self._plan.steps if self._unmet[planned.id] == 0]:
+            if planned.enabled:
+                self._start(planned)
+            else:
+                self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
         while self._running and not self._stuck:
-            if (message := self._next()) is not None:
-                self._take(message)
-        self._skip_unreached()
+            message = self._next()
+            if isinstance(message, str):
+                self._cancel_all(message)
+            elif message is not None and message.step in self._running:
+                self._finish(message)
+        for planned in self._plan.steps:
+            if (attempts := self._running.get(planned.id)) is not None:
+                attempts.context.stop.set("another step's code did not stop")
+                self._finish(attempts.abandoned())
+            elif planned.id not in self._finished:
+                reason = "cancelled before it began"
+                self._finish(StepFinished(step=planned.id, outcome="cancelled", reason=reason))
         for worker in self._workers.values():
             worker.close()
         if self._abandoned or self._stuck:
@@ -160,7 +167,7 @@ class Runner:
 
     # -- the loop
 
-    def _next(self) -> StepFinished | CancelRun | None:
+    def _next(self) -> StepFinished | str | None:
         """Wait for the next message; None after a deadline or `_SIGNAL_POLL` seconds."""
         while self._deadlines and self._deadlines[0][1] not in self._running:
             heapq.heappop(self._deadlines)
@@ -171,12 +178,6 @@ class Runner:
             if until <= time.monotonic():
                 self._time_is_up(heapq.heappop(self._deadlines)[1])
             return None
-
-    def _take(self, message: StepFinished | CancelRun) -> None:
-        if isinstance(message, CancelRun):
-            self._cancel_all(message)
-        elif message.step in self._running:
-            self._finish(message)
 
     def _finish(self, first: StepFinished) -> None:
         # A queue, not recursion: a plan may have a thousand disabled steps in a row.
@@ -189,38 +190,29 @@ class Runner:
                 self._watchdog.over(finished.step)
             self._finished[finished.step] = finished
             self._stream.emit(finished)
-            for dependent in self._dependents.get(finished.step, ()):
-                if dependent in self._finished:
+            for dependent in self._dependents[finished.step]:
+                if dependent.id in self._finished:
                     continue
                 if not finished.met:
-                    queue.append(_skipped(dependent, finished))
+                    queue.append(_skipped(dependent.id, finished))
                     continue
-                self._unmet[dependent] -= 1
-                if self._unmet[dependent] == 0:
-                    planned = self._by_id[dependent]
-                    if planned.enabled:
-                        ready.append(planned)
-                    else:
-                        queue.append(StepFinished(step=dependent, outcome="skipped", reason=PASSED_OVER))
-        if self._cancelled is None:
-            self._start_all(ready)
-
-    def _start_all(self, ready: Sequence[PlannedStep]) -> None:
-        for planned in ready:
-            if planned.id in self._finished:
-                continue
-            if planned.enabled:
+                self._unmet[dependent.id] -= 1
+                if self._unmet[dependent.id] == 0 and dependent.enabled:
+                    ready.append(dependent)
+                elif self._unmet[dependent.id] == 0:
+                    queue.append(StepFinished(step=dependent.id, outcome="skipped", reason=PASSED_OVER))
+        if not self._cancelled:
+            for planned in ready:
                 self._start(planned)
-            else:
-                self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
 
     def _start(self, planned: PlannedStep) -> None:
         if planned.id in self._abandoned:
             reason = "its earlier check was told to stop and is still running"
             self._finish(StepFinished(step=planned.id, outcome="failed", reason=reason, hint=_UNSTOPPABLE))
             return
-        deadline = self._deadline(planned)
-        span = Span(self._span.trace_id, new_span_id(), self._span.span_id, self._span.sampled)
+        own = None if planned.timeout is None else time.monotonic() + planned.timeout
+        deadline = min((bound for bound in (own, self._ends_at) if bound is not None), default=None)
+        span = self._span.child()
         context = Context(
             planned.id,
             span,
@@ -231,14 +223,13 @@ class Runner:
             only_waits=self._work is wait_for,
         )
         attempts = Attempts(planned, context, self._workers.get(planned.id))
-        self._running[planned.id] = _Running(planned, context, attempts)
+        self._running[planned.id] = attempts
         if deadline is not None:
             heapq.heappush(self._deadlines, (deadline, planned.id))
         self._stream.emit(StepStarted(step=planned.id, span=span))
         if self._watchdog is not None and planned.step.in_run:
-            self._watchdog.begin(
-                planned.id, deadline, self._limit(planned, deadline is not None and deadline == self._ends_at)
-            )
+            of_run = deadline is not None and deadline == self._ends_at
+            self._watchdog.begin(planned.id, deadline, self._limit(planned, of_run))
         self._threads.start(lambda: self._inbox.put(self._accounted(attempts)))
 
     def _accounted(self, attempts: Attempts) -> StepFinished:
@@ -253,70 +244,54 @@ class Runner:
 
     # -- time and cancelling
 
-    def _deadline(self, planned: PlannedStep) -> float | None:
-        own = None if planned.timeout is None else time.monotonic() + planned.timeout
-        bounds = [bound for bound in (own, self._ends_at) if bound is not None]
-        return min(bounds, default=None)
-
     def _time_is_up(self, step_id: str) -> None:
-        running = self._running[step_id]
-        if running.context.stop.is_set():
-            self._give_up(running)
+        attempts = self._running[step_id]
+        if attempts.context.stop.is_set():
+            self._give_up(attempts)
             return
         of_run = self._ends_at is not None and time.monotonic() >= self._ends_at
-        self._tell_to_stop(running, self._limit(running.planned, of_run), failed=True, of_run=of_run)
+        self._tell_to_stop(attempts, self._limit(attempts.planned, of_run), failed=True, of_run=of_run)
 
     def _limit(self, planned: PlannedStep, of_run: bool) -> str:
         limit = self._plan.timeout if of_run else planned.timeout
         return f"{'the' if of_run else 'its'} time ({short(limit or 0.0)}) is up"
 
-    def _cancel_all(self, message: CancelRun) -> None:
-        if self._cancelled is not None:
+    def _cancel_all(self, reason: str) -> None:
+        if self._cancelled:
             return
-        self._cancelled = message
+        self._cancelled = reason
         if self._running:
-            self._stream.emit(LogLine(text=f"{message.reason}: starting nothing new, stopping what runs"))
-        for running in self._running.values():
-            self._tell_to_stop(running, message.reason)
+            self._stream.emit(LogLine(text=f"{reason}: starting nothing new, stopping what runs"))
+        for attempts in self._running.values():
+            self._tell_to_stop(attempts, reason)
 
-    def _tell_to_stop(self, running: _Running, reason: str, *, failed: bool = False, of_run: bool = False) -> None:
-        running.context.stop.set(reason, failed=failed, of_run=of_run)
-        grace = GRACE if running.context.phase == "applying" else CHECK_GRACE
-        heapq.heappush(self._deadlines, (time.monotonic() + grace, running.planned.id))
+    def _tell_to_stop(
+        self, attempts: Attempts, reason: str, *, failed: bool = False, of_run: bool = False
+    ) -> None:
+        attempts.context.stop.set(reason, failed=failed, of_run=of_run)
+        grace = GRACE if attempts.context.phase == "applying" else CHECK_GRACE
+        heapq.heappush(self._deadlines, (time.monotonic() + grace, attempts.planned.id))
 
-    def _give_up(self, running: _Running) -> None:
-        context, attempts = running.context, running.attempts
+    def _give_up(self, attempts: Attempts) -> None:
+        context, step_id = attempts.context, attempts.planned.id
         if context.phase != "applying":
-            self._abandoned.add(running.planned.id)
+            self._abandoned.add(step_id)
             self._finish(attempts.abandoned())
             return
         still = context.stop.set_at + GRACE
         if time.monotonic() < still:
             # Its apply began just as it was told to stop: allow the longer grace.
-            heapq.heappush(self._deadlines, (still, running.planned.id))
+            heapq.heappush(self._deadlines, (still, step_id))
             return
         self._stuck = True
         reason = f"{context.stop.reason}, and its code did not stop within {GRACE:g} s: the run ends without it"
         self._finish(attempts.abandoned(reason, _UNSTOPPABLE))
 
-    # -- the end
-
-    def _skip_unreached(self) -> None:
-        for planned in self._plan.steps:
-            if planned.id in self._finished:
-                continue
-            running = self._running.get(planned.id)
-            if running is not None:
-                running.context.stop.set("another step's code did not stop")
-                self._finish(running.attempts.abandoned())
-                continue
-            self._finish(StepFinished(step=planned.id, outcome="cancelled", reason="cancelled before it began"))
-
     def _result(self) -> RunResult:
         steps = tuple(self._finished[planned.id] for planned in self._plan.steps)
         failed = [step for step in steps if step.outcome == "failed" and not step.tolerated]
-        if self._cancelled is not None:
-            return RunResult("cancelled", steps, self._cancelled.reason, self._stuck)
+        if self._cancelled:
+            return RunResult("cancelled", steps, self._cancelled, self._stuck)
         if failed or self._stuck:
             reason = "; ".join(f"{step.step}: {step.reason}" for step in failed)
             return RunResult("failed", steps, reason, self._stuck)
@@ -338,11 +313,6 @@ class Runner:
                     self._stream.emit(LogLine(text=f"preload: {error}", step=planned.id, level="debug"))
 
 
-def new_span_id() -> str:
-    """A random span id in W3C Trace Context format."""
-    return os.urandom(8).hex()
-
-
 def one_pass(
     plan: CheckedPlan, steps: Iterable[PlannedStep], work: Work, stream: Stream, *, timeout: float | None = None
 ) -> Runner:
@@ -356,15 +326,7 @@ def one_pass(
         timeout: limit in seconds for the whole pass; None for no limit.
     """
     chosen = msgspec.structs.replace(plan, steps=tuple(steps), timeout=timeout, lock=None)
-    return Runner(chosen, stream, Span(os.urandom(16).hex(), new_span_id()), work=work)
-
-
-def _dependents(steps: Iterable[PlannedStep]) -> dict[str, list[str]]:
-    dependents: dict[str, list[str]] = {}
-    for planned in steps:
-        for need in dict.fromkeys(planned.needs):
-            dependents.setdefault(need, []).append(planned.id)
-    return dependents
+    return Runner(chosen, stream, Span.root(), work=work)
 
 
 def _skipped(step: str, because: StepFinished) -> StepFinished:

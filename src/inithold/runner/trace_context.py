@@ -6,10 +6,10 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from inithold.runner.events import Span
 
@@ -20,33 +20,22 @@ _RATIO_BITS = 64
 """The ratio sampler uses the low 64 bits of the trace id, as OpenTelemetry's Python SDK does."""
 
 
-class TraceParent(NamedTuple):
-    """The caller's span, from a `traceparent`."""
-
-    trace_id: str
-    parent_id: str
-    sampled: bool
-
-
-def parse_traceparent(text: str) -> TraceParent | None:
-    """Parse a `traceparent` value.
-
-    Args:
-        text: such as `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
+def parse_traceparent(text: str) -> Span | None:
+    """The caller's span, from a value such as `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
 
     Returns:
-        its parts; None for a value that the specification says to ignore: wrong lengths, upper-case digits, ids
+        the span; None for a value that the specification says to ignore: wrong lengths, upper-case digits, ids
         of zeros, version `ff`, more than four fields in version `00`. Higher versions may have more fields.
     """
     match = _TRACEPARENT.fullmatch(text.strip(" \t"))
     if match is None:
         return None
-    version, trace_id, parent_id, flags, further = match.groups()
+    version, trace_id, span_id, flags, further = match.groups()
     if version == "ff" or (version == "00" and further):
         return None
-    if set(trace_id) == {"0"} or set(parent_id) == {"0"}:
+    if set(trace_id) == {"0"} or set(span_id) == {"0"}:
         return None
-    return TraceParent(trace_id, parent_id, bool(int(flags, 16) & _SAMPLED))
+    return Span(trace_id, span_id, sampled=bool(int(flags, 16) & _SAMPLED))
 
 
 def run_span(environ: Mapping[str, str]) -> Span:
@@ -54,12 +43,10 @@ def run_span(environ: Mapping[str, str]) -> Span:
 
     `OTEL_TRACES_SAMPLER` decides here whether it is sampled, so that the steps' commands and the collector agree.
     """
-    incoming = parse_traceparent(environ.get("TRACEPARENT", ""))
-    if incoming is None:
-        trace_id = os.urandom(16).hex()
-        return Span(trace_id, os.urandom(8).hex(), sampled=_sampled(environ, trace_id, None))
-    sampled = _sampled(environ, incoming.trace_id, incoming.sampled)
-    return Span(incoming.trace_id, os.urandom(8).hex(), incoming.parent_id, sampled)
+    parent = parse_traceparent(environ.get("TRACEPARENT", ""))
+    span = parent.child() if parent else Span.root()
+    sampled = _sampled(environ, span.trace_id, parent.sampled if parent else None)
+    return msgspec.structs.replace(span, sampled=sampled)
 
 
 def _sampled(environ: Mapping[str, str], trace_id: str, by_parent: bool | None) -> bool:
@@ -72,13 +59,9 @@ def _sampled(environ: Mapping[str, str], trace_id: str, by_parent: bool | None) 
     if own == "always_off":
         return False
     if own == "traceidratio":
-        bound = round(_ratio(environ.get("OTEL_TRACES_SAMPLER_ARG", "")) * (1 << _RATIO_BITS))
-        return int(trace_id, 16) & ((1 << _RATIO_BITS) - 1) < bound
+        try:
+            ratio = min(1.0, max(0.0, float(environ.get("OTEL_TRACES_SAMPLER_ARG", ""))))
+        except ValueError:
+            ratio = 1.0
+        return int(trace_id, 16) & ((1 << _RATIO_BITS) - 1) < round(ratio * (1 << _RATIO_BITS))
     return True
-
-
-def _ratio(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text)))
-    except ValueError:
-        return 1.0

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from inithold.runner.trace_context import TraceParent, parse_traceparent, run_span
+from inithold.runner.events import Span
+from inithold.runner.trace_context import parse_traceparent, run_span
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -25,7 +26,7 @@ PARENT = "b7ad6b7169203331"
     ],
 )
 def test_valid(text: str, sampled: bool) -> None:
-    assert parse_traceparent(text) == TraceParent(TRACE, PARENT, sampled)
+    assert parse_traceparent(text) == Span(TRACE, PARENT, sampled=sampled)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_ignored(text: str) -> None:
 def test_run_is_child_of_the_caller() -> None:
     span = run_span({"TRACEPARENT": f"00-{TRACE}-{PARENT}-00"})
     assert (span.trace_id, span.parent_id, span.sampled) == (TRACE, PARENT, False)
-    assert parse_traceparent(span.traceparent()) == TraceParent(TRACE, span.span_id, False)
+    assert parse_traceparent(span.traceparent()) == Span(TRACE, span.span_id, sampled=False)
 
 
 def test_run_without_a_caller_has_a_trace_of_its_own() -> None:
