@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,19 +35,21 @@ SERVICES = {
     "after-late": "depends_on: {late: {condition: service_healthy}}",
     "endless": "image: 'standin/python:3.13', restart: unless-stopped, "
     """command: [python, -c, 'import time; time.sleep(float("inf"))']""",
+    "busy": "volumes: ['./data:/data'], healthcheck: {test: 'echo >> /data/probes', interval: 200ms}",
     **{
         name: f"{SLOW.format(marker)}, tmpfs: [/run], healthcheck: {{test: 'test -f {marker}', interval: 1s, "
         "start_period: 60s, start_interval: 200ms}"
         for name, marker in MARKERS.items()
     },
 }
+LATER = ("late", "after-late", "busy")
 STACK = SERVICE + "".join(f"  {name}: {{<<: *service, {own}}}\n" for name, own in SERVICES.items())
 
 
 @pytest.fixture(scope="module")
 def made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with project(engine, tmp_path_factory.mktemp("probes"), {"compose.yaml": STACK}, COMPOSE_5) as made:
-        made.compose("up", "-d", *(name for name in SERVICES if "late" not in name))
+        made.compose("up", "-d", *(name for name in SERVICES if name not in LATER))
         yield made
 
 
@@ -118,3 +123,33 @@ def test_an_endless_sleep_ends_at_once(engine: Engine, made: Project) -> None:
     assert inspect(engine, made, "endless")["State"]["ExitCode"] == 1
     log = made.run("docker", "logs", f"{made.name}-endless-1").stderr
     assert log.count("OverflowError: timestamp") > 1
+
+
+def test_a_probe_costs_far_more_than_its_command(engine: Engine, made: Project) -> None:
+    """busy-probe."""
+    made.compose("up", "-d", "busy")
+    shim = int(_stat(inspect(engine, made, "busy")["State"]["Pid"])[1])
+
+    def used() -> tuple[int, float]:
+        """How many probes there were, and seconds of processor time of the container and of its shim."""
+        stats = engine.get(f"/containers/{made.name}-busy-1/stats?stream=false&one-shot=true")
+        ticks = sum(map(int, _stat(shim)[11:15])) / os.sysconf("SC_CLK_TCK")
+        probes = made.folder / "data" / "probes"
+        number = len(probes.read_text()) if probes.exists() else 0
+        return number, stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 + ticks
+
+    before, cost = used()
+    poll(lambda: used()[0] - before >= 30, 60, "thirty probes", every=0.5)
+    after, costs = used()
+    probe = (costs - cost) / (after - before)
+    made.compose("stop", "--timeout", "0", "busy")
+
+    loop = "i=0; while [ $i -lt 300 ]; do sh -c 'echo >> /tmp/probes'; i=$((i + 1)); done; times"
+    times = made.run("docker", "exec", f"{made.name}-interval-1", "sh", "-c", loop).stdout
+    minutes = re.findall(r"(\d+)m([\d.]+)s", times)
+    command = sum(60 * int(minute) + float(second) for minute, second in minutes) / 300
+    assert probe > 10 * command, f"{1000 * probe:.1f} ms, the command {1000 * command:.1f} ms"
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -301,3 +301,36 @@ def test_up_fails_where_a_one_shot_exits_before_it_was_seen_healthy(
         done = made.compose("up", "-d", check=False)
         assert done.returncode != 0
         assert "init-1 exited (0)" in done.stderr
+
+
+@BOTH
+def test_a_script_that_succeeds_though_its_work_fails(version: str, engine: Engine, tmp_path: Path) -> None:
+    """masked-failure."""
+    masked = {
+        "exits": "[sh, -c, 'false; exit 0']",
+        "forgives": "[sh, -ec, 'false || true']",
+        "talks": "[sh, -c, 'false; echo done']",
+        "resets": "[sh, -c, 'set -e; true; set +e; false; echo done']",
+    }
+    told = {
+        "strict": "[sh, -ec, 'false; exit 0']",
+        "last": "[sh, -c, 'false']",
+        "chained": "[sh, -c, 'false && echo']",
+    }
+    stack = "services:\n"
+    for name, command in (masked | told).items():
+        stack += f"  {name}: {{{BASE.rpartition(', ')[0]}, command: {command}}}\n"
+        stack += _service(
+            f"after-{name}", f"depends_on: {{{name}: {{condition: service_completed_successfully}}}}"
+        )
+    command = "command: [sh, -c, 'false; touch /tmp/ready; sleep 600']"
+    health = "healthcheck: {test: test -f /tmp/ready, interval: 1s}"
+    stack += f"  held: {{{BASE.rpartition(', ')[0]}, {command}, {health}}}\n"
+    stack += _service("after-held", "depends_on: {held: {condition: service_healthy}}")
+    with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
+        made.compose("up", "-d", *(f"after-{name}" for name in masked), "after-held")
+        running = made.compose("ps", "--status", "running", "--services").stdout.split()
+        assert set(running) == {f"after-{name}" for name in masked} | {"held", "after-held"}
+        for name in told:
+            done = made.compose("up", "-d", f"after-{name}", check=False)
+            assert "didn't complete successfully: exit 1" in done.stderr, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,24 @@ def render(form: str, findings: Sequence[Finding], notes: Sequence[str]) -> str:
         findings: the findings.
         notes: notes on the loading; `text` leaves them out.
     """
-    return {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github}[form](findings, notes)
+    if form == "json":
+        return as_json(findings, notes)
+    return {"text": as_text, "sarif": as_sarif, "github": as_github}[form](once(findings), notes)
+
+
+def once(findings: Sequence[Finding]) -> list[Finding]:
+    """Merge what a rule finds in one place of several services, which share it by an anchor or `extends`."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        says = finding.message.replace(finding.service, "{}")
+        groups.setdefault((finding.rule, finding.location, finding.init, says), []).append(finding)
+    merged = []
+    for first, *rest in groups.values():
+        names = ", ".join(finding.service for finding in rest)
+        same = f"; the same for {names}" if rest else ""
+        changes = tuple({str(change): change for each in (first, *rest) for change in each.changes}.values())
+        merged.append(replace(first, message=f"{first.message}{same}", changes=changes))
+    return merged
 
 
 def as_text(findings: Sequence[Finding], _notes: Sequence[str]) -> str:

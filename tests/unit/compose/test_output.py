@@ -235,3 +235,35 @@ def test_what_was_fixed_is_told_as_it_is_written(tmp_path: Path) -> None:
     outcome = run(tmp_path, "fix", "--unsafe")
     told = outcome.output + outcome.errors
     assert "fixed: web.depends_on.create-db: {condition: service_completed_successfully}" in told
+
+
+SHARED = """\
+x-app: &app
+  image: app
+  depends_on:
+    - db
+    - init
+services:
+  db: {image: postgres}
+  init: {image: app, command: inithold run, healthcheck: {test: inithold health, start_period: 15m}}
+  web: *app
+  api: *app
+  cron: *app
+"""
+
+
+def test_what_services_share_is_said_once(tmp_path: Path) -> None:
+    """JSON, for programs, has a finding for each service."""
+    (tmp_path / "compose.yaml").write_text(SHARED)
+    where = "compose.yaml:5:7: error: web starts as soon as init runs, before the environment is ready; "
+    text = run(tmp_path, "check").output.splitlines()
+    (line,) = [line for line in text if "[init-not-awaited]" in line]
+    assert line == f"{where}the same for api, cron [init-not-awaited]"
+    changed = text[text.index(line) + 1]
+    assert all(f"{name}.depends_on.init.condition: service_healthy" in changed for name in ("web", "api", "cron"))
+    for form in ("github", "sarif"):
+        assert run(tmp_path, "check", "--format", form).output.count("the same for api, cron") == 1
+    listed = json.loads(run(tmp_path, "check", "--format", "json").output)["findings"]
+    assert [each["service"] for each in listed if each["id"] == "init-not-awaited"] == ["web", "api", "cron"]
+    named = run(tmp_path, "check", "--service", "cron").output
+    assert "cron starts as soon as init runs, before the environment is ready [init-not-awaited]" in named

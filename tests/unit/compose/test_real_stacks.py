@@ -23,6 +23,9 @@ def _ids(folder: Path, *options: str) -> list[str]:
         ('["CMD-SHELL", "echo ok > /dev/null"]', True),
         ('["CMD-SHELL", "echo ok 2>&1"]', True),
         ('["CMD-SHELL", "echo ok"]', True),
+        ('["CMD-SHELL", "echo ok\\nnc -z localhost 80"]', False),
+        ('["CMD-SHELL", "nc -z localhost 80\\nexit 0"]', True),
+        ('["CMD-SHELL", "nc -z localhost 80 || exit"]', False),
         ('["CMD-SHELL", "nc -z localhost 80 || echo down"]', True),
         ('["CMD-SHELL", "sleep 5 && true"]', True),
         ('["CMD-SHELL", "nc -z localhost 80 && echo up"]', False),
@@ -171,6 +174,8 @@ services:
         ("adminer", False),
         ("quay.io/prometheuscommunity/postgres-exporter", False),
         ("phpmyadmin/phpmyadmin", False),
+        ("temporalio/ui", False),
+        ("temporalio/admin-tools", False),
         ("ghcr.io/acme/admin-api", True),
     ],
 )
@@ -183,6 +188,48 @@ services:
   other: {{image: "{image}", depends_on: [db]}}
 """)
     assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+def test_a_proxy_is_nothing_that_an_init_prepares(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  api: {image: app}
+  proxy: {image: "nginx:1", depends_on: [api]}
+  create-namespace: {image: app, restart: "no", depends_on: [proxy]}
+  worker: {image: app, depends_on: [proxy]}
+""")
+    assert _ids(tmp_path) == ["unadopted-one-shot"]
+
+
+@pytest.mark.parametrize(
+    ("service", "image"), [("db-backup", "app"), ("nightly", "prodrigestivill/postgres-backup-local")]
+)
+def test_a_backup_need_not_wait(service: str, image: str, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres}}
+  migrate: {{image: app, restart: "no", depends_on: [db]}}
+  web: {{image: app, depends_on: {{migrate: {{condition: service_completed_successfully}}}}}}
+  {service}: {{image: {image}, depends_on: [db]}}
+""")
+    assert "dependent-skips-init" not in _ids(tmp_path)
+
+
+def test_who_starts_behind_a_service_that_skips_init_is_fixed_with_it(tmp_path: Path) -> None:
+    """As in Plane's and Zammad's stacks."""
+    stack = """\
+services:
+  db: {image: postgres}
+  migrate: {image: app, restart: "no", depends_on: [db]}
+  proxy: {image: nginx, environment: {DATABASE_URL: "postgres://db/app"}, depends_on: [worker]}
+  worker: {image: app, depends_on: [db, api]}
+  api: {image: app, depends_on: [db]}
+"""
+    (tmp_path / "compose.yaml").write_text(stack)
+    skipping = [each for each in run_json(tmp_path, []) if each["id"] == "dependent-skips-init"]
+    assert [each["service"] for each in skipping] == ["api"]
+    run(tmp_path, "fix", "--unsafe")
+    assert "dependent-skips-init" not in _ids(tmp_path)
 
 
 def test_the_last_of_a_chain_prepares_what_the_others_do(tmp_path: Path) -> None:
@@ -300,7 +347,7 @@ services:
   db: {{image: postgres}}
   init: {{image: idp, restart: "no", environment: {{DSN: "{dsn}"}}}}
   idp: {{image: idp, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
-  ui: {{image: ui, environment: {{IDP_URL: "http://idp:4433"}}}}
+  web: {{image: web, environment: {{IDP_URL: "http://idp:4433"}}}}
 """)
     assert ("dependent-skips-init" in _ids(tmp_path)) == skips
 
@@ -344,3 +391,49 @@ services:
     assert _ids(tmp_path) == ["one-shot-init", "impatient-init", "init-not-awaited"]
     run(tmp_path, "fix", "--wrap", "inithold")
     assert "command: migrate" in (tmp_path / "compose.yaml").read_text(), "its entrypoint is not for sure"
+
+
+@pytest.mark.parametrize(
+    ("guard", "outlives"),
+    [
+        ("if [ ! -f /keys/app.pem ]; then", False),
+        ("if test ! -e /keys/app.pem; then", False),
+        ("if true; then", True),
+    ],
+)
+def test_a_file_that_is_all_an_init_makes(guard: str, outlives: bool, tmp_path: Path) -> None:
+    """As in OpenCTI's stack: where the file is there, its command does nothing."""
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  keys:
+    image: alpine/openssl
+    volumes: ["keys:/keys"]
+    entrypoint: [sh, -c]
+    command: ["{guard} openssl genpkey -out /keys/app.pem; fi && tail -f /dev/null"]
+    init: true
+    restart: unless-stopped
+    healthcheck: {{test: test -f /keys/app.pem, start_period: 15m, start_interval: 1s}}
+  web: {{image: web, depends_on: {{keys: {{condition: service_healthy}}}}}}
+volumes: {{keys: {{}}}}
+""")
+    assert _ids(tmp_path) == (["marker-outlives-container"] if outlives else [])
+
+
+@pytest.mark.parametrize(
+    ("command", "cut"),
+    [
+        ("node server.js 2>&1", False),
+        ("node server.js >&2", False),
+        ("node server.js 2>&1 | tee log", True),
+        ("node server.js > log", True),
+    ],
+)
+def test_a_redirection_into_the_log_is_not_missed(command: str, cut: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services:\n  web: {{image: web, command: {command}}}\n")
+    assert _ids(tmp_path) == (["unshelled-command"] if cut else [])
+
+
+def test_a_service_is_no_suggestion_for_its_own_dependency(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services:\n  apm-server: {image: apm, depends_on: [fleet-server]}\n")
+    (finding,) = run_json(tmp_path, [])
+    assert finding["by_hand"] == "name a service of the stack, or give the file it is in with -f"

@@ -52,6 +52,7 @@ RULES = tuple(
         probes.short_start_period,
         probes.slow_start_probe,
         probes.busy_probe,
+        inits.masked_failure,
         inits.init_restart_policy,
         dependencies.restart_with_init,
         overrides.weakened_override,

@@ -52,7 +52,8 @@ def unshelled_command(stack: Stack) -> Iterator[Finding]:
         for field in ("entrypoint", "command"):
             value = service.value(field)
             dropped = words(value)[1].strip()
-            if not dropped or not isinstance(value, Scalar):
+            # The container's log has stdout and stderr anyway.
+            if not dropped or not isinstance(value, Scalar) or re.fullmatch(r"[12]?>&[12]", dropped):
                 continue
             # An entrypoint would get `sh -c` as its arguments; and what follows `inithold run`, which holds,
             # would never run.

@@ -28,15 +28,17 @@ from inithold.compose.stack.servers import (
 from inithold.compose.stack.ties import may_be_inactive, ties
 
 if TYPE_CHECKING:
+    from inithold.compose.read.tree import Place
     from inithold.compose.stack.roles import Init, Stack
     from inithold.compose.stack.ties import Tie
 
-# Consoles and exporters need not wait: they show whatever is there.
+# Consoles, exporters and backups need not wait: they take whatever is there.
 _ONLOOKERS = re.compile(
     r"exporter|pgadmin|phpmyadmin|adminer|pgweb|cloudbeaver|dbgate|mongo-express|redis-?(?:commander|insight)"
-    r"|kafka-?ui|akhq|kafdrop|prometheus|grafana|pghero|(?:^|-)console$",
+    r"|kafka-?ui|akhq|kafdrop|prometheus|grafana|pghero|backup|(?:^|-)(?:console|ui|cli|tools)$",
     re.I,
 )
+_PROXIES = re.compile(r"nginx|traefik|haproxy|envoy|caddy", re.I)
 _SWARM_ONLY = ("mode", "placement", "update_config", "rollback_config", "endpoint_mode")
 
 
@@ -99,11 +101,12 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
     }
     # Of a chain of inits, the last one is the one to wait for.
     last = [init for init in inits.values() if all(entry.service.name not in inits for entry in init.dependents)]
+    skipping: dict[str, list[tuple[Init, str, Place]]] = {}
     for service in stack.project.services.values():
         used = used_services(service, stack)
         # A server may share the others' variables by an anchor, but needs no schema.
-        looks_on = server_of(service) is not None or _ONLOOKERS.search(image_name(service)) is not None
-        if service.name in inits or is_gate(service) or not used or looks_on:
+        looks_on = _ONLOOKERS.search(image_name(service)) is not None or "backup" in service.name
+        if service.name in inits or is_gate(service) or not used or looks_on or server_of(service) is not None:
             continue
         depended_on = {entry.target for entry in stack.dependencies[service.name]}
         # A service that init waits for cannot wait for init.
@@ -124,28 +127,38 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
         for init in skipped:
             theirs = own[init.name] | (prepared[init.name] - themselves)
             shared = [name for name in used if name in theirs and not any(name in each for each in awaited)]
-            if not shared:
+            if shared:
+                skipping.setdefault(service.name, []).append((init, shared[0], used[shared[0]]))
+    for name, skips in skipping.items():
+        behind = stack.reaches(name)
+        for init, server, place in skips:
+            # A service that starts behind another one waits as soon as that one does.
+            if any(each is init for other in behind & skipping.keys() for each, _, _ in skipping[other]):
                 continue
             seen = init.probe.sight not in (Sight.NONE, Sight.DISABLED)
             waitable = seen if init.held else not init.never_completes
             condition = {"condition": HEALTHY if init.held else COMPLETED}
             yield Finding(
                 Severity.WARNING,
-                f"{service.name} reaches {shared[0]}, which {init.name} prepares, and may start before "
-                f"{init.name} is done",
-                location_of(used[shared[0]]),
-                service.name,
+                f"{name} reaches {server}, which {init.name} prepares, and may start before {init.name} is done",
+                location_of(place),
+                name,
                 init.name,
-                changes=[Change(service.name, ("depends_on", init.name), condition)] if waitable else (),
+                changes=[Change(name, ("depends_on", init.name), condition)] if waitable else (),
                 unsafe=True,
-                remedy=f"let {service.name} wait for {init.name}, once that is fixed",
+                remedy=f"let {name} wait for {init.name}, once that is fixed",
             )
 
 
 def _prepared(init: Init, stack: Stack) -> set[str]:
-    """Return what an init prepares: all that it uses, except a cache, or a migration's broker, beside others."""
-    used = set(used_services(init.service, stack)) & stack.project.services.keys()
-    servers = {name: server for name in used if (server := server_of(stack.project.services[name])) is not None}
+    """Return what an init prepares: what it uses, but no proxy, cache or (for a migration) broker beside it."""
+    services = stack.project.services
+    used = {
+        name
+        for name in used_services(init.service, stack)
+        if name in services and not _PROXIES.search(image_name(services[name]))
+    }
+    servers = {name: server for name in used if (server := server_of(services[name])) is not None}
     if "migrat" in init.name:
         aside = {name for name, (_, port) in servers.items() if port not in DATABASES}
     else:
@@ -253,7 +266,7 @@ def unknown_dependency(stack: Stack) -> Iterator[Finding]:
     for tie in [tie for listed in ties(stack).values() for tie in listed if tie.target not in known]:
         condition = tie.entry.entry.get("condition") if tie.entry is not None else None
         short = tie.entry is None or (isinstance(condition, Scalar) and condition.implied)
-        near = get_close_matches(tie.target, known, 1)
+        near = get_close_matches(tie.target, [name for name in known if name != tie.service.name], 1)
         yield Finding(
             Severity.ERROR,
             f"{tie.service.name} depends on {tie.target}, which does not exist: `up` refuses to start",

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import Change, Finding, Severity, key_location, spot
+from inithold.compose.rules.commands import shortened
 from inithold.compose.rules.overrides import one_of, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.hold import make_hold
-from inithold.compose.stack.roles import HEALTHY, restart_policy
+from inithold.compose.stack.roles import HEALTHY, STARTED, restart_policy
 
 if TYPE_CHECKING:
     from inithold.compose.stack.roles import Stack
@@ -77,6 +78,23 @@ def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
             unsafe=True,
             remedy=remedy,
             note=note,
+        )
+
+
+def masked_failure(stack: Stack) -> Iterator[Finding]:
+    """Inits that dependents wait for and whose command succeeds, or writes its marker, though its work fails."""
+    for init in stack.all_inits:
+        end = init.command.forgives
+        if end is None or all(entry.condition == STARTED for entry in init.dependents):
+            continue
+        marks = any(path in end for path in init.command.marks)
+        then = f"writes its marker (`{shortened(end)}`)" if marks else f"ends in `{shortened(end)}`"
+        yield Finding(
+            Severity.WARNING,
+            f"the command of {init.name} {then} even if its work fails: its dependents start all the same",
+            spot(init.service, "command" if init.service.value("command") is not None else "entrypoint"),
+            init.name,
+            remedy="let its exit code tell: begin the script with `set -e`, and end it with the work",
         )
 
 

@@ -141,6 +141,8 @@ def marker_outlives_container(stack: Stack) -> Iterator[Finding]:
         ]
         if init.probe.sight is not Sight.MARKER or init.probe.place is None or not holding:
             continue
+        if _PRODUCT.search(path) and re.search(rf"!\s+-[efs]\s+['\"]?{re.escape(path)}", init.command.text):
+            continue  # Its command does nothing if the file is there.
         mount = max(holding, key=lambda each: len(each.target))
         yield Finding(
             Severity.WARNING if _PRODUCT.search(path) else Severity.ERROR,

@@ -31,6 +31,23 @@ _MARKS = (
     re.compile(r"open\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"][wax]"),
     re.compile(r"Path\(\s*['\"]([^'\"]+)['\"]\s*\)\.(?:touch|write_text|write_bytes)\("),
 )
+# Redirections other than to /dev/null may fail: with `echo > /dev/tcp/localhost/80` bash connects to a port.
+_SUCCEEDS = (
+    r"(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|(?:exit|return)\s+0|(?:echo|printf)\b[^;&|<>\n]*)"
+    r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
+)
+_ALWAYS = re.compile(
+    rf"(?:\A|(?P<joint>\|\|?|[;\n])\s*)(?P<end>(?:{_SUCCEEDS}(?:&&|[;\n])\s*)*{_SUCCEEDS})['\"]?\s*(?:\s#.*)?\Z"
+)
+_DECIDES = r"\bexit\s+(?!0\b)|\bfalse\b"
+_SUBSHELL = re.compile(r"\([^()]*\)")
+# What no environment depends on: waiting loops, and commands that talk, sleep or make room.
+_WAITING_LOOP = re.compile(
+    r"\b(?:until|while\s+!)\s.*?[;\n]\s*do\b(?:\s|[;:]|true\b|sleep\s+[\w.]+|(?:echo|printf)\b[^;\n]*)*\bdone\b"
+)
+_NO_WORK = re.compile(
+    r"\s*(?:(?:echo|printf|sleep|set|export|trap|cd|mkdir|rm|exec\s+\d|true|\w+=)\b.*|:|#.*)?\Z", re.S
+)
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"}
 _REAPERS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan", "inithold", "pause"}
 _DEAF = {"sleep", "tail", "cat"}
@@ -139,6 +156,36 @@ class Command:
         return argv[4:] if argv[:2] == ("sh", "-c") and "sleep 86400" in argv[2] and argv[3:4] == ("sh",) else argv
 
     @property
+    def forgives(self) -> str | None:
+        """What lets its script exit 0, or write its marker, where its work fails; None if nothing is known to."""
+        *shell, script = self._script
+        if not shell:
+            return None
+        sets = re.search(r"(?:^|\s)-\w*e", " ".join(shell)) or re.search(r"\bset\s+-\w*e", script)
+        errexit = sets is not None and not re.search(r"\bset\s+\+\w*e", script)
+        if _SLEEPS.search(script):
+            marks = [match for pattern in _MARKS if (match := pattern.search(script))]
+            first = min(marks, key=lambda match: match.start(), default=None)
+            match = first and re.search(r"(?P<joint>[;\n])\s*(?P<end>[^;\n]*)\Z", script[: first.end()])
+        else:
+            match = _ALWAYS.search(script.rstrip("; \t\n"))
+        if match is None or re.search(rf"{_DECIDES}|\btrap\b", _SUBSHELL.sub("", script)):
+            return None
+        before = _WAITING_LOOP.sub("", script[: match.start()])
+        works = any(not _NO_WORK.match(part) for part in re.split(r"&&|\|\|?|[;\n]", before))
+        joint = "|| " if match["joint"] == "||" else ""
+        return joint + match["end"].strip() if works and (joint or not errexit) else None
+
+    @property
+    def _script(self) -> tuple[str, ...]:
+        """The shell that runs it, with its options, and its script; only an empty script without a shell."""
+        task = self.task
+        for at, word in enumerate(task[:-1]):
+            if re.fullmatch(r"-\w*c", word) and any(basename(each) in _SHELLS for each in task[:at]):
+                return (*task[: at + 1], task[at + 1].replace("\\\n", " "))
+        return ("",)
+
+    @property
     def deaf(self) -> bool:
         """Whether PID 1 is known to ignore SIGTERM."""
         if not self.argv or self.inithold or any(basename(word) in _REAPERS for word in self.argv[:2]):
@@ -148,6 +195,13 @@ class Command:
             return self.sleeps and not re.search(r"\btrap\b|\b(?:tini|dumb-init|catatonit|inithold)\b", self.text)
         python = program.startswith("python") and "time.sleep(" in self.text and "signal" not in self.text
         return program in _DEAF or python
+
+
+def always_succeeds(script: str) -> bool:
+    """Whether a shell script exits 0 whatever its commands do."""
+    # `broken && exit 1 || exit 0` and `set -e` can fail; an `exit` in a subshell ends the subshell only.
+    may_fail = re.search(rf"{_DECIDES}|\bset\s+-\w*e|\bpipefail\b", _SUBSHELL.sub("", script))
+    return _ALWAYS.search(script.strip("; \t\n")) is not None and not may_fail
 
 
 def words(value: Value | None) -> tuple[list[str], str]:

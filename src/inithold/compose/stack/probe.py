@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from inithold.compose.read.tree import Mapping, Scalar, Sequence, Value, is_absent
+from inithold.compose.stack.command import always_succeeds
 
 if TYPE_CHECKING:
     from inithold.compose.read.tree import Place
@@ -17,18 +18,10 @@ _MARKER = re.compile(
     r"|^\s*(?:ls|cat|stat)\s+['\"]?(/[^\s'\";&|>]+)"
 )
 _HEALTH = re.compile(r"(?:^|[\s;&|/])inithold\s+health\b([^;&|]*)")
-# Redirections other than to /dev/null may fail: with `echo > /dev/tcp/localhost/80` bash connects to a port.
-_SUCCEEDS = (
-    r"(?:(?:(?:/usr)?/bin/)?(?:true|sleep\s+[\d.]+[smhd]?)|:|(?:exit|return)(?:\s+0)?|(?:echo|printf)\b[^;&|<>]*)"
-    r"(?:\s*\d?>\s*(?:/dev/null|&\d))*\s*"
-)
-_ALWAYS = re.compile(rf"(?:\A|(?:\|\|?|;)\s*)(?:{_SUCCEEDS}(?:&&|;)\s*)*{_SUCCEEDS}['\"]?\s*(?:\s#.*)?\Z")
 _FAILS = re.compile(r"(?:(?:/usr)?/bin/)?false|(?:exit|return)\s+[1-9]\d*")
-_SUBSHELL = re.compile(r"\([^()]*\)")
 _BUILT_IN = {"exit", "return", ":"}
 """Shell builtins without a program of that name."""
 _NESTED = re.compile(r"(?:/bin/)?(?:ba|da|a)?sh\s+-c\s+(['\"])(.*)\1", re.S)
-_MAY_FAIL = re.compile(r"\bexit\s+(?!0\b)|\bset\s+-\w*e|\bfalse\b|\bpipefail\b")
 _PROCESS = re.compile(r"\b(?:pgrep|pidof|kill\s+-0)\b|\bps\b.*\bgrep\b")
 
 
@@ -92,8 +85,7 @@ def read_probe(healthcheck: Value | None) -> Probe:
 def _shell(text: str, place: Place) -> Probe:
     if nested := _NESTED.fullmatch(text.strip()):
         return _shell(nested[2], place)
-    # `broken && exit 1 || exit 0` and `set -e` can fail; an `exit` in a subshell ends the subshell only.
-    if _ALWAYS.search(text.strip()) and not _MAY_FAIL.search(_SUBSHELL.sub("", text)):
+    if always_succeeds(text):
         return Probe(Sight.ALWAYS, place=place)
     if health := _HEALTH.search(text):
         marker = re.search(r"--marker[= ](\S+)", health[1])

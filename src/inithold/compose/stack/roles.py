@@ -24,7 +24,7 @@ COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy
 _NAMED = re.compile(
     r"(?:^|[-_.])(?:init(?:iali[sz]er?)?|initdb|(?:db|database)?(?:init|setup|migrat\w*)|bootstrap(?:per)?|seed(?:er|ing|s)?"
     r"|provision\w*|prepare|pre-?start|configurator|configure|installer|(?:create|make)[-_]?(?:buckets?|topics?|queues?|db)"
-    r"|fixtures|permissions|chown)(?:[-_.\d]|$)|^create[-_.]",
+    r"|fixtures|permissions|chown)(?:[-_.\d]|$)|(?:^|[-_.])create[-_.]",
     re.I,
 )
 _RUNNING = re.compile(

@@ -114,7 +114,14 @@ def test_judged(name: str, service: str, dependent: str, expected: str, tmp_path
             "seed",
         ),
         *("configurator", "createbuckets", "minio-createbucket", "create-topics", "Create-Users", "kafka-setup"),
-        *("provisioner", "prestart", "volume-permissions", "dbmigrate", "airflow-init"),
+        *(
+            "provisioner",
+            "prestart",
+            "volume-permissions",
+            "dbmigrate",
+            "airflow-init",
+            "temporal-create-namespace",
+        ),
     ],
 )
 def test_names(name: str) -> None:
