@@ -36,6 +36,7 @@ class Group(Addressed, frozen=True, kw_only=True):
     kind = "redis_streams.group"
     rights = "XINFO GROUPS on the stream; for a database other than 0, also SELECT"
     technologies = ("redis", "rediss")
+    libraries = ("redis",)  # imported late: plans without this kind do not pay for it
 
     stream: str
     group: str
@@ -43,9 +44,6 @@ class Group(Addressed, frozen=True, kw_only=True):
 
     def extras(self) -> Sequence[str]:
         return ("redis",)
-
-    def preload(self) -> None:
-        import redis  # noqa: F401 - plans without this kind do not pay for it
 
     def validate(self) -> Iterator[tuple[str, str]]:
         yield from super().validate()

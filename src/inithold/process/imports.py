@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from functools import cache
+from importlib import import_module
 from threading import RLock
 
 THRESHOLD = 100_000
@@ -13,6 +15,13 @@ IMPORTING = RLock()
 Packages with circular imports, such as psycopg, break if two threads start importing different modules of theirs
 at the same moment: one thread sees a half-initialized module.
 """
+
+
+@cache
+def import_alone(module: str) -> None:
+    """Import a heavy package while no other thread does."""
+    with IMPORTING:
+        import_module(module)
 
 
 def collect_less_often() -> None:

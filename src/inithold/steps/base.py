@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -98,6 +99,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether a failed `apply` is retried if the plan sets `retry`: for the user's code."""
     takes_terminal: ClassVar[bool] = False
     """Whether its command writes to the terminal, so that inithold must not draw there meanwhile."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Heavy modules to import before the first connection, while inithold is waiting anyway."""
     in_worker: ClassVar[bool] = False
     """Whether `check` and `apply` run in the main thread of a separate process: for the user's code, and for
     libraries that cannot be interrupted. Their context is a `WorkerContext`. `before_worker` runs in the run."""
@@ -131,7 +134,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return ()
 
     def preload(self) -> None:
-        """Import what the step will need; called while inithold is waiting anyway."""
+        """Import what the step will need: `libraries`, unless a kind has more to do."""
+        for module in self.libraries:
+            import_module(module)
 
     def load(self) -> None:
         """Import what the step will need while no other thread does: call it before importing anything heavy."""

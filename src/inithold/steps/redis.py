@@ -52,14 +52,12 @@ class Ready(Addressed, frozen=True, kw_only=True):
     rights = "log in and run PING; for a database other than 0, also SELECT"
 
     technologies = ("redis", "rediss")
+    libraries = ("redis.connection",)
 
     retry_auth: bool = False
 
     def extras(self) -> Sequence[str]:
         return ("redis",)
-
-    def preload(self) -> None:
-        import redis.connection  # noqa: F401, PLC0415 - heavy
 
     def validate_address(self, address: Address) -> Iterator[tuple[str, str]]:
         try:

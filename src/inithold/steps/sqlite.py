@@ -38,10 +38,6 @@ _WORDS = {
 }
 
 
-def preload() -> None:
-    """Do nothing: this module has already imported all that SQLite needs."""
-
-
 def open_session(address: Address, context: StepContext, *, create: bool) -> _Session:
     """Open the file for a step; see `inithold.steps.database.driver.session`."""
     name = address.database or ""

@@ -13,6 +13,7 @@ from importlib import import_module
 from threading import Thread
 from typing import Any, NamedTuple, Protocol
 
+from inithold.process.imports import import_alone
 from inithold.redaction.redact import scrub
 from inithold.steps.address import Address
 from inithold.steps.addressed import Addressed
@@ -25,6 +26,7 @@ _DRIVERS = {
     "mysql": "inithold.steps.mysql.driver",
     "sqlite": "inithold.steps.sqlite",
 }
+_LIBRARIES = {"postgresql": "psycopg", "mysql": "pymysql.constants", "sqlite": "sqlite3"}
 EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
 ANSWER_WITHIN = 10.0
 """Time limit in seconds for connecting, and for a query of inithold's own (not of the user's)."""
@@ -125,7 +127,9 @@ class Database(Addressed, frozen=True, kw_only=True):
             return ()
 
     def preload(self) -> None:
-        import_module(_DRIVERS[self.address().technology]).preload()
+        technology = self.address().technology
+        import_module(_DRIVERS[technology])
+        import_alone(_LIBRARIES[technology])
 
 
 def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str) -> object:

@@ -43,10 +43,8 @@ def judged(rows: Sequence[Sequence[object]]) -> Answer:
     if len(rows) != 1 or len(rows[0]) != 1:
         return Answer(bool(rows))
     value = rows[0][0]
-    if value is None:
-        return Answer(False, "NULL")
-    if value is False:
-        return Answer(False, "false")
+    if value is None or value is False:
+        return Answer(False, "NULL" if value is None else "false")
     if isinstance(value, int | float | Decimal) and value == 0:
         return Answer(False, "0")
     if isinstance(value, str | bytes | bytearray | memoryview) and not len(value):
@@ -70,20 +68,10 @@ def advised(hint: str) -> Iterator[None]:
 
 
 def require(answer: Answer, *, kept: str = "") -> None:
-    """Require that a guard is in place after the statements that it guards have run.
-
-    Args:
-        answer: of the guard.
-        kept: what cannot be rolled back.
-
-    Raises:
-        StepFailed: it is not in place.
-    """
+    """Raise `StepFailed` if a guard is not in place after its statements; `kept` cannot be rolled back."""
     if answer.in_place:
         return
     message = f"cannot be asked: {answer.error}" if answer.error else "returns no row"
-    raise StepFailed(
-        f"the statements ran, yet unless {f'answers {answer.value}' if answer.value else message}: "
-        f"{kept or 'rolled back'}",
-        hint=_VALUE if answer.value else _ROW,
-    )
+    message = f"answers {answer.value}" if answer.value else message
+    hint = _VALUE if answer.value else _ROW
+    raise StepFailed(f"the statements ran, yet unless {message}: {kept or 'rolled back'}", hint=hint)

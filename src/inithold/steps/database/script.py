@@ -134,7 +134,9 @@ class Script:
         last = self.statements[-1]
         if not _OWN_COMMIT.match(last.words):
             return self
-        text = _blank(_blank(self.text, first), last)
+        text = self.text
+        for one in (first, last):
+            text = text[: one.start] + _spaces(text[one.start : one.end]) + text[one.end :]
         return Script(text, self.name, self.technology)
 
     def packed(self) -> Script:
@@ -173,7 +175,12 @@ class Script:
                 continue
             if kind == "comment":
                 if self.technology == "postgresql" and token.group().startswith("/*"):
-                    at = self._end_of_nested_comment(token.start())
+                    at, nested = len(self.text), 0
+                    for mark in _NESTED.finditer(self.text, token.start()):
+                        nested += 1 if mark.group() == "/*" else -1
+                        if nested == 0:
+                            at = mark.end()
+                            break
                 continue
             if kind == "end" and depth == 0:
                 if start >= 0:
@@ -187,21 +194,9 @@ class Script:
         if start >= 0:
             yield Statement(start, len(self.text), _joined(words))
 
-    def _end_of_nested_comment(self, start: int) -> int:
-        depth = 0
-        for mark in _NESTED.finditer(self.text, start):
-            depth += 1 if mark.group() == "/*" else -1
-            if depth == 0:
-                return mark.end()
-        return len(self.text)
-
 
 def _joined(words: list[str]) -> str:
     return re.sub(r" ?([.\\]) ?", r"\1", " ".join(words))
-
-
-def _blank(text: str, statement: Statement) -> str:
-    return text[: statement.start] + _spaces(text[statement.start : statement.end]) + text[statement.end :]
 
 
 def _spaces(text: str) -> str:

@@ -54,7 +54,10 @@ class Tables(Database, frozen=True, kw_only=True):
         names = {}
         for written, _ in self._entries():
             if match := _NAME.fullmatch(written):
-                names[written] = [_bare(part or "") for part in match.groups()]
+                schema, table = (
+                    part[1:-1].replace('""', '"') if part.startswith('"') else part for part in match.groups("")
+                )
+                names[written] = (schema, table)
         with driver.session(self.address(), context) as session:
             rows = session.catalog(sorted({table for _, table in names.values()}))
             return [
@@ -71,22 +74,15 @@ class Tables(Database, frozen=True, kw_only=True):
             yield from ((entry, ()),) if isinstance(entry, str) else entry.items()
 
 
-def _bare(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
 def _missing(
-    written: str, name: Sequence[str], columns: Sequence[str], rows: Sequence[CatalogRow], session: Session
+    written: str, name: tuple[str, str], columns: Sequence[str], rows: Sequence[CatalogRow], session: Session
 ) -> Iterator[Change]:
-    schema, table = name
-
-    def same_table(stored: str, expected: str) -> bool:
-        return _same(stored, expected, folds=session.folds_tables)
-
+    (schema, table), folds = name, session.folds_tables
     current = [
         row.column or ""
         for row in rows
-        if same_table(row.table, table) and (same_table(row.schema, schema) if schema else row.visible)
+        if _same(row.table, table, folds=folds)
+        and (_same(row.schema, schema, folds=folds) if schema else row.visible)
     ]
     if not current:
         near = sorted({(row.schema, row.table) for row in rows if _same(row.table, table, folds=True)})

@@ -43,6 +43,8 @@ class Service(Step, frozen=True, kw_only=True):
         request_timeout: time limit for one request, including the response.
     """
 
+    libraries = ("inithold.net.http",)
+
     url: str
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     verify: bool = True
@@ -68,9 +70,6 @@ class Service(Step, frozen=True, kw_only=True):
             yield "ca_file", "nothing is verified with verify: false: take one of the two out"
         if not self.request_timeout > 0:
             yield "request_timeout", "expected more than nothing"
-
-    def preload(self) -> None:
-        import inithold.net.http  # noqa: F401, PLC0415 - heavy
 
     def subject(self) -> str:
         try:

@@ -72,6 +72,7 @@ class Database(Addressed, frozen=True, kw_only=True):
     apply_rights = "CREATE on the database to create it, ALTER to change its defaults"
 
     technologies = ("mysql",)
+    libraries = ("pymysql.constants",)
 
     name: str | None = None
     character_set: str | None = None
@@ -79,9 +80,6 @@ class Database(Addressed, frozen=True, kw_only=True):
 
     def extras(self) -> Sequence[str]:
         return driver.EXTRAS["mysql"]
-
-    def preload(self) -> None:
-        mysql.preload()
 
     def subject(self) -> str:
         try:

@@ -9,13 +9,12 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet, StepFailed
 from inithold.net.bounds import CANCEL_WITHIN, BoundedSocket, Bounds, Until
 from inithold.net.dial import dial
-from inithold.process.imports import IMPORTING
+from inithold.process.imports import import_alone
 from inithold.steps.address import DEFAULT_PORTS, Address, parse
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow, versions
 from inithold.steps.database.guard import Answer, advised, judged, no_query, require
@@ -37,13 +36,6 @@ _TRUE = ("true", "1", "yes")
 _FALSE = ("false", "0", "no")
 
 
-@cache
-def preload() -> None:
-    """Import PyMySQL."""
-    with IMPORTING:
-        import pymysql.constants  # noqa: F401, PLC0415 - heavy
-
-
 def open_session(address: Address, bounds: Bounds, *, create: bool = False) -> MysqlSession:  # noqa: ARG001 - SQLite's
     """Connect for a step; see `inithold.steps.database.driver.session`."""
     query = {name.replace("-", "_").lower(): value for name, value in address.query}
@@ -57,20 +49,19 @@ def open_session(address: Address, bounds: Bounds, *, create: bool = False) -> M
     resolved = "" if path else dial(address.host, address.port, timeout=seconds)
     with ExitStack() as until_open:
         try:
-            connected = socket.socket(socket.AF_UNIX) if path else None
-            if connected is not None:
-                until_open.callback(connected.close)
+            if path:
+                connected = until_open.enter_context(closing(socket.socket(socket.AF_UNIX)))
                 connected.settimeout(seconds)
-                connected.connect(path or "")
+                connected.connect(path)
             else:
-                connected = socket.create_connection((resolved, address.port), timeout=seconds)
-                until_open.callback(connected.close)
+                dialled = socket.create_connection((resolved, address.port), timeout=seconds)
+                connected = until_open.enter_context(closing(dialled))
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except OSError as error:
             raise NotYet(f"{where}: {(error.strerror or str(error)).lower()}") from error
         bounds.check_cancelled()
-        preload()
+        import_alone("pymysql.constants")
         session = MysqlSession(address, query, where, connected, bounds)
         session.connect(connected, most)
         until_open.pop_all()

@@ -59,12 +59,7 @@ _HINTS = {
 
 
 def verdict(number: int, message: str = "") -> Verdict:
-    """Judge an error by its number.
-
-    Args:
-        number: the server's or the client's error number.
-        message: its message, if any.
-    """
+    """Judge an error by its number, and its message, if any."""
     if number in _REJECTED:
         return "rejected"
     if number in _LOST:
@@ -83,12 +78,7 @@ def message_of(error: Exception) -> str:
 
 
 def step_error(where: str, error: pymysql.MySQLError) -> StepError:
-    """Return the step's error for an error of PyMySQL.
-
-    Args:
-        where: the beginning of the message: a server, or a place in a script.
-        error: of PyMySQL.
-    """
+    """Return the step's error for an error of PyMySQL at `where`: a server, or a place in a script."""
     number, message = number_of(error), message_of(error)
     cause = getattr(error, "original_exception", None)
     if number in _TLS or isinstance(cause, ssl.SSLError):

@@ -7,13 +7,12 @@ import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inithold.errors import NotYet
 from inithold.net.bounds import CANCEL_WITHIN, BoundedSocket, Bounds, Until
 from inithold.net.dial import dial
-from inithold.process.imports import IMPORTING
+from inithold.process.imports import import_alone
 from inithold.steps.address import Address, parse
 from inithold.steps.base import StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow, versions
@@ -46,13 +45,6 @@ WHERE pid = $1::int AND ($2::text IS NULL OR backend_start::text = $2)
 """
 _UNDEFINED = ("42P01", "3F000", "42703", "42883")
 """Undefined table, schema, column or function: a guard that fails with one of these is not in place."""
-
-
-@cache
-def preload() -> None:
-    """Import psycopg."""
-    with IMPORTING:
-        import psycopg  # noqa: F401, PLC0415 - heavy
 
 
 def open_session(address: Address, context: StepContext, *, create: bool = False) -> Connection:  # noqa: ARG001 - SQLite's
@@ -96,7 +88,7 @@ def _connect(given: Mapping[str, str], place: Place, bounds: Bounds) -> Connecti
         # Dial first: it tells a failed lookup from a refused connection, before anything heavy is imported.
         accepted["hostaddr"] = dial(*place.target, timeout=bounds.remaining(5.0))
     bounds.check_cancelled()
-    preload()
+    import_alone("psycopg")
     import psycopg  # noqa: PLC0415 - heavy
 
     most = ANSWER_WITHIN
@@ -126,11 +118,6 @@ class Connection:
 
     Each statement commits by itself, unless a transaction is begun. If the step is told to stop, the statement is
     cancelled on the server. Use it from one thread at a time.
-
-    Args:
-        raw: psycopg's connection, in autocommit mode, with cursors that take `$1`.
-        bounds: of the step.
-        where: the server, for messages.
     """
 
     folds_tables = False
@@ -149,12 +136,7 @@ class Connection:
         self.raw.add_notice_handler(lambda notice: self.log(f"{notice.severity}: {notice.message_primary}"))
 
     def rows(self, query: str, *parameters: object, seconds: float = ANSWER_WITHIN) -> list[Row]:
-        """Run a query of inithold's own.
-
-        Args:
-            query: with `$1`, `$2` for the parameters.
-            parameters: sent separately from the query.
-            seconds: time limit, after which the connection is shut down.
+        """Run a query of inithold's own, with `$1`, `$2` for the parameters; after `seconds` it is shut down.
 
         Raises:
             NotYet: no answer in time, or the connection is lost.
@@ -278,11 +260,7 @@ class Connection:
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Turn errors of psycopg into `NotYet` and `StepFailed`.
-
-    Args:
-        where: the server or script, for messages.
-    """
+    """Turn errors of psycopg into `NotYet` and `StepFailed`; `where` is the server or script, for messages."""
     import psycopg  # noqa: PLC0415 - heavy
 
     try:
@@ -293,8 +271,7 @@ def explained(where: str) -> Iterator[None]:
 
 def end_session(session: Mapping[str, Any], until: float) -> None:
     """Terminate a session and wait for its end; see `inithold.steps.database.driver.end_sessions`."""
-    address = parse(session["url"], ["postgresql"])
     which = (session["backend"], session["since"])
-    with closing(connect(address, Until(until))) as connection:
+    with closing(connect(parse(session["url"], ["postgresql"]), Until(until))) as connection:
         while connection.rows(_END_SESSION, *which, seconds=max(0.01, until - time.monotonic())):
             time.sleep(0.05)

@@ -67,13 +67,7 @@ def libpq_query(address: Address) -> dict[str, str]:
 
 
 def parameters(address: Address, application_name: str, silence: int = SILENCE) -> dict[str, str]:
-    """Return libpq's parameters for an address, with host and port as given.
-
-    Args:
-        address: of technology `postgresql`.
-        application_name: our name in the server's views, unless the address has another.
-        silence: seconds of silence after which the connection counts as lost.
-    """
+    """Return libpq's parameters for an address, with host and port as given; see `connection.connect`."""
     given = {
         "host": address.host,
         "port": str(address.port) if address.host or address.port != DEFAULT_PORTS["postgresql"] else "",

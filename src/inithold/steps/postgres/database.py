@@ -133,9 +133,8 @@ class Database(AnyDatabase, frozen=True, kw_only=True):
                 with closing(open_session(address, context)) as connection:
                     connection.log_notices()
                     for need in some:
-                        need.run(
-                            connection, _OF_EXTENSIONS if need.statement.startswith("CREATE EXTENSION") else None
-                        )
+                        of_extensions = need.statement.startswith("CREATE EXTENSION")
+                        need.run(connection, _OF_EXTENSIONS if of_extensions else None)
 
     def _needs(self, context: StepContext) -> tuple[list[Need], list[Need]]:
         """Return the statements needed in the maintenance database, and in the database itself."""

@@ -238,9 +238,6 @@ def _spelt(privilege: str) -> str:
     return _SPELLINGS.get(plain, plain)
 
 
-Held = frozenset[tuple[str | None, str]]
-
-
 class _Object(NamedTuple):
     """A schema, table, sequence, function or database, and who has which privileges on it."""
 
@@ -249,7 +246,7 @@ class _Object(NamedTuple):
     by_all: bool
     sql: str
     shown: str
-    held: Held
+    held: Sequence[Sequence[str | None]]
 
 
 class _Objects:
@@ -268,7 +265,7 @@ class _Objects:
                     f"{write(schema)}.{write(name)}" if schema else write(name) for write in (quoted, shown)
                 )
                 ending = f"({arguments})" if kind == FUNCTIONS else ""
-                objects.append(_Object(name, arguments, by_all, sql + ending, text + ending, _held(held)))
+                objects.append(_Object(name, arguments, by_all, sql + ending, text + ending, held))
         return self._known[kind, schema]
 
     def named(self, kind: ObjectKind, schema: str, name: str) -> list[_Object]:
@@ -289,13 +286,7 @@ class _Objects:
 
 
 def grant_needs(connection: Connection, grants: Sequence[Grant], roles: Collection[str]) -> Iterator[Need]:
-    """Yield the statements for missing grants.
-
-    Args:
-        connection: to the database.
-        grants: of the plan.
-        roles: those that exist or will be created.
-    """
+    """Yield the statements for missing grants; `roles` are those that exist or will be created."""
     objects = _Objects(connection)
     for grant in grants:
         privileges = objects.privileges(grant.privileges, grant.kind)
@@ -361,7 +352,7 @@ def default_needs(
             ("", "") if schema is None else (f" in schema {shown(schema)}", f" IN SCHEMA {quoted(schema)}")
         )
         for grantee in as_list(entry.to):
-            missing = _missing(_held(held), grantee, objects.privileges(entry.privileges, kind))
+            missing = _missing(held, grantee, objects.privileges(entry.privileges, kind))
             if not missing:
                 continue
             what = f"default privileges for {shown(owner)}{place}: {', '.join(missing).lower()} on {kind.plural}"
@@ -374,14 +365,10 @@ def default_needs(
             yield Need(Change("+", f"{what} to {_shown(grantee)}"), statement, blocked)
 
 
-def _held(pairs: Sequence[tuple[str | None, str]]) -> Held:
-    return frozenset((grantee, privilege) for grantee, privilege in pairs)
-
-
-def _missing(held: Held, grantee: str, privileges: Sequence[str]) -> tuple[str, ...]:
+def _missing(held: Sequence[Sequence[str | None]], grantee: str, privileges: Sequence[str]) -> tuple[str, ...]:
     """Return the privileges not granted to the role or PUBLIC itself; those of other roles do not count."""
     holder = None if grantee in PUBLIC else grantee
-    return tuple(privilege for privilege in privileges if (holder, privilege) not in held)
+    return tuple(privilege for privilege in privileges if [holder, privilege] not in held)
 
 
 def _no_role(name: str, roles: Collection[str]) -> str:

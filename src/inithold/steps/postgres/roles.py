@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -27,7 +27,7 @@ _FLAGS = {
     "replication": "rolreplication",
     "inherit": "rolinherit",
 }
-_ROLES = f"SELECT rolname, rolconnlimit, {', '.join(_FLAGS.values())} FROM pg_catalog.pg_roles"  # noqa: S608 - constants
+_ROLES = f"SELECT rolname, {', '.join(_FLAGS.values())}, rolconnlimit FROM pg_catalog.pg_roles"  # noqa: S608 - constants
 # Since version 16 a membership may give only the right to add members, but none of the role's privileges.
 _MEMBERSHIPS = """
 SELECT m.rolname, g.rolname
@@ -43,6 +43,8 @@ SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELEC
    AND pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT')
 """
 _PASSWORDS = "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY ($1::text[])"
+_Present = Mapping[str, Mapping[str, Any]]
+"""Roles by name, with their attributes by the names of a plan."""
 _WRONG_PASSWORD = "28P01"  # noqa: S105 - a code
 _ANOTHER = "another -> the plan's"
 _NO_CONNECT = "42501"
@@ -111,13 +113,6 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("", self.name)]
-
-
-class _Present(NamedTuple):
-    """A role on the server; a connection limit of -1 means none."""
-
-    flags: Mapping[str, bool]
-    connection_limit: int
 
 
 class Roles(AnyDatabase, frozen=True, kw_only=True):
@@ -211,15 +206,12 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         with closing(open_session(self.address(), context)) as connection:
             present = _present(connection)
-            needs = [
-                *self._catalog_needs(connection, present),
-                *self._password_needs(connection, context, present),
-            ]
+            needs = self._needs(connection, context, present)
         # Log once per run: in the last check, which finds nothing left to do.
         if all(need.change.op == "?" for need in needs):
             for role in self.roles:
                 for flag, value in role.flags.items():
-                    if not value and role.name in present and present[role.name].flags[flag]:
+                    if not value and role.name in present and present[role.name][flag]:
                         excess = f"role {shown(role.name)} has {flag}, and the plan says no: it is left as it is"
                         context.log(excess, level="warning")
         return [need.change for need in needs]
@@ -227,11 +219,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - looked up again
         with closing(open_session(self.address(), context)) as connection:
             connection.log_notices()
-            present = _present(connection)
-            needs = [
-                *self._catalog_needs(connection, present),
-                *self._password_needs(connection, context, present),
-            ]
+            needs = self._needs(connection, context, _present(connection))
             if blocked := [f"{need.change.what}: {need.blocked}" for need in needs if need.blocked]:
                 hint = "let this step follow the one that makes it; nothing was changed"
                 raise StepFailed("\n".join(blocked), hint=hint)
@@ -249,7 +237,11 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
             with explained("roles"):
                 connection.execute("COMMIT")
 
-    def _catalog_needs(self, connection: Connection, present: Mapping[str, _Present]) -> Iterator[Need]:
+    def _needs(self, connection: Connection, context: StepContext, present: _Present) -> list[Need]:
+        catalog = self._catalog_needs(connection, present)
+        return [*catalog, *self._password_needs(connection, context, present)]
+
+    def _catalog_needs(self, connection: Connection, present: _Present) -> Iterator[Need]:
         """Yield the statements for what is missing in the catalogs that every user may read."""
         known = {*present, *(role.name for role in self.roles)}
         for role in self.roles:
@@ -266,9 +258,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
         yield from grant_needs(connection, self.grants, known)
         yield from default_needs(connection, self.default_privileges, known)
 
-    def _password_needs(
-        self, connection: Connection, context: StepContext, present: Mapping[str, _Present]
-    ) -> Iterator[Need]:
+    def _password_needs(self, connection: Connection, context: StepContext, present: _Present) -> Iterator[Need]:
         """Yield the statements for passwords of existing roles; stored ones are compared but never shown."""
         roles = [role for role in self.roles if role.password is not None and role.name in present]
         may_read = roles and connection.rows(_MAY_READ_PASSWORDS) == [(True,)]
@@ -292,7 +282,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
             if change is not None:
                 yield Need(change, f"ALTER ROLE {quoted(role.name)} {_password_clause(connection, password)}")
 
-    def _proved(self, role: Role, context: StepContext, current: _Present) -> Change | None:
+    def _proved(self, role: Role, context: StepContext, current: Mapping[str, Any]) -> Change | None:
         """Verify a password by logging in; if that is impossible, it is set in every run."""
 
         def unproved(why: str) -> Change:
@@ -300,7 +290,7 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
 
         if is_verifier(role.password or ""):
             return unproved("the plan has its verifier, with which nobody can log in")
-        if not current.flags["login"]:
+        if not current["login"]:
             return unproved("the role may not log in")
         address = self.address()
         query = tuple(pair for pair in address.query if pair[0] not in ("user", "password", "passfile"))
@@ -324,12 +314,10 @@ def _password_clause(connection: Connection, password: str) -> str:
     return f"PASSWORD {literal(verifier)}"
 
 
-def _present(connection: Connection) -> dict[str, _Present]:
-    """Return all roles of the server by name."""
-    return {
-        name: _Present(dict(zip(_FLAGS, values, strict=True)), limit)
-        for name, limit, *values in connection.rows(_ROLES)
-    }
+def _present(connection: Connection) -> _Present:
+    """Return the attributes of all roles of the server."""
+    names = (*_FLAGS, "connection_limit")
+    return {role: dict(zip(names, values, strict=True)) for role, *values in connection.rows(_ROLES)}
 
 
 def _creation(connection: Connection, role: Role) -> Need:
@@ -349,12 +337,12 @@ def _creation(connection: Connection, role: Role) -> Need:
     return Need(change, " ".join([f"CREATE ROLE {quoted(role.name)}", *words]))
 
 
-def _alterations(role: Role, current: _Present) -> Iterator[Need]:
+def _alterations(role: Role, current: Mapping[str, Any]) -> Iterator[Need]:
     label, alter = f"role {shown(role.name)}", f"ALTER ROLE {quoted(role.name)}"
     for flag, value in role.flags.items():
-        if value and not current.flags[flag]:
+        if value and not current[flag]:
             yield Need(Change("~", f"{label}: {flag} no -> yes"), f"{alter} {flag.upper()}")
     limit = role.connection_limit
-    if limit is not None and limit != current.connection_limit:
-        change = Change("~", f"{label}: connection_limit {current.connection_limit} -> {limit}")
+    if limit is not None and limit != current["connection_limit"]:
+        change = Change("~", f"{label}: connection_limit {current['connection_limit']} -> {limit}")
         yield Need(change, f"{alter} CONNECTION LIMIT {limit}")

@@ -68,11 +68,7 @@ class Need(NamedTuple):
     blocked: str = ""
 
     def run(self, connection: Connection, hints: Mapping[str, str] | None = None) -> None:
-        """Run it.
-
-        Args:
-            connection: to the database.
-            hints: what to do if it fails, by SQLSTATE, instead of the server's own hint.
+        """Run it; `hints` are by SQLSTATE, instead of the server's own.
 
         Raises:
             NotYet: something else does the same at this moment, or the connection is lost.

@@ -62,12 +62,7 @@ class RefusedConnection(Rejected):
 
 
 def verdict(sqlstate: str, message: str = "") -> Verdict:
-    """Judge an error of the server by its code.
-
-    Args:
-        sqlstate: the code.
-        message: the server's message, if any: some codes have several meanings.
-    """
+    """Judge an error of the server by its code, and its message, if any: some codes have several meanings."""
     if sqlstate in _REJECTED or (sqlstate == "08P01" and _PGBOUNCER_NEVER.search(message)):
         return "rejected"
     if _LOST.fullmatch(sqlstate):
@@ -78,12 +73,7 @@ def verdict(sqlstate: str, message: str = "") -> Verdict:
 
 
 def connect_error(where: str, error: psycopg.Error) -> StepError:
-    """Return the step's error for a failed connection.
-
-    Args:
-        where: the server, for messages.
-        error: of `psycopg.connect`.
-    """
+    """Return the step's error for an error of `psycopg.connect`; `where` is the server, for messages."""
     handle = error.pgconn
     if handle is None:
         return StepFailed(f"{where}: {error}".strip(), hint="check the parameters in the query of the url")
@@ -103,24 +93,20 @@ def connect_error(where: str, error: psycopg.Error) -> StepError:
         if refusal == HEALED:
             return NotYet(f"{where}: {_first_line(text)}")
         if refusal is not None:
-            return _by_server(where, *refusal)
+            code, message = refusal
+            judged, advice = verdict(code, message), {**_REJECTED, **_NO_CONNECT}.get(code)
+            if advice is not None or judged == "rejected":
+                return RefusedConnection(f"{where}: {message}", code, hint=advice or _PROXY_HINT)
+            # 57014: the authentication timed out on the server.
+            if judged != "never" or code == "57014":
+                return NotYet(f"{where}: {message}")
+            hint = "see the server's log, and this code in PostgreSQL's manual"
+            return StepFailed(f"{where}: {message} ({code})", hint=hint)
     message = _first_line(text)
     for words, about, hint in () if _CUT_OFF.search(message) else _NEVER:
         if words.search(message):
             return StepFailed(f"{where}: {about}{message}", hint=hint)
     return NotYet(f"{where}: {message}")
-
-
-def _by_server(where: str, sqlstate: str, message: str) -> StepError:
-    judged, hint = verdict(sqlstate, message), {**_REJECTED, **_NO_CONNECT}.get(sqlstate)
-    if hint is not None or judged == "rejected":
-        return RefusedConnection(f"{where}: {message}", sqlstate, hint=hint or _PROXY_HINT)
-    # 57014: the authentication timed out on the server.
-    if judged != "never" or sqlstate == "57014":
-        return NotYet(f"{where}: {message}")
-    return StepFailed(
-        f"{where}: {message} ({sqlstate})", hint="see the server's log, and this code in PostgreSQL's manual"
-    )
 
 
 def _first_line(text: str) -> str:
@@ -129,12 +115,7 @@ def _first_line(text: str) -> str:
 
 
 def statement_error(where: str, error: psycopg.Error) -> StepError:
-    """Return the step's error for a failed statement or a lost connection.
-
-    Args:
-        where: the beginning of the message: a server, or a place in a script.
-        error: of psycopg.
-    """
+    """Return the step's error for a failed statement or a lost connection at `where`, a server or script."""
     import psycopg  # noqa: PLC0415 - heavy
 
     if error.sqlstate is None:

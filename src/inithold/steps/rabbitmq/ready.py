@@ -46,14 +46,12 @@ class Ready(Addressed, frozen=True, kw_only=True):
     rights = "log in and open the virtual host: any permissions entry for the user there, even an empty one"
 
     technologies = ("amqp", "amqps")
+    libraries = ("inithold.steps.rabbitmq.broker",)
 
     retry_auth: bool = False
 
     def extras(self) -> Sequence[str]:
         return ("rabbitmq",)
-
-    def preload(self) -> None:
-        import inithold.steps.rabbitmq.broker  # noqa: F401, PLC0415 - heavy
 
     def check(self, context: StepContext) -> Sequence[Change]:
         address = self.address()

@@ -81,6 +81,8 @@ class Bucket(Step, frozen=True, kw_only=True):
         "`s3:PutBucketVersioning`, `s3:PutBucketPolicy`, ..."
     )
 
+    libraries = ("inithold.steps.s3.client",)
+
     bucket: str
     endpoint: str | None = None
     region: str | None = None
@@ -140,9 +142,6 @@ class Bucket(Step, frozen=True, kw_only=True):
 
     def extras(self) -> Sequence[str]:
         return ("s3",)
-
-    def preload(self) -> None:
-        import inithold.steps.s3.client  # noqa: F401, PLC0415 - heavy
 
     def subject(self) -> str:
         try:
