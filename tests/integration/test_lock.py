@@ -14,7 +14,6 @@ import pytest
 
 from fake_server import be_silent, fake_server
 from inithold.errors import Interrupted, StepFailed
-from inithold.runner.context import Stop
 from inithold.runner.lock import Lock
 from promptness import PROMPTLY
 from servers.pgbouncer import PgBouncer
@@ -36,20 +35,20 @@ class Said:
 
 @contextmanager
 def held(url: str, name: str = "game") -> Iterator[Lock]:
-    lock = Lock(url, name)
+    lock = Lock(url, name, Said())
     try:
-        lock.acquire(Stop(), say=Said())
+        lock.acquire()
         yield lock
     finally:
         lock.release()
 
 
 def is_free(url: str, name: str = "game", seconds: float = 20) -> bool:
-    lock, stop = Lock(url, name), Stop()
-    timer = threading.Timer(seconds, lambda: stop.set("enough"))
+    lock = Lock(url, name, Said())
+    timer = threading.Timer(seconds, lock.cancel, ["enough"])
     timer.start()
     try:
-        lock.acquire(stop, say=Said())
+        lock.acquire()
     except Interrupted:
         return False
     finally:
@@ -59,12 +58,13 @@ def is_free(url: str, name: str = "game", seconds: float = 20) -> bool:
 
 
 def test_one_holds_and_the_other_waits_and_says_for_whom(database: str) -> None:
-    said, lock = Said(), Lock(database, "game")
+    said = Said()
+    lock = Lock(database, "game", said)
     got = threading.Event()
     with held(database):
 
         def acquire() -> None:
-            lock.acquire(Stop(), say=said)
+            lock.acquire()
             got.set()
 
         threading.Thread(target=acquire, daemon=True).start()
@@ -87,7 +87,7 @@ def test_plans_and_databases_have_locks_of_their_own(postgresql: PostgreSQL, dat
 
 
 def test_release_in_any_state(database: str) -> None:
-    lock = Lock(database, "game")
+    lock = Lock(database, "game", Said())
     lock.release()
     lock.release()
     with held(database) as lock:
@@ -101,11 +101,11 @@ def test_release_in_any_state(database: str) -> None:
 
 def test_waiting_ends_at_once(database: str) -> None:
     with held(database):
-        stop, lock = Stop(), Lock(database, "game")
-        threading.Timer(0.3, lambda: stop.set("SIGTERM")).start()
+        lock = Lock(database, "game", Said())
+        threading.Timer(0.3, lock.cancel, ["SIGTERM"]).start()
         at = time.monotonic()
         with pytest.raises(Interrupted, match="SIGTERM"):
-            lock.acquire(stop, say=Said())
+            lock.acquire()
         assert time.monotonic() - at < PROMPTLY
         lock.release()
     assert is_free(database)
@@ -113,11 +113,11 @@ def test_waiting_ends_at_once(database: str) -> None:
 
 def test_waiting_for_a_server_that_never_answers_ends_at_once() -> None:
     with fake_server(be_silent) as port:
-        stop, lock = Stop(), Lock(f"postgresql://app@127.0.0.1:{port}/x", "game")
-        threading.Timer(0.3, lambda: stop.set("SIGTERM")).start()
+        lock = Lock(f"postgresql://app@127.0.0.1:{port}/x", "game", Said())
+        threading.Timer(0.3, lock.cancel, ["SIGTERM"]).start()
         at = time.monotonic()
         with pytest.raises(Interrupted):
-            lock.acquire(stop, say=Said())
+            lock.acquire()
         assert time.monotonic() - at < PROMPTLY
         lock.release()
 
@@ -126,33 +126,34 @@ def test_the_server_is_waited_for() -> None:
     with PostgreSQL() as server:
         server.stop()
         threading.Timer(0.7, server.start_without_waiting).start()
-        said, lock = Said(), Lock(server.dsn(), "game")
-        lock.acquire(Stop(), say=said)
+        said = Said()
+        lock = Lock(server.dsn(), "game", said)
+        lock.acquire()
         lock.release()
     assert said.reasons[0] == f"127.0.0.1:{server.port}: connection refused"
 
 
 def test_what_the_server_refuses_is_final(postgresql: PostgreSQL) -> None:
-    lock = Lock(postgresql.dsn(password="wrong-password"), "game")
+    lock = Lock(postgresql.dsn(password="wrong-password"), "game", Said())
     with pytest.raises(StepFailed, match="password authentication failed"):
-        lock.acquire(Stop(), say=Said())
+        lock.acquire()
     lock.release()
 
 
 def test_a_server_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inithold.runner.lock.SERVER_TIMEOUT", 0.4)
     with closed_port() as port:
-        lock = Lock(f"postgresql://app@127.0.0.1:{port}/x", "game")
+        lock = Lock(f"postgresql://app@127.0.0.1:{port}/x", "game", Said())
         with pytest.raises(StepFailed) as error:
-            lock.acquire(Stop(), say=Said())
+            lock.acquire()
         lock.release()
     assert error.value.message == f"its time (400ms) is up: 127.0.0.1:{port}: connection refused"
 
 
 def test_a_killed_holder_frees_it(database: str) -> None:
     program = (
-        "import sys, time; from inithold.runner.lock import Lock; from inithold.runner.context import Stop;"
-        "lock = Lock(sys.argv[1], 'game'); lock.acquire(Stop(), say=print); print('held', flush=True);"
+        "import sys, time; from inithold.runner.lock import Lock; "
+        "lock = Lock(sys.argv[1], 'game', print); lock.acquire(); print('held', flush=True);"
         "time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program, database], stdout=subprocess.PIPE, text=True) as holder:
@@ -194,11 +195,12 @@ def test_a_server_that_is_killed_loses_it() -> None:
 
 
 def test_waiting_survives_a_lost_connection(database: str, postgresql: PostgreSQL) -> None:
-    said, lock, got = Said(), Lock(database, "game"), threading.Event()
+    said, got = Said(), threading.Event()
+    lock = Lock(database, "game", said)
     with held(database):
 
         def acquire() -> None:
-            lock.acquire(Stop(), say=said)
+            lock.acquire()
             got.set()
 
         threading.Thread(target=acquire, daemon=True).start()
@@ -244,12 +246,12 @@ def test_pooled_transactions_are_refused(
             configuration.write(f"server_round_robin = {round_robin}\n")
         proxy.start()
         url = proxy.dsn(database.rpartition("/")[2])
-        locks = [Lock(url, "game") for _ in range(3)]
+        locks = [Lock(url, "game", Said()) for _ in range(3)]
         errors: list[StepFailed] = []
 
         def acquire(lock: Lock) -> None:
             try:
-                lock.acquire(Stop(), say=Said())
+                lock.acquire()
             except StepFailed as error:
                 errors.append(error)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +28,6 @@ from inithold.record import files as record_file
 from inithold.record.account import Account
 from inithold.record.table import failure
 from inithold.redaction.redact import SECRETS
-from inithold.runner.context import Stop
 from inithold.runner.events import (
     HoldStarted,
     LockAcquired,
@@ -156,9 +154,11 @@ class _Life:
             self._user_telemetry = UserTelemetry(self._telemetry.signals, self._stream.emit, self._warn)
         self._span = run_span(os.environ)
         # A SIGHUP during a rerun is kept, and starts another run afterwards.
-        self._signals = EndingSignals(self._signalled, spare=(signal.SIGHUP,) if why else ())
+        self._signals = EndingSignals(self._signalled)
+        self._signals.spares_hangup = bool(why)
         self._watchdog: Watchdog | None = None
-        self._runner: Runner | None = None
+        self._cancel: Callable[[str], None] | None = None
+        """Cancels what runs now: the wait for the lock, or the steps."""
         self._caught: SimpleQueue[str] = SimpleQueue()
         self._lock_lost = False
         self._abandoned: set[str] = set()
@@ -176,7 +176,7 @@ class _Life:
             if beside is not None:
                 if self._orders is not None:
                     # Once the marker is visible, `inithold rerun` may send SIGHUP.
-                    self._signals.spare(signal.SIGHUP)
+                    self._signals.spares_hangup = True
                     REAPER.announce(self._orders)
                 os.replace(beside, self._marker)  # noqa: PTH105 - the marker path is a str everywhere
                 if self._claim is not None:
@@ -238,7 +238,7 @@ class _Life:
             from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
 
             self._watchdog = Watchdog(self._record_path, self._settings.log_format)
-        self._runner = Runner(
+        runner = Runner(
             self._plan,
             self._stream,
             self._span,
@@ -247,14 +247,15 @@ class _Life:
             abandoned=self._abandoned,
             watchdog=self._watchdog,
         )
-        # A signal or a lost lock may have come before the runner existed.
+        self._cancel = runner.cancel
+        # A signal or a lost lock may have come before.
         self._stop_if_signalled()
         if self._lock_lost:
-            self._runner.cancel("the lock was lost")
+            runner.cancel("the lock was lost")
         try:
-            return self._runner.run()
+            return runner.run()
         finally:
-            self._runner = None
+            self._cancel = None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -268,21 +269,15 @@ class _Life:
 
         def on_lost() -> None:
             self._lock_lost = True
-            if (runner := self._runner) is not None:
-                runner.cancel("the lock was lost")
+            if (cancel := self._cancel) is not None:
+                cancel("the lock was lost")
 
         began = time.monotonic()
-        stop = Stop()
-
-        def listen() -> None:
-            if name := self._caught.get():
-                stop.set(name)
-
-        Thread(target=listen, daemon=True, name="inithold-stop").start()
-        lock = Lock(self._plan.lock, self._plan.name)
+        lock = Lock(self._plan.lock, self._plan.name, say)
+        self._cancel = lock.cancel
         try:
-            lock.acquire(stop, say=say)
-            self._caught.put("")
+            self._stop_if_signalled()
+            lock.acquire()
             self._stop_if_signalled()
             self._stream.emit(LockAcquired(waited=time.monotonic() - began))
             lock.watch(on_lost=on_lost)
@@ -335,8 +330,8 @@ class _Life:
     def _signalled(self, name: str) -> None:
         # This handler interrupts the main thread anywhere, so it must not take locks.
         self._caught.put(name)
-        if (runner := self._runner) is not None:
-            runner.cancel(name)
+        if (cancel := self._cancel) is not None:
+            cancel(name)
 
     def _stop_if_signalled(self) -> None:
         if self._signals.caught:

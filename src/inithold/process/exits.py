@@ -32,14 +32,15 @@ def reported(action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last place that can report it
-        return _unexpected(error)
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            return lost(error)
+        if limit := limit_reached(error):
+            return _ended_by(limit)
+        import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-
-def _unexpected(error: Exception) -> int:
-    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-        return lost(error)
-    limit = limit_reached(error)
-    return _ended_by(limit) if limit else _fault(error)
+        say("".join(traceback.format_exception(error)))
+        say("inithold: this is a fault in inithold itself; please report it with the lines above")
+        return 1
 
 
 def limit_reached(error: BaseException) -> InitholdError | None:
@@ -66,14 +67,6 @@ def _ended_by(error: InitholdError) -> int:
     if error.hint:
         say(f"next: {error.hint}")
     return error.exit_code
-
-
-def _fault(error: Exception) -> int:
-    import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    say("".join(traceback.format_exception(error)))
-    say("inithold: this is a fault in inithold itself; please report it with the lines above")
-    return 1
 
 
 def said() -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
@@ -66,28 +66,22 @@ class EndingSignals:
 
     Args:
         callback: called with the signal's name in the main thread, between two bytecodes; must not block.
-        spare: signals that do not end, as with the method `spare`.
     """
 
-    def __init__(
-        self, callback: Callable[[str], None] | None = None, *, spare: Collection[signal.Signals] = ()
-    ) -> None:
+    def __init__(self, callback: Callable[[str], None] | None = None) -> None:
         self._callback = callback
-        self._spare = spare
         self._before: dict[signal.Signals, Any] = {}
         self.caught: signal.Signals | None = None
+        self.spares_hangup = False
+        """Whether SIGHUP does not end, but only sets `spared`."""
         self.spared = False
 
     def __enter__(self) -> EndingSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                handler = self._note if number in self._spare else self._catch
-                self._before[number] = handle(number, handler)
+            self._before = {number: handle(number, self._catch) for number in ENDING}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -96,11 +90,6 @@ class EndingSignals:
         self._callback = callback
         if self.caught is not None:
             callback(self.caught.name)
-
-    def spare(self, number: signal.Signals) -> None:
-        """From now on, this signal only sets `spared`."""
-        if number in self._before:
-            handle(number, self._note)
 
     def noted(self) -> set[signal.Signals]:
         """The signals that have come so far, including the spared one."""
@@ -116,10 +105,10 @@ class EndingSignals:
         """128 plus the signal's number, as in shells; 0 if none came."""
         return 0 if self.caught is None else 128 + self.caught
 
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
-        self.spared = True
-
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interface's
+        if number == signal.SIGHUP and self.spares_hangup:
+            self.spared = True
+            return
         if self.caught is not None:
             # The user insists: exit without cleaning up.
             kill_running()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
-from inithold.runner.context import Context, Stop
+from inithold.runner.context import Context
 from inithold.runner.events import Event, Span, StepWaiting
 from inithold.runner.run import Runner
 from inithold.runner.stream import Stream
@@ -31,9 +31,6 @@ from inithold.steps.base import Change, Step, StepContext
 if TYPE_CHECKING:
     from inithold.net.bounds import Bounds
     from inithold.steps.postgres.connection import Connection
-
-Say = Callable[[str, float], object]
-"""Called with the reason for the wait and the seconds waited so far, from another thread."""
 
 SERVER_TIMEOUT = 600.0
 """Seconds to wait for the server to come up, as for `database.ready`."""
@@ -72,38 +69,39 @@ class Lock:
     Args:
         url: URL of a PostgreSQL database.
         plan_name: the plan's name, which is part of the key: plans with other names have other locks.
+        say: called with the reason for the wait and the seconds waited so far, when the reason changes and every
+            few seconds, from another thread.
 
     Raises:
         ValueError: `url` is no PostgreSQL URL.
     """
 
-    def __init__(self, url: str, plan_name: str) -> None:
+    def __init__(self, url: str, plan_name: str, say: Callable[[str, float], object]) -> None:
         self.lost = ""
         """Why the lock was lost, for people; empty while it is held."""
         self._session = _Session(parse(url, ["postgresql"]), plan_name)
-        self._released = Context("lock", Span.root(), Stream(()), None)
-        self._wake, self._woken = socket.socketpair()
-        self._watcher: Thread | None = None
-
-    def acquire(self, stop: Stop, *, say: Say) -> None:
-        """Wait for the server, then for the lock.
-
-        Args:
-            stop: ends the wait at once.
-            say: called when the reason for the wait changes, and every few seconds.
-
-        Raises:
-            Interrupted: told to stop.
-            StepFailed: the server refuses, does not come up in 10 minutes, or is behind a proxy that pools
-                transactions.
-        """
         steps = (
             PlannedStep("server", _Server(session=self._session), timeout=SERVER_TIMEOUT),
             PlannedStep("lock", _Taken(session=self._session), needs=("server",)),
         )
-        runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), Span.root())
-        with stop.calling(lambda: runner.cancel(stop.reason)):
-            result = runner.run()
+        self._runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), Span.root())
+        self._released = Context("lock", Span.root(), Stream(()), None)
+        self._wake, self._woken = socket.socketpair()
+        self._watcher: Thread | None = None
+
+    def cancel(self, reason: str) -> None:
+        """End the wait at once. Safe from signal handlers and any thread."""
+        self._runner.cancel(reason)
+
+    def acquire(self) -> None:
+        """Wait for the server, then for the lock.
+
+        Raises:
+            Interrupted: cancelled.
+            StepFailed: the server refuses, does not come up in 10 minutes, or is behind a proxy that pools
+                transactions.
+        """
+        result = self._runner.run()
         if result.outcome == "cancelled":
             raise Interrupted(result.reason)
         for step in result.steps:
@@ -376,7 +374,7 @@ class _Taken(Step, frozen=True, kw_only=True):
 class _Waiting:
     """The only watcher of the hidden plan: passes on why it waits."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Callable[[str, float], object]) -> None:
         self._say = say
 
     def see(self, event: Event) -> None:
