@@ -49,11 +49,6 @@ def plan(plan_source: str | None, json: bool, exit_code: bool) -> int:
 
     SECRETS.add_environment(os.environ)
     options.warn_about_variables()
-    import os  # noqa: PLC0415
-
-    from inithold.redaction.redact import SECRETS  # noqa: PLC0415
-
-    SECRETS.add_environment(os.environ)
     result = preview(source.load(plan_source or source.DEFAULT))
     text = msgspec.json.format(msgspec.json.encode(result)).decode() if json else _text(result)
     click.echo(text, color=coloured(sys.stdout))

@@ -37,17 +37,8 @@ _WORDS = {
 }
 
 
-class NoAnswer(OSError):
-    """The resolver did not answer in time."""
-
-
 def dial(host: str, port: int, timeout: float) -> str:
-    """Connect and disconnect.
-
-    Args:
-        host: name or address.
-        port: TCP port.
-        timeout: time limit in seconds, including name resolution.
+    """Connect and disconnect; `timeout` seconds include name resolution.
 
     Returns:
         the address that accepted.
@@ -72,9 +63,6 @@ def dial(host: str, port: int, timeout: float) -> str:
             except OSError as error:
                 failure = error
         raise failure
-    except NoAnswer as error:
-        silent = f"{place}: the resolver does not answer"
-        raise NotYet(silent, probe=(host, port), hint=platform.unresolved()) from error
     except socket.gaierror as error:
         text = _BY_CODE.get(error.errno or 0, error.strerror or "the name does not resolve")
         raise NotYet(f"{place}: {text}", probe=(host, port), hint=platform.unresolved()) from error
@@ -140,7 +128,7 @@ def _resolve(host: str, port: int, ends_at: float) -> list[AddressInfo]:
         if lookup is None:
             lookup = _pending[name, port] = _Lookup(name, port)
     if not lookup.running.acquire(timeout=max(ends_at - time.monotonic(), 0.01)):
-        raise NoAnswer
+        raise socket.gaierror(0, "the resolver does not answer")
     lookup.running.release()
     if lookup.error is not None:
         raise lookup.error

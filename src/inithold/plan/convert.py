@@ -57,11 +57,7 @@ def convert(value: object, type_: Any, report: Report, raw: Raw = lambda _: None
     try:
         return msgspec.convert(value, type_, strict=False, dec_hook=duration_hook)
     except msgspec.ValidationError:
-        faults: list[tuple[Path, str]] = []
-        result = _Walk(lambda at, message: faults.append((at, message)), raw).convert(value, type_, path)
-        for at, message in faults:
-            report(at, message)
-        return INVALID if faults else result
+        return _Walk(report, raw).convert(value, type_, path)
 
 
 class _Walk:
@@ -99,16 +95,18 @@ class _Walk:
             self._report(path, f"expected a mapping, got {names.get(type(value), 'a number')}")
             return INVALID
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
-        known: dict[str, Any] = {}
-        for key, item in value.items():
-            if key not in fields:
-                self._report((*path, key), f"unknown key {key!r}{nearest(str(key), fields)}")
-            else:
-                known[fields[key].name] = self.convert(item, fields[key].type, (*path, key))
+        unknown = [key for key in value if key not in fields]
+        for key in unknown:
+            self._report((*path, key), f"unknown key {key!r}{nearest(str(key), fields)}")
+        known = {
+            fields[key].name: self.convert(item, fields[key].type, (*path, key))
+            for key, item in value.items()
+            if key in fields
+        }
         missing = [name for name, field in fields.items() if field.required and name not in value]
         for name in missing:
             self._report(path, f"{name!r} is missing")
-        return INVALID if missing or INVALID in known.values() else type_(**known)
+        return INVALID if unknown or missing or INVALID in known.values() else type_(**known)
 
     def _leaf(self, value: object, type_: Any, path: Path) -> Any:
         try:

@@ -75,10 +75,8 @@ def load(source: str) -> CheckedPlan:
 def _is_missing(path: str) -> bool:
     try:
         os.stat(path)  # noqa: PTH116 - unlike Path.exists, raises if access is denied: that is not missing
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 

@@ -77,9 +77,9 @@ def run(
         Interrupted: the step was told to stop; the message holds the last lines.
         OSError: the command cannot be started.
     """
-    context.check_cancelled()
-    process, guard = _started(
+    child = _Child(
         command,
+        context,
         own=True,
         cwd=cwd,
         env=env,
@@ -88,7 +88,7 @@ def run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    return _run(process, {process.stdout: None}, _Group(process, context, guard, own=True), context, say)
+    return child.follow({child.process.stdout: None}, say)
 
 
 def run_passed_through(
@@ -99,11 +99,11 @@ def run_passed_through(
     Outputs that are not a terminal go through this process, which keeps the last lines. If standard input is a
     terminal, the command stays in this process's group, because only the foreground group may read from it.
     """
-    context.check_cancelled()
     own = not os.isatty(0)
     one = os.path.sameopenfile(1, 2)
-    process, guard = _started(
+    child = _Child(
         command,
+        context,
         own=own,
         cwd=cwd,
         env=env,
@@ -111,8 +111,7 @@ def run_passed_through(
         stdout=None if os.isatty(1) else subprocess.PIPE,
         stderr=None if os.isatty(2) else subprocess.STDOUT if one else subprocess.PIPE,
     )
-    copied = {process.stdout: 1, process.stderr: 2}
-    return _run(process, copied, _Group(process, context, guard, own=own), context, lambda _: None)
+    return child.follow({child.process.stdout: 1, child.process.stderr: 2}, lambda _: None)
 
 
 def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subprocess.Popen[bytes], int | None]:
@@ -149,139 +148,129 @@ def _started(command: Sequence[str], *, own: bool, **options: Any) -> tuple[subp
     return process, guard
 
 
-def _run(
-    process: subprocess.Popen[bytes],
-    streams: Mapping[IO[bytes] | None, int | None],
-    group: _Group,
-    context: Bounds,
-    say: Callable[[str], None],
-) -> Ended:
-    """Follow a process to its end.
+class _Child:
+    """A running command. It and its group end when the step is told to stop, or when this code itself fails.
 
     Args:
-        process: the process.
-        streams: its outputs, each with the descriptor to copy it to, if any.
-        group: its process group.
-        context: the step's context.
-        say: called with each line of output.
-    """
-    sources = {stream.fileno(): (stream, target) for stream, target in streams.items() if stream is not None}
-    with process, group:
-        tail = _relay(process, sources, group, say)
-        for stream, _ in sources.values():
-            stream.close()
-        code = group.wait()
-    ended = Ended(code, tuple(tail) if sources else None)
-    try:
-        context.check_cancelled()
-    except Interrupted as stopped:
-        if sources:
-            raise Interrupted(f"still running{ended.last_output()}") from stopped
-        raise
-    return ended
-
-
-def _relay(
-    process: subprocess.Popen[bytes],
-    sources: Mapping[int, tuple[IO[bytes], int | None]],
-    group: _Group,
-    say: Callable[[str], None],
-) -> deque[str]:
-    """Read its outputs until they end, or until it has ended and another process keeps them open.
-
-    Returns:
-        the last lines.
-    """
-    tail: deque[str] = deque(maxlen=TAIL)
-    lines = Lines()
-    said_at = time.monotonic()
-
-    def take(line: str) -> None:
-        nonlocal said_at
-        said_at = time.monotonic()
-        say(line)
-        if line:
-            tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
-
-    open_ = set(sources)
-    poll = select.poll()
-    for source in open_:
-        poll.register(source, select.POLLIN)
-    until: float | None = None
-    while open_:
-        ready = poll.poll(_QUIET)
-        for source, _ in ready:
-            data = os.read(source, 65536)
-            stream, target = sources[source]
-            if not data or (target is not None and not _write(target, data, group)):
-                # If our reader is gone, close: the command's next write fails as if connected directly.
-                poll.unregister(source)
-                open_.remove(source)
-                stream.close()
-            for line in lines.feed(data):
-                take(line)
-        if time.monotonic() - said_at >= _PROGRESS_INTERVAL and (state := lines.progress):
-            said_at = time.monotonic()
-            say(state)
-        if until is None and process.poll() is not None:
-            until = time.monotonic() + _LINGERING
-        elif until is not None and (not ready or time.monotonic() > until):
-            say("(a process it started keeps its output open; what that writes is not shown)")
-            break
-    for line in lines.end():
-        take(line)
-    return tail
-
-
-def _write(target: int, data: bytes, group: _Group) -> bool:
-    """Write to a descriptor whose reader may be slow or hang; false if the reader is gone."""
-    poll = select.poll()
-    poll.register(target, select.POLLOUT)
-    while data:
-        if not poll.poll(_QUIET):
-            if group.ending.is_set():
-                return True
-            continue
-        try:
-            data = data[os.write(target, data[: select.PIPE_BUF]) :]
-        except OSError:
-            return False
-    return True
-
-
-class _Group:
-    """Ends a process and its group when the step is told to stop, or when this code itself fails.
-
-    Args:
-        process: the group's leader.
-        context: the step's context.
-        guard: the guard pipe of `_started`.
         own: whether the process leads its own group; otherwise only the process is ended.
+        options: of `subprocess.Popen`.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], context: Bounds, guard: int | None, *, own: bool) -> None:
-        self._process = process
-        self._guard = guard
+    def __init__(self, command: Sequence[str], context: Bounds, *, own: bool, **options: Any) -> None:
+        context.check_cancelled()
+        self.process, self._guard = _started(command, own=own, **options)
+        self._context = context
         self._own = own
-        self.ending = Event()
+        self._ending = Event()
         """Set once the group has been told to end."""
         self._killed = Event()
         self._timer = Timer(GRACE, self._kill)
         self._timer.daemon = True
-        self._cancelling = context.on_cancel(self._terminate)
 
-    def __enter__(self) -> None:
+    def follow(self, outputs: Mapping[IO[bytes] | None, int | None], say: Callable[[str], None]) -> Ended:
+        """Follow the command to its end.
+
+        Args:
+            outputs: its outputs, each with the descriptor to copy it to, if any.
+            say: called with each line of output.
+        """
+        sources = {stream.fileno(): (stream, target) for stream, target in outputs.items() if stream is not None}
         if self._own:
-            RUNNING.add(self._process.pid)
-        self._cancelling.__enter__()
+            RUNNING.add(self.process.pid)
+        with self.process:
+            try:
+                with self._context.on_cancel(self._terminate):
+                    tail = self._relay(sources, say)
+                    for stream, _ in sources.values():
+                        stream.close()
+                    code = self._wait()
+            finally:
+                self._end()
+        ended = Ended(code, tuple(tail) if sources else None)
+        try:
+            self._context.check_cancelled()
+        except Interrupted as stopped:
+            if sources:
+                raise Interrupted(f"still running{ended.last_output()}") from stopped
+            raise
+        return ended
 
-    def __exit__(self, *error: object) -> None:
-        self._cancelling.__exit__(None, None, None)
+    def _relay(
+        self, sources: Mapping[int, tuple[IO[bytes], int | None]], say: Callable[[str], None]
+    ) -> deque[str]:
+        """Read the outputs until they end, or until the command has ended and another process keeps them open.
+
+        Returns:
+            the last lines.
+        """
+        tail: deque[str] = deque(maxlen=TAIL)
+        lines = Lines()
+        said_at = time.monotonic()
+
+        def take(line: str) -> None:
+            nonlocal said_at
+            said_at = time.monotonic()
+            say(line)
+            if line:
+                tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
+
+        open_ = set(sources)
+        poll = select.poll()
+        for source in open_:
+            poll.register(source, select.POLLIN)
+        until: float | None = None
+        while open_:
+            ready = poll.poll(_QUIET)
+            for source, _ in ready:
+                data = os.read(source, 65536)
+                stream, target = sources[source]
+                if not data or (target is not None and not self._copy(target, data)):
+                    # If our reader is gone, close: the command's next write fails as if connected directly.
+                    poll.unregister(source)
+                    open_.remove(source)
+                    stream.close()
+                for line in lines.feed(data):
+                    take(line)
+            if time.monotonic() - said_at >= _PROGRESS_INTERVAL and (state := lines.progress):
+                said_at = time.monotonic()
+                say(state)
+            if until is None and self.process.poll() is not None:
+                until = time.monotonic() + _LINGERING
+            elif until is not None and (not ready or time.monotonic() > until):
+                say("(a process it started keeps its output open; what that writes is not shown)")
+                break
+        for line in lines.end():
+            take(line)
+        return tail
+
+    def _copy(self, target: int, data: bytes) -> bool:
+        """Write to a descriptor whose reader may be slow or hang; false if the reader is gone."""
+        poll = select.poll()
+        poll.register(target, select.POLLOUT)
+        while data:
+            if not poll.poll(_QUIET):
+                if self._ending.is_set():
+                    return True
+                continue
+            try:
+                data = data[os.write(target, data[: select.PIPE_BUF]) :]
+            except OSError:
+                return False
+        return True
+
+    def _wait(self) -> int:
+        """Wait for the process, and for its group if that is being ended."""
+        code = self.process.wait()
+        while self._own and self._ending.is_set() and self._lives() and not self._killed.wait(0.02):
+            pass
+        return code
+
+    def _end(self) -> None:
         self._timer.cancel()
         # A leader that was killed cannot end its children.
-        if (code := self._process.poll()) is None or code < 0:
+        if (code := self.process.poll()) is None or code < 0:
             self._kill()
-        RUNNING.discard(self._process.pid)
+        RUNNING.discard(self.process.pid)
         if self._guard is None:
             return
         if self._lives():
@@ -291,20 +280,13 @@ class _Group:
             os.write(self._guard, b".")
         os.close(self._guard)
 
-    def wait(self) -> int:
-        """Wait for the process, and for its group if that is being ended."""
-        code = self._process.wait()
-        while self._own and self.ending.is_set() and self._lives() and not self._killed.wait(0.02):
-            pass
-        return code
-
     def _lives(self) -> bool:
         # Zombies stay in the group until PID 1, their new parent, reaps them; some PID 1 never do.
-        return self._signal(0) and _has_running_member(self._process.pid)
+        return self._signal(0) and _has_running_member(self.process.pid)
 
     def _terminate(self) -> None:
-        if not self.ending.is_set():
-            self.ending.set()
+        if not self._ending.is_set():
+            self._ending.set()
             self._timer.start()
             self._signal(signal.SIGTERM)
             # A stopped process handles SIGTERM only once it continues.
@@ -318,9 +300,9 @@ class _Group:
         """Send a signal; false if there was no process to receive it."""
         with suppress(ProcessLookupError, PermissionError):
             if self._own:
-                os.killpg(self._process.pid, number)
+                os.killpg(self.process.pid, number)
             else:
-                self._process.send_signal(number)
+                self.process.send_signal(number)
             return True
         return False
 

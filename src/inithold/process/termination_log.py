@@ -33,12 +33,8 @@ def write(text: str) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             refuse_irregular(os.fstat(descriptor).st_mode, path)
             os.ftruncate(descriptor, 0)
-            stream.write(_fitting(sanitize(text).strip("\n") + "\n"))
-
-
-def _fitting(text: str) -> bytes:
-    data = text.encode("utf-8", "replace")
-    if len(data) <= MOST_BYTES:
-        return data
-    head = data[: MOST_BYTES - _END_KEPT - len(_CUT)].decode(errors="ignore")
-    return (head + _CUT).encode() + data[-_END_KEPT:].decode(errors="ignore").encode()
+            data = (sanitize(text).strip("\n") + "\n").encode("utf-8", "replace")
+            if len(data) > MOST_BYTES:
+                head = data[: MOST_BYTES - _END_KEPT - len(_CUT)].decode(errors="ignore")
+                data = (head + _CUT + data[-_END_KEPT:].decode(errors="ignore")).encode()
+            stream.write(data)

@@ -103,12 +103,6 @@ def in_url(url: str) -> Iterator[Secret]:
             yield from (Secret(value) for value in {parameter["value"], unquote(parameter["value"])})
 
 
-def in_variables(variables: Mapping[str, str]) -> Iterator[Secret]:
-    """The secrets in variables; see `in_variable`."""
-    for name, value in variables.items():
-        yield from in_variable(name, value)
-
-
 def in_document(value: object) -> Iterator[Secret]:
     """The secrets in JSON: in strings as in URLs, in objects as in variables."""
     if isinstance(value, str):

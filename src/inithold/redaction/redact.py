@@ -51,7 +51,8 @@ class Redactor:
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
         """Learn the secrets of variables, by their names."""
-        self._add_all(find.in_variables(environment))
+        for name, value in environment.items():
+            self._add_all(find.in_variable(name, value))
 
     def add_document(self, value: object) -> None:
         """Learn the secrets of JSON: URLs in its strings, and values by their names."""

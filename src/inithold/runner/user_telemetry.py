@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from importlib import import_module
 from threading import Lock, RLock, Thread, get_ident
 from types import ModuleType
@@ -150,13 +151,18 @@ class UserTelemetry:
         data = self._reader.get_metrics_data() if self._reader is not None else None
         scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
         if scopes:
-            self._hand_over("metrics", [packed(scope) for scope in scopes])
+            self._send("metrics", [packed(scope) for scope in scopes])
         pending: dict[str, Thread] = {}
-        if self._offered:
-            for provider in self._foreign():
-                # One thread each, because a flush may hang.
-                name = type(provider).__name__
-                pending[name] = Thread(target=_flush, args=(provider, seconds, name, pending), daemon=True)
+
+        def flush(provider: Any, name: str) -> None:
+            with suppress(Exception):  # the user's exporter may raise anything
+                if provider.force_flush(round(seconds * 1000)) is not False:
+                    del pending[name]
+
+        for provider in self._foreign() if self._offered else ():
+            # One thread each, because a flush may hang.
+            name = type(provider).__name__
+            pending[name] = Thread(target=flush, args=(provider, name), daemon=True)
         threads = list(pending.values())
         for thread in threads:
             thread.start()
@@ -212,41 +218,24 @@ class UserTelemetry:
             self._items += 1
             if self._items > MOST_ITEMS:
                 return
-        self._hand_over(signal, [item])
+        self._send(signal, [item])
 
-    def _hand_over(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
+    def _send(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
         self._emit(FromUserCode(signal=signal, body=json.dumps(items, default=plain)))
-
-
-def _flush(provider: Any, seconds: float, name: str, pending: dict[str, Thread]) -> None:
-    with suppress(Exception):  # the user's exporter may raise anything
-        if provider.force_flush(round(seconds * 1000)) is not False:
-            del pending[name]
 
 
 _offering: list[UserTelemetry] = []
 """The last one provides the entry points' providers."""
 
 
-def tracer_provider() -> Any:
-    """Entry point `inithold` of `opentelemetry_tracer_provider`."""
-    return _offered("traces")
-
-
-def meter_provider() -> Any:
-    """Entry point `inithold` of `opentelemetry_meter_provider`."""
-    return _offered("metrics")
-
-
-def logger_provider() -> Any:
-    """Entry point `inithold` of `opentelemetry_logger_provider`."""
-    return _offered("logs")
-
-
 def _offered(signal: TelemetrySignal) -> Any:
     # Programs that the user code starts must not inherit it.
     os.environ.pop(_variable(signal), None)
     return _offering[-1].provider(signal)
+
+
+tracer_provider, meter_provider, logger_provider = (partial(_offered, signal) for signal in _PROVIDERS)
+"""Entry points `inithold` of `opentelemetry_tracer_provider`, `_meter_provider` and `_logger_provider`."""
 
 
 def _variable(signal: TelemetrySignal) -> str:

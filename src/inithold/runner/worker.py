@@ -12,6 +12,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Event, Lock
 from typing import Any
@@ -19,7 +21,6 @@ from typing import Any
 import msgspec
 
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
-from inithold.process.memory import oom_kills
 from inithold.process.satellite import Death, Satellite, from_lasting_thread, launch
 from inithold.process.signals import RUNNING
 from inithold.redaction.redact import SECRETS
@@ -36,6 +37,7 @@ SERVER_GRACE = 2.0
 ASK_AGAIN = 30.0
 """Seconds after which a gate asks the step's code again, even if the snapshot is the same."""
 _CLOSING = 1.0
+_GROUPS = Path("/sys/fs/cgroup")
 _ERRORS: Mapping[str, type[StepError]] = {
     kind.__name__: kind for kind in (NotYet, StepFailed, Rejected, Ahead, Interrupted)
 }
@@ -147,7 +149,7 @@ class _Process:
         self._sessions: list[dict[str, Any]] = []
         self._starting = True
         self._was_asked = False
-        self._kills = oom_kills()
+        self._kills = _oom_kills()
         try:
             launched = from_lasting_thread(lambda: launch("worker", captured=True))
         except OSError as error:
@@ -225,7 +227,7 @@ class _Process:
             hint = (
                 "a library written in C crashed, or something else sent that signal: run the code by hand to see"
             )
-        elif self._kills is not None and self._kills != oom_kills():
+        elif self._kills is not None and self._kills != _oom_kills():
             why = " by the kernel: out of memory"
             hint = "raise the container's memory limit, or have the code need less at once"
         else:
@@ -285,3 +287,26 @@ def _raised(answer: Mapping[str, Any]) -> Exception:
         error.probe = tuple(answer["probe"])
     error.exception = answer["exception"]
     return error
+
+
+def _oom_kills() -> int | None:
+    """How many processes in this process's cgroup the kernel has killed out of memory; None if unknown.
+
+    See https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files and, for version 1,
+    https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+    """
+    files: list[Path] = []
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            own = path.strip("/")
+            if not controllers:
+                files.append(_GROUPS / own / "memory.events")
+            elif "memory" in controllers.split(","):
+                # A container may see the host's path, but have only its own group mounted.
+                files += [_GROUPS / "memory" / each / "memory.oom_control" for each in (own, "")]
+    for file in files:
+        with suppress(OSError, ValueError, IndexError):
+            words = file.read_text().split()
+            return int(words[words.index("oom_kill") + 1])
+    return None

@@ -67,21 +67,19 @@ class _PythonLoader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser
         return super().compose_node(parent, index)
 
 
-def _fast_loader() -> type[Any] | None:
-    try:
-        from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - may be built without libyaml
-    except ImportError:
-        return None
+_Loader: type[Any] = _PythonLoader
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+except ImportError:  # PyYAML may be built without libyaml
+    pass
+else:
 
-    class CLoader(CParser, CoreSchemaResolver):
+    class _CLoader(CParser, CoreSchemaResolver):
         def __init__(self, text: str) -> None:
             CParser.__init__(self, text)
             CoreSchemaResolver.__init__(self)
 
-    return CLoader
-
-
-_CLoader = _fast_loader()
+    _Loader = _CLoader
 
 
 def read_text(path: str | Path, *, limit: int) -> str:
@@ -110,30 +108,28 @@ def read_text(path: str | Path, *, limit: int) -> str:
         raise DocumentError(Fault(f"not UTF-8: byte {data[error.start]:#04x}", file=name, line=line)) from error
 
 
-def compose(text: str, *, file: str, fast: bool = True) -> Node | None:
+def compose(text: str, *, file: str) -> Node | None:
     """Parse one YAML document into nodes; None for an empty one.
 
     Args:
         text: the document.
         file: its name, for errors.
-        fast: use libyaml where PyYAML has it.
 
     Raises:
         DocumentError: not YAML, or more than one document. It never quotes the text, which may contain secrets.
     """
     with _reported(text, file):
-        node = cast("Node | None", _read(text, fast, lambda loader: loader.get_single_node()))
+        node = cast("Node | None", _read(text, lambda loader: loader.get_single_node()))
     _refuse_nul(text, [] if node is None else [node], file)
     return node
 
 
-def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
+def compose_all(text: str, *, file: str) -> list[Node]:
     """Parse all YAML documents of a stream into nodes; a Compose file may have several.
 
     Args:
         text: the documents.
         file: their name, for errors.
-        fast: use libyaml where PyYAML has it.
 
     Raises:
         DocumentError: not YAML.
@@ -146,23 +142,22 @@ def compose_all(text: str, *, file: str, fast: bool = True) -> list[Node]:
         return nodes
 
     with _reported(text, file):
-        nodes = cast("list[Node]", _read(text, fast, documents))
+        nodes = cast("list[Node]", _read(text, documents))
     _refuse_nul(text, nodes, file)
     return nodes
 
 
-def _read(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
+def _read(text: str, take: Callable[[Any], Any]) -> Any:
     try:
-        return _read_with(text, fast, take)
+        return _read_with(_Loader, text, take)
     except yaml.composer.ComposerError as error:
-        if not fast or "duplicate anchor" not in f"{error.context} {error.problem}":
+        if _Loader is _PythonLoader or "duplicate anchor" not in f"{error.context} {error.problem}":
             raise
         # libyaml's composer always rejects these.
-        return _read_with(text, False, take)
+        return _read_with(_PythonLoader, text, take)
 
 
-def _read_with(text: str, fast: bool, take: Callable[[Any], Any]) -> Any:
-    loader_class = _CLoader if fast and _CLoader is not None else _PythonLoader
+def _read_with(loader_class: type[Any], text: str, take: Callable[[Any], Any]) -> Any:
     loader = None
     try:
         _refuse_deep(text, loader_class)
