@@ -70,3 +70,13 @@ def test_a_list_with_a_variable_keeps_its_form(tmp_path: Path) -> None:
     assert outcome.code == 1
     assert "depends_on has a variable in it" in outcome.output
     assert (tmp_path / "compose.yaml").read_text() == stack
+
+
+def test_the_keys_of_depends_on_are_not_filled_in(tmp_path: Path) -> None:
+    """Compose refuses such a file."""
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  store: {image: x}
+  app: {image: x, depends_on: {"${STORE:-store}": {condition: service_started}}}
+""")
+    assert findings(tmp_path, []) == ["compose.yaml:3:32 error unknown-dependency"]

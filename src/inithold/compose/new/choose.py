@@ -65,7 +65,9 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
         why += [f"left out: those of {', '.join(more)}; draft them with --service"] if more else []
         return Chosen(_hooks(first), why, first, same)
     if stack.probable:
-        return _among(stack, list(stack.probable), "chosen by its name; nothing waits for it to complete")
+        return _among(
+            stack, list(stack.probable), "chosen by its name or command; nothing waits for it to complete"
+        )
     if migrating := [each for each, service in services.items() if _migrates(service)]:
         note = "it migrates before it starts; there is no init service yet: leave out what runs forever"
         return _among(stack, migrating, note)

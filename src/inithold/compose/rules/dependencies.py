@@ -8,13 +8,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from inithold.compose.finding import DELETE, Change, Finding, Severity, key_location, location_of, spot
-from inithold.compose.read.tree import Scalar, plain
+from inithold.compose.read.tree import plain
 from inithold.compose.rules.overrides import awaits, weakened_by
 from inithold.compose.stack import wiring
 from inithold.compose.stack.command import words
 from inithold.compose.stack.hold import make_hold
 from inithold.compose.stack.probe import Sight
-from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, restart_policy
+from inithold.compose.stack.roles import COMPLETED, HEALTHY, STARTED, is_gate, named_for_init, restart_policy
 from inithold.compose.stack.servers import (
     DATABASES,
     MEMCACHED,
@@ -75,7 +75,7 @@ def init_not_awaited(stack: Stack) -> Iterator[Finding]:
                 first = init.never_completes or bool(make_hold(init, stack)[0])
                 changes = [] if first else [Change(entry.service.name, path, COMPLETED)]
                 remedy = f"make {init.name} hold, then wait for service_healthy"
-            says = "healthcheck" if init.held else "name"
+            says = "healthcheck" if init.held else "name" if named_for_init(init.name) else "command"
             probably = "" if init.sure else f", if {init.name} is an init service, as its {says} says"
             if init.never_completes:
                 probably += f"; with restart: {restart_policy(init.service)} it never completes"
@@ -264,13 +264,11 @@ def unknown_dependency(stack: Stack) -> Iterator[Finding]:
     """Dependencies on a service that is not in the stack."""
     known = list(stack.project.services)
     for tie in [tie for listed in ties(stack).values() for tie in listed if tie.target not in known]:
-        condition = tie.entry.entry.get("condition") if tie.entry is not None else None
-        short = tie.entry is None or (isinstance(condition, Scalar) and condition.implied)
         near = get_close_matches(tie.target, [name for name in known if name != tie.service.name], 1)
         yield Finding(
             Severity.ERROR,
             f"{tie.service.name} depends on {tie.target}, which does not exist: `up` refuses to start",
-            location_of(tie.place) if short or tie.entry is None else key_location(tie.entry.entry),
+            location_of(tie.place) if tie.entry is None or tie.entry.short else key_location(tie.entry.entry),
             tie.service.name,
             tie.target,
             remedy=f"did you mean {near[0]}?"

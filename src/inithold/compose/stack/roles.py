@@ -14,7 +14,7 @@ from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv, tool_words
 from inithold.compose.stack.probe import Probe, Sight, read_probe
-from inithold.compose.stack.servers import GIVES_UP, server_of
+from inithold.compose.stack.servers import GIVES_UP, PREPARES, server_of
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
@@ -24,6 +24,7 @@ COMPLETED, HEALTHY, STARTED = "service_completed_successfully", "service_healthy
 _NAMED = re.compile(
     r"(?:^|[-_.])(?:init(?:iali[sz]er?)?|initdb|(?:db|database)?(?:init|setup|migrat\w*)|bootstrap(?:per)?|seed(?:er|ing|s)?"
     r"|provision\w*|prepare|pre-?start|configurator|configure|installer|(?:create|make)[-_]?(?:buckets?|topics?|queues?|db)"
+    r"|(?:buckets?|topics?|queues?|db|database|users?|schema)[-_]?(?:create|creator|creation)|(?:db|schema)[-_](?:upgrade|push)"
     r"|fixtures|permissions|chown)(?:[-_.\d]|$)|(?:^|[-_.])create[-_.]",
     re.I,
 )
@@ -70,6 +71,12 @@ class Dependency:
         return found.filled if isinstance(found, Scalar) and found.data is not None else STARTED
 
     @property
+    def short(self) -> bool:
+        """Whether it is an item of a list, which implies the condition."""
+        condition = self.entry.get("condition")
+        return isinstance(condition, Scalar) and condition.implied
+
+    @property
     def location(self) -> Location:
         """Where the condition is written."""
         return spot(self.service, "depends_on", self.target, "condition")
@@ -97,8 +104,8 @@ class Init:
         probe: its healthcheck.
         held: it stays up after its work; otherwise it is a one-shot.
         dependents: who waits for it.
-        sure: False if only its name makes it an init service, or only its healthcheck suggests that it stays up;
-            safe fixes leave such a service alone.
+        sure: False if only its name or command makes it an init service, or only its healthcheck suggests that it
+            stays up; safe fixes leave such a service alone.
     """
 
     service: Service
@@ -150,7 +157,7 @@ class Stack:
         engine: major version of the oldest Docker Engine to support; None for a current one.
         dependencies: the `depends_on` entries of each service.
         wrap: how to make a one-shot's command hold; None without `--wrap`.
-        probable: probable init services: only their names suggest it.
+        probable: probable init services: only their names or commands suggest it.
     """
 
     project: Project
@@ -252,15 +259,16 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
     - it runs `inithold run`, or
     - it writes a marker and stays up, or
     - its healthcheck looks at a marker, and its command is known to end or its policy restarts it, or
-    - it has the name of one and dependents, and its command or policy lets it end.
+    - it has the name or command of one and dependents, and its command or policy lets it end.
 
     It probably is if
     - its healthcheck looks at a marker, and nothing shows whether it stays up, or
-    - it has the name of one and seems to end by itself; with a policy that restarts it, its command must be known
-      to end.
+    - it has the name or command of one and seems to end by itself; with a policy that restarts it, its command
+      must be known to end.
     """
     probe, policy = read_probe(service.value("healthcheck")), restart_policy(service)
-    named, restarts = named_for_init(service.name), policy in _STARTED_AGAIN
+    named = named_for_init(service.name) or PREPARES.search(_last_part(command)) is not None
+    restarts = policy in _STARTED_AGAIN
     completed = any(dependency.awaits_end for dependency in dependents)
     held, ends = Init(service, command, probe, True, dependents), _ends(command)
     if command.inithold and not command.once:
@@ -291,12 +299,17 @@ def _read_init(service: Service, command: Command, dependents: list[Dependency])
 
 def _ends(command: Command) -> bool:
     """Whether its last command is known to end by itself."""
-    last = next((part for each in reversed(_SEPARATOR.split(command.text)) if (part := each.strip())), "")
+    last = _last_part(command)
     return GIVES_UP.search(last) is not None or _LAST.match(last) is not None
 
 
+def _last_part(command: Command) -> str:
+    return next((part for each in reversed(_SEPARATOR.split(command.text)) if (part := each.strip())), "")
+
+
 def named_for_init(name: str) -> bool:
-    """Whether this is a typical name of an init service."""
+    """Whether this is a typical name of an init service, in any of `db-init`, `db_init` and `dbInit`."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
     return _NAMED.search(name) is not None and _RUNNING.search(name) is None
 
 

@@ -51,15 +51,19 @@ _NO_HOST = re.compile(
     re.I,
 )
 _URL = re.compile(rf"://(?:[^/@\s]*@)?({_NAME})|(?:^|\s)(?:-h|-H|--host)[ =]?({_NAME})")
-# Tools known to connect once and give up. Other programs and scripts may wait by themselves.
-GIVES_UP = re.compile(
+# Tools that do what init services do, connect once and give up. Other programs and scripts may wait by themselves.
+PREPARES = re.compile(
     r"\balembic\b.*\bupgrade\b|\bmanage\.py\s+(?:migrate|loaddata|createsuperuser)|\bdjango-admin\s+migrate"
-    r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|\bflyway\b|\bliquibase\b|\batlas\s+(?:migrate|schema)\b"
-    r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\b"
+    r"|\bprisma\s+(?:migrate|db)\b|\b(?:rails|rake)\s+db:|(?:^|[\s/])(?:flyway|liquibase)\s|\batlas\s+(?:migrate|schema)\b"
+    r"|\bgoose\b.*\bup\b|(?:^|\s)migrate\s+(?:\S+\s+)*-(?:path|source|database)\b|\bknex\b.*\bmigrate|\bdrizzle-kit\s+(?:migrate|push)"
     r"|\bsequelize(?:-cli)?\s+db:|\btypeorm\b.*\bmigration:run|\bartisan\s+migrate|\becto\.migrate\b|\bdotnet\s+ef\b"
     r"|\bsqlx\s+(?:migrate|database)\b|\bdiesel\s+(?:migration|setup|database)\b|\bsqitch\s+deploy\b|\bdbmate\s+(?:up|migrate)\b"
-    r"|\b(?:psql|mysql|mariadb|mongosh|mongo(?=\s+-)|cqlsh|clickhouse-client|createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)(?:\s|$)"
-    r"|\bmc\s+(?:alias|mb|config)\b|\b(?:curl|wget)\s|\baws\b.*--endpoint-url|\bsuperset\s+(?:db|init)\b|\bairflow\s+db\b"
+    r"|\bmc\s+(?:alias|mb|config)\b|\b(?:createdb|rabbitmqadmin|kafka-topics(?:\.sh)?)\s|\bflask\s+db\s+upgrade\b"
+    r"|\bsuperset\s+(?:db|init)\b|\bairflow\s+db\b"
+)
+GIVES_UP = re.compile(
+    rf"{PREPARES.pattern}|\b(?:curl|wget)\s|\baws\b.*--endpoint-url"
+    r"|\b(?:psql|mysql|mariadb|mongosh|mongo(?=\s+-)|cqlsh|clickhouse-client)(?:\s|$)"
 )
 _WAITS = re.compile(
     r"\bwait[-_]?for\b|\bwait-?on\b|\bwait4x\b|\bdockerize\b|\bpg_isready\b|\bnc\s+-\w*z|\buntil\s|\bwhile\s|\bfor\s+\w+\s+in\b"

@@ -48,7 +48,9 @@ def ties(stack: Stack) -> dict[str, list[Tie]]:
         listed += [
             Tie(service, each.target, "depends_on", each.entry.place, each) for each in stack.dependencies[name]
         ]
-        result[name] = list({tie.target: tie for tie in listed if "$" not in tie.target}.values())
+        # Compose interpolates the items of a list, but not the keys of a mapping.
+        known = (tie for tie in listed if "$" not in tie.target or (tie.entry and not tie.entry.short))
+        result[name] = list({tie.target: tie for tie in known}.values())
     return result
 
 

@@ -58,10 +58,10 @@ def taken(done: str) -> list[str]:
         ),
         (
             {"app": "{image: b}", "db_setup": "{image: a, command: x}"},
-            "service db-setup: chosen by its name; nothing waits for it to complete",
+            "service db-setup: chosen by its name or command; nothing waits for it to complete",
         ),
         (
-            {"app": "{image: b, command: flask db upgrade}"},
+            {"app": "{image: b, command: sh -c 'flask db upgrade && gunicorn app'}"},
             "service app: it migrates before it starts; there is no init service yet: leave out what runs forever",
         ),
     ],

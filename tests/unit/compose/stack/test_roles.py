@@ -40,6 +40,15 @@ def judged(folder: Path, name: str, service: str, dependent: str) -> str:
         ("job", "command: x", COMPLETED, SURE_ONE_SHOT),
         ("job", "command: x, restart: always", COMPLETED, SURE_ONE_SHOT),
         ("migrate", "command: x, restart: 'no'", SHORT, SURE_ONE_SHOT),
+        ("schema", "command: alembic upgrade head", SHORT, SURE_ONE_SHOT),
+        ("schema", "image: 'flyway/flyway:11', command: migrate", SHORT, SURE_ONE_SHOT),
+        ("schema", "image: minio/mc, entrypoint: [sh, -c, 'mc alias set a b; mc mb a/c']", SHORT, SURE_ONE_SHOT),
+        ("schema", "command: alembic upgrade head", NOBODY, PROBABLE),
+        ("schema", "command: alembic upgrade head, restart: always", SHORT, PROBABLE),
+        ("schema", "command: sh -c 'alembic upgrade head && ./serve'", SHORT, NONE),
+        ("schema", "command: npx drizzle-kit studio", SHORT, NONE),
+        ("flyway-ui", "command: java -jar flyway-service.jar", SHORT, NONE),
+        ("ping", "command: curl http://app", SHORT, NONE),
         ("migrate", "command: x, restart: 'on-failure:3'", SHORT, SURE_ONE_SHOT),
         ("setup", "command: x, deploy: {restart_policy: {condition: none}}", SHORT, SURE_ONE_SHOT),
         ("createbuckets", "command: x", SHORT, PROBABLE),
@@ -130,7 +139,18 @@ def test_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["web", "initiative", "seedbox", "reseeder", "setup-ui", "migration-worker", "creator", "recreate", "api"],
+    [
+        "web",
+        "initiative",
+        "seedbox",
+        "reseeder",
+        "setup-ui",
+        "migration-worker",
+        "creator",
+        "recreate",
+        "api",
+        "Initiative",
+    ],
 )
 def test_other_names(name: str) -> None:
     assert not named_for_init(name)
