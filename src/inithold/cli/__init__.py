@@ -86,12 +86,10 @@ def version() -> int:
     return 0
 
 
-def _complete_command(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
-    return [name for name in COMMANDS if name.startswith(incomplete)]
-
-
 @cli.command(name="help")
-@click.argument("command", nargs=-1, shell_complete=_complete_command)
+@click.argument(
+    "command", nargs=-1, shell_complete=lambda _ctx, _param, word: [n for n in COMMANDS if n.startswith(word)]
+)
 @click.pass_context
 def help_(ctx: click.Context, command: tuple[str, ...]) -> int:
     """Show the help of a command: inithold help compose fix."""

@@ -19,10 +19,6 @@ from inithold.text.suggest import nearest
 def repair_name(only: Sequence[str], start: str | None) -> str:
     """Name the repair, for people: `only topology, seed`, `from migrate`; empty for the whole plan.
 
-    Args:
-        only: the step ids of `--only`.
-        start: the step id of `--from`.
-
     Raises:
         UsageError: both are given.
     """
@@ -39,7 +35,6 @@ def part_of(plan: CheckedPlan, only: Sequence[str], start: str | None) -> Checke
     If a named step fails, so does the repair, whatever its `on_failure` says.
 
     Args:
-        plan: the whole plan.
         only: the ids of the steps to keep.
         start: or: keep this step and every step that depends on it.
 

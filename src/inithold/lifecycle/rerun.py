@@ -30,10 +30,6 @@ _NOTHING_HOLDS = "no init holds here"
 def rerun(marker: str, record: str) -> int:
     """Ask for a run and wait until it ends.
 
-    Args:
-        marker: path of the marker.
-        record: path of the record.
-
     Returns:
         0 if it is ready again, 1 if it failed.
 

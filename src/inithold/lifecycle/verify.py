@@ -61,9 +61,7 @@ def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
     """The holding process's orders.
 
     Args:
-        plan: the plan that was run.
         pace: seconds between two checks; infinite for on demand only.
-        marker: path of the marker.
 
     Raises:
         UsageError: there is nothing to check.

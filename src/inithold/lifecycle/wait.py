@@ -27,11 +27,8 @@ def wait(
     """Wait until a plan's steps are in place.
 
     Args:
-        plan: the plan.
         timeout: the most seconds to wait.
         only: ids of the steps to wait for; empty for all.
-        log_format: `auto`, `plain` or `json`.
-        log_level: the lowest level to log.
 
     Returns:
         0 when everything is in place, 1 on a timeout or a failure that waiting cannot cure, 128+N for a signal.

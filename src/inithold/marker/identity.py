@@ -33,11 +33,7 @@ def instance_id(pid: int) -> str:
 
 
 def why_not(vouching: dict[str, object]) -> str | None:
-    """Why the process that a marker names no longer vouches for it; None if it does.
-
-    Args:
-        vouching: the process's `identity`, from the marker.
-    """
+    """Why the process that a marker names no longer vouches for it; None if it does."""
     pid = vouching.get("pid")
     if not isinstance(pid, int) or not 0 < pid < 1 << 31:
         return "it names no process"

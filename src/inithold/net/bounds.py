@@ -39,7 +39,6 @@ def within(seconds: float, bounds: Bounds, work: Callable[[], Result]) -> Result
 
     Args:
         seconds: the time limit.
-        bounds: the step's.
         work: one exchange with a server that ends by itself at some point; its exceptions are raised here.
 
     Raises:
@@ -90,7 +89,6 @@ class BoundedSocket:
 
     Args:
         fd: the socket; duplicated, because the driver may close its descriptor, and the number may then be reused.
-        bounds: the step's bounds.
         where: the server, for people.
     """
 

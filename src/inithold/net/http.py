@@ -62,8 +62,6 @@ def fetch(
     """Send a request and read the response.
 
     Args:
-        request: the request.
-        bounds: the step's bounds.
         most: seconds for the whole exchange.
         who: the service, for messages.
         trust: the plan's field for further certificate authorities, for a hint.

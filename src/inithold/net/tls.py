@@ -52,8 +52,6 @@ def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError
     """The error for a failed TLS handshake.
 
     Args:
-        place: the server, for people.
-        error: the exception.
         trust: the plan's field for further certificate authorities, for the hint: `ca_file`.
     """
     reason = error.reason or ""

@@ -49,7 +49,6 @@ def convert(value: object, type_: Any, report: Report, raw: Raw = lambda _: None
         type_: a msgspec struct, a scalar, a list, a mapping, or a union of them.
         report: called with path and message for each fault.
         raw: returns the scalar at a path as written in the file, so that `012` can be text.
-        path: the value's path.
 
     Returns:
         the typed value, or `INVALID` if a fault was reported.

@@ -18,7 +18,6 @@ class Faults:
     """The faults found so far.
 
     Args:
-        source: name of the file.
         root: its root node; None for a plan written in Python.
     """
 
@@ -59,8 +58,6 @@ class Faults:
         """Add a fault at a YAML node.
 
         Args:
-            node: the node.
-            message: what is wrong.
             without_value: whether the node has no usable value; then later faults at this node are dropped.
         """
         if without_value:

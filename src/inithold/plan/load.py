@@ -34,7 +34,6 @@ def load_file(path: str, environment: Mapping[str, str] | None = None) -> Checke
     """Read and check a plan file.
 
     Args:
-        path: the file.
         environment: variables for interpolation; None for this process's own.
 
     Raises:
@@ -59,9 +58,7 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
     """Check a plan given as text; see `load_file`.
 
     Args:
-        text: YAML.
         source: its name in errors.
-        environment: variables for interpolation.
     """
     root = compose(text, file=source)
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):

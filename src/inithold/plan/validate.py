@@ -23,9 +23,7 @@ def check_plan(plan: PlanFile, faults: Faults, *, digest: str) -> CheckedPlan:
     """Resolve names, fields and needs.
 
     Args:
-        plan: the typed plan file.
         faults: collects the faults, and may already have some.
-        digest: the file's digest.
 
     Raises:
         PlanError: there are faults.
@@ -82,7 +80,6 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
     """The checks that plan files and plans written in Python share.
 
     Args:
-        plan: the plan, its steps resolved.
         faults: collects the faults, and may already have some.
         named: whether the plan sets its name.
 
@@ -116,7 +113,14 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
             parts = (int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", field))
             faults.report(("steps", index, "with", *parts), message)
     if plan.lock is not None:
-        _check_lock(plan.lock, faults)
+        from inithold.steps.address import parse  # noqa: PLC0415 - few plans have a lock
+        from inithold.steps.postgres.conninfo import faults as of_parameters  # noqa: PLC0415 - as above
+
+        try:
+            for fault in of_parameters(parse(plan.lock, ["postgresql"])):
+                faults.report(("lock",), f"lock: {fault}")
+        except ValueError as error:
+            faults.report(("lock",), f"lock {error}")
         if plan.lock and not named:
             faults.report(("lock",), "a plan with a lock needs a name: the lock is named after it")
     if not faults:
@@ -124,19 +128,6 @@ def finish(plan: CheckedPlan, faults: Faults, *, named: bool) -> CheckedPlan:
     if faults:
         raise faults.error()
     return plan
-
-
-def _check_lock(lock: str, faults: Faults) -> None:
-    from inithold.steps.address import parse  # noqa: PLC0415 - few plans have a lock
-    from inithold.steps.postgres.conninfo import faults as of_parameters  # noqa: PLC0415 - few plans have a lock
-
-    try:
-        address = parse(lock, ["postgresql"])
-    except ValueError as error:
-        faults.report(("lock",), f"lock {error}")
-        return
-    for fault in of_parameters(address):
-        faults.report(("lock",), f"lock: {fault}")
 
 
 def _check_extras(plan: CheckedPlan, faults: Faults) -> None:

@@ -16,9 +16,6 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 def become(command: Sequence[str]) -> int:
     """Exec a command: same PID, environment and standard streams.
 
-    Args:
-        command: program, found on PATH, and arguments.
-
     Returns:
         126 if it cannot be executed, 127 if it is not found; otherwise it does not return.
     """

@@ -67,9 +67,7 @@ def run(
     """Run a command to its end, with empty standard input, and standard error merged into standard output.
 
     Args:
-        command: program and arguments.
         context: the step's context; when it is told to stop, the whole process group is ended.
-        cwd: working directory.
         env: the whole environment.
         say: called with each line of output.
 
@@ -153,7 +151,6 @@ class _Child:
 
     Args:
         own: whether the process leads its own group; otherwise only the process is ended.
-        options: of `subprocess.Popen`.
     """
 
     def __init__(self, command: Sequence[str], context: Bounds, *, own: bool, **options: Any) -> None:
@@ -281,8 +278,17 @@ class _Child:
         os.close(self._guard)
 
     def _lives(self) -> bool:
+        """Whether the group has a process that is not a zombie; without /proc, zombies count."""
         # Zombies stay in the group until PID 1, their new parent, reaps them; some PID 1 never do.
-        return self._signal(0) and _has_running_member(self.process.pid)
+        if not (exists := self._signal(0)) or not Path("/proc/self/stat").exists():
+            return exists
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                # After the name in parentheses, which may contain anything: state, parent, group.
+                state, _, member_of = file.read_text(errors="replace").rpartition(")")[2].split()[:3]
+                if int(member_of) == self.process.pid and state not in "ZX":
+                    return True
+        return False
 
     def _terminate(self) -> None:
         if not self._ending.is_set():
@@ -305,16 +311,3 @@ class _Child:
                 self.process.send_signal(number)
             return True
         return False
-
-
-def _has_running_member(group: int) -> bool:
-    """Whether the group has a process that is not a zombie; true if the system has no /proc."""
-    if not Path("/proc/self/stat").exists():
-        return True
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # After the name in parentheses, which may contain anything: state, parent, group (proc_pid_stat(5)).
-            state, _, member_of = file.read_text(errors="replace").rpartition(")")[2].split()[:3]
-            if int(member_of) == group and state not in "ZX":
-                return True
-    return False

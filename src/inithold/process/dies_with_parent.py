@@ -21,11 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; exit now if that has already happened.
-
-    Args:
-        parent: the parent's process id.
-    """
+    """Have the kernel kill this process when its parent ends; exit now if that has already happened."""
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415 - nothing else needs it
 
@@ -38,7 +34,6 @@ def command(program: "list[str]", descriptor: int, guard: int) -> "list[str]":
     """The command line that execs `program`.
 
     Args:
-        program: program and arguments.
         descriptor: receives the errno if it cannot be executed.
         guard: the reading end of a pipe, or -1. A byte on the pipe ends the guard without killing the group.
     """

@@ -19,9 +19,6 @@ _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT)
 def reported(action: Callable[[], int]) -> int:
     """Run `action` and report what it raises on standard error.
 
-    Args:
-        action: returns an exit code.
-
     Returns:
         its exit code, or the error's.
     """

@@ -171,7 +171,6 @@ class Satellite:
     """The parent's handle on a satellite. It calls all callbacks from one separate thread.
 
     Args:
-        launched: the process.
         on_message: called with each message.
         on_output: called with each line of captured output, before any message that was sent after it.
         on_end: called last, when the process has ended.
@@ -318,12 +317,7 @@ class Satellite:
 
 
 class Channel:
-    """The satellite's end of the protocol. Any thread may send.
-
-    Args:
-        input: descriptor to read messages from.
-        output: descriptor to write messages to.
-    """
+    """The satellite's end of the protocol. Any thread may send."""
 
     def __init__(self, input: int, output: int) -> None:  # noqa: A002 - its word
         from threading import Lock  # noqa: PLC0415

@@ -157,9 +157,6 @@ def let_go(stream: TextIO) -> None:
 def end(code: int) -> int:
     """Flush the standard outputs, waiting at most a second for a reader.
 
-    Args:
-        code: the exit code so far.
-
     Returns:
         the exit code; changed if a successful command's standard output could not be written.
     """

@@ -72,20 +72,17 @@ class Redactor:
     def scrub(self, text: str) -> str:
         """Return `text` with every known secret masked."""
         if self._stale:
-            self._compile()
+            with self._lock:
+                # Longest first, so that a secret that contains another is masked whole.
+                ordered = sorted(self._values - self._public, key=lambda value: (-len(value), value))
+                patterns = [pattern for value in ordered for pattern in spellings(value)]
+                self._pattern = re.compile("|".join(patterns)) if patterns else None
+                self._stale = False
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def _add_all(self, secrets: Iterable[find.Secret]) -> None:
         for secret in secrets:
             self.add(secret.value, public=secret.public)
-
-    def _compile(self) -> None:
-        with self._lock:
-            # Longest first, so that a secret that contains another is masked whole.
-            ordered = sorted(self._values - self._public, key=lambda value: (-len(value), value))
-            patterns = [pattern for value in ordered for pattern in spellings(value)]
-            self._pattern = re.compile("|".join(patterns)) if patterns else None
-            self._stale = False
 
 
 SECRETS = Redactor()

@@ -38,13 +38,7 @@ Work = Callable[["Attempts"], tuple[Change, ...]]
 
 
 class Attempts:
-    """All attempts at one step, and the time they take.
-
-    Args:
-        planned: the step.
-        context: the step's view of the run.
-        worker: the process that runs the step's code; None for this one.
-    """
+    """All attempts at one step, and the time they take."""
 
     def __init__(self, planned: PlannedStep, context: Context, worker: Worker | None = None) -> None:
         self.planned = planned
@@ -92,7 +86,6 @@ class Attempts:
 
         Args:
             reason: why it was given up; empty: because it was told to stop.
-            hint: what to do next.
         """
         running = self._clock is not None and self._clock[0] == "checking"
         if self._clock is not None:

@@ -70,9 +70,6 @@ class Context:
     """The run as one step sees it (`inithold.steps.base.StepContext`).
 
     Args:
-        step_id: the step's id.
-        span: the step's span.
-        stream: receives its log lines and phases.
         deadline: on the monotonic clock; None for none.
         idle: called when the step begins to wait.
         tracing: makes user code's spans children of `span`.

@@ -165,12 +165,7 @@ class _Holder(NamedTuple):
 
 
 class _Session:
-    """The connection for the lock. It outlives the steps that use it, and takes its bounds from the current one.
-
-    Args:
-        address: the database.
-        name: the plan's name.
-    """
+    """The lock's connection: it outlives the steps that use it, and takes its bounds from the current one."""
 
     def __init__(self, address: Address, name: str) -> None:
         self.connection: Connection | None = None
@@ -296,7 +291,6 @@ def _refuse_pooling(connection: Connection, again: Callable[[], Connection]) -> 
     client's process changes.
 
     Args:
-        connection: the one for the lock.
         again: opens another connection to the same address.
 
     Raises:

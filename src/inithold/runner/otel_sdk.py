@@ -75,9 +75,7 @@ def context_of(span: Span, *, remote: bool = False, trace_state: str = "") -> Co
     """An OpenTelemetry context in which new spans are children of `span`.
 
     Args:
-        span: the parent.
         remote: whether another service made it.
-        trace_state: its `tracestate`.
     """
     from opentelemetry import context  # noqa: PLC0415 - as above
     from opentelemetry.trace import (  # noqa: PLC0415

@@ -69,10 +69,8 @@ def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting:
     """Wait until it makes sense to try again.
 
     Args:
-        error: why the last attempt failed.
         retry: the plan's setting; None for the default behaviour.
         attempt: the number of attempts so far, from 1.
-        stop: ends the wait early.
         waiting: told about every probe.
 
     Raises:
@@ -102,8 +100,6 @@ def may_try_again(retry: Retry | None, attempt: int, *, failure: bool) -> bool:
     """Whether another attempt is allowed.
 
     Args:
-        retry: the plan's setting.
-        attempt: the number of attempts so far.
         failure: whether user code failed, rather than "not yet".
     """
     if failure:

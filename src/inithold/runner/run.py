@@ -47,7 +47,6 @@ class Watchdog(Protocol):
         """A step begins.
 
         Args:
-            step_id: the step.
             until: its deadline on the monotonic clock.
             reason: the message if it is killed at the deadline.
         """
@@ -78,9 +77,6 @@ class Runner:
     """One run of a plan, or one pass of another kind of work over its steps.
 
     Args:
-        plan: the plan to run.
-        stream: receives the events.
-        span: the run's span, parent of the steps' spans.
         work: what to do with each step: `converge` for `run`, `wait_for` for `wait`.
         signals: the OpenTelemetry signals to export from user code in workers.
         tracing: makes spans of user code in this process children of the step's span.
@@ -319,10 +315,7 @@ def one_pass(
     """Make a runner for one pass over some steps: without the lock, in a trace of its own.
 
     Args:
-        plan: the plan they belong to.
         steps: the steps, with the timeouts for this pass.
-        work: what to do with each.
-        stream: receives the events.
         timeout: limit in seconds for the whole pass; None for no limit.
     """
     chosen = msgspec.structs.replace(plan, steps=tuple(steps), timeout=timeout, lock=None)

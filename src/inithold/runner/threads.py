@@ -13,19 +13,18 @@ MOST = 256
 class Threads:
     """A pool that grows only when no thread is idle."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self) -> None:
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = Lock()
         self._idle = 0
         self._threads = 0
-        self._most = most
 
     def start(self, task: Callable[[], None]) -> None:
         """Run `task` in a thread; it must not raise."""
         with self._lock:
             if self._idle > 0:
                 self._idle -= 1
-            elif self._threads < self._most:
+            elif self._threads < MOST:
                 self._threads += 1
                 Thread(target=self._work, daemon=True, name=f"inithold-{self._threads}").start()
         self._tasks.put(task)

@@ -138,9 +138,6 @@ class UserTelemetry:
     def finish(self, seconds: float) -> Callable[[], str | None]:
         """Hand over the metrics, and start to flush the user's own providers.
 
-        Args:
-            seconds: the time limit for the flush.
-
         Returns:
             a function that waits for the flush, and returns a message if it failed or did not end in time.
         """

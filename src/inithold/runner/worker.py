@@ -48,12 +48,7 @@ _STARTS = BoundedSemaphore(
 
 
 class Worker:
-    """The process of one step.
-
-    Args:
-        step: the step whose code runs there.
-        signals: the OpenTelemetry signals to export from user code.
-    """
+    """The process of one step."""
 
     def __init__(self, step: Step, signals: Sequence[TelemetrySignal] = ()) -> None:
         self._step = step
@@ -130,12 +125,7 @@ class Worker:
 
 
 class _Process:
-    """A worker that has been started.
-
-    Args:
-        step: that it runs.
-        signals: as `Worker` has them.
-    """
+    """A worker that has been started."""
 
     def __init__(self, step: Step, signals: Sequence[TelemetrySignal]) -> None:
         import pickle  # noqa: PLC0415 - a start with nothing to do needs no worker

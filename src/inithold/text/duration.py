@@ -5,7 +5,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 """`typing` is slow to import, and the fast commands use this module."""
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any, Self
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,9 +21,22 @@ class Duration(float):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse `250ms`, `5s`, `2m`, `1h` or `1m30s`; raises a `ValueError` that says what is expected."""
-        if not text:
-            raise ValueError(f"expected {EXPECTED}")
-        return cls(sum(_seconds(text)))
+        seconds, rest = 0.0, text
+        # Without `re`, which takes as long to import as a whole fast command.
+        while True:
+            after_number = rest.lstrip(_DIGITS + ".")
+            number = rest[: len(rest) - len(after_number)]
+            rest = after_number.lstrip("".join(_UNITS))
+            unit = after_number[: len(after_number) - len(rest)]
+            whole, dot, fraction = number.partition(".")
+            is_number = whole and bool(dot) == bool(fraction) and "." not in fraction
+            if is_number and not after_number:
+                raise ValueError(f"expected a duration with a unit, such as {number}s")
+            if not is_number or unit not in _UNITS:
+                raise ValueError(f"expected {EXPECTED}")
+            seconds += float(number) * _UNITS[unit]
+            if not rest:
+                return cls(seconds)
 
     @classmethod
     def of(cls, value: str | float) -> Self:
@@ -40,23 +52,6 @@ class Duration(float):
 
     def __repr__(self) -> str:
         return f"Duration.parse({short(self)!r})"
-
-
-def _seconds(text: str) -> Iterator[float]:
-    """The parts of a sum such as `1m30s`. Without `re`, which takes as long to import as a whole fast command."""
-    while text:
-        after_number = text.lstrip(_DIGITS + ".")
-        number = text[: len(text) - len(after_number)]
-        after = after_number.lstrip("".join(_UNITS))
-        unit = after_number[: len(after_number) - len(after)]
-        whole, dot, fraction = number.partition(".")
-        is_number = whole and bool(dot) == bool(fraction) and "." not in fraction
-        if is_number and not after_number:
-            raise ValueError(f"expected a duration with a unit, such as {number}s")
-        if not is_number or unit not in _UNITS:
-            raise ValueError(f"expected {EXPECTED}")
-        yield float(number) * _UNITS[unit]
-        text = after
 
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ def read_regular(path: str, *, most: int = -1, follow: bool = True) -> bytes:
     """Read a file, but only a regular one: a named pipe could block forever, a device may never end.
 
     Args:
-        path: the file.
         most: the most bytes to read; negative for all.
         follow: whether to follow a symbolic link.
 
@@ -40,10 +39,6 @@ def read_regular_text(path: str) -> str:
 
 def refuse_irregular(mode: int, path: str) -> None:
     """Raise unless it is a regular file.
-
-    Args:
-        mode: its `st_mode`.
-        path: its path, for the error.
 
     Raises:
         OSError: it is something else; `strerror` says what.

@@ -12,8 +12,6 @@ def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> s
     """`; did you mean 'NAME'?` with the most similar known name; empty if none is similar.
 
     Args:
-        name: the unknown name.
-        known: the known names.
         likeness: how similar they must be, from 0 to 1.
     """
     import difflib  # noqa: PLC0415 - only needed for errors

@@ -86,7 +86,6 @@ def read_text(path: str | Path, *, limit: int) -> str:
     """Read a UTF-8 text file; a byte order mark is removed.
 
     Args:
-        path: the file.
         limit: the largest accepted size in bytes.
 
     Raises:
@@ -112,7 +111,6 @@ def compose(text: str, *, file: str) -> Node | None:
     """Parse one YAML document into nodes; None for an empty one.
 
     Args:
-        text: the document.
         file: its name, for errors.
 
     Raises:
@@ -126,10 +124,6 @@ def compose(text: str, *, file: str) -> Node | None:
 
 def compose_all(text: str, *, file: str) -> list[Node]:
     """Parse all YAML documents of a stream into nodes; a Compose file may have several.
-
-    Args:
-        text: the documents.
-        file: their name, for errors.
 
     Raises:
         DocumentError: not YAML.
