@@ -604,7 +604,7 @@ def test_pgbouncer_before_a_server_that_is_down() -> None:
     assert driven.outcome == "unchanged", driven
 
 
-# -- why a connection is refused, asked again
+# -- why a connection is refused, asked again by hand
 
 
 METHODS = {

@@ -13,7 +13,7 @@ from changing import changed_once, lines, replicas_at_once
 from golden import assert_golden
 from inithold.errors import Rejected
 from inithold.steps.postgres import Role, Roles
-from inithold.steps.postgres.passwords import is_stored
+from inithold.steps.postgres.roles import is_stored
 from inithold.testing import Driven, check, drive
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -14,7 +15,6 @@ from inithold.steps.base import Change, StepContext, convert_fields
 from inithold.steps.database.driver import Database as AnyDatabase
 from inithold.steps.postgres.connection import Connection, connect, explained, open_session
 from inithold.steps.postgres.grants import PUBLIC, DefaultPrivileges, Grant, as_list, default_needs, grant_needs
-from inithold.steps.postgres.passwords import is_stored, is_verifier
 from inithold.steps.postgres.sql import Need, fault, literal, quoted, shown
 from inithold.steps.postgres.verdicts import RefusedConnection
 
@@ -49,6 +49,8 @@ _WRONG_PASSWORD = "28P01"  # noqa: S105 - a code
 _ANOTHER = "another -> the plan's"
 _NO_CONNECT = "42501"
 """The role may not connect to this database; the server checks that after it has accepted the password."""
+# https://www.postgresql.org/docs/current/catalog-pg-authid.html
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$[1-9][0-9]{0,9}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=")
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -304,6 +306,27 @@ class Roles(AnyDatabase, frozen=True, kw_only=True):
                 return Change("~", f"role {shown(role.name)}: password {_ANOTHER}")
             return None if code == _NO_CONNECT else unproved(f"logging in fails: {error.message}")
         return None if asked else unproved("the server lets the role in without asking for it")
+
+
+def is_verifier(password: str) -> bool:
+    """Whether a password is a SCRAM-SHA-256 verifier, as PostgreSQL stores it."""
+    return _VERIFIER.fullmatch(password) is not None
+
+
+def is_stored(password: str, stored: str) -> bool:
+    """Whether the stored verifier is that of this password; `password` may be a verifier, too."""
+    # Imported only to compare passwords, because they are slow to import.
+    import base64  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
+    from inithold.steps.postgres.refusal import prepared, scram_keys  # noqa: PLC0415
+
+    if is_verifier(password) or not is_verifier(stored):
+        return hmac.compare_digest(password.encode(), stored.encode())
+    _, iterations, salt, stored_key, server_key = re.split(r"[$:]", stored)
+    keys = [scram_keys(one, base64.b64decode(salt), int(iterations)) for one in {password, prepared(password)}]
+    known = base64.b64decode(stored_key) + base64.b64decode(server_key)
+    return any(hmac.compare_digest(mine + servers, known) for _, mine, servers in keys)
 
 
 def _password_clause(connection: Connection, password: str) -> str:

@@ -10,7 +10,8 @@ from inithold.errors import PlanError
 from inithold.plan.load import load_text
 from inithold.redaction.redact import scrub
 from inithold.steps import postgres
-from inithold.steps.postgres.passwords import is_stored, is_verifier, prepared
+from inithold.steps.postgres.refusal import prepared
+from inithold.steps.postgres.roles import is_stored, is_verifier
 from inithold.steps.postgres.sql import fault, literal, quoted, shown
 
 # RFC 7677, section 3: user `user`, password `pencil`. Its ServerSignature and proof follow from these keys.
