@@ -56,8 +56,7 @@ def gates() -> Sequence[Result]:
                 missing.append(tool)
         environment = {"HOME": name, **environments()}
         rounds = [
-            {what: _processor_time(words, environment) for what, words in commands.items()}
-            for _ in range(ROUNDS)
+            {what: _processor_time(words, environment) for what, words in commands.items()} for _ in range(ROUNDS)
         ]
     least = {what: min(measured[what] for measured in rounds) for what in commands}
     beside = ", ".join(f"{tool} {least[tool] * 1000:.0f} ms" for tool in NAMES if tool in least)
@@ -100,4 +99,3 @@ def _processor_time(command: Sequence[str], environment: dict[str, str]) -> floa
     if status != 0:
         raise RuntimeError(f"{command[0]} ended with {status}")
     return usage.ru_utime + usage.ru_stime
-

@@ -1,7 +1,8 @@
-"""docs/how-to/up-wait.md: what `up --wait` does with a container that has ended, and with one that stays."""
+"""docs/how-to/up-wait.md: what the engine says of a container that has ended, and of one that stays."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import Any
@@ -61,6 +62,24 @@ def test_an_ended_container(version: str, who_waits: str, make_stack: Maker) -> 
     assert "exited (0)" in by_name.stderr
 
 
+def reported(stack: Stack) -> tuple[str, str, dict[str, Any]]:
+    """What the engine answers to whoever asks: about the stack, and about init, in words and as its state."""
+    listed = json.loads(stack.compose("ls", "-a", "--format", "json").stdout)
+    (status,) = (each["Status"] for each in listed if each["Name"] == stack.project)
+    line = stack.compose("ps", "-a", "--format", "{{.Status}}", "migrate").stdout.strip()
+    return status, line, stack.state("migrate")
+
+
+@pytest.mark.parametrize("version", COMPOSE)
+def test_what_is_reported_of_an_ended_container(version: str, make_stack: Maker) -> None:
+    stack = one_shot(make_stack, version, DEPENDS["service_completed_successfully"])
+    stack.compose("up", "-d", "--wait", "--scale", "app=2")
+    status, line, state = reported(stack)
+    assert status == "exited(1), running(2)"
+    assert line.startswith("Exited (0) ")
+    assert state["Status"] == "exited"
+
+
 def test_one_that_stays(make_stack: Maker) -> None:
     (block,) = (block for block in blocks(DOCS / "how-to" / "up-wait.md") if block.file == "compose.yaml")
     stack = make_stack("compose.page.yaml")
@@ -71,5 +90,9 @@ def test_one_that_stays(make_stack: Maker) -> None:
     stack.write("compose.page.yaml", yaml.safe_dump(content))
     for services in ((), (), ("migrate",)):
         stack.compose("up", "-d", "--wait", *services)
+    status, line, state = reported(stack)
+    assert status == "running(3)"
+    assert re.fullmatch(r"Up .* \(healthy\)", line)
+    assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy")
     log = stack.logs("migrate")
     assert log.count("holding") == 1, log

@@ -1,4 +1,4 @@
-"""What the tools find out that benchmarks/README.md measures gates beside: whether a port answers, or a login works."""
+"""The tools that benchmarks/README.md measures beside gates: some check a port, one a login."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def environment(name: str, *commands: tuple[str, ...]) -> Path:
-    """The `bin` folder of an environment, made by these commands (looked up there, and run in its folder) if missing."""
+    """The `bin` folder of an environment; if it is missing, these commands, run in its folder, make it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inithold-tests"
     cache.mkdir(parents=True, exist_ok=True)
     made = cache / name
