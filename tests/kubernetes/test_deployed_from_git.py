@@ -1,4 +1,4 @@
-"""What docs/how-to/kubernetes-operations.md shows for Argo CD and Flux keeps the schemas of Kubernetes and Flux."""
+"""What docs/how-to/kubernetes-operations.md shows for Argo CD and Flux keeps the schemas it must keep."""
 
 from __future__ import annotations
 
