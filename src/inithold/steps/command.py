@@ -104,7 +104,16 @@ class Run(Step, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         if self.creates is not None:
-            return self._missing(self.creates)
+            try:
+                Path(self.cwd or "", self.creates).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return (Change("+", one_line(self.creates), (f"run {self.subject()}",)),)
+            except OSError as error:
+                raise StepFailed(
+                    f"creates {one_line(self.creates)}: {(error.strerror or str(error)).lower()}",
+                    hint="whether it exists cannot be told: let this user search the folders above it",
+                ) from error
+            return ()
         if self.unless is None:
             return (Change("?", "runs each time"),)
         ended = self._run(self.unless, context, "debug")
@@ -118,18 +127,6 @@ class Run(Step, frozen=True, kw_only=True):
         ended = self._run(self.run, context, "info")
         if ended.code != 0:
             raise StepFailed(f"{_how(ended.code)}{ended.last_output()}", hint=_hint(ended.code) or _BY_HAND)
-
-    def _missing(self, creates: str) -> Sequence[Change]:
-        try:
-            Path(self.cwd or "", creates).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return (Change("+", one_line(creates), (f"run {self.subject()}",)),)
-        except OSError as error:
-            raise StepFailed(
-                f"creates {one_line(creates)}: {(error.strerror or str(error)).lower()}",
-                hint="whether it exists cannot be told: let this user search the folders above it",
-            ) from error
-        return ()
 
     def _run(self, command: Command, context: StepContext, level: Level) -> child.Ended:
         arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else command

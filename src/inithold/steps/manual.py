@@ -38,7 +38,11 @@ class Page(NamedTuple):
 
     def text(self) -> str:
         """Format the page for a terminal."""
-        parts = [f"{self.kind}: {self.summary}", self.description, "Fields:", *map(_field_text, self.fields)]
+        parts = [f"{self.kind}: {self.summary}", self.description, "Fields:"]
+        for field in self.fields:
+            default = "required" if field.default is None else f"default: {field.default}"
+            meaning = _indent(field.meaning or "-", "      ")
+            parts.append(f"  {field.name}  ({field.type}; {default})\n{meaning}")
         parts += [f"{name}: {value}" for name, value in self.facts]
         if self.example:
             parts += ["Example:", _indent(self.example)]
@@ -54,14 +58,12 @@ def page(kind: type[Step]) -> Page:
         Field(field.encode_name, type_name(hints[field.name]), _default(field), by_field.get(field.name, ""))
         for field in msgspec.structs.fields(kind)
     ]
-    return Page(
-        kind.kind,
-        " ".join(summary.split()),
-        text.strip(),
-        fields,
-        example(kind),
-        _facts(kind),
-    )
+    rights = (("Permissions to check", kind.rights), ("Permissions to apply", kind.apply_rights))
+    facts = [fact for fact in rights if fact[1]]
+    if kind.looks_only:
+        facts.append(("Changes", "none; this kind only checks"))
+    facts.append(("Default timeout", short(kind.default_timeout) if kind.default_timeout else "none"))
+    return Page(kind.kind, " ".join(summary.split()), text.strip(), fields, example(kind), facts)
 
 
 def description(cls: type) -> str:
@@ -74,7 +76,8 @@ def meanings(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, msgspec.Struct) and base.__doc__:
-            found |= _entries(_sections(inspect.cleandoc(base.__doc__))[1].get("Args", ""))
+            pieces = _ENTRY.split(_sections(inspect.cleandoc(base.__doc__))[1].get("Args", ""))
+            found |= {pieces[at]: " ".join(pieces[at + 1].split()) for at in range(1, len(pieces), 2)}
     return found
 
 
@@ -94,7 +97,11 @@ def type_name(wanted: Any) -> str:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin in (list, tuple, dict):
         return f"{_COLLECTIONS[origin]} of {type_name(arguments[-1 if origin is dict else 0])}"
-    return _plain_name(wanted)
+    if isinstance(wanted, type) and issubclass(wanted, Duration):
+        return "duration"
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        return f"mapping ({', '.join(field.encode_name for field in msgspec.structs.fields(wanted))})"
+    return _NAMES.get(wanted, getattr(wanted, "__name__", str(wanted)))
 
 
 _COLLECTIONS = {list: "list", tuple: "list", dict: "mapping"}
@@ -107,54 +114,21 @@ _NAMES: dict[Any, str] = {
 }
 
 
-def _plain_name(wanted: Any) -> str:
-    if isinstance(wanted, type) and issubclass(wanted, Duration):
-        return "duration"
-    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
-        return f"mapping ({', '.join(field.encode_name for field in msgspec.structs.fields(wanted))})"
-    return _NAMES.get(wanted, getattr(wanted, "__name__", str(wanted)))
-
-
-def _facts(kind: type[Step]) -> list[tuple[str, str]]:
-    rights = (("Permissions to check", kind.rights), ("Permissions to apply", kind.apply_rights))
-    facts = [fact for fact in rights if fact[1]]
-    if kind.looks_only:
-        facts.append(("Changes", "none; this kind only checks"))
-    timeout = kind.default_timeout
-    facts.append(("Default timeout", short(timeout) if timeout else "none"))
-    return facts
-
-
 def _sections(text: str) -> tuple[str, dict[str, str]]:
     pieces = _SECTION.split(text)
     named = {pieces[at]: inspect.cleandoc(pieces[at + 1].strip("\n")) for at in range(1, len(pieces), 2)}
     return pieces[0].strip(), named
 
 
-def _entries(text: str) -> dict[str, str]:
-    pieces = _ENTRY.split(text)
-    return {pieces[at]: " ".join(pieces[at + 1].split()) for at in range(1, len(pieces), 2)}
-
-
 def _default(field: msgspec.structs.FieldInfo) -> str | None:
     if field.required:
         return None
-    if field.default_factory is not msgspec.NODEFAULT:
-        return _shown(field.default_factory())
-    return _shown(field.default)
-
-
-def _shown(value: object) -> str:
+    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
     if value is None or value in ("", (), [], {}):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
-
-
-def _field_text(field: Field) -> str:
-    default = "required" if field.default is None else f"default: {field.default}"
-    return f"  {field.name}  ({field.type}; {default})\n{_indent(field.meaning or '-', '      ')}"
 
 
 def _indent(text: str, by: str = "  ") -> str:

@@ -70,7 +70,16 @@ def load(kind: str) -> type[Step]:
         module, name = KINDS[kind]
         found = getattr(import_module(module), name)
     else:
-        found = _plug_in(kind)
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
+
+        point = next(iter(entry_points(group=GROUP, name=kind)), None)
+        if point is None:
+            raise UnknownKind(kind)
+        try:
+            found = point.load()
+        except Exception as error:
+            seen = f"{type(error).__name__}: {error}"
+            raise BrokenKind(f"kind {kind!r} cannot be loaded: {point.value}: {seen}") from error
     if not (isinstance(found, type) and issubclass(found, Step)):
         raise BrokenKind(f"kind {kind!r} cannot be loaded: its entry point is not a subclass of inithold.Step")
     return found
@@ -113,15 +122,3 @@ def names() -> list[str]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
 
     return sorted({*KINDS, *(point.name for point in entry_points(group=GROUP))})
-
-
-def _plug_in(kind: str) -> object:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only plug-ins need it
-
-    for point in entry_points(group=GROUP, name=kind):
-        try:
-            return point.load()
-        except Exception as error:
-            seen = f"{type(error).__name__}: {error}"
-            raise BrokenKind(f"kind {kind!r} cannot be loaded: {point.value}: {seen}") from error
-    raise UnknownKind(kind)

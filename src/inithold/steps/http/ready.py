@@ -69,8 +69,13 @@ class Ready(Service, frozen=True, kw_only=True):
     def check(self, context: StepContext) -> Sequence[Change]:
         address, method, url = self.dialled(context), self.method, self.url
         most = BODY if self.contains is not None else _EXCERPT_BODY
+
+        def enough(status: int, body: bytes) -> bool:
+            # The body may never end.
+            return counts(status, self.status) and (self.contains is None or self.contains.encode() in body)
+
         for _ in range(REDIRECTS + 1):
-            answer = self.ask(method, url, context, most=most, enough=self._enough)
+            answer = self.ask(method, url, context, most=most, enough=enough)
             if answer.status not in _REDIRECTS or counts(answer.status, self.status):
                 self._judge(parse(url, WEB), answer)
                 return ()
@@ -84,10 +89,6 @@ class Ready(Service, frozen=True, kw_only=True):
             except ValueError as error:
                 raise NotYet(f"{here.shown}: answered {answer.status}, a redirect to nowhere") from error
         raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
-
-    def _enough(self, status: int, body: bytes) -> bool:
-        """Whether to stop reading: the body may never end."""
-        return counts(status, self.status) and (self.contains is None or self.contains.encode() in body)
 
     def _judge(self, address: Address, answer: Answer) -> None:
         message = answered(address, answer)

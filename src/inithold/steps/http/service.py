@@ -115,9 +115,10 @@ class Service(Step, frozen=True, kw_only=True):
         from inithold.net.tls import client_context  # noqa: PLC0415
 
         address, own = parse(url, WEB), parse(self.url, WEB)
+        origins = {(each.technology, each.host.lower(), each.port) for each in (address, own)}
         headers = {"Content-Type": "application/json"} if json is not None else {}
         headers |= OWN_HEADERS
-        if _origin(address) == _origin(own):
+        if len(origins) == 1:
             if own.user is not None:
                 pair = base64.b64encode(f"{own.user}:{own.password or ''}".encode()).decode()
                 headers["Authorization"] = f"Basic {pair}"
@@ -128,10 +129,6 @@ class Service(Step, frozen=True, kw_only=True):
         hint = "check the port" if secure else "check the port; one that speaks TLS needs https://"
         request = Request(method, url, headers, tls, most, enough, json)
         return fetch(request, context, self.request_timeout, who=address.shown, hint=hint)
-
-
-def _origin(address: Address) -> tuple[str, str, int]:
-    return address.technology, address.host.lower(), address.port
 
 
 def counts(status: int, expected: int | list[int] | None) -> bool:

@@ -16,7 +16,7 @@ from inithold.redaction.redact import scrub
 from inithold.redaction.sanitize import inert
 
 _LONGEST = 2000
-_PACKAGE = str(Path(__file__).parents[2])
+_OURS = ("<frozen ", str(Path(__file__).parents[2]))
 _FOREIGN = tuple(
     path for name in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))
 )
@@ -105,7 +105,10 @@ def described(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         shown = "; ".join(described(member) for member in error.exceptions[:3])
         return shown if len(error.exceptions) <= 3 else f"{shown}; and {len(error.exceptions) - 3} more"
-    text = error.msg if isinstance(error, SyntaxError) else _text(error)
+    try:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:  # noqa: BLE001 - an exception's text is the user's code, too
+        text = "(its text cannot be had)"
     text = inert(scrub(text)).strip()
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}..."
@@ -118,20 +121,9 @@ def place_of(error: BaseException) -> str:
         return f" ({_short(error.filename)}:{error.lineno})"
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_OURS)]
     own = [frame for frame in frames if not frame.filename.startswith(_FOREIGN)] or frames
     return f" ({_short(own[-1].filename)}:{own[-1].lineno})" if own else ""
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an exception's text is the user's code, too
-        return "(its text cannot be had)"
-
-
-def _is_ours(file: str) -> bool:
-    return file.startswith(("<frozen ", _PACKAGE))
 
 
 def _short(file: str) -> str:

@@ -120,9 +120,6 @@ class Bucket(Step, frozen=True, kw_only=True):
                 settings.policy_form(self.policy)
             except ValueError as error:
                 yield "policy", f"policy {error}"
-        yield from self._contradictions()
-
-    def _contradictions(self) -> Iterator[tuple[str, str]]:
         lock = self.object_lock
         if lock is False:
             yield "object_lock", "a bucket cannot lose it again: leave object_lock out"
@@ -157,13 +154,13 @@ class Bucket(Step, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         client = self._client(context)
-        exists = self._exists(client)
+        exists = client.ask("head_bucket") is not None
         changes = [difference.change for _, difference in self._differences(client if exists else None, context)]
         return tuple(changes if exists else [Change("+", f"bucket {self.bucket}"), *changes])
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again
         client = self._client(context)
-        if not self._exists(client):
+        if client.ask("head_bucket") is None:
             options: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if self.object_lock else {}
             if client.region not in _WITHOUT_CONSTRAINT:
                 options["CreateBucketConfiguration"] = {"LocationConstraint": client.region}
@@ -171,7 +168,7 @@ class Bucket(Step, frozen=True, kw_only=True):
                 client.ask("create_bucket", **options)
             except StepFailed:
                 # Something else may have created it at the same moment.
-                if not self._exists(client):
+                if client.ask("head_bucket") is None:
                     raise
         for operation, difference in self._differences(client, context):
             client.ask(f"put_{operation}", **difference.put)
@@ -179,21 +176,10 @@ class Bucket(Step, frozen=True, kw_only=True):
     def _client(self, context: StepContext) -> Client:
         from inithold.steps.s3.client import Client  # noqa: PLC0415 - heavy
 
-        return Client(
-            self._place(),
-            self.bucket,
-            region=self.region,
-            endpoint=self.endpoint,
-            login=(self.access_key, self.secret_key),
-            ca_file=self.ca_file,
-            seconds=context.remaining(_ANSWER_SECONDS),
-        )
+        return Client(self, self._place(), context.remaining(_ANSWER_SECONDS))
 
     def _place(self) -> str:
         return "S3" if self.endpoint is None else parse(self.endpoint, WEB).shown.rstrip("/")
-
-    def _exists(self, client: Client) -> bool:
-        return client.ask("head_bucket") is not None
 
     def _differences(self, client: Client | None, context: StepContext) -> Iterator[tuple[str, Difference]]:
         """Yield the settings that differ, in the order to apply them; without a client, for a new bucket."""

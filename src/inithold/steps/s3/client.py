@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.config import Config
@@ -27,6 +28,9 @@ from inithold.errors import NotYet, StepError, StepFailed
 from inithold.net.tls import handshake_error
 from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, WHY, refused
 
+if TYPE_CHECKING:
+    from inithold.steps.s3.bucket import Bucket
+
 DEFAULT_REGION = "us-east-1"
 
 
@@ -35,38 +39,21 @@ class NotSupported(Exception):
 
 
 class Client:
-    """A client for one bucket; for arguments that are None, botocore decides.
+    """A client for the bucket of a step; for fields that are None, botocore decides.
 
     Args:
+        step: which bucket, and how to log in.
         place: the server, for messages.
-        endpoint: its URL; None for AWS.
-        login: access key and secret key.
+        seconds: time limit of one request.
     """
 
-    def __init__(
-        self,
-        place: str,
-        bucket: str,
-        *,
-        region: str | None,
-        endpoint: str | None,
-        login: tuple[str | None, str | None],
-        ca_file: str | None,
-        seconds: float,
-    ) -> None:
-        self._place, self._bucket, self._seconds = place, bucket, seconds
+    def __init__(self, step: Bucket, place: str, seconds: float) -> None:
+        self._step, self._place, self._seconds = step, place, seconds
         self._session = botocore.session.get_session()
-        own = None if endpoint else self._session.get_config_variable("region")
-        self.region: str = region or own or DEFAULT_REGION
-        self._options = {
-            "region_name": self.region,
-            "endpoint_url": endpoint,
-            "aws_access_key_id": login[0],
-            "aws_secret_access_key": login[1],
-            "verify": ca_file,
-        }
+        own = None if step.endpoint else self._session.get_config_variable("region")
+        self.region: str = step.region or own or DEFAULT_REGION
         # Self-hosted servers rarely have a DNS name for each bucket; one that requires it says so.
-        self._client = self._open("auto" if endpoint is None else "path")
+        self._client = self._open("auto" if step.endpoint is None else "path")
 
     def ask(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """Make one request about the bucket, by a method of botocore's client, such as `get_bucket_cors`.
@@ -79,7 +66,7 @@ class Client:
             NotYet, Rejected, StepFailed: it was refused, or there was no response.
         """
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
+            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._step.bucket, **parameters)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in ABSENT:
@@ -114,7 +101,15 @@ class Client:
             **checksums,
         )
         try:
-            return self._session.create_client("s3", config=settings, **self._options)
+            return self._session.create_client(
+                "s3",
+                config=settings,
+                region_name=self.region,
+                endpoint_url=self._step.endpoint,
+                aws_access_key_id=self._step.access_key,
+                aws_secret_access_key=self._step.secret_key,
+                verify=self._step.ca_file,
+            )
         except (BotoCoreError, ValueError) as error:
             raise self._failed(error) from error
 
@@ -126,27 +121,24 @@ class Client:
             )
         if isinstance(error, ParamValidationError | NoRegionError | ValueError):
             return StepFailed(f"{self._place}: {error}", hint="correct the field that it names")
-        if isinstance(cause := _cause(error, ssl.SSLError), ssl.SSLError):
-            return handshake_error(self._place, cause, trust="ca_file")
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, ssl.SSLError):
+                return handshake_error(self._place, cause, trust="ca_file")
         if isinstance(error, SSLError):
             return StepFailed(f"{self._place}: TLS failed", hint="check the port, and that TLS is meant")
-        if isinstance(_cause(error, http.client.BadStatusLine), http.client.BadStatusLine):
+        if any(type(cause) is http.client.BadStatusLine for cause in causes):
             return StepFailed(f"{self._place}: the server does not speak HTTP", hint="check host and port")
         if isinstance(error, ConnectionError | HTTPClientError):
             return NotYet(f"{self._place}: no answer ({type(error).__name__})")
         return StepFailed(f"{self._place}: {error}", hint="compare the step's fields with what the server knows")
 
 
-def _cause(error: BaseException, kind: type[Exception]) -> Exception | None:
-    """Find an error of this class inside others, other than `RemoteDisconnected`."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        if isinstance(cause, kind) and not isinstance(cause, http.client.RemoteDisconnected):
-            return cause
-        inner = next((item for item in cause.args if isinstance(item, BaseException)), None)
-        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__ or inner
-        if not isinstance(cause, BaseException):
-            return None
-    return None
+def _causes(error: object) -> Iterator[BaseException]:
+    """Yield an error, and those that botocore and urllib3 wrapped in it."""
+    seen: list[object] = []
+    while isinstance(error, BaseException) and error not in seen:
+        seen.append(error)
+        yield error
+        inner = next((item for item in error.args if isinstance(item, BaseException)), None)
+        error = getattr(error, "reason", None) or error.__cause__ or error.__context__ or inner

@@ -218,11 +218,8 @@ def policy_form(given: str | Mapping[str, Any]) -> Object:
 def _policy_names(given: Any) -> Object:
     # In policies these two are not capitalized by the usual rule.
     own = {"id": "Id", "aws": "AWS"}
-    return (
-        {own.get(name, s3_name(name)): value for name, value in given.items()}
-        if isinstance(given, Mapping)
-        else {}
-    )
+    items = given.items() if isinstance(given, Mapping) else ()
+    return {own.get(name, s3_name(name)): value for name, value in items}
 
 
 # -- comparisons of the plan's setting with the server's response, which is empty if it has none
