@@ -101,13 +101,13 @@ def installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def choose(address: Address, *, asynchronous: bool, wished: Iterable[str] = ()) -> str:
+def choose(address: Address, *, asynchronous: bool, wished: str = "") -> str:
     """Choose a driver.
 
     Args:
         address: of the database; a driver that it names is kept if it is installed and fits.
         asynchronous: whether env.py connects through an async engine.
-        wished: further preferred drivers, such as that of the URL in alembic.ini.
+        wished: the driver to prefer otherwise, such as that of the URL in alembic.ini.
 
     Raises:
         StepFailed: none is installed.
@@ -122,7 +122,7 @@ def choose(address: Address, *, asynchronous: bool, wished: Iterable[str] = ()) 
         and installed(driver.module)
         and not (driver.name == "asyncpg" and _beyond_asyncpg(address))
     ]
-    for name in (address.driver, *wished):
+    for name in (address.driver, wished):
         if any(driver.name == name for driver in fitting):
             return name
     if fitting:
@@ -169,7 +169,13 @@ def preferred(technology: str) -> Driver | None:
 def _query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
     """Yield the parameters that the driver takes; those meant for another driver are left out."""
     if address.technology == "mysql":
-        yield from _mysql_query(address, driver)
+        for name, value in address.query:
+            if name in _MYSQL or name in _MYSQL_ALSO.get(driver, ()) or driver not in _KNOWN:
+                yield name, value
+            elif name in ("ssl_mode", "ssl-mode", "ssl") and value.lower() in _TLS_WANTED:
+                yield "ssl_check_hostname", _TLS_WANTED[value.lower()]
+            elif name == "ssl_verify_identity":
+                yield "ssl_check_hostname", value
     elif address.technology != "postgresql" or driver not in _KNOWN:
         yield from address.query
     elif driver == "asyncpg":
@@ -180,16 +186,6 @@ def _query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
         yield from (pair for pair in address.query if pair[0] in _ASYNCPG_ONLY)
     else:
         yield from libpq_query(address).items()
-
-
-def _mysql_query(address: Address, driver: str) -> Iterable[tuple[str, str]]:
-    for name, value in address.query:
-        if name in _MYSQL or name in _MYSQL_ALSO.get(driver, ()) or driver not in _KNOWN:
-            yield name, value
-        elif name in ("ssl_mode", "ssl-mode", "ssl") and value.lower() in _TLS_WANTED:
-            yield "ssl_check_hostname", _TLS_WANTED[value.lower()]
-        elif name == "ssl_verify_identity":
-            yield "ssl_check_hostname", value
 
 
 def _beyond_asyncpg(address: Address) -> tuple[str, ...]:

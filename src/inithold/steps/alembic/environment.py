@@ -58,11 +58,7 @@ class Run:
         return self._run(dont_mutate=True)
 
     def upgrade(self, choose: Callable[[Database], Sequence[RevisionStep]]) -> tuple[Database, ...]:
-        """Apply revisions.
-
-        Args:
-            choose: returns the revisions to apply to a database, in order.
-        """
+        """Apply the revisions that `choose` returns for a database, in order."""
         self._choose = choose
         return self._run()
 

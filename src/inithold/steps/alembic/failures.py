@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.net.dial import describe
 from inithold.redaction.redact import scrub
 from inithold.text import platform
 
 if TYPE_CHECKING:
     import psycopg
 
-Verdict = Literal["not yet", "rejected", "failed"]
+Verdict = Literal["lost", "not yet", "rejected", "never"]
 
 # psycopg2 gives no code for a failed connection, so its message and the server's must be matched.
 _SAYS_NOT_YET = re.compile(
@@ -40,45 +41,45 @@ _FATAL = re.compile(r"FATAL:\s+(?P<words>[^\n]+)")
 _ASYNCPG = re.compile(r"\A<class '[\w.]+'>:\s*")
 AS_ALEMBIC = "alembic current must work in the same place with the same variables"
 """The hint for failures in the application's own env.py."""
+_DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiomysql", "asyncmy", "sqlite3", "pg8000")
 _ROW_DATA = ("22", "23")
 """SQLSTATE classes whose details quote rows."""
 
 
 class ServerError(NamedTuple):
-    """An error raised by a driver.
-
-    Attributes:
-        words: the message, without statement and parameters.
-        verdict: whether trying again may help.
-    """
+    """An error raised by a driver: its message, without statement and parameters, and whether it may pass."""
 
     words: str
-    verdict: Verdict
+    verdict: Literal["not yet", "rejected", "never"]
 
 
 def server_error(error: BaseException, *, connecting: bool) -> ServerError | None:
     """Find an error of the database server or the network in an exception; None if it is not about those.
 
-    Args:
-        error: the exception.
-        connecting: whether an engine was connecting. Then some drivers raise plain network errors; later, such an
-            error may come from a revision that uses other services.
+    While an engine is connecting, some drivers raise plain network errors; later, such an error may come from a
+    revision that uses other services.
     """
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - slow
 
     lost = False
     found: BaseException | None = None
     for link in _chain(error):
+        module = type(link).__module__
+        # An adapter's errors have a code, those of SQLAlchemy itself have none.
+        adapter = module.startswith("sqlalchemy.dialects") and hasattr(link, "pgcode")
         if isinstance(link, DBAPIError):
             lost = lost or link.connection_invalidated
-        elif _of_driver(link):
+        elif module.partition(".")[0] in _DRIVERS or adapter:
             found = link  # Keep the last: the driver's own error comes behind those of asyncio adapters.
         elif isinstance(link, ConnectionError | socket.gaierror | TimeoutError) and (connecting or found):
-            return ServerError(scrub(_words(found)) if found else _network_words(link), "not yet")
+            unresolved = isinstance(link, socket.gaierror)
+            network = "the name does not resolve" if unresolved else describe(link) or "connection lost"
+            return ServerError(scrub(_words(found)) if found else network, "not yet")
     if found is None:
         return None
     words = scrub(_words(found))
-    return ServerError(words, "not yet" if lost else _verdict(found, words))
+    verdict = "lost" if lost else _verdict(found, words)
+    return ServerError(words, "not yet" if verdict == "lost" else verdict)
 
 
 def connecting_failed(error: ServerError, place: str, probe: tuple[str, int] | None) -> StepError:
@@ -156,13 +157,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             error = following or error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _of_driver(error: BaseException) -> bool:
-    module = type(error).__module__.partition(".")[0]
-    drivers = {"psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiomysql", "asyncmy", "sqlite3", "pg8000"}
-    adapter = type(error).__module__.startswith("sqlalchemy.dialects") and hasattr(error, "pgcode")
-    return module in drivers or adapter
-
-
 def _verdict(error: BaseException, words: str) -> Verdict:
     # Imported only after a failure.
     from inithold.steps.mysql import verdicts as mysql  # noqa: PLC0415
@@ -170,22 +164,18 @@ def _verdict(error: BaseException, words: str) -> Verdict:
 
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if isinstance(code, str):
-        return _judged(postgres.verdict(code, words))
+        return postgres.verdict(code, words)
     if error.args and isinstance(error.args[0], int):
-        return _judged(mysql.verdict(error.args[0], words))
+        return mysql.verdict(error.args[0], words)
     if getattr(error, "pgconn", None) is not None:  # psycopg could not connect.
         refused = postgres.connect_error("", cast("psycopg.Error", error))
         return (
-            "not yet" if isinstance(refused, NotYet) else "rejected" if isinstance(refused, Rejected) else "failed"
+            "not yet" if isinstance(refused, NotYet) else "rejected" if isinstance(refused, Rejected) else "never"
         )
     text = f"{error}"
     if _SAYS_REJECTED.search(text) or _SAYS_REJECTED.search(words):
         return "rejected"
-    return "not yet" if _SAYS_NOT_YET.search(text) else "failed"
-
-
-def _judged(verdict: Literal["lost", "not yet", "rejected", "never"]) -> Verdict:
-    return "not yet" if verdict == "lost" else "failed" if verdict == "never" else verdict
+    return "not yet" if _SAYS_NOT_YET.search(text) else "never"
 
 
 def _words(error: BaseException) -> str:
@@ -194,27 +184,12 @@ def _words(error: BaseException) -> str:
     primary = getattr(diagnostics, "message_primary", None)
     detail = getattr(diagnostics, "message_detail", None) or getattr(told, "detail", None)
     code = getattr(told, "sqlstate", None) or getattr(told, "pgcode", None) or ""
-    if not primary:
-        primary = _plain(error)
+    if not primary and error.args and isinstance(error.args[0], int) and len(error.args) > 1:
+        primary = f"{error.args[1]} (error {error.args[0]})"
+    elif not primary:
+        text = _ASYNCPG.sub("", str(error)).strip()
+        fatal = _FATAL.search(text)
+        primary = fatal["words"] if fatal else text.partition("\n")[0] or type(error).__name__
     if detail and not code.startswith(_ROW_DATA) and "\n" not in detail.strip():
         return f"{primary} ({detail.strip()})"
     return str(primary)
-
-
-def _plain(error: BaseException) -> str:
-    if error.args and isinstance(error.args[0], int) and len(error.args) > 1:
-        return f"{error.args[1]} (error {error.args[0]})"
-    text = _ASYNCPG.sub("", str(error)).strip()
-    if (fatal := _FATAL.search(text)) is not None:
-        return fatal["words"]
-    return text.partition("\n")[0] or type(error).__name__
-
-
-def _network_words(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "the name does not resolve"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ConnectionResetError):
-        return "connection reset"
-    return "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)

@@ -81,8 +81,24 @@ def pending(script: ScriptDirectory, target: str, heads: Sequence[str]) -> list[
     from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
 
     goals = targets(script, target)
-    _refuse_unknown(script, heads)
-    _refuse_ahead(script, goals, heads)
+    for head in heads:
+        try:
+            found = script.get_revision(head)
+        except CommandError:
+            found = None
+        # Alembic accepts the beginning of an id, but a database has the whole id.
+        if found is None or found.revision != head:
+            raise Ahead(
+                f"the database is at revision {head}, which none of the revision files has: "
+                "it is ahead of them, or belongs to another project",
+                hint="bring revision files that know it; inithold never downgrades",
+            )
+        for goal in goals:
+            if head != goal and goal in _lineage(script, head):
+                raise Ahead(
+                    f"the database is at revision {head}, which is later than the target {goal}",
+                    hint="inithold never downgrades: set the target to where the database is, or to head",
+                )
     try:
         revisions = list(script.iterate_revisions(target, heads, implicit_base=True))  # type: ignore[arg-type]
         return [MigrationStep.upgrade_from_script(script.revision_map, each) for each in reversed(revisions)]
@@ -117,11 +133,6 @@ def named(script: Script) -> str:
     return f"{script.revision} {first}" if first else str(script.revision)
 
 
-def any_in(script: ScriptDirectory) -> bool:
-    """Whether there is any revision."""
-    return bool(script.get_heads())
-
-
 def _refuse_disorder(caught: Sequence[warnings.WarningMessage]) -> None:
     for warning in caught:
         text = str(warning.message)
@@ -129,45 +140,14 @@ def _refuse_disorder(caught: Sequence[warnings.WarningMessage]) -> None:
             raise StepFailed(f"{_DISORDER}: {text}", hint=_MISSING if text.endswith("not present") else _TWICE)
 
 
-def _several(revisions: str | Sequence[str] | None) -> tuple[str, ...]:
-    if revisions is None:
-        return ()
-    return (revisions,) if isinstance(revisions, str) else tuple(revisions)
-
-
-def _refuse_unknown(script: ScriptDirectory, heads: Sequence[str]) -> None:
-    from alembic.util.exc import CommandError  # noqa: PLC0415 - slow
-
-    for head in heads:
-        try:
-            found = script.get_revision(head)
-        except CommandError:
-            found = None
-        # Alembic accepts the beginning of an id, but a database has the whole id.
-        if found is None or found.revision != head:
-            raise Ahead(
-                f"the database is at revision {head}, which none of the revision files has: "
-                "it is ahead of them, or belongs to another project",
-                hint="bring revision files that know it; inithold never downgrades",
-            )
-
-
-def _refuse_ahead(script: ScriptDirectory, goals: Sequence[str], heads: Sequence[str]) -> None:
-    for target in goals:
-        for head in heads:
-            if head != target and target in _lineage(script, head):
-                raise Ahead(
-                    f"the database is at revision {head}, which is later than the target {target}",
-                    hint="inithold never downgrades: set the target to where the database is, or to head",
-                )
-
-
 def _lineage(script: ScriptDirectory, head: str) -> Iterator[str]:
     """Yield the ancestors of a revision, without those it only `depends_on`."""
+    from alembic.util import to_tuple  # noqa: PLC0415 - slow
+
     todo = [head]
     seen: set[str] = set()
     while todo:
-        for parent in _several(script.get_revision(todo.pop()).down_revision):
+        for parent in to_tuple(script.get_revision(todo.pop()).down_revision, default=()):
             if parent not in seen:
                 seen.add(parent)
                 todo.append(parent)

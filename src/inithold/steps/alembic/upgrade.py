@@ -176,11 +176,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - asked again inside
         from inithold.steps.alembic import revisions  # noqa: PLC0415 - as above
+        from inithold.steps.alembic.environment import uses_url  # noqa: PLC0415
 
         context = cast("WorkerContext", context)
         project, run = self._read(context, "upgrade")
-
-        from inithold.steps.alembic.environment import uses_url  # noqa: PLC0415
 
         def choose(database: Database) -> Sequence[RevisionStep]:
             pending = revisions.pending(project.script, self.target, database.heads)
@@ -202,14 +201,12 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         return self.address() if given else None
 
     def _read(self, context: WorkerContext, command: Command) -> tuple[Project, Run]:
-        from inithold.steps.alembic import revisions  # noqa: PLC0415 - as above
-        from inithold.steps.alembic.environment import Run  # noqa: PLC0415
-        from inithold.steps.alembic.project import Source, read  # noqa: PLC0415
+        from inithold.steps.alembic.environment import Run  # noqa: PLC0415 - as above
+        from inithold.steps.alembic.project import read  # noqa: PLC0415
 
         _import_alembic()
-        source = Source(self.config, self.name, self.target, self.x, command)
-        project = read(source, self._address(), context.learn)
-        if not revisions.any_in(project.script):
+        project = read(self, command, self._address(), context.learn)
+        if not project.script.get_heads():
             context.log(f"{project.script.dir} has no revisions", level="warning")
         return project, Run(project, context)
 

@@ -83,23 +83,21 @@ def read_version_table(text: str) -> VersionTable:
             if configured.often
             else "env.py does not call context.configure itself"
         )
-    tables = {_named_in(call) for call in configured.calls}
+    tables: set[VersionTable] = set()
+    for call in configured.calls:
+        names: dict[str, str | None] = dict.fromkeys(_TABLE_KEYWORDS)
+        for keyword in call.keywords:
+            if keyword.arg not in names:
+                continue
+            value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
+            if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
+                raise Doubt(f"env.py line {call.lineno} configures with {keyword.arg}, which cannot be read")
+            names[keyword.arg] = value
+        name, schema = names.values()
+        tables.add(VersionTable(name or "alembic_version", schema))
     if len(tables) != 1:
         raise Doubt("env.py configures several version tables")
     return tables.pop()
-
-
-def _named_in(call: ast.Call) -> VersionTable:
-    names: dict[str, str | None] = dict.fromkeys(_TABLE_KEYWORDS)
-    for keyword in call.keywords:
-        if keyword.arg not in names:
-            continue
-        value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
-        if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
-            raise Doubt(f"env.py line {call.lineno} configures with {keyword.arg}, which cannot be read")
-        names[keyword.arg] = value
-    name, schema = names.values()
-    return VersionTable(name or "alembic_version", schema)
 
 
 def _imports(tree: ast.AST) -> dict[str, str]:
@@ -134,7 +132,11 @@ def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
         keywords = {keyword.arg for keyword in call.keywords}
         if call.args or None in keywords:
             raise Doubt(f"env.py line {call.lineno} configures with keywords that cannot be read")
-        own = keywords & _DOUBTFUL_KEYWORDS - {keyword.arg for keyword in call.keywords if _is_default(keyword)}
+        constants = [
+            (word.arg, word.value.value) for word in call.keywords if isinstance(word.value, ast.Constant)
+        ]
+        defaults = {name for name, value in constants if value is None or value is False}
+        own = keywords & _DOUBTFUL_KEYWORDS - defaults
         if own:
             raise Doubt(f"env.py line {call.lineno} configures with {', '.join(sorted(filter(None, own)))}")
         return
@@ -162,11 +164,6 @@ def _literals(node: ast.AST) -> list[str]:
     ]
 
 
-def _is_default(keyword: ast.keyword) -> bool:
-    value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ...
-    return value is None or value is False
-
-
 class _Configured:
     """Finds the calls of `context.configure`, and their maximum number in an online run: infinite in a loop."""
 
@@ -192,7 +189,11 @@ class _Configured:
         if isinstance(node, ast.Name):
             return self._function(node.id)
         if isinstance(node, ast.If | ast.IfExp):
-            return self._branches(node)
+            body = self._of(node.body if isinstance(node, ast.If) else [node.body])
+            other = self._of(node.orelse if isinstance(node, ast.If) else [node.orelse])
+            if offline := re.fullmatch(r"(not )?[\w.]*\bis_offline_mode\(\)", ast.unparse(node.test)):
+                return body if offline[1] else other
+            return self._in(node.test) + max(body, other)
         if isinstance(node, ast.Match):
             return self._in(node.subject) + max(self._of(case.body) for case in node.cases)
         often = self._of(list(ast.iter_child_nodes(node)))
@@ -205,16 +206,6 @@ class _Configured:
             if ast.unparse(node.func).rpartition(".")[2] in ("map", "starmap"):
                 return math.inf if often else 0
         return often
-
-    def _branches(self, node: ast.If | ast.IfExp) -> float:
-        body = self._of(node.body if isinstance(node, ast.If) else [node.body])
-        other = self._of(node.orelse if isinstance(node, ast.If) else [node.orelse])
-        test = ast.unparse(node.test)
-        if re.fullmatch(r"[\w.]*\bis_offline_mode\(\)", test):
-            return other
-        if re.fullmatch(r"not [\w.]*\bis_offline_mode\(\)", test):
-            return body
-        return self._in(node.test) + max(body, other)
 
     def _function(self, name: str) -> float:
         if name not in self._functions:

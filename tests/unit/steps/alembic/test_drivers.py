@@ -13,9 +13,9 @@ from alembic_project import ASYNC_ENV, AlembicProject
 from golden import assert_golden
 from inithold.errors import StepFailed
 from inithold.steps.address import Address, parse
-from inithold.steps.alembic import driver
+from inithold.steps.alembic import Upgrade, driver
 from inithold.steps.alembic.driver import choose, sqlalchemy_url
-from inithold.steps.alembic.project import Source, read
+from inithold.steps.alembic.project import read
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_no_driver(
 
 def test_the_wish_of_the_ini_file_comes_after_the_urls(having: Callable[..., None]) -> None:
     having(*EVERY)
-    assert choose(parse("postgresql://db/x"), asynchronous=False, wished=["psycopg2"]) == "psycopg2"
-    assert choose(parse("postgresql+psycopg://db/x"), asynchronous=False, wished=["psycopg2"]) == "psycopg"
-    assert choose(parse("postgresql://db/x"), asynchronous=True, wished=["psycopg2"]) == "psycopg"
+    assert choose(parse("postgresql://db/x"), asynchronous=False, wished="psycopg2") == "psycopg2"
+    assert choose(parse("postgresql+psycopg://db/x"), asynchronous=False, wished="psycopg2") == "psycopg"
+    assert choose(parse("postgresql://db/x"), asynchronous=True, wished="psycopg2") == "psycopg"
 
 
 @settings(deadline=None)
@@ -138,8 +138,6 @@ def test_environment_that_is_asynchronous_needs_a_driver_that_is(
     project = AlembicProject(tmp_path, ASYNC_ENV)
     project.tables("users")
     with pytest.raises(StepFailed) as error:
-        read(
-            Source(str(project.ini), "alembic", "head", (), "current"), parse("sqlite:///games.db"), lambda _: None
-        )
+        read(Upgrade(config=str(project.ini)), "current", parse("sqlite:///games.db"), lambda _: None)
     assert error.value.message == "no driver for SQLAlchemy's async engines on sqlite is installed"
     assert error.value.hint == "pip install 'aiosqlite'"
