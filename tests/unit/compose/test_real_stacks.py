@@ -154,6 +154,16 @@ services:
         ("dbmate up", True),
         ("dbmate --wait up", False),
         ("./migrate", False),
+        ("[sh, -c, 'for i in 1 2 3; do pg_isready -h db && break; sleep 2; done; ./migrate']", True),
+        ("[sh, -c, 'for i in $$(seq 1 5); do nc -z db 5432 && break; sleep 1; done; ./migrate']", True),
+        ("[bash, -c, 'for i in {1..9}; do nc -z db 5432 && break; sleep 1; done && ./migrate']", True),
+        ("[bash, -c, 'for i in {1..90}; do nc -z db 5432 && break; sleep 1; done; ./migrate']", False),
+        (
+            "[sh, -c, 'for i in 1 2 3; do nc -z db 5432 && break; sleep 2; done; nc -z db 5432 && ./migrate']",
+            False,
+        ),
+        ("[sh, -c, 'for i in 1 2 3; do ./migrate && exit 0; sleep 2; done; exit 1']", False),
+        ("[sh, -c, 'for i in 1 2 3; do ./load $$i; done']", False),
     ],
 )
 def test_what_does_not_wait(command: str, impatient: bool, tmp_path: Path) -> None:
@@ -186,6 +196,27 @@ services:
   migrate: {{image: app, restart: "no", depends_on: [db]}}
   web: {{image: app, depends_on: {{migrate: {{condition: service_completed_successfully}}}}}}
   other: {{image: "{image}", depends_on: [db]}}
+""")
+    assert ("dependent-skips-init" in _ids(tmp_path)) == skips
+
+
+@pytest.mark.parametrize(
+    ("db", "web", "skips"),
+    [
+        ("container_name: app_db", "environment: {DATABASE_URL: 'postgres://u:p@app_db/app'}", True),
+        ("hostname: store", "environment: {DB_HOST: store}", True),
+        ("networks: {default: {aliases: [store]}}", "environment: {DB_HOST: store}", True),
+        ("", "links: [db]", True),
+        ("", "links: ['db:store'], environment: {DB_HOST: store}", True),
+        ("hostname: store", "environment: {DB_HOST: elsewhere}", False),
+    ],
+)
+def test_the_names_of_a_server(db: str, web: str, skips: bool, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(f"""\
+services:
+  db: {{image: postgres, {db}}}
+  migrate: {{image: app, restart: "no", depends_on: [db]}}
+  web: {{image: app, {web}}}
 """)
     assert ("dependent-skips-init" in _ids(tmp_path)) == skips
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from inithold.compose.new.environment import Environment, Variable
 from inithold.compose.new.text import encoded, from_compose
-from inithold.compose.read.tree import Mapping, Scalar, Sequence
-from inithold.compose.stack.servers import image_name, server_of
+from inithold.compose.read.tree import Mapping, Sequence
+from inithold.compose.stack.servers import host_names, image_name, server_of
 from inithold.compose.stack.ties import ties
 
 if TYPE_CHECKING:
@@ -95,11 +95,7 @@ def starting_after(stack: Stack, names: Collection[str]) -> set[str]:
     while more := {name for name, targets in needs.items() if targets & result} - result:
         result |= more
     for service in [stack.project.services[name] for name in result]:
-        result |= {text for key in ("container_name", "hostname") if (text := service.text(key))}
-        networks = service.value("networks")
-        for network in networks.entries.values() if isinstance(networks, Mapping) else ():
-            aliases = network.get("aliases") if isinstance(network, Mapping) else None
-            result |= {each.filled for each in getattr(aliases, "items", ()) if isinstance(each, Scalar)}
+        result |= host_names(service)
     return result
 
 

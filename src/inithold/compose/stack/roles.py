@@ -14,7 +14,7 @@ from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import DEFAULT_MARKER, Command, read_command, words
 from inithold.compose.stack.image import ImageReader, argv, tool_words
 from inithold.compose.stack.probe import Probe, Sight, read_probe
-from inithold.compose.stack.servers import GIVES_UP, PREPARES, server_of
+from inithold.compose.stack.servers import GIVES_UP, PREPARES, host_names, server_of
 
 if TYPE_CHECKING:
     from inithold.compose.finding import Location
@@ -158,6 +158,7 @@ class Stack:
         dependencies: the `depends_on` entries of each service.
         wrap: how to make a one-shot's command hold; None without `--wrap`.
         probable: probable init services: only their names or commands suggest it.
+        hosts: the services by the host names that they have beside their own.
     """
 
     project: Project
@@ -167,6 +168,7 @@ class Stack:
     dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
     wrap: Wrap | None = None
     probable: dict[str, Init] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
 
     @property
     def held(self) -> list[Init]:
@@ -244,6 +246,7 @@ def read_stack(project: Project, engine: int | None = None, *, images: ImageRead
             dependents.setdefault(dependency.target, []).append(dependency)
     stack = Stack(project, {}, images or ImageReader(project, engine=False), engine, entries)
     for name, service in project.services.items():
+        stack.hosts |= dict.fromkeys(host_names(service), name)
         complete = argv(service, stack.images.dockerfile(service)).words or tool_words(service)
         init = _read_init(service, read_command(service, complete), dependents.get(name, []))
         if init is not None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inithold.compose.read.tree import Mapping, Scalar, Sequence
 from inithold.compose.stack.command import filled_words
 from inithold.compose.stack.probe import Sight, read_probe
 from inithold.compose.stack.ties import may_be_inactive
@@ -71,6 +72,12 @@ _WAITS = re.compile(
 )
 _WAIT_FOR_IT = re.compile(r"\bwait[-_]for[-_]it(?:\.sh)?\s+(?P<options>.*?)(?:\s--\s|&&|;|$)", re.S)
 _SLEEP = re.compile(r"(?:^|\s)sleep\s+(\d+)s?\s*(?:&&|;|\n)")
+# `for i in 1 2 3; do`, `$(seq 3)`, `$(seq 1 3)`, `{1..3}`
+_TRIES = re.compile(
+    r"\bfor\s+\w+\s+in\s+(?:(?:\$\(seq\s+(?:1\s+)?|\{1\.\.)(?P<last>\d+)[)}]|(?P<listed>[\d ]+))\s*[;\n]"
+    r"\s*do\b(?P<body>.*?)\bdone\b",
+    re.S,
+)
 _SHORT = 30  # Seconds: the first start of a database may take as long.
 
 
@@ -92,9 +99,13 @@ class Server:
 
 
 def used_services(service: Service, stack: Stack) -> dict[str, Place]:
-    """Return the services that this one depends on or names as hosts, and where it does."""
+    """Return the services that this one depends on, links to or names as hosts, and where it does."""
     result = {entry.target: entry.entry.place for entry in stack.dependencies[service.name]}
-    named = [
+    links = service.value("links")
+    linked = [item for item in links.items if isinstance(item, Scalar)] if isinstance(links, Sequence) else []
+    aliases = {alias: name for item in linked for name, _, alias in [item.filled.partition(":")]}
+    named = [(item.filled.partition(":")[0], item.place) for item in linked]
+    named += [
         (host, place)
         for variable, (text, place) in service.variables.items()
         for host in _hosts(text)
@@ -102,8 +113,19 @@ def used_services(service: Service, stack: Stack) -> dict[str, Place]:
     ]
     named += _in_command(service)
     for host, place in named:
-        if host in stack.project.services and host != service.name:
-            result.setdefault(host, place)
+        name = host if host in stack.project.services else aliases.get(host) or stack.hosts.get(host)
+        if name in stack.project.services and name != service.name:
+            result.setdefault(name, place)
+    return result
+
+
+def host_names(service: Service) -> set[str]:
+    """Return the host names of a service, beside its own, that all others know."""
+    result = {text for key in ("container_name", "hostname") if (text := service.text(key))}
+    networks = service.value("networks")
+    for network in networks.entries.values() if isinstance(networks, Mapping) else ():
+        aliases = network.get("aliases") if isinstance(network, Mapping) else None
+        result |= {each.filled for each in getattr(aliases, "items", ()) if isinstance(each, Scalar)}
     return result
 
 
@@ -194,6 +216,12 @@ def impatience(command: Command) -> str | None:
         seconds = int(limit[1]) if limit else 15
         strict = re.search(r"(?:^|\s)(?:-s|--strict)\b", waits["options"])
         return f"waits for {seconds} s at most, and then goes on" if 0 < seconds <= _SHORT and not strict else None
+    if tries := _TRIES.search(text):
+        count = int(tries["last"]) if tries["last"] else len(tries["listed"].split())
+        pause = re.search(r"\bsleep\s+([\d.]+)", tries["body"])
+        seconds = int(count * float(pause[1])) if pause else 0
+        decides = re.search(r"\b(?:exit|return|set\s+-\w*e)\b", text) or _WAITS.search(text[tries.end() :])
+        return f"waits for about {seconds} s, and then goes on" if 0 < seconds <= _SHORT and not decides else None
     if _WAITS.search(text):
         return None
     if sleep := _SLEEP.search(text):
