@@ -311,3 +311,23 @@ services:
   web: {{image: web, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
 """)
     assert f"must contain inithold: {how}" in run(tmp_path, "fix", "--wrap", "inithold").output
+
+
+@pytest.mark.parametrize("restart", ['restart: "no"', "restart: on-failure", ""])
+def test_a_policy_that_comes_with_an_override(restart: str, tmp_path: Path) -> None:
+    """Each combination of the files is clean."""
+    base, override = tmp_path / "compose.yaml", tmp_path / "compose.override.yaml"
+    base.write_text(f"""\
+services:
+  migrate:
+    image: app
+    entrypoint: []
+    command: ./migrate
+    {restart}
+  web: {{image: app, depends_on: {{migrate: {{condition: service_completed_successfully}}}}}}
+""")
+    override.write_text("services:\n  migrate:\n    deploy: {restart_policy: {condition: none}}\n")
+    run(tmp_path, "fix", "--wrap", "inithold")
+    assert "restart: unless-stopped" in base.read_text().replace('"', "")
+    assert "{condition: any}" in override.read_text()
+    assert run_json(tmp_path, []) == run_json(tmp_path, ["-f", "compose.yaml"]) == []

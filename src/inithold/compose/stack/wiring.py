@@ -108,19 +108,25 @@ def restart(init: Init) -> list[Change]:
 
     There it is `any`, as Swarm calls it; Compose makes it `always`, with which the engine refuses `max_attempts`.
     """
-    service, value, right = init.service, RESTART, {RESTART}
-    path: tuple[str, ...] = ("restart",)
+    service, deployed = init.service, ("deploy", "restart_policy", "condition")
     changes = []
-    if service.value("deploy", "restart_policy") is not None:
-        path, value, right = ("deploy", "restart_policy", "condition"), "any", {"any", "always", RESTART}
-        attempts = (*path[:-1], "max_attempts")
+    if service.value(*deployed[:-1]) is not None:
+        changes += _set_everywhere(init, deployed, "any", {"any", "always", RESTART})
+        attempts = (*deployed[:-1], "max_attempts")
         if service.value(*attempts) is not None:
             changes.append(Change(init.name, attempts, DELETE))
-    written = [layer.tree.get(*path) for layer in service.layers]
+        if service.layers[0].tree.get(*deployed[:-1]) is not None:
+            return changes
+        # It comes with an override; without that, `restart` counts.
+    return [*changes, *_set_everywhere(init, ("restart",), RESTART, {RESTART})]
+
+
+def _set_everywhere(init: Init, path: tuple[str, ...], value: str, right: set[str]) -> list[Change]:
+    written = [layer.tree.get(*path) for layer in init.service.layers]
     texts = {each.filled for each in written if isinstance(each, Scalar)}
-    if service.text(*path) not in right or texts - {service.text(*path)}:
-        changes.insert(0, Change(init.name, path, value, everywhere=True, first=path == ("restart",)))
-    return changes
+    if init.service.text(*path) in right and not texts - {init.service.text(*path)}:
+        return []
+    return [Change(init.name, path, value, everywhere=True, first=path == ("restart",))]
 
 
 def dependents(init: Init) -> list[Change]:
