@@ -26,7 +26,7 @@ SLOW = "command: [sh, -c, 'sleep 2; rm -f {0}; sleep 1; touch {0}; exec sleep 60
 READY = "test -f /tmp/ready"
 MARKERS = {"layer": "/tmp/ready", "tmpfs": "/run/ready", "shm": "/dev/shm/ready"}
 SERVICES = {
-    "interval": "healthcheck: {test: 'true', interval: 4s}",
+    "interval": "healthcheck: {test: 'true', interval: 4s, start_period: 60s}",
     "often": f"{SOON}, healthcheck: {{test: {READY}, interval: 4s, start_period: 60s, start_interval: 500ms}}",
     "ended": "healthcheck: {test: 'false', interval: 4s, start_period: 1600ms, start_interval: 500ms}",
     "covered": f"{LATE}, healthcheck: {{test: {READY}, interval: 1s, retries: 2, start_period: 60s}}",

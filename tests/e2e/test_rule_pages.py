@@ -177,6 +177,11 @@ def test_a_process_that_is_deaf_to_sigterm(engine: Engine, tmp_path: Path) -> No
                 assert _inspect(made, f"{name}-false", "{{.State.ExitCode}}") == "137"
                 assert moment(_inspect(made, f"{name}-false", "{{.State.FinishedAt}}")) - began >= 10
                 assert _inspect(made, f"{name}-true", "{{.State.ExitCode}}") == "143"
+            for command in (["up", "-d", "--force-recreate", "sleep-false"], ["down"]):
+                made.compose("up", "-d", "sleep-false")
+                began = time.time()
+                made.compose(*command)
+                assert time.time() - began >= 10
 
     _side_by_side(stop, [(COMPOSE_2,), (COMPOSE_5,)])
 
@@ -334,3 +339,61 @@ def test_a_script_that_succeeds_though_its_work_fails(version: str, engine: Engi
         for name in told:
             done = made.compose("up", "-d", f"after-{name}", check=False)
             assert "didn't complete successfully: exit 1" in done.stderr, name
+
+
+@BOTH
+def test_a_dependent_that_only_names_init_starts_with_it(version: str, engine: Engine, tmp_path: Path) -> None:
+    """init-not-awaited, unadopted-one-shot; failures.md: a mounted file that changes changes no service."""
+    base = f"{BASE.rpartition(', ')[0]}, volumes: ['./data:/data', './work:/work']"
+    looks = "command: [sh, -c, 'ls /data > /data/$$WHO; exec sleep 600'], environment: {WHO: NAME}"
+    stack = f"services:\n  init: {{{base}, command: [sh, /work]}}\n"
+    waits = {"short": "[init]", "started": "{init: {condition: service_started}}", "nobody": "[]"}
+    for name, entry in waits.items():
+        stack += f"  {name}: {{{base}, {looks.replace('NAME', name)}, depends_on: {entry}}}\n"
+    files = {"compose.yaml": stack, "work": "sleep 9\ntouch /data/done\n", "data/.keep": ""}
+    with project(engine, tmp_path, files, version) as made:
+        made.compose("up", "-d")
+        for seen in [made.folder / "data" / name for name in waits]:
+            there = poll(lambda: seen.exists() and seen.read_text().split(), 30, f"{seen.name} has started")  # noqa: B023
+            assert "done" not in there
+        before = _inspect(made, "short", "{{.Id}}")
+        (made.folder / "work").write_text("sleep 1\n")
+        made.compose("up", "-d", "short")
+        assert _inspect(made, "short", "{{.Id}}") == before
+
+
+def test_probes_that_see_nothing(engine: Engine, tmp_path: Path) -> None:
+    """blind-healthcheck."""
+    succeed = ["'true'", "exit 0", "sleep 1", "false || true", "'false; echo done'", "[CMD, 'true']"]
+    fail = ["'false'", "exit 1", "[CMD, no-such-program]", "nc -z 127.0.0.1 81"]
+    stack = "services:\n"
+    for number, test in enumerate([*succeed, *fail]):
+        stack += _service(f"web-{number}", f"healthcheck: {{test: {test}, interval: 1s, timeout: 9s, retries: 1}}")
+    with project(engine, tmp_path, {"compose.yaml": stack}, COMPOSE_5) as made:
+        made.compose("up", "-d")
+        for number, test in enumerate([*succeed, *fail]):
+            expected = "healthy" if test in succeed else "unhealthy"
+            status = lambda: _inspect(made, f"web-{number}", "{{.State.Health.Status}}")  # noqa: B023, E731
+            poll(lambda: status() == expected, 60, f"{test}: {expected}", every=0.3)  # noqa: B023
+
+
+@BOTH
+def test_the_health_check_of_an_image(version: str, engine: Engine, tmp_path: Path) -> None:
+    """healthy-without-healthcheck, healthcheck.md."""
+    build = "build: ., network_mode: none, stop_grace_period: 0s, init: true, command: sleep 600"
+    stack = f"""\
+services:
+  own: {{{build}}}
+  half: {{{build}, healthcheck: {{test: test -d /}}}}
+  none: {{{build}, healthcheck: {{test: [NONE]}}}}
+"""
+    for name in ("own", "half", "none"):
+        stack += _service(f"after-{name}", f"depends_on: {{{name}: {{condition: service_healthy}}}}")
+    dockerfile = "FROM standin/busybox:1\nHEALTHCHECK --interval=2s --retries=7 CMD true\n"
+    with project(engine, tmp_path, {"compose.yaml": stack, "Dockerfile": dockerfile}, version) as made:
+        made.compose("build", "--quiet")
+        made.compose("up", "-d", "after-own", "after-half")
+        assert _inspect(made, "half", "{{json .Config.Healthcheck.Test}}") == '["CMD-SHELL","test -d /"]'
+        assert _inspect(made, "half", "{{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Retries}}") == "2s 7"
+        done = made.compose("up", "-d", "after-none", check=False)
+        assert "has no healthcheck configured" in done.stderr
