@@ -212,15 +212,30 @@ def test_each_check_of_a_hold_sends_by_a_process_of_its_own(run_inithold: Initho
     until(lambda: sender_of(init) is None)
 
 
+SCRIPT = (
+    "from inithold import Plan, Settings\nfrom inithold.steps.file import Ready\n"
+    "plan = Plan('demo')\nplan.add(Ready(path='/'))\nraise SystemExit(plan.run(Settings(%s)))\n"
+)
+
+
 def test_it_is_started_from_a_script_of_any_name_in_any_folder(run_inithold: Inithold, otlp: Collector) -> None:
     """What stands beside the script has the names of libraries that the sender needs."""
     folder = run_inithold.folder
     for name in ("json.py", "requests.py", "opentelemetry.py"):
         (folder / name).write_text("raise SystemError('the wrong module')\n")
-    (folder / "sender.py").write_text(
-        "from inithold import Plan, Settings\nfrom inithold.steps.file import Ready\n"
-        "plan = Plan('demo')\nplan.add(Ready(path='/'))\nraise SystemExit(plan.run(Settings(once=True)))\n"
-    )
+    (folder / "sender.py").write_text(SCRIPT % "once=True")
     own = run_inithold.start(env=otlp.env(), program=(sys.executable, "-P", "sender.py"))
     assert own.wait() == 0, own.stderr
     assert otlp.span("init.environment")
+
+
+@pytest.mark.parametrize("program", ["init.py", "-m inithold run init:plan --verify 1s"])
+def test_a_check_sends_from_a_folder_with_the_name_of_a_library(
+    run_inithold: Inithold, otlp: Collector, program: str
+) -> None:
+    folder = run_inithold.folder
+    (folder / "requests.py").write_text("raise SystemError('the wrong module')\n")
+    script = SCRIPT % "verify='1s'"
+    (folder / "init.py").write_text(script if program == "init.py" else script.partition("raise")[0])
+    run_inithold.start(env=otlp.env(), program=(sys.executable, *program.split()))
+    otlp.wait_for(lambda seen: [metric for metric in seen.metrics if metric.name == "init.ready"], seconds=30)

@@ -297,6 +297,20 @@ class TestChecks:
         init.wait_for_marker()
         assert is_ready(run_inithold)
 
+    def test_killed_over_its_telemetry_after_its_finding(self, run_inithold: Inithold, tmp_path: Path) -> None:
+        # An exporter that keeps the interpreter lock: no timer of the check's own can act.
+        write(tmp_path)
+        libraries = tmp_path / "libraries"
+        libraries.mkdir()
+        (libraries / "requests.py").write_text("import re\nre.match(r'(a+)+$', 'a' * 45 + 'b')\n")
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(libraries)}
+        init = run_inithold.start("run", env=env)
+        init.wait_for_hold()
+        init.wait_for_output("a check was killed by signal 14", 30)
+        assert is_ready(run_inithold)
+        (tmp_path / "made").unlink()
+        init.wait_until((tmp_path / "made").exists, "another run", 30)
+
     def test_the_grace_is_longer_than_the_step_may_take(self, run_inithold: Inithold, tmp_path: Path) -> None:
         (tmp_path / "server").touch()
         write(

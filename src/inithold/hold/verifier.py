@@ -122,10 +122,14 @@ class Verifier:
 
     def judge(self, code: int) -> None:
         """Act on a check's exit code."""
-        if self.overdue:
-            self.overdue = False
-            return
-        self.reported = False
+        if code not in (HOLDS, DRIFT, INCONCLUSIVE) and not self.overdue:
+            hint = " (out of memory?)" if -code == _signal.SIGKILL else ""
+            ended = f"was killed by signal {-code}{hint}" if code < 0 else f"exited {code} without an answer"
+            say(f"a check {ended}; the next one runs as usual")
+        if code < 0 and not exists(self.marker):
+            # It had found drift, and died over the telemetry.
+            code = DRIFT
+        self.reported, self.overdue = self.overdue, False
         if code == HOLDS:
             # The marker's modification time says when it was last verified.
             try:
@@ -139,11 +143,6 @@ class Verifier:
             self.take_away(self.withdrawn if self.on_drift == "unhealthy" else "")
             if self.on_drift == "exit":
                 posix._exit(1)
-        elif code < 0:
-            hint = " (out of memory?)" if -code == _signal.SIGKILL else ""
-            say(f"a check was killed by signal {-code}{hint}; the next one runs as usual")
-        elif code != INCONCLUSIVE:
-            say(f"a check exited {code} without an answer; the next one runs as usual")
 
     def take_away(self, target: str) -> None:
         """Rename the marker, or remove it; if that fails, exit, so that no living process vouches for it.
@@ -222,15 +221,20 @@ class Verifier:
 
 def move(source: str, target: str) -> None:
     """Rename a file if it exists, or remove it if `target` is empty."""
-    try:
-        # Check first: a read-only file system refuses even calls that would change nothing.
-        posix.lstat(source)
-    except OSError:
-        return
-    if target:
+    # A read-only file system refuses even calls that would change nothing.
+    if exists(source) and target:
         posix.rename(source, target)
-    else:
+    elif exists(source):
         posix.unlink(source)
+
+
+def exists(path: str) -> bool:
+    """Whether there is something at a path."""
+    try:
+        posix.lstat(path)
+    except OSError:
+        return False
+    return True
 
 
 def forget(number: int) -> None:

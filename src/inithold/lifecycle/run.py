@@ -19,7 +19,7 @@ from inithold.hold.reaper import REAPER
 from inithold.hold.verifier import CHECK_VARIABLE, RERUN_VARIABLE
 from inithold.lifecycle.last_words import leave
 from inithold.lifecycle.marker import Claim, content
-from inithold.lifecycle.settings import Settings, telemetry
+from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams
@@ -41,6 +41,7 @@ from inithold.runner.events import (
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.stream import Stream, Watcher
 from inithold.runner.trace_context import run_span
+from inithold.watchers import telemetry
 from inithold.watchers.console import console
 from inithold.watchers.console.summary import print_summary
 from inithold.watchers.record import RecordWriter
@@ -138,7 +139,13 @@ class _Life:
                 self._not_verified = verify.left_out(plan)
         self._account = Account()
         self._warnings: list[str] = []
-        self._telemetry = telemetry(settings, self._warn, holder=REAPER.holding_pid)
+        self._telemetry = telemetry.make(
+            os.environ,
+            self._warn,
+            level=settings.log_level,
+            log_format=settings.log_format,
+            holder=REAPER.holding_pid,
+        )
         drawn = None if any(planned.step.takes_terminal for planned in plan.steps) else self._account
         watchers: list[Watcher] = [
             self._account,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -14,9 +13,6 @@ from inithold.plan.model import Pace, PaceField
 from inithold.record.files import KEPT
 from inithold.runner.events import Level
 from inithold.text.duration import settle
-
-if TYPE_CHECKING:
-    from inithold.watchers.telemetry import Telemetry
 
 LogFormat = Literal["auto", "plain", "json"]
 _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -65,19 +61,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except msgspec.ValidationError as error:
                 raise UsageError(f"{variable}={value}: {error}") from None
         return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type
-
-
-def telemetry(settings: Settings, warn: Callable[[str], None], *, holder: int) -> Telemetry | None:
-    """Telemetry as the `OTEL_*` variables configure it; None if none is set.
-
-    Args:
-        settings: its `log_level` decides which log lines become log records.
-        warn: called with each setting that cannot be used.
-        holder: pid of the process that holds, or will: the run and its checks are one service instance.
-    """
-    if not any(name.startswith("OTEL_") for name in os.environ):
-        return None
-    from inithold.watchers.telemetry import make  # noqa: PLC0415 - many environments have none
-
-    level: Level = "debug" if settings.log_level == "debug" else "info"
-    return make(os.environ, warn, level=level, log_format=settings.log_format, holder=holder)

@@ -19,7 +19,7 @@ import msgspec
 from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed, UsageError
 from inithold.hold.holder import Orders
 from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
-from inithold.lifecycle.settings import Settings, telemetry
+from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.plan.order import in_order, without_others
@@ -36,6 +36,7 @@ from inithold.runner.run import one_pass
 from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change
 from inithold.text.duration import short, spoken
+from inithold.watchers import telemetry
 from inithold.watchers.console import console
 
 CHECK_TIMEOUT = 30.0
@@ -199,8 +200,7 @@ def _check_steps(plan: CheckedPlan, settings: Settings, signals: EndingSignals) 
 
 
 def _report(result: CheckResult, name: str, settings: Settings, record_path: str) -> int:
-    # The run has already warned about bad configuration.
-    sender = telemetry(settings, warn=lambda _: None, holder=os.getppid())
+    sender = telemetry.of_check(os.environ, level=settings.log_level, holder=os.getppid())
     people = console(settings.log_format, settings.log_level)
     stream = Stream([people, sender] if sender else [people])
     record = _read(record_path)
@@ -225,7 +225,7 @@ def _report(result: CheckResult, name: str, settings: Settings, record_path: str
             stream.emit(LogLine(text=text, level="warning"))
     if sender is not None and result.holds is not None:
         stream.emit(Verified(name=name, holds=result.holds))
-        if undelivered := sender.finish(SEND_SECONDS, retry=False, wait=True):
+        if undelivered := sender.send(SEND_SECONDS):
             # The run has already said so, and the next check comes soon.
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()

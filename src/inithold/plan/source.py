@@ -82,7 +82,8 @@ def _is_missing(path: str) -> bool:
 
 def _from_python(source: str) -> CheckedPlan:
     module, _, attribute = source.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    if sys.path[:1] != [str(Path.cwd())]:  # python -m has put it there
+        sys.path.insert(0, str(Path.cwd()))
     try:
         plan: Any = importlib.import_module(module)
         for name in attribute.split("."):

@@ -2,7 +2,8 @@
 
 The run itself does not import OpenTelemetry. A watcher (`watcher`) writes events to the sender's pipe. The sender
 (`sender`) collects them; when the run is over, it converts them to spans, metrics and log records with the SDK,
-and passes these to the SDK's exporters. So no collector can delay a run.
+and passes these to the SDK's exporters (`delivery`). So no collector can delay a run. A hold's check is a process
+of its own anyway: it sends what it has to tell itself, last of all, which takes half as long as another process.
 
 The resource comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If no service name is set, it is
 `init`, and `service.namespace` is the plan's name.
@@ -15,8 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from inithold.runner.events import Level
-    from inithold.watchers.telemetry.watcher import Telemetry as Telemetry  # for annotations elsewhere
+    from inithold.runner.events import Level, TelemetrySignal
+    from inithold.watchers.telemetry.watcher import CheckTelemetry as CheckTelemetry  # for annotations elsewhere
+    from inithold.watchers.telemetry.watcher import Telemetry as Telemetry  # as above
 
 
 def make(
@@ -27,12 +29,12 @@ def make(
     log_format: str = "auto",
     holder: int | None = None,
 ) -> Telemetry | None:
-    """Telemetry as the `OTEL_*` variables configure it.
+    """Telemetry of a run, as the `OTEL_*` variables configure it.
 
     Args:
         environ: the process's variables; the sender reads `os.environ`.
         on_warning: called with each setting that cannot be used.
-        level: the lowest level of log lines that become log records.
+        level: of the console; only `debug` makes debug lines log records, too.
         log_format: the sender's own log format, as for `console`.
         holder: pid of the process that holds, or will; None for this one. The run and its checks are one service
             instance, and the sender ends with this process.
@@ -40,14 +42,27 @@ def make(
     Returns:
         None if nothing is configured, or the configured exporters are not installed.
     """
-    if not any(name.startswith("OTEL_") and name.endswith(("_EXPORTER", "ENDPOINT")) for name in environ):
+    signals = _signals(environ, on_warning)
+    if not signals:
         return None
-    from inithold.watchers.telemetry.settings import exporters, learn_secrets  # noqa: PLC0415 - seldom needed
-    from inithold.watchers.telemetry.watcher import Telemetry  # noqa: PLC0415 - seldom needed
+    from inithold.watchers.telemetry.watcher import Telemetry  # noqa: PLC0415 - many environments have none
 
-    named = exporters(environ, on_warning)
-    if not named:
-        return None
-    learn_secrets(environ)
-    signals = frozenset(exporter.signal for exporter in named)
     return Telemetry(signals, level=level, log_format=log_format, holder=holder)
+
+
+def of_check(environ: Mapping[str, str], *, level: Level, holder: int) -> CheckTelemetry | None:
+    """Telemetry of a hold's check; arguments and result as for `make`. The run has warned about bad settings."""
+    if not _signals(environ, lambda _: None):
+        return None
+    from inithold.watchers.telemetry.watcher import CheckTelemetry  # noqa: PLC0415 - as above
+
+    return CheckTelemetry(level=level, holder=holder)
+
+
+def _signals(environ: Mapping[str, str], on_warning: Callable[[str], None]) -> frozenset[TelemetrySignal]:
+    if not any(name.startswith("OTEL_") and name.endswith(("_EXPORTER", "ENDPOINT")) for name in environ):
+        return frozenset()
+    from inithold.watchers.telemetry.settings import exporters, learn_secrets  # noqa: PLC0415 - as above
+
+    learn_secrets(environ)
+    return frozenset(exporter.signal for exporter in exporters(environ, on_warning))

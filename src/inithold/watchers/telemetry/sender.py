@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from inithold.process.imports import collect_less_often
 from inithold.process.satellite import Channel
 
 TYPE_CHECKING = False
@@ -32,8 +33,9 @@ def main(channel: Channel) -> int:
         else:
             kept.append((number, message))
     if kept:
-        from inithold.watchers.telemetry.delivery import Delivery  # noqa: PLC0415 - not during the run
+        collect_less_often()
+        from inithold.watchers.telemetry.delivery import deliver_messages  # noqa: PLC0415 - not during the run
 
         in_order = sorted([*kept, *lines], key=lambda each: each[0])
-        Delivery(channel, [message for _, message in in_order], dropped).run()
+        deliver_messages(channel, [message for _, message in in_order], dropped)
     return 0

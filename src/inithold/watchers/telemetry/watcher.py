@@ -1,4 +1,4 @@
-"""Writes a run's events to the sender, without ever waiting for it during the run."""
+"""Watchers for telemetry: a run's writes to the sender, and never waits for it; a check's sends by itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ ANSWER_SECONDS = 0.25
 """Seconds of the wait that the sender reserves for its answer."""
 DRAIN_SECONDS = 1.0
 """Seconds that a sender which has not read everything yet may delay a hold."""
-_LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 SENT = (
     RunStarted,
     LockWaiting,
@@ -52,7 +51,6 @@ SENT = (
     StepFinished,
     RunFinished,
     MarkerPublished,
-    Verified,
     LogLine,
     FromUserCode,
 )
@@ -92,9 +90,7 @@ class Telemetry:
 
     Args:
         signals: the signals to export.
-        level: the lowest level of log lines that become log records.
-        log_format: the sender's own log format, as for `console`.
-        holder: pid of the process that holds, or will; None for this one.
+        level, log_format, holder: as for `make`.
     """
 
     def __init__(
@@ -106,7 +102,7 @@ class Telemetry:
         holder: int | None = None,
     ) -> None:
         self.signals = signals
-        self._levels = _LEVELS[_LEVELS.index(level) :]
+        self._level = level
         self._holder = os.getpid() if holder is None else holder
         self._buffer = bytearray(_line(Begin(instance_id(self._holder), log_format)))
         self._dropped = 0
@@ -115,13 +111,13 @@ class Telemetry:
 
     def see(self, event: Event) -> None:
         """Send an event; keep for the next time what the pipe does not take."""
-        if not isinstance(event, SENT) or (isinstance(event, LogLine) and event.level not in self._levels):
+        if not isinstance(event, SENT) or _is_below(event, self._level):
             return
         if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > BUFFER_BYTES:
             self._dropped += 1
             return
         self._buffer += _line(event)
-        if self._sender is None and isinstance(event, RunStarted | Verified) and not self._problem:
+        if self._sender is None and isinstance(event, RunStarted) and not self._problem:
             # Start it here, in the thread that becomes the holder: the sender ends with the thread that starts it.
             try:
                 # PID 1 adopts it when this process tells PID 1 to hold.
@@ -174,6 +170,44 @@ class Telemetry:
             except OSError:
                 # The sender has ended; `finish` will report it.
                 self._buffer.clear()
+
+
+class CheckTelemetry:
+    """A watcher that keeps the events of a hold's check, and sends them from this process.
+
+    Args:
+        level, holder: as for `make`.
+    """
+
+    def __init__(self, *, level: Level, holder: int) -> None:
+        self._level = level
+        self._holder = holder
+        self._events: list[Event] = []
+
+    def see(self, event: Event) -> None:
+        """Keep an event."""
+        if isinstance(event, LogLine | Verified) and not _is_below(event, self._level):
+            self._events.append(event)
+
+    def close(self) -> None:
+        """Nothing to close: `send` does it."""
+
+    def send(self, seconds: float) -> str | None:
+        """Send what was kept, once; the process is of no more use after this.
+
+        Args:
+            seconds: the time limit, including imports.
+
+        Returns:
+            one line about what was not delivered; None if everything arrived.
+        """
+        from inithold.watchers.telemetry.delivery import deliver  # noqa: PLC0415 - the watcher of a run has a sender
+
+        return deliver(self._events, instance_id(self._holder), until=time.monotonic() + seconds)
+
+
+def _is_below(event: Event, level: Level) -> bool:
+    return isinstance(event, LogLine) and event.level == "debug" and level != "debug"
 
 
 def _answer(sender: Launched, deadline: float) -> str | None:
