@@ -18,7 +18,7 @@ import pika
 from benchmarks.engine import STEP
 from benchmarks.result import Result
 from benchmarks.stack import Init, Stack
-from inithold.hold.verifier import CHECK_VARIABLE, HOLDS
+from inithold.hold.verifier import HOLDS
 
 NEVER_MEANWHILE = "1h"
 QUIET = 20.0
@@ -34,7 +34,7 @@ def verifying(stack: Stack) -> Sequence[Result]:
     environment = stack.empty()
     held = _held(stack, environment, NEVER_MEANWHILE)
     anonymous, wakeups = _anonymous(held), _wakeups(held, QUIET)
-    five = _checks(held, environment, CHECKS)
+    five = _checks(held, CHECKS)
     again, fresh = zip(*((_again(held), _fresh(stack, environment)) for _ in range(ROUNDS)), strict=True)
     held.end()
     found, after_drift = _drifts(stack, environment)
@@ -113,19 +113,20 @@ class Cost(NamedTuple):
     seconds: float
 
 
-def _checks(init: Init, environment: Mapping[str, str], count: int) -> Cost:
-    """Make checks as the hold makes them: its command line, told by a variable to look."""
+def _checks(init: Init, count: int) -> Cost:
+    """Make checks as the hold makes them: with the command line in its arguments, and in its environment."""
     parts = _command_line(init)
     # The order is that of `hold.holder.Orders`.
     at = next(index for index, part in enumerate(parts) if part.endswith(b"verifier.py"))
-    _pace, _limit, _on_drift, _marker, folder, fingerprint, *command = parts[at + 1 :]
-    variables = {**environment, "INITHOLD_MARKER": str(init.marker), CHECK_VARIABLE: fingerprint.decode()}
+    _pace, _limit, _on_drift, _marker, folder, *command = parts[at + 1 :]
+    environ = Path(f"/proc/{init.process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+    variables = {name: value for name, _, value in (each.partition(b"=") for each in environ)}
     found = [_check(command, folder, variables) for _ in range(count)]
     processor, seconds = zip(*found, strict=True)
     return Cost(statistics.median(processor), statistics.median(seconds))
 
 
-def _check(command: Sequence[bytes], folder: bytes, variables: Mapping[str, str]) -> tuple[float, float]:
+def _check(command: Sequence[bytes], folder: bytes, variables: Mapping[bytes, bytes]) -> tuple[float, float]:
     began = time.monotonic()
     child = subprocess.Popen(command, cwd=folder, env=variables, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -145,7 +146,7 @@ def _thousand() -> Result:
         init.until_ready()
         while not _is_holding(init):
             time.sleep(0.05)
-        cost = _checks(init, environment, CHECKS)
+        cost = _checks(init, CHECKS)
         init.end()
     return Result(f"{STEPS:,} steps verified", cost.seconds, 2, "s", f"{cost.processor:.2f} s of processor time")
 

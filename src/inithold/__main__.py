@@ -31,8 +31,13 @@ def _end(number: int, _frame: object) -> None:
 def _answered(arguments: list[str]) -> int:
     command, own = (arguments or [""])[0], arguments[1:]
     code: int | None = None
+    checks = False
     if command == "run":
-        _before_run(own)
+        from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415 - not for the fast commands
+
+        checks = CHECK_VARIABLE in os.environ
+        if not checks:
+            _before_run(own)
     elif command == "health":
         from inithold.marker.health import main as health  # noqa: PLC0415
 
@@ -50,6 +55,10 @@ def _answered(arguments: list[str]) -> int:
     from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for the fast commands above
 
     collect_less_often()
+    if checks:
+        from inithold.lifecycle.verify import check_named  # noqa: PLC0415 - slow
+
+        check_named()
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow
 
     return command_line()
@@ -58,13 +67,11 @@ def _answered(arguments: list[str]) -> int:
 def _before_run(arguments: list[str]) -> None:
     """Before heavy imports: remove a stale marker and, as PID 1, fork the run.
 
-    A marker that another living process vouches for stays, because this run may be refused. A repair and a hold's
-    check leave every marker alone.
+    A marker that another living process vouches for stays, because this run may be refused. A repair leaves every
+    marker alone.
     """
-    from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415
-
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if CHECK_VARIABLE in os.environ or "--help" in own or "-h" in own:
+    if "--help" in own or "-h" in own:
         return
     from inithold.hold.reaper import REAPER  # noqa: PLC0415
     from inithold.marker.file import path_from  # noqa: PLC0415

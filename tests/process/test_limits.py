@@ -177,7 +177,7 @@ with EndingSignals() as signals:
     holder.block_signals()
     if sys.argv[1] == "verifying":
         command = (sys.executable, "-c", "print('again', flush=True)")
-        orders = Orders(float("inf"), 5.0, "rerun", "marker", os.getcwd(), "0", command)
+        orders = Orders(float("inf"), 5.0, "rerun", "marker", os.getcwd(), "{}", command)
         signals.spares_hangup = True
         holder.become_verifier(orders, signals.noted)
     holder.become_holder(signals.noted)

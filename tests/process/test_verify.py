@@ -302,6 +302,33 @@ def test_checks_do_not_overlap(run_inithold: Inithold, write: Write, tmp_path: P
     assert "no longer in place" not in init.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--verify", "1s"], ["--verify", "1s", "--wait", "file:///", "other.yaml"]],
+    ids=["the default plan", "another plan and a wait"],
+)
+def test_a_check_takes_the_command_line_from_the_hold(
+    run_inithold: Inithold, write: Write, tmp_path: Path, arguments: list[str]
+) -> None:
+    write().rename(tmp_path / ("other.yaml" if "other.yaml" in arguments else "inithold.yaml"))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'INITHOLD_HOLD_CHECK' in os.environ:\n"
+        "    ended = os._exit\n"
+        "    def end(code):\n"
+        "        with open('checks', 'a') as checks:\n"
+        "            print(code, 'click' in sys.modules, 'INITHOLD_HOLD_CHECK' in os.environ, file=checks)\n"
+        "        ended(code)\n"
+        "    os._exit = end\n"
+    )
+    init = run_inithold.start("run", *arguments, env={"PYTHONPATH": str(tmp_path)})
+    checks = tmp_path / "checks"
+    init.wait_until(lambda: checks.exists() and count(checks) == 2, "two checks")
+    assert set(checks.read_text().splitlines()) == {"4 False False"}
+    (tmp_path / "made").unlink()
+    init.wait_until((tmp_path / "made").exists, "the second run")
+
+
 def test_each_check_sends_whether_it_is_ready(run_inithold: Inithold, write: Write, otlp: Collector) -> None:
     write(on_drift="unhealthy")
     init = run_inithold.start("run", env=otlp.env("http/protobuf"))

@@ -93,14 +93,16 @@ def run(
     if not command and (unless or creates):
         raise UsageError("--unless and --creates guard a command: give one after --")
 
-    def load() -> Any:
-        from inithold.plan import command as from_command  # noqa: PLC0415
-        from inithold.plan import source  # noqa: PLC0415
+    from inithold.plan import command as from_command  # noqa: PLC0415
+    from inithold.plan import source  # noqa: PLC0415
 
+    named = from_command.Named(plan_source or source.DEFAULT, wait)
+
+    def load() -> Any:
         if command:
             return from_command.plan(command, waits=wait, unless=unless, creates=creates)
-        plan = source.load(plan_source or source.DEFAULT)
-        plan = part_of(plan, only, start) if repair else plan
-        return from_command.with_waits(plan, wait) if wait else plan
+        if repair:
+            return from_command.with_waits(part_of(source.load(named.source), only, start), wait)
+        return named.load()
 
-    return live(load, Settings(**settings), repair=repair)
+    return live(load, Settings(**settings), repair=repair, named=None if command else named)

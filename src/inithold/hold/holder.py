@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from inithold.errors import UsageError
-from inithold.hold.verifier import CAUGHT, RERUN_VARIABLE
+from inithold.hold.verifier import CAUGHT, CHECK_VARIABLE, RERUN_VARIABLE
 
 PAUSE = "catatonit"
 _VERIFIER = os.path.join(os.path.dirname(__file__), "verifier.py")  # noqa: PTH118, PTH120
@@ -56,7 +56,7 @@ while True:
 
 
 class Orders(NamedTuple):
-    """All that a verifying hold knows; passed on its command line.
+    """All that a verifying hold knows.
 
     Attributes:
         pace: seconds between two checks; infinite for on demand only.
@@ -64,7 +64,7 @@ class Orders(NamedTuple):
         on_drift: `rerun`, `exit` or `unhealthy`.
         marker: absolute path of the marker.
         folder: working directory for the command.
-        fingerprint: fingerprint of the plan that was run.
+        check: what a check needs to know: the value of `CHECK_VARIABLE`.
         command: the run's command line, program first.
     """
 
@@ -73,11 +73,11 @@ class Orders(NamedTuple):
     on_drift: str
     marker: str
     folder: str
-    fingerprint: str
+    check: str
     command: tuple[str, ...]
 
     @classmethod
-    def of_this_process(cls, pace: float, limit: float, on_drift: str, marker: str, fingerprint: str) -> Orders:
+    def of_this_process(cls, pace: float, limit: float, on_drift: str, marker: str, check: str) -> Orders:
         """Orders to check with this process's own command line, interpreter options such as `-m` included.
 
         Raises:
@@ -91,12 +91,13 @@ class Orders(NamedTuple):
                 hint="start it in a folder that stays",
             ) from None
         command = (sys.executable, *sys.orig_argv[1:])
-        return cls(float(pace), limit, on_drift, os.path.abspath(marker), folder, fingerprint, command)  # noqa: PTH100
+        return cls(float(pace), limit, on_drift, os.path.abspath(marker), folder, check, command)  # noqa: PTH100
 
     def arguments(self) -> list[str]:
         """The command line of the verifier."""
-        pace, limit, *texts, command = self
-        return [sys.executable, "-I", "-S", _VERIFIER, repr(pace), repr(limit), *map(str, texts), *command]
+        numbers = repr(self.pace), repr(self.limit)
+        texts = self.on_drift, self.marker, self.folder
+        return [sys.executable, "-I", "-S", _VERIFIER, *numbers, *texts, *self.command]
 
     def encode(self) -> bytes:
         """One line, to send to PID 1."""
@@ -157,6 +158,8 @@ def become_verifier(orders: Orders, caught: Callable[[], Collection[int]]) -> No
         os._exit(0)
     # The reason for this run must not become the next run's.
     os.environ.pop(RERUN_VARIABLE, None)
+    # Not an argument, which others could read: the command line may come from the environment.
+    os.environ[CHECK_VARIABLE] = orders.check
     if signal.SIGHUP in caught():
         # Blocked, it stays pending for the verifier. Send it to this thread, as others may not block it.
         signal.pthread_kill(threading.get_ident(), signal.SIGHUP)

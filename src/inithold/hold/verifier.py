@@ -1,10 +1,10 @@
 """The verifying hold: a separate program that the bare interpreter runs; see `holder.py`.
 
-    python -I -S verifier.py PACE LIMIT ON_DRIFT MARKER FOLDER FINGERPRINT PROGRAM [ARGUMENT]...
+    python -I -S verifier.py PACE LIMIT ON_DRIFT MARKER FOLDER PROGRAM [ARGUMENT]...
 
-Each check is a child, so nothing of it stays in memory: the run's own command line, which a variable tells to
-check instead of to run. Between checks this process sleeps in the kernel. It imports only modules built into the
-interpreter, because any other would occupy memory for as long as it holds.
+Each check is a child, so nothing of it stays in memory: the run's own command line, which `CHECK_VARIABLE` in the
+hold's environment tells to check instead of to run. Between checks this process sleeps in the kernel. It imports
+only modules built into the interpreter, because any other would occupy memory for as long as it holds.
 """
 
 import _signal  # type: ignore[import-not-found] # `signal` itself takes `enum` and as much memory as the rest
@@ -35,20 +35,16 @@ class Verifier:
         on_drift: `rerun`, `exit` or `unhealthy`.
         marker: path of the marker.
         folder: working directory of the run.
-        fingerprint: fingerprint of the plan that was run.
         command: program and arguments of the run.
     """
 
-    def __init__(
-        self, pace: str, limit: str, on_drift: str, marker: str, folder: str, fingerprint: str, *command: str
-    ) -> None:
+    def __init__(self, pace: str, limit: str, on_drift: str, marker: str, folder: str, *command: str) -> None:
         self.pace = float(pace)
         self.limit = float(limit)
         self.on_drift = on_drift
         self.marker = marker
         self.withdrawn = marker + ".withdrawn"
         self.folder = folder
-        self.fingerprint = fingerprint
         self.command = command
         self.check = 0
         """Pid of the running check; 0 if there is none."""
@@ -93,7 +89,7 @@ class Verifier:
         self.check = posix.fork()
         if self.check == 0:
             _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
-            self.become({CHECK_VARIABLE: self.fingerprint}, set())
+            self.become("", set())
         _signal.setitimer(_signal.ITIMER_REAL, self.limit)
 
     def kill_check(self) -> None:
@@ -168,7 +164,7 @@ class Verifier:
         # Ignore requests for a rerun until the plan is loaded: this run already satisfies them.
         _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         # PID 1 would lose a signal during the exec, so block; elsewhere, nothing would unblock them.
-        self.become({RERUN_VARIABLE: why}, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
+        self.become(why, _WAITED - {_signal.SIGALRM} if posix.getpid() == 1 else set())
 
     def stop_check(self) -> None:
         """End a running check, which is safe because it changes nothing."""
@@ -188,12 +184,13 @@ class Verifier:
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.check = 0
 
-    def become(self, variables: "dict[str, str]", blocked: "set[int]") -> None:
-        """Exec the run's command line, with variables that tell it what to do."""
+    def become(self, why: str, blocked: "set[int]") -> None:
+        """Exec the run's command line: for a check, or for another run and the reason of it."""
         # posix.environ consists of bytes.
         environment = dict(posix.environ)
-        for name, value in variables.items():
-            environment[name.encode()] = value.encode()
+        if why:
+            del environment[CHECK_VARIABLE.encode()]
+            environment[RERUN_VARIABLE.encode()] = why.encode()
         try:
             posix.chdir(self.folder)
         except OSError as error:

@@ -49,6 +49,7 @@ from inithold.watchers.record import RecordWriter
 if TYPE_CHECKING:
     from inithold.hold.holder import Orders
     from inithold.lifecycle.watchdog import Watchdog
+    from inithold.plan.command import Named
     from inithold.runner.user_telemetry import UserTelemetry
 
 EXIT_FLUSH = 3.0
@@ -59,7 +60,14 @@ LAST_MOMENT = 1.0
 """Seconds to stay after a rerun, so that `inithold rerun` can read the outcome before the container stops."""
 
 
-def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = "", owned: bool = True) -> int:
+def run(
+    load: Callable[[], CheckedPlan],
+    settings: Settings,
+    *,
+    repair: str = "",
+    owned: bool = True,
+    named: Named | None = None,
+) -> int:
     """Run a plan from start to hold.
 
     Args:
@@ -67,6 +75,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         settings: the run's options.
         repair: describes the part of the plan to run (`only topology`); a repair leaves marker and hold alone.
         owned: whether this process exists only for the run, so that it may be killed if the plan's code hangs.
+        named: the plan as the command line names it, if that is all: a hold's checks then need not read it again.
 
     Returns:
         the exit code. Does not return from a hold, which replaces the process.
@@ -75,10 +84,10 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
         UsageError: the marker or the record cannot be written, or another process holds or runs for this marker.
         PlanError: the plan is invalid.
     """
-    if (expected := os.environ.pop(CHECK_VARIABLE, None)) is not None:
+    if CHECK_VARIABLE in os.environ:
         from inithold.lifecycle.verify import check_and_end  # noqa: PLC0415 - only holds that verify
 
-        check_and_end(load, settings, expected)
+        check_and_end(load, settings)
     REAPER.split()
     streams.expect_no_reader()
     marker = marker_file.path_from(settings.marker)
@@ -99,7 +108,7 @@ def run(load: Callable[[], CheckedPlan], settings: Settings, *, repair: str = ""
     claim = None if repair else Claim(marker)
     try:
         why = os.environ.pop(RERUN_VARIABLE, "")
-        return _Life(load(), marker, record, settings, claim, repair, why, owned).run()
+        return _Life(load(), marker, record, settings, claim, repair, why, owned, named).run()
     finally:
         if claim is not None:
             claim.release()
@@ -116,6 +125,7 @@ class _Life:
         repair: str,
         why: str,
         owned: bool,
+        named: Named | None,
     ) -> None:
         self._plan = plan
         self._marker = marker
@@ -135,7 +145,7 @@ class _Life:
             if why:
                 self._again = verify.why_again(why, self._record_path)
             if self._holds and pace is not None:
-                self._orders = verify.orders(plan, pace, marker)
+                self._orders = verify.orders(plan, pace, marker, settings, named)
                 self._not_verified = verify.left_out(plan)
         self._account = Account()
         self._warnings: list[str] = []

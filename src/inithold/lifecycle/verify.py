@@ -1,7 +1,8 @@
 """A verifying hold's orders, and its check: checks every step, changes nothing, and reports what is new.
 
 The hold starts each check as a child: the run's own command line, with `INITHOLD_HOLD_CHECK` set. The child's exit
-code is its whole answer.
+code is its whole answer. The variable also has what `inithold run` read from the command line, so that a check
+need not import the command-line framework.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import msgspec
 
 from inithold.errors import Ahead, DocumentError, NotYet, PlanError, StepFailed, UsageError
 from inithold.hold.holder import Orders
-from inithold.hold.verifier import ASKED, DRIFT, HOLDS, INCONCLUSIVE
+from inithold.hold.verifier import ASKED, CHECK_VARIABLE, DRIFT, HOLDS, INCONCLUSIVE
 from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
+from inithold.plan.command import Named
+from inithold.plan.convert import duration_hook
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.plan.order import in_order, without_others
 from inithold.process import streams
@@ -58,11 +61,31 @@ class CheckResult(NamedTuple):
     """Findings to report once."""
 
 
-def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
+class CheckOrders(msgspec.Struct, frozen=True):
+    """What a check gets from the run, as JSON in `CHECK_VARIABLE`.
+
+    Args:
+        fingerprint: of the plan that was run.
+        settings: the run's.
+        named: the plan as the command line names it; None if only the program itself can make it.
+    """
+
+    fingerprint: str
+    settings: Settings
+    named: Named | None
+
+    @classmethod
+    def given(cls) -> CheckOrders:
+        """The orders of this process."""
+        return msgspec.json.decode(os.environ[CHECK_VARIABLE], type=cls, dec_hook=duration_hook)
+
+
+def orders(plan: CheckedPlan, pace: float, marker: str, settings: Settings, named: Named | None) -> Orders:
     """The holding process's orders.
 
     Args:
         pace: seconds between two checks; infinite for on demand only.
+        settings, named: as for `CheckOrders`.
 
     Raises:
         UsageError: there is nothing to check.
@@ -72,7 +95,9 @@ def orders(plan: CheckedPlan, pace: float, marker: str) -> Orders:
             "a hold that verifies needs at least one step that can be checked, and there is none",
             hint="give the commands an unless or creates; with verify: never it runs again only on demand",
         )
-    return Orders.of_this_process(pace, check_limit(plan), plan.hold.on_drift, marker, plan.fingerprint())
+    settings = msgspec.structs.replace(settings, verify=None)  # JSON has no infinity
+    check = msgspec.json.encode(CheckOrders(plan.fingerprint(), settings, named)).decode()
+    return Orders.of_this_process(pace, check_limit(plan), plan.hold.on_drift, marker, check)
 
 
 def check_limit(plan: CheckedPlan) -> float:
@@ -113,12 +138,23 @@ def left_out(plan: CheckedPlan) -> str:
     return f"not verified, since they cannot be checked: {', '.join(ids)}" if ids else ""
 
 
-def check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> NoReturn:
+def check_named() -> None:
+    """In a check of `inithold run`: as `check_and_end`. Returns if only the command line has the plan."""
+    check = CheckOrders.given()
+    if check.named is not None:
+        _check_and_end(check.named.load, check.settings, check.fingerprint)
+
+
+def check_and_end(load: Callable[[], CheckedPlan], settings: Settings) -> NoReturn:
     """Check once whether everything is still in place, and exit with the answer.
 
     Exits instead of returning, because a Python plan's script would take the code for that of a failed run.
-    `expected` is the fingerprint of the plan that was run.
     """
+    _check_and_end(load, settings, CheckOrders.given().fingerprint)
+
+
+def _check_and_end(load: Callable[[], CheckedPlan], settings: Settings, expected: str) -> NoReturn:
+    del os.environ[CHECK_VARIABLE]  # the plan's commands must not get it
     os._exit(streams.end(reported(lambda: _verify(load, settings, expected))))
 
 

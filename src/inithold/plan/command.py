@@ -7,12 +7,29 @@ from collections.abc import Sequence
 
 import msgspec
 
+from inithold.plan import source
 from inithold.plan.faults import Faults
 from inithold.plan.model import CheckedPlan, PlanFile, StepEntry
 from inithold.plan.validate import check_plan
 from inithold.steps import registry
 
 COMMAND = "command"
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A plan as the command line names it.
+
+    Args:
+        source: path of a plan file, or `module:attribute`.
+        waits: URLs to wait for before its first steps.
+    """
+
+    source: str
+    waits: tuple[str, ...] = ()
+
+    def load(self) -> CheckedPlan:
+        """Load the plan; raises as `source.load` and `of_waits`."""
+        return with_waits(source.load(self.source), self.waits)
 
 
 def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, creates: str | None) -> CheckedPlan:
@@ -46,7 +63,9 @@ def of_waits(urls: Sequence[str]) -> CheckedPlan:
 
 
 def with_waits(plan: CheckedPlan, urls: Sequence[str]) -> CheckedPlan:
-    """A plan that waits for URLs before its first steps; see `plan`."""
+    """A plan that waits for URLs, if there are any, before its first steps; see `plan`."""
+    if not urls:
+        return plan
     waits = of_waits(urls).steps
     ids = tuple(step.id for step in waits)
     steps = [step if step.needs else msgspec.structs.replace(step, needs=ids) for step in plan.steps]
