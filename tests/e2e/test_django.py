@@ -66,6 +66,13 @@ def test_it_migrates_once_and_again_when_there_is_a_new_migration(library: Proje
     assert re.search(r"superuser +unchanged", log)
     assert "change-me" not in log
 
+    superuser = ("run", "--rm", "-T", "--no-deps", "init", "python", "manage.py", "createsuperuser", "--noinput")
+    assert library.compose(*superuser, check=False).returncode != 0, "it fails if the user exists"
+    library.compose("exec", "-T", "web", "python", "manage.py", "migrate", "--check")
+    library.compose("exec", "-T", "db", "psql", "-U", "library", "-c", "DELETE FROM django_migrations")
+    pending = library.compose("exec", "-T", "web", "python", "manage.py", "migrate", "--check", check=False)
+    assert pending.returncode == 1
+
     check_sizes(PAGE, library, "web", ["/opt/inithold", "/usr/bin/catatonit"])
 
 

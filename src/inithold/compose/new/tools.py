@@ -160,7 +160,7 @@ def guard(words: Sequence[str]) -> tuple[list[str] | None, str]:
             asks, _, version = text.format(**match.groupdict()).partition(" # ")
             return f"{match['program']} {asks}".split(" "), version
     status = next((name for pattern, name in _NO_GUARD if pattern.search(line)), None)
-    return None, TODO if status is None else f"{TODO}; `{status}` does not report pending ones by its exit code"
+    return None, TODO if status is None else f"{TODO}; before you use `{status}`, check that its exit code tells"
 
 
 def migrates(words: Sequence[str]) -> bool:
