@@ -23,6 +23,11 @@ def _installed() -> str:
     return str(environment("gates", pip, ("npm", "install", "--silent", "--global", "--prefix", ".", "wait-on@9")))
 
 
+def dbmate() -> str:
+    """The program, also for its other commands."""
+    return f"{_installed()}/dbmate"
+
+
 def command(tool: str, dsn: str, host: str, port: int) -> list[str]:
     """The tool's command that waits for a PostgreSQL, for a second or two where it can be told."""
     place = f"{host}:{port}"
@@ -30,6 +35,6 @@ def command(tool: str, dsn: str, host: str, port: int) -> list[str]:
         "pg_isready": [program("pg_isready"), "-q", "-h", host, "-p", str(port)],
         "wait-for-it": [program("wait-for-it"), "-q", "-t", "2", place],
         "wait-on": [f"{_installed()}/wait-on", "-t", "2s", f"tcp:{place}"],
-        "dbmate": [f"{_installed()}/dbmate", "--url", f"{dsn}?sslmode=disable", "--wait-timeout", "2s", "wait"],
+        "dbmate": [dbmate(), "--url", f"{dsn}?sslmode=disable", "--wait-timeout", "2s", "wait"],
     }
     return commands[tool]
