@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from alembic_project import INI, SYNC_ENV, AlembicProject, failure, name_of, table, tables_in
+from alembic_project import INI, OWN_URL_ENV, SYNC_ENV, AlembicProject, failure, name_of, table, tables_in
 from inithold.runner.worker import ASK_AGAIN
 from inithold.steps.alembic import Upgrade
 from inithold.testing import drive
-from servers.inithold import Inithold
+from servers.inithold import Inithold, Running
 from servers.postgresql import PostgreSQL
 from servers.run import is_alive
 
@@ -215,22 +215,83 @@ def test_no_worker_is_left(tmp_path: Path) -> None:
 
 # -- gates
 
+BY_CODE = "version_table='app' + 'lied', "
+"""Only env.py can tell which table that is."""
+GATE = """
+version: 1
+name: gate
+steps:
+  - {id: migrate, uses: alembic.upgrade, with: {target: '${TARGET:-head}', WITH}}
+"""
 
-@pytest.mark.parametrize("server", ["database", "mysql_database"])
-def test_a_gate_holds_no_worker_while_it_waits(
-    server: str, tmp_path: Path, run_inithold: Inithold, request: pytest.FixtureRequest
+
+def no_worker(gate: Running) -> bool:
+    tasks = Path(f"/proc/{gate.pid}/task")
+    return not any((task / "children").read_text() for task in tasks.iterdir())
+
+
+def waits_and_opens(folder: Path, run_inithold: Inithold, env: dict[str, str], within: float) -> None:
+    """A gate has no worker while it waits, does not open at half of the revisions, and opens in time at all."""
+    gate = run_inithold.start("wait", "--log-level", "debug", env=env)
+    gate.wait_for_output("schema (empty)")
+    gate.wait_until(lambda: no_worker(gate), "the end of its worker")
+    init = ("run", "--once", "--marker", str(folder / "ready"))
+    half = run_inithold(*init, env={**env, "TARGET": "0001"})
+    assert half.returncode == 0, half.stderr
+    gate.wait_for_output("schema 0001 -> head (1 revision)", seconds=within)
+    gate.wait_until(lambda: no_worker(gate), "the end of its worker")
+    assert run_inithold(*init, env=env).returncode == 0
+    gate.wait_until(lambda: not is_alive(gate.pid), "the end of the gate", seconds=within)
+    assert gate.wait() == 0
+
+
+@pytest.mark.parametrize("server", ["database", "mysql_database", "sqlite"])
+@pytest.mark.parametrize("named", ["in the step", "by env.py"])
+def test_a_gate_has_no_worker_while_it_waits(
+    named: str, server: str, tmp_path: Path, run_inithold: Inithold, request: pytest.FixtureRequest
 ) -> None:
     """It compares what version tables hold, whatever their names, and asks env.py once that has changed."""
-    project = AlembicProject(tmp_path, SYNC_ENV.replace("configure(", "configure(version_table='app' + 'lied', "))
+    url = f"sqlite:///{tmp_path}/games.db" if server == "sqlite" else request.getfixturevalue(server)
+    own = url.replace("mysql:", "mysql+pymysql:").replace("postgresql:", "postgresql+psycopg:")
+    env = SYNC_ENV if named == "in the step" else OWN_URL_ENV
+    project = AlembicProject(tmp_path, env.replace("configure(", f"configure({BY_CODE}"))
+    project.tables("users", "games")
+    given = "url: '${URL}'" if named == "in the step" else ""
+    (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", given))
+    waits_and_opens(tmp_path, run_inithold, {"URL": url, "TEST_OWN_URL": own}, ASK_AGAIN / 2)
+
+
+@pytest.mark.parametrize("named", ["in the step", "by env.py"])
+def test_nor_without_a_driver_of_its_own(
+    named: str, tmp_path: Path, run_inithold: Inithold, database: str
+) -> None:
+    """It cannot look at the database itself, so it asks env.py, with pauses."""
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "psycopg.py").write_text("raise ImportError('no driver for inithold')")
+    url = database.replace("postgresql:", "postgresql+psycopg2:")
+    project = AlembicProject(tmp_path, SYNC_ENV if named == "in the step" else OWN_URL_ENV)
+    project.tables("users", "games")
+    given = "url: '${URL}'" if named == "in the step" else ""
+    (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", given))
+    env = {"URL": url, "TEST_OWN_URL": url, "PYTHONPATH": str(without)}
+    waits_and_opens(tmp_path, run_inithold, env, 2 * ASK_AGAIN)
+
+
+def test_nor_while_the_server_is_down(tmp_path: Path, run_inithold: Inithold) -> None:
+    """It learns from env.py where the server is, and looks at the port itself."""
+    project = AlembicProject(tmp_path, OWN_URL_ENV)
     project.tables("users")
-    (tmp_path / "inithold.yaml").write_text(
-        "version: 1\nname: gate\nsteps:\n  - {id: migrate, uses: alembic.upgrade, with: {url: '${URL}'}}\n"
-    )
-    environment = {"URL": request.getfixturevalue(server)}
-    gate = run_inithold.start("wait", env=environment)
-    gate.wait_for_output("schema (empty)")
-    tasks = Path(f"/proc/{gate.pid}/task")
-    gate.wait_until(lambda: not any((task / "children").read_text() for task in tasks.iterdir()), "no worker")
-    assert run_inithold("run", "--once", "--marker", str(tmp_path / "ready"), env=environment).returncode == 0
-    gate.wait_until(lambda: not is_alive(gate.pid), "the end of the gate", seconds=ASK_AGAIN / 2)
-    assert gate.wait() == 0
+    (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", ""))
+    with PostgreSQL() as server:
+        url = server.create_database().replace("postgresql:", "postgresql+psycopg:")
+        env = {"TEST_OWN_URL": url}
+        init = ("run", "--once", "--marker", str(tmp_path / "ready"))
+        assert run_inithold(*init, env=env).returncode == 0
+        server.stop()
+        gate = run_inithold.start("wait", env=env)
+        gate.wait_for_output("refused")
+        gate.wait_until(lambda: no_worker(gate), "the end of its worker")
+        server.start()
+        gate.wait_until(lambda: not is_alive(gate.pid), "the end of the gate", seconds=ASK_AGAIN / 2)
+        assert gate.wait() == 0

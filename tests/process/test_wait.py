@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,24 @@ def test_standard_input_reaches_the_command(run_inithold: Inithold, tmp_path: Pa
         check=True,
     )
     assert done.stdout == b"through\n"
+
+
+def test_asks_the_users_code_less_and_less_often(run_inithold: Inithold, tmp_path: Path) -> None:
+    """Each time in a process of its own, so that the gate takes little memory and little processor time."""
+    (tmp_path / "app.py").write_text(
+        "import os, time\n\n"
+        "def is_seeded():\n"
+        "    print(time.monotonic(), os.getpid(), file=open('asked', 'a'))\n"
+        "    return os.path.exists('seeded')\n"
+    )
+    plan(run_inithold, "{id: seed, uses: python.call, with: {call: 'app:is_seeded', check: 'app:is_seeded'}}")
+    asked = tmp_path / "asked"
+    gate = run_inithold.start("wait")
+    gate.wait_until(lambda: asked.exists() and asked.read_text().count("\n") == 6, "six questions", seconds=60)
+    rows = [line.split() for line in asked.read_text().splitlines()]
+    times = [float(at) for at, _ in rows]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses[-1] > 2 * pauses[0], pauses
+    assert len({pid for _, pid in rows}) == len(rows)
+    (tmp_path / "seeded").touch()
+    assert gate.wait(seconds=60) == 0

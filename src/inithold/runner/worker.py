@@ -1,9 +1,10 @@
 """The run's side of a worker: the process in which a step's `check` and `apply` run (`Step.in_worker`).
 
 The process starts on first use and lives until the step is finished, because importing the user's code is most of
-its cost. Told to stop, the code there is interrupted. If it does not stop, a check, which changes nothing, is
-killed after `CHECK_GRACE` seconds and an apply after `APPLY_GRACE`. The step ends only when the killed worker's
-statements on a server have ended, too, so that the plan's lock is not released too early.
+its cost. In a gate, which may wait for long and should take little memory, it ends after each answer instead. Told
+to stop, the code there is interrupted. If it does not stop, a check, which changes nothing, is killed after
+`CHECK_GRACE` seconds and an apply after `APPLY_GRACE`. The step ends only when the killed worker's statements on a
+server have ended, too, so that the plan's lock is not released too early.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Event, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,6 +37,9 @@ SERVER_GRACE = 2.0
 """Seconds that a server gets to confirm that a killed worker's statements have ended."""
 ASK_AGAIN = 30.0
 """Seconds after which a gate asks the step's code again, even if the snapshot is the same."""
+_PAUSE = 20.0
+"""Without a snapshot, a gate's pauses between questions grow to this many times the length of an answer, so that
+starting processes takes at most a twentieth of a core, and are at most `ASK_AGAIN` long."""
 _CLOSING = 1.0
 _GROUPS = Path("/sys/fs/cgroup")
 _ERRORS: Mapping[str, type[StepError]] = {
@@ -57,8 +61,8 @@ class Worker:
         self._process: _Process | None = None
         self._closed = False
         self._has_applied = False
-        self._not_yet: tuple[object, float, Sequence[Change]] | None = None
-        """In a gate: the snapshot before the last check, until when it counts, and the changes it led to."""
+        self._answer: _Answer | None = None
+        self._pause = 1.0
 
     def load(self) -> None:
         """Start the process and import the step's libraries in it, while the run is idle."""
@@ -71,17 +75,7 @@ class Worker:
         # After an apply, let the step's own code explain what still differs.
         if changes is not None and not (changes and self._has_applied):
             return changes
-        snapshot = self._step.snapshot(context) if context.only_waits else None
-        if snapshot is not None and self._not_yet is not None:
-            before, until, changes = self._not_yet
-            if snapshot == before and time.monotonic() < until:
-                return changes
-        changes = self._ask({"type": "check"}, context, CHECK_GRACE)
-        if snapshot is not None and changes:
-            self._not_yet = snapshot, time.monotonic() + ASK_AGAIN, changes
-            # The process takes more memory than the gate, which may wait for long.
-            self.renew(self._step)
-        return changes
+        return self._in_gate(context) if context.only_waits else self._ask({"type": "check"}, context, CHECK_GRACE)
 
     def apply(self, context: Context, changes: Sequence[Change]) -> None:
         """As `Step.apply`."""
@@ -90,10 +84,8 @@ class Worker:
 
     def renew(self, step: Step) -> None:
         """Replace the step; a process that runs the old one is closed."""
-        with self._lock:
-            process, self._process, self._step = self._process, None, step
-        if process is not None:
-            process.close()
+        self._answer = None
+        self._replace(step)
 
     def end(self) -> None:
         """Let the process end; do not wait for it."""
@@ -107,6 +99,39 @@ class Worker:
         self.end()
         if self._process is not None:
             self._process.close()
+
+    def _in_gate(self, context: Context) -> Sequence[Change]:
+        """The last answer, as long as it most likely still holds; then ask again."""
+        last = self._answer
+        snapshot = self._step.snapshot(context, last.urls if last else ())
+        changed = last is None or (snapshot is not None and snapshot != last.snapshot)
+        if last is not None and not changed and time.monotonic() < last.until:
+            if isinstance(last.result, StepError):
+                # Without its probe: that the port answers says nothing new.
+                raise NotYet(last.result.message, hint=last.result.hint)
+            return last.result
+        began = time.monotonic()
+        result: Sequence[Change] | StepError
+        try:
+            result = self._ask({"type": "check"}, context, CHECK_GRACE)
+        except (NotYet, Rejected) as error:
+            result = error
+        process = self._replace(self._step)
+        now = time.monotonic()
+        pause = ASK_AGAIN if snapshot is not None else min(self._pause * (now - began), ASK_AGAIN)
+        self._pause = min(2 * self._pause, _PAUSE)
+        self._answer = _Answer(result, snapshot, now + pause, process.urls if process else ())
+        if isinstance(result, StepError):
+            raise result
+        return result
+
+    def _replace(self, step: Step) -> _Process | None:
+        """Close the process; the next one runs `step`."""
+        with self._lock:
+            process, self._process, self._step = self._process, None, step
+        if process is not None:
+            process.close()
+        return process
 
     def _ask(self, request: Mapping[str, Any], context: Context, grace: float) -> Sequence[Change]:
         context.check_cancelled()
@@ -122,6 +147,22 @@ class Worker:
                     may_wait()
                 self._process = _Process(self._step, self._signals)
             return self._process
+
+
+class _Answer(NamedTuple):
+    """The last answer of the step's code in a gate.
+
+    Attributes:
+        result: the changes still needed, or why there is no answer yet.
+        snapshot: taken before it.
+        until: when to ask again, on the monotonic clock, if the snapshot stays the same.
+        urls: the databases that the code used.
+    """
+
+    result: Sequence[Change] | StepError
+    snapshot: object
+    until: float
+    urls: Sequence[str]
 
 
 class _Process:
@@ -195,6 +236,11 @@ class _Process:
             raise Interrupted(message)
         context.check_cancelled()
         raise self._died(answer)
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Of the databases on which it opened sessions."""
+        return list(dict.fromkeys(session["url"] for session in self._sessions))
 
     def end(self) -> None:
         """Let it end; kill it if it has only preloaded."""

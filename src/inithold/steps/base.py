@@ -155,10 +155,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         return None
 
-    def snapshot(self, context: StepContext) -> object:  # noqa: ARG002 - the interface
-        """Return what `inithold wait` compares before it asks the worker again; None to ask every time.
+    def snapshot(self, context: StepContext, urls: Sequence[str]) -> object:  # noqa: ARG002 - the interface
+        """Return what `inithold wait` compares before it asks the worker again; None if there is nothing.
 
-        As long as it is unchanged, the result of `check` most likely is, too. Raises as `check` does.
+        As long as it is unchanged, the result of `check` most likely is, too. Without one, the worker is asked now
+        and then. Raises as `check` does.
+
+        Args:
+            context: of the run.
+            urls: of the databases that the last check used (`WorkerContext.opened_session`).
         """
         return None
 

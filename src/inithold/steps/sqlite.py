@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from inithold.errors import Interrupted, NotYet, StepFailed
 from inithold.steps.address import Address
 from inithold.steps.base import StepContext
-from inithold.steps.database.driver import CatalogRow
+from inithold.steps.database.driver import CatalogRow, versions
 from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
 
@@ -28,6 +28,10 @@ _NOT_YET = (
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PROTOCOL,
 )
+_VERSION_TABLES = """
+SELECT 'main', tables.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+WHERE tables.type = 'table' AND columns.name = 'version_num'
+"""
 _WORDS = {
     sqlite3.SQLITE_FULL: ("the disk is full", "make room on the volume that the file is on"),
     sqlite3.SQLITE_NOTADB: (
@@ -111,7 +115,7 @@ class _Session:
         return rows
 
     def versions(self) -> object:
-        return None
+        return versions(lambda query: self._rows(self._where, query), '"', _VERSION_TABLES)
 
     def ask(self, query: str) -> Answer:
         self._rows(self._where, "PRAGMA query_only = ON")
@@ -165,3 +169,7 @@ class _Session:
         except Interrupted:
             return True
         return False
+
+
+def end_session(session: Mapping[str, Any], until: float) -> None:
+    """Do nothing: there is no server, so the session ended with its process."""

@@ -117,7 +117,7 @@ def watching(context: WorkerContext) -> Iterator[Watch]:
 
 
 def _report(connection: Connection, context: WorkerContext) -> None:
-    """Report a session to the run, which may have to end it on the server."""
+    """Report a session to the run, which may have to end it on the server. A gate also looks at its database."""
     url, raw = connection.engine.url, connection.connection
     driven: Any = raw.driver_connection
     since = None
@@ -135,6 +135,8 @@ def _report(connection: Connection, context: WorkerContext) -> None:
             return
     elif connection.dialect.name in ("mysql", "mariadb"):
         technology, backend = "mysql", driven.thread_id()
+    elif connection.dialect.name == "sqlite":
+        technology, backend = "sqlite", 0
     else:
         return
     if backend is not None:

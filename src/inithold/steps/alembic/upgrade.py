@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from inithold.errors import StepFailed
+from inithold.errors import NotYet, StepFailed
 from inithold.net.dial import dial
-from inithold.steps.address import Address
+from inithold.steps.address import Address, parse
 from inithold.steps.addressed import Addressed
 from inithold.steps.alembic import fast_check
 from inithold.steps.alembic.driver import DRIVERS, answers, installed, preferred
@@ -144,17 +144,22 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 answers(address, context)
         return None
 
-    def snapshot(self, context: StepContext) -> object:
+    def snapshot(self, context: StepContext, urls: Sequence[str]) -> object:
         from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
         address = self._address()
-        if address is None or address.technology == "sqlite":
-            return None
+        contents: list[object] = []
         try:
-            with session(address, context) as database:
-                return database.versions()
-        except (ImportError, StepFailed):
+            for each in [parse(url) for url in urls] if address is None else [address]:
+                with session(each, context) as database:
+                    contents.append(database.versions())
+        except (ImportError, ValueError, StepFailed):
             return None  # SQLAlchemy may use a different driver, and env.py a different user
+        except NotYet:
+            if address is not None:
+                raise
+            return None  # env.py may not use its engine's url as it stands
+        return contents or None
 
     def check(self, context: StepContext) -> Sequence[Change]:
         from inithold.steps.alembic import revisions  # noqa: PLC0415 - not for what needs no worker

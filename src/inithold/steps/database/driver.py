@@ -30,6 +30,9 @@ _LIBRARIES = {"postgresql": "psycopg", "mysql": "pymysql.constants", "sqlite": "
 EXTRAS = {"postgresql": ("postgres",), "mysql": ("mysql",)}
 ANSWER_WITHIN = 10.0
 """Time limit in seconds for connecting, and for a query of inithold's own (not of the user's)."""
+_VERSION_TABLES = (
+    "SELECT table_schema, table_name FROM information_schema.columns WHERE column_name = 'version_num'"
+)
 
 
 class CatalogRow(NamedTuple):
@@ -69,7 +72,7 @@ class Session(Protocol):
         """Run a guard in a read-only transaction."""
 
     def versions(self) -> object:
-        """The content of every table that has a column `version_num`, as Alembic's do; None if not known."""
+        """The content of every table that has a column `version_num`, as Alembic's do."""
 
     def run(self, script: Script, unless: str | None) -> None:
         """Run a script and then its guard in one transaction; commit if the guard is in place."""
@@ -132,20 +135,21 @@ class Database(Addressed, frozen=True, kw_only=True):
         import_alone(_LIBRARIES[technology])
 
 
-def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str) -> object:
-    """`Session.versions` for a server with an information schema.
+def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str, tables: str = _VERSION_TABLES) -> object:
+    """`Session.versions`.
 
     Args:
         rows: runs a query.
         quote: the quotation mark for names.
+        tables: selects schema and name of each table.
     """
-    tables = rows(
-        "SELECT table_schema, table_name FROM information_schema.columns WHERE column_name = 'version_num'"
-        " ORDER BY table_schema, table_name"
-    )
-    names = (".".join(f"{quote}{name.replace(quote, 2 * quote)}{quote}" for name in table) for table in tables)
-    # A table with more rows is not Alembic's, and may be large.
-    return [(name, sorted(map(tuple, rows(f"SELECT version_num FROM {name} LIMIT 100")))) for name in names]  # noqa: S608
+    contents = []
+    for table in sorted(map(tuple, rows(tables))):
+        name = ".".join(f"{quote}{part.replace(quote, 2 * quote)}{quote}" for part in table)
+        # A table with more rows is not Alembic's, and may be large.
+        numbers = rows(f"SELECT version_num FROM {name} LIMIT 100")  # noqa: S608
+        contents.append((name, sorted(map(repr, numbers))))
+    return contents
 
 
 def end_sessions(sessions: Sequence[Mapping[str, Any]], seconds: float) -> str:
