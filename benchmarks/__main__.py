@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import compose_check, engine, gates, holding, memory, noticing, readme, ready, verifying
+from benchmarks import compose_check, engine, gates, holding, memory, noticing, readme, ready, verifying, waiting
 from benchmarks.result import Result, keep, machine, table
 from benchmarks.stack import Stack, stack
 
@@ -19,7 +19,7 @@ ON_STACK: dict[str, Callable[[Stack], Sequence[Result]]] = {
     "ready": ready.to_ready,
     "warm-styles": ready.warm_styles,
     "holding": holding.holding,
-    "waiting-gate": holding.waiting_gate,
+    "waiting-gate": waiting.waiting_gate,
     "memory": memory.peak,
     "noticing": noticing.noticing,
     "verifying": verifying.verifying,

@@ -1,4 +1,4 @@
-"""What holding and waiting cost, and how fast a hold ends."""
+"""What holding costs, and how fast a hold ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pathlib import Path
 
 from benchmarks.memory import memory, processes
 from benchmarks.result import Result
-from benchmarks.stack import PROJECT, Init, Stack
-from servers.ports import free_port
+from benchmarks.stack import Init, Stack
 
 UNSHARE = (
     shutil.which("unshare", path=f"{os.environ['PATH']}:/usr/bin") or "unshare",
@@ -50,40 +49,6 @@ def holding(stack: Stack) -> Sequence[Result]:
     return results
 
 
-def waiting_gate(stack: Stack) -> Sequence[Result]:
-    """Memory of `inithold wait` before servers that are not there, and before init has run."""
-    results: list[Result] = []
-    missing = stack.environment(
-        f"postgresql://app:secret@127.0.0.1:{free_port()}/app", f"amqp://app:secret@127.0.0.1:{free_port()}/"
-    )
-    own, by_code = stack.folder / "own-version-table", stack.folder / "version-table-by-code"
-    for copy, table in ((own, "'applied'"), (by_code, "'app' + 'lied'")):
-        shutil.copytree(PROJECT, copy)
-        env = copy / "migrations" / "env.py"
-        env.write_text(env.read_text().replace("configure(", f"configure(version_table={table}, "))
-    for name, environment, bound, line, folder in (
-        ("before servers that are not there", missing, 25, b"broker", PROJECT),
-        ("until init has run", stack.empty(), 45, b"schema (empty)", PROJECT),
-        ("until init has run, with a version table of its own", stack.empty(), 45, b"schema (empty)", own),
-        (
-            "until init has run, with a version table named by code",
-            stack.empty(),
-            45,
-            b"schema (empty)",
-            by_code,
-        ),
-    ):
-        gate = stack.start("gate", environment, prefix=UNSHARE, folder=folder)
-        while line not in gate.log.read_bytes():
-            time.sleep(0.05)
-        time.sleep(3)
-        anonymous, pss = _memory(gate)
-        what = f"anonymous memory of a gate that waits, {name}"
-        results.append(Result(what, anonymous * 1.048576, bound, "MB", f"PSS {pss * 1.048576:.1f} MB"))
-        gate.end()
-    return results
-
-
 def _said(seconds: float | None) -> str:
     return f"by hand: not within {PATIENCE:g} s, killed" if seconds is None else f"by hand {seconds * 1000:.0f} ms"
 
@@ -95,20 +60,20 @@ def _without_catatonit(folder: Path) -> Path:
     return empty
 
 
-def _inside(init: Init) -> int:
+def inside(init: Init) -> int:
     """The process that is PID 1 of the namespace."""
     return int(Path(f"/proc/{init.process.pid}/task/{init.process.pid}/children").read_text().split()[0])
 
 
 def _memory(init: Init) -> tuple[float, float]:
     """Anonymous memory and PSS of all processes of the namespace, in MiB."""
-    each = [memory(pid) for pid in processes(_inside(init))]
+    each = [memory(pid) for pid in processes(inside(init))]
     return sum(anonymous for anonymous, _ in each), sum(pss for _, pss in each)
 
 
 def _sigterm_to_exit(init: Init) -> float | None:
     at = time.monotonic()
-    os.kill(_inside(init), signal.SIGTERM)
+    os.kill(inside(init), signal.SIGTERM)
     try:
         init.process.wait(PATIENCE)
     except subprocess.TimeoutExpired:

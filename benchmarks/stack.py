@@ -19,8 +19,9 @@ from servers.rabbitmq import RabbitMQ
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent / "examples" / "game-scheduler"
-INITHOLD = (sys.executable, "-m", "inithold", "run", str(HERE / "handwritten" / "inithold.yaml"))
-GATE = (sys.executable, "-m", "inithold", "wait", str(HERE / "handwritten" / "inithold.yaml"))
+PLAN = HERE / "handwritten" / "inithold.yaml"
+INITHOLD = (sys.executable, "-m", "inithold", "run", str(PLAN))
+GATE = (sys.executable, "-m", "inithold", "wait")
 BY_HAND = (sys.executable, str(HERE / "handwritten" / "main.py"))
 CONTESTANTS: Mapping[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "inithold": (INITHOLD, {}),

@@ -11,6 +11,7 @@ from inithold.errors import UsageError
 from inithold.plan.model import CheckedPlan
 from inithold.plan.order import without_others
 from inithold.process.exits import say
+from inithold.process.imports import collect_as_usual
 from inithold.process.signals import EndingSignals
 from inithold.redaction.redact import SECRETS
 from inithold.runner.attempt import wait_for
@@ -55,6 +56,7 @@ def wait(
         msgspec.structs.replace(planned, timeout=None, retry=None, on_failure="fail")
         for planned in without_others(checked)
     )
+    collect_as_usual()
     runner = one_pass(plan, steps, wait_for, stream, timeout=timeout)
     with EndingSignals(runner.cancel) as signals:
         result = runner.run()

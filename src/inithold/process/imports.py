@@ -9,6 +9,7 @@ from threading import RLock
 
 THRESHOLD = 100_000
 """New objects before a garbage collection; Python's default is 700 or 2,000."""
+_USUAL = gc.get_threshold()
 IMPORTING = RLock()
 """Held while a heavy package is imported for the first time, and for nothing else.
 
@@ -29,4 +30,9 @@ def collect_less_often() -> None:
 
     Scanning them again and again takes a twentieth of the start-up time.
     """
-    gc.set_threshold(THRESHOLD, *gc.get_threshold()[1:])
+    gc.set_threshold(THRESHOLD, *_USUAL[1:])
+
+
+def collect_as_usual() -> None:
+    """For a process of ours that may wait for long: what each attempt leaves behind would add up to 7 MB."""
+    gc.set_threshold(*_USUAL)

@@ -36,9 +36,9 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     the revision files, which is several times faster than importing Alembic. It falls back to running `env.py`, as
     `alembic current` does, when `env.py` may use several version tables, the name of the table cannot be read, or
     the revisions branch (`--log-level debug` says which way it went, and why). The apply runs the revisions, as
-    `alembic upgrade` does. `env.py` runs in a separate process that check and apply share; Alembic's log lines and
-    the output of `env.py` go to the step's log. A revision that fails leaves the database as its transaction left
-    it.
+    `alembic upgrade` does. `env.py` runs in a separate process that check and apply share. In a gate, it ends
+    after each check. Alembic's log lines and the output of `env.py` go to the step's log. A revision that fails
+    leaves the database as its transaction left it.
 
     `env.py` runs unmodified, with a plain or an async engine. Its `sqlalchemy.url` is `url`, with an installed
     driver, instead of the one in the ini file. If it connects to another database, the one at `url` does not reach

@@ -52,7 +52,8 @@ class Call(_Calling, frozen=True, kw_only=True):
     function is awaited. On a timeout or when the run is stopped, a coroutine is cancelled; a plain function gets a
     `KeyboardInterrupt` after 1 s. If the function is still running after 2.5 s, its process is killed. A parameter
     named `ctx` receives the step's context: `ctx.log(text)`, `ctx.remaining(seconds)`, `ctx.check_cancelled()`.
-    Output and log records go to the step's log. `check` and `call` run in the same process.
+    Output and log records go to the step's log. `check` and `call` run in the same process;
+    in a gate, each check has a new one.
 
     An exception fails the step and is retried only if the plan sets `retry`. `inithold.errors.NotYet` is retried
     until the step times out.
