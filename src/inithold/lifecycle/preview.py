@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from inithold.errors import NotYet, StepFailed
 from inithold.plan.model import CheckedPlan
+from inithold.plan.order import in_order
 from inithold.redaction.sanitize import sanitize
 from inithold.runner.attempt import Attempts
 from inithold.runner.events import clean
 from inithold.runner.run import one_pass
-from inithold.runner.stream import Stream, Watcher
+from inithold.runner.stream import Stream
 from inithold.steps.base import Change
 
 VERSION = 1
@@ -79,70 +79,56 @@ class Preview(msgspec.Struct, frozen=True):
         return sum(change.op == op for step in self.steps for change in step.changes)
 
 
-def preview(plan: CheckedPlan, watchers: Sequence[Watcher] = ()) -> Preview:
+def preview(plan: CheckedPlan) -> Preview:
     """Check every step of a plan once; change nothing."""
-    previews: dict[str, StepPreview] = {}
-    needs = {planned.id: planned.needs for planned in plan.steps}
-    behind: dict[str, tuple[str, ...]] = {}
-
-    def pending_before(step_id: str) -> tuple[str, ...]:
-        """The nearest pending steps that a step depends on; all that it needs are already checked or skipped."""
-        # No recursion: a plan may be a chain of thousands of steps. `behind` keeps each step's answer.
-        stack = [step_id]
-        while stack:
-            if unknown := [need for need in needs[stack[-1]] if need not in behind]:
-                stack += unknown
-                continue
-            closest: dict[str, None] = {}
-            for need in needs[last := stack.pop()]:
-                pending = need in previews and previews[need].status in ("pending", "each_run")
-                closest.update(dict.fromkeys([need] if pending else behind[need]))
-            behind[last] = tuple(closest)
-        return behind[step_id]
+    changes: dict[str, tuple[Change, ...]] = {}
+    errors: dict[str, NotYet | StepFailed] = {}
 
     def check(attempts: Attempts) -> tuple[Change, ...]:
-        planned = attempts.planned
-        after = pending_before(planned.id)
-        changes: tuple[Change, ...] = ()
-        reason, hint = "", None
-        status: Status
         try:
-            changes = clean(attempts.check())
+            changes[attempts.planned.id] = clean(attempts.check())
         except (NotYet, StepFailed) as error:
-            # A pending step may explain a missing file or table, but not an unreachable server.
-            unreachable = isinstance(error, NotYet) and error.probe
-            status = "unknown" if unreachable or not after else "after"
-            reason, hint = sanitize(error.message), error.hint and sanitize(error.hint)
-        else:
-            ops = {change.op for change in changes}
-            if "!" in ops:
-                status = "after" if after else "unmet"
-            else:
-                status = "satisfied" if not ops else "each_run" if ops == {"?"} else "pending"
-        previews[planned.id] = StepPreview(
-            planned.id,
-            planned.kind,
-            status,
-            sanitize(planned.step.subject()),
-            changes,
-            after if status == "after" else (),
-            reason,
-            hint,
-        )
+            errors[attempts.planned.id] = error
         return ()
 
     steps = tuple(
         msgspec.structs.replace(planned, timeout=min(planned.timeout or CHECK_TIMEOUT, CHECK_TIMEOUT), retry=None)
         for planned in plan.steps
     )
-    result = one_pass(plan, steps, check, Stream(watchers)).run()
-    for planned, finished in zip(plan.steps, result.steps, strict=True):
-        if planned.id not in previews:
-            previews[planned.id] = StepPreview(
-                planned.id,
-                planned.kind,
-                "skipped" if finished.outcome == "skipped" else "unknown",
-                sanitize(planned.step.subject()),
-                reason=sanitize(finished.reason),
+    finished = {step.step: step for step in one_pass(plan, steps, check, Stream(())).run().steps}
+    by_id = {planned.id: planned for planned in plan.steps}
+    behind: dict[str, dict[str, None]] = {}
+    """The nearest pending steps that each step depends on."""
+    previews: dict[str, StepPreview] = {}
+    for step_id in in_order({planned.id: planned.needs for planned in plan.steps}):
+        planned, error = by_id[step_id], errors.get(step_id)
+        behind[step_id] = {}
+        for need in planned.needs:
+            pending = previews[need].status in ("pending", "each_run")
+            behind[step_id].update({need: None} if pending else behind[need])
+        ops = {change.op for change in changes.get(step_id, ())}
+        reason, hint = finished[step_id].reason, None
+        status: Status
+        if error is not None:
+            status, reason, hint = "unknown", error.message, error.hint and sanitize(error.hint)
+        elif step_id not in changes:
+            status = "skipped" if finished[step_id].outcome == "skipped" else "unknown"
+        else:
+            status = (
+                "unmet" if "!" in ops else "satisfied" if not ops else "each_run" if ops == {"?"} else "pending"
             )
+        # A pending step may explain a missing file or table, but not an unreachable server.
+        unreachable = isinstance(error, NotYet) and error.probe
+        if behind[step_id] and (status == "unmet" or (error is not None and not unreachable)):
+            status = "after"
+        previews[step_id] = StepPreview(
+            step_id,
+            planned.kind,
+            status,
+            sanitize(planned.step.subject()),
+            changes.get(step_id, ()),
+            tuple(behind[step_id]) if status == "after" else (),
+            sanitize(reason),
+            hint,
+        )
     return Preview(sanitize(plan.name), plan.digest, tuple(previews[planned.id] for planned in plan.steps))

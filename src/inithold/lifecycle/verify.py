@@ -30,7 +30,7 @@ from inithold.process import streams
 from inithold.process.exits import reported
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
-from inithold.record.model import Record, Verification
+from inithold.record.model import Verification, load_record
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import sanitize
 from inithold.runner.attempt import Attempts, listed
@@ -127,7 +127,7 @@ def why_again(why: str, record_path: str) -> str:
     """Why a hold runs its plan again, for people: the findings of its last check, from the record."""
     if why == ASKED:
         return "it was asked to (SIGHUP)"
-    record = _read(record_path)
+    record = load_record(record_path)
     seen = record.verification.seen if record and record.verification else ()
     return "; ".join(seen) or "the environment is no longer in place"
 
@@ -239,7 +239,7 @@ def _report(result: CheckResult, name: str, settings: Settings, record_path: str
     sender = telemetry.of_check(os.environ, level=settings.log_level, holder=os.getppid())
     people = console(settings.log_format, settings.log_level)
     stream = Stream([people, sender] if sender else [people])
-    record = _read(record_path)
+    record = load_record(record_path)
     # Without a record, every finding is new.
     before = record and (record.verification or Verification(0, True, ()))
     known = before.seen if before else ()
@@ -266,12 +266,3 @@ def _report(result: CheckResult, name: str, settings: Settings, record_path: str
             stream.emit(LogLine(text=undelivered, level="debug"))
     stream.close()
     return 0
-
-
-def _read(path: str) -> Record | None:
-    try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - as the record's other readers
-            return msgspec.json.decode(stream.read(), type=Record)
-    except (OSError, msgspec.DecodeError):
-        # The run has warned if it could not write the record.
-        return None

@@ -93,7 +93,7 @@ def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
     from inithold.process import termination_log  # noqa: PLC0415
     from inithold.process.exits import say  # noqa: PLC0415
     from inithold.record.account import Account  # noqa: PLC0415
-    from inithold.record.model import Record  # noqa: PLC0415
+    from inithold.record.model import load_record  # noqa: PLC0415
     from inithold.record.table import failure  # noqa: PLC0415
     from inithold.redaction.redact import SECRETS  # noqa: PLC0415
     from inithold.runner.events import RunFinished, StepFinished  # noqa: PLC0415
@@ -104,17 +104,12 @@ def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
     SECRETS.add_environment(os.environ)
     reason = f"{stop_signal or facts['reason']}, and its code did not stop within {GRACE:g} s: the run was killed"
     outcome: Literal["cancelled", "failed"] = "cancelled" if stop_signal else "failed"
-    account = Account()
-    try:
-        with open(facts["record"], "rb") as file:  # noqa: PTH123 - as its other readers
-            account.resume(msgspec.json.decode(file.read(), type=Record))
-    except (OSError, msgspec.DecodeError):
-        # The run has warned if it could not write the record.
+    if (record := load_record(facts["record"])) is None:
         say(f"inithold: {facts['step']}: {reason}\nnext: {_HINT}")
         termination_log.write(f"{facts['step']}: {reason}\nnext: {_HINT}")
         return
-    record = account.record
-    assert record is not None  # noqa: S101 - resumed above
+    account = Account()
+    account.resume(record)
     stream = Stream([account, console(facts["format"], "info", width=max(len(step.id) for step in record.steps))])
     for step in record.steps:
         if step.id == facts["step"]:

@@ -54,20 +54,18 @@ def withdraw(path: str) -> None:
         return
 
 
-def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
-    """Write a file atomically: write a temporary file, sync it, rename it.
+def write_whole(path: str, data: bytes, *, sync: bool = True) -> None:
+    """Write a file atomically, readable by all: write a temporary file, sync it, rename it.
 
     Args:
         path: the file; an existing file, or symbolic link to one, is replaced.
-        data: its content.
-        mode: its permission bits, whatever the umask.
         sync: whether it must be complete even after the machine crashes.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
     refuse_non_file(path)
-    beside = write_beside(path, data, mode=mode, sync=sync)
+    beside = write_beside(path, data, sync=sync)
     try:
         os.replace(beside, path)  # noqa: PTH105
     except BaseException:
@@ -75,7 +73,7 @@ def write_whole(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True)
         raise
 
 
-def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> str:
+def write_beside(path: str, data: bytes, *, sync: bool = True) -> str:
     """Write the temporary file of `write_whole`, and return its path."""
     beside = f"{path}.{os.getpid()}.new"
     # Perhaps left by a killed process with the same pid.
@@ -83,7 +81,8 @@ def write_beside(path: str, data: bytes, *, mode: int = 0o644, sync: bool = True
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, mode)
+            # Whatever the umask.
+            os.fchmod(descriptor, 0o644)
             stream.write(data)
             stream.flush()
             if sync:

@@ -13,8 +13,6 @@ from inithold.plan.model import CheckedPlan, PlanFile, StepEntry
 from inithold.plan.validate import check_plan
 from inithold.steps import registry
 
-COMMAND = "command"
-
 
 class Named(msgspec.Struct, frozen=True):
     """A plan as the command line names it.
@@ -50,7 +48,7 @@ def plan(command: Sequence[str], *, waits: Sequence[str], unless: str | None, cr
     guards = {name: value for name, value in (("unless", unless), ("creates", creates)) if value is not None}
     entries = _entries(waits)
     needs = [entry.id for entry in entries]
-    entries.append(StepEntry(COMMAND, "command.run", {"run": list(command), **guards}, needs=needs))
+    entries.append(StepEntry("command", "command.run", {"run": list(command), **guards}, needs=needs))
     checked = _checked(entries, name=command[0].rpartition("/")[2] or command[0])
     *before, last = checked.steps
     passed_through = PassedThrough(**msgspec.structs.asdict(last.step))

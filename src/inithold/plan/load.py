@@ -30,17 +30,14 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def load_file(path: str, environment: Mapping[str, str] | None = None) -> CheckedPlan:
+def load_file(path: str) -> CheckedPlan:
     """Read and check a plan file.
-
-    Args:
-        environment: variables for interpolation; None for this process's own.
 
     Raises:
         DocumentError: it cannot be read as YAML.
         PlanError: the plan is invalid; lists every fault.
     """
-    return load_text(read_text(path, limit=LARGEST), path, environment)
+    return load_text(read_text(path, limit=LARGEST), path)
 
 
 def step_ids(path: str) -> list[str]:
@@ -59,6 +56,7 @@ def load_text(text: str, source: str, environment: Mapping[str, str] | None = No
 
     Args:
         source: its name in errors.
+        environment: variables for interpolation; None for this process's own.
     """
     root = compose(text, file=source)
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):

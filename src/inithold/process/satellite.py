@@ -4,16 +4,7 @@ One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT
 module name. Its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends of
 the protocol are in this file.
 
-**Parent's side.** Cheap to import (little of the standard library), because PID 1 imports it.
-
-    started = launch("sender")                            # from the main thread, see below
-    satellite = Satellite(started, on_message=..., on_output=..., on_end=...)
-    satellite.send({"type": "event", ...})                # never blocks: a separate thread writes
-    satellite.close_input()                               # no more messages; the program decides what that means
-    satellite.kill()                                      # SIGKILL, to its whole process group
-    death = satellite.wait(3.0)                           # None: still alive; str(death): how it ended
-
-**Satellite's side.** `channel.receive()` returns the next message, None once the other end is closed.
+The parent's side is cheap to import (little of the standard library), because PID 1 imports it.
 
 What it guarantees:
 
@@ -73,12 +64,6 @@ class Launched:
         self.input = input
         self.output = output
         self.captured = captured
-
-    def close(self) -> None:
-        """Close this process's descriptors; once all copies are closed, the satellite's input ends."""
-        for descriptor in (self.input, self.output, self.captured):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
 def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launched:

@@ -28,10 +28,11 @@ from inithold.runner.events import (
     StepStarted,
     StepWaiting,
 )
+from inithold.runner.stream import Watcher
 from inithold.version import __version__
 
 
-class Account:
+class Account(Watcher):
     """The watcher that builds the record; None until a run has started."""
 
     def __init__(self) -> None:
@@ -42,9 +43,6 @@ class Account:
         """Continue an existing record, such as that of a killed run."""
         self.record = record
         self._steps = {step.id: step for step in record.steps}
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def step(self, step_id: str) -> StepRecord:
         """The record of one step."""

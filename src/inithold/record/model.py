@@ -159,3 +159,12 @@ class Record(msgspec.Struct):
     verification: Verification | None = None
     log: list[str] = []
     repair: str = ""
+
+
+def load_record(path: str) -> Record | None:
+    """Read a record; None if it cannot be read: the run has warned if it could not write it."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - as the record's other readers
+            return msgspec.json.decode(stream.read(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -24,7 +24,7 @@ from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.runner.context import Context
 from inithold.runner.events import Event, Span, StepWaiting
 from inithold.runner.run import Runner
-from inithold.runner.stream import Stream
+from inithold.runner.stream import Stream, Watcher
 from inithold.steps.address import Address, parse
 from inithold.steps.base import Change, Step, StepContext
 
@@ -365,7 +365,7 @@ class _Taken(Step, frozen=True, kw_only=True):
         self.session.take()
 
 
-class _Waiting:
+class _Waiting(Watcher):
     """The only watcher of the hidden plan: passes on why it waits."""
 
     def __init__(self, say: Callable[[str, float], object]) -> None:
@@ -374,6 +374,3 @@ class _Waiting:
     def see(self, event: Event) -> None:
         if isinstance(event, StepWaiting):
             self._say(f"{event.reason} ({event.hint})" if event.hint else event.reason, event.elapsed)
-
-    def close(self) -> None:
-        return

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -27,7 +27,6 @@ from inithold.runner.events import (
     TelemetrySignal,
 )
 from inithold.runner.stream import Stream, Tracing
-from inithold.runner.threads import Threads
 from inithold.runner.worker import Worker
 from inithold.text.duration import short
 
@@ -35,6 +34,8 @@ GRACE = 5.0
 """Seconds that `apply` gets to stop once told to; after that, the run ends without it."""
 CHECK_GRACE = 0.25
 """The same for a check, which is then abandoned: it changes nothing, so it is safe to leave behind."""
+MOST_THREADS = 256
+"""Further steps wait for a free one."""
 _SIGNAL_POLL = 1.0
 """Longest block in seconds: the kernel may deliver a signal to a thread that does not wake the main thread."""
 _UNSTOPPABLE = "make what the step runs end on SIGTERM, or bound its own operations in time"
@@ -73,6 +74,35 @@ class RunResult(NamedTuple):
     hint: str | None = None
 
 
+class _Threads:
+    """A pool that grows only when no thread is idle.
+
+    They are daemons, so that code that does not stop cannot keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = Lock()
+        self._idle = 0
+        self._threads = 0
+
+    def start(self, task: Callable[[], None]) -> None:
+        """Run `task` in a thread; it must not raise."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._threads < MOST_THREADS:
+                self._threads += 1
+                Thread(target=self._work, daemon=True, name=f"inithold-{self._threads}").start()
+        self._tasks.put(task)
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
+            with self._lock:
+                self._idle += 1
+
+
 class Runner:
     """One run of a plan, or one pass of another kind of work over its steps.
 
@@ -106,7 +136,7 @@ class Runner:
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[StepFinished | str] = SimpleQueue()
         """Finished steps, and reasons to cancel the run."""
-        self._threads = Threads()
+        self._threads = _Threads()
         self._workers = {
             planned.id: Worker(planned.step, tuple(signals)) for planned in plan.steps if planned.step.in_worker
         }

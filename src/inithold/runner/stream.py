@@ -18,6 +18,7 @@ class Watcher(Protocol):
 
     def close(self) -> None:
         """Finish: the stream is over, or this process is about to exec the holder."""
+        return  # most have nothing to finish
 
 
 class Tracing(Protocol):

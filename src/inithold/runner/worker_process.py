@@ -23,7 +23,7 @@ from inithold.process.signals import handle
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
 from inithold.runner.events import Event, FromUserCode, LogLine, Span
-from inithold.runner.stream import Stream
+from inithold.runner.stream import Stream, Watcher
 from inithold.steps.base import Change, Step
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Context(Context):
         self.channel.send({"type": "session", **session})
 
 
-class _WorkerProcess:
+class _WorkerProcess(Watcher):
     """Serves one request at a time; as the stream's watcher, sends log lines and telemetry to the run."""
 
     def __init__(self, channel: Channel, first: Mapping[str, Any]) -> None:
@@ -163,9 +163,6 @@ class _WorkerProcess:
             self._channel.send({"type": "log", "text": event.text, "level": event.level})
         elif isinstance(event, FromUserCode) and self._channel.open:
             self._channel.send({"type": "telemetry", "signal": event.signal, "body": event.body})
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _warn(self, text: str) -> None:
         self._stream.emit(LogLine(text=text, level="warning"))

@@ -21,67 +21,63 @@ def in_container() -> bool:
     return bool(os.environ.get("container")) or any(map(os.path.exists, _CONTAINER_FILES))  # noqa: SIM112
 
 
+def _here(kubernetes: str, container: str, elsewhere: str) -> str:
+    return kubernetes if in_kubernetes() else container if in_container() else elsewhere
+
+
 def recreate() -> str:
     """How to start init from the beginning; follows `to run it all again:`."""
-    if in_kubernetes():
-        return "kubectl rollout restart the Deployment of init, or delete its Job and apply it again"
-    if in_container():
-        return (
-            "docker compose up -d --wait --force-recreate --no-deps INIT "
-            "(in a swarm: docker service update --force INIT)"
-        )
-    return "end it and start it again"
+    return _here(
+        "kubectl rollout restart the Deployment of init, or delete its Job and apply it again",
+        "docker compose up -d --wait --force-recreate --no-deps INIT "
+        "(in a swarm: docker service update --force INIT)",
+        "end it and start it again",
+    )
 
 
 def restart() -> str:
     """How to restart init without recreating it."""
-    if in_kubernetes():
-        return "kubectl rollout restart the Deployment of init"
-    if in_container():
-        return "docker compose restart INIT, or docker service update --force INIT"
-    return "end it and start it again"
+    return _here(
+        "kubectl rollout restart the Deployment of init",
+        "docker compose restart INIT, or docker service update --force INIT",
+        "end it and start it again",
+    )
 
 
 def set_variable() -> str:
     """Where to set a variable; follows `set it`."""
-    if in_kubernetes():
-        return "under env: of this container"
-    return "under environment: of this service" if in_container() else "here, or under environment: of its service"
+    return _here(
+        "under env: of this container",
+        "under environment: of this service",
+        "here, or under environment: of its service",
+    )
 
 
 def after_failure() -> str:
     """What to do once the cause of a failed run is fixed; empty if it is just to run the same command again."""
-    if in_kubernetes():
-        return (
-            "When the cause is fixed: the Pod of a Deployment is started again by itself; "
-            "a failed Job is deleted and applied again."
-        )
-    if in_container():
-        return (
-            "When the cause is fixed, with Compose (INIT is the name of this service):\n"
-            "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait\n"
-            "In a swarm, its task restarts by itself."
-        )
-    return ""
+    return _here(
+        "When the cause is fixed: the Pod of a Deployment is started again by itself; "
+        "a failed Job is deleted and applied again.",
+        "When the cause is fixed, with Compose (INIT is the name of this service):\n"
+        "  docker compose up -d --wait --force-recreate --no-deps INIT && docker compose up -d --wait\n"
+        "In a swarm, its task restarts by itself.",
+        "",
+    )
 
 
 def unresolved() -> str:
     """Why a name may not resolve."""
-    if in_kubernetes():
-        return (
-            "a Service that is not there and a misspelled name look alike here: check the name and its namespace"
-        )
-    if in_container():
-        return (
-            "a stopped service and a misspelled name look alike here: check the name and that both share a network"
-        )
-    return "a server that is not there and a misspelled name look alike here: check the name"
+    return _here(
+        "a Service that is not there and a misspelled name look alike here: check the name and its namespace",
+        "a stopped service and a misspelled name look alike here: check the name and that both share a network",
+        "a server that is not there and a misspelled name look alike here: check the name",
+    )
 
 
 def as_user(command: str) -> str:
     """How to run a command as init's user."""
-    if in_kubernetes():
-        return f"kubectl exec runs it as the container's own user: kubectl exec POD -- {command}"
-    if in_container():
-        return f"docker exec --user USER CONTAINER {command}"
-    return f"sudo -u USER {command}"
+    return _here(
+        f"kubectl exec runs it as the container's own user: kubectl exec POD -- {command}",
+        f"docker exec --user USER CONTAINER {command}",
+        f"sudo -u USER {command}",
+    )

@@ -355,7 +355,7 @@ def test_a_thousand_steps_in_a_row_and_side_by_side() -> None:
 
 
 def test_more_waiting_steps_than_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inithold.runner.threads.MOST", 4)
+    monkeypatch.setattr("inithold.runner.run.MOST_THREADS", 4)
     flaky = [PlannedStep(f"s{n}", Scripted(checks=in_turn(NotYet("no"), ()))) for n in range(20)]
     assert run(*flaky)[0].outcome == "ready"
 
