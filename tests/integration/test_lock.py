@@ -180,7 +180,7 @@ def test_a_lock_that_somebody_took_away_is_noticed(database: str, postgresql: Po
     with held(database) as lock:
         lost = threading.Event()
         lock.watch(on_lost=lost.set)
-        lock._session.verify = lambda: (_ for _ in ()).throw(RuntimeError("odd"))  # type: ignore[method-assign]
+        lock.held = lambda: (_ for _ in ()).throw(RuntimeError("odd"))  # type: ignore[method-assign]
         assert lost.wait(20)
         assert lock.lost == "RuntimeError: odd"
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 import hashlib
 import select
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from threading import Lock as Mutex
 from threading import Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from inithold.errors import Interrupted, NotYet, Rejected, StepError, StepFailed
 from inithold.plan.model import CheckedPlan, PlannedStep
@@ -25,7 +24,7 @@ from inithold.runner.context import Context
 from inithold.runner.events import Event, Span, StepWaiting
 from inithold.runner.run import Runner
 from inithold.runner.stream import Stream, Watcher
-from inithold.steps.address import Address, parse
+from inithold.steps.address import parse
 from inithold.steps.base import Change, Step, StepContext
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 class Lock:
     """The lock of one plan on one database.
 
+    Its connection outlives the steps that use it, and takes its bounds (`net.bounds.Bounds`) from the current one.
+
     Args:
         url: URL of a PostgreSQL database.
         plan_name: the plan's name, which is part of the key: plans with other names have other locks.
@@ -79,10 +80,17 @@ class Lock:
     def __init__(self, url: str, plan_name: str, say: Callable[[str, float], object]) -> None:
         self.lost = ""
         """Why the lock was lost, for people; empty while it is held."""
-        self._session = _Session(parse(url, ["postgresql"]), plan_name)
+        self._address = parse(url, ["postgresql"])
+        self._name = plan_name
+        self._key = 0
+        self._connection: Connection | None = None
+        self._bounds: Bounds
+        self._busy = Mutex()
+        self._other = ""
+        """Who else holds it, for people."""
         steps = (
-            PlannedStep("server", _Server(session=self._session), timeout=SERVER_TIMEOUT),
-            PlannedStep("lock", _Taken(session=self._session), needs=("server",)),
+            PlannedStep("server", _Server(lock=self), timeout=SERVER_TIMEOUT),
+            PlannedStep("lock", _Taken(lock=self), needs=("server",)),
         )
         self._runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), Span.root())
         self._released = Context("lock", Span.root(), Stream(()), None)
@@ -130,62 +138,40 @@ class Lock:
             self._watcher.join(timeout=1.0)
             return
         self._woken.close()
-        self._session.close()
+        self._close()
 
     def _watch(self, on_lost: Callable[[], object]) -> None:
-        self._session.bounds = self._released
+        self._bounds = self._released
         poller = select.poll()
         poller.register(self._woken.fileno(), select.POLLIN)
         try:
-            if (connection := self._session.connection) is not None:
+            if (connection := self._connection) is not None:
                 poller.register(connection.raw.fileno(), select.POLLIN)
             while not self._released.stop.is_set():
                 poller.poll(LOOK * 1000)
-                if not self._released.stop.is_set():
-                    self._session.verify()
+                if not self._released.stop.is_set() and not self.held():
+                    self.lost = f"{self._address.shown}: the server no longer has the lock"
+                    on_lost()
+                    return
         except Interrupted:
             return
         except Exception as error:  # noqa: BLE001 - after any error, the lock may be gone
             self.lost = error.message if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
             on_lost()
         finally:
-            self._session.close()
+            self._close()
             self._woken.close()
 
-
-class _Holder(NamedTuple):
-    ours: bool
-    pid: int
-    application: str | None
-    client: str | None
-
-    def __str__(self) -> str:
-        at = f", {self.client}" if self.client else ""
-        return f"held by {self.application or 'another process'}{at} (server process {self.pid})"
-
-
-class _Session:
-    """The lock's connection: it outlives the steps that use it, and takes its bounds from the current one."""
-
-    def __init__(self, address: Address, name: str) -> None:
-        self.connection: Connection | None = None
-        self.bounds: Bounds
-        self._address = address
-        self._name = name
-        self._key = 0
-        self._closed = False
-        self._busy = Mutex()
-        self._other = "held by another process"
-        self._looked_at = 0.0
+    # -- the connection, also for the hidden plan's steps
 
     def remaining(self, most: float) -> float:
-        return self.bounds.remaining(most)
+        return self._bounds.remaining(most)
 
     def check_cancelled(self) -> None:
-        self.bounds.check_cancelled()
+        self._bounds.check_cancelled()
 
     def on_cancel(self, action: Callable[[], object]) -> AbstractContextManager[object]:
-        return self.bounds.on_cancel(action)
+        return self._bounds.on_cancel(action)
 
     def connect(self, context: StepContext) -> None:
         """Connect, unless connected.
@@ -197,30 +183,35 @@ class _Session:
         from inithold.steps.postgres.connection import connect, explained  # noqa: PLC0415 - heavy
 
         with self._used():
-            self.bounds = context
-            if self.connection is not None:
+            self._bounds = context
+            if self._connection is not None:
                 return
             name = f"inithold {self._name} on {socket.gethostname()}"
             try:
-                self.connection = connect(self._address, self, application_name=name, silence=SILENCE)
+                self._connection = connect(self._address, self, application_name=name, silence=SILENCE)
             except Rejected as error:
                 error.hint = "check user, password and database of lock: it is taken before any step runs"
                 raise
-            with explained(self.connection.where):
-                _refuse_pooling(self.connection, lambda: connect(self._address, self, application_name=name))
-            rows = self.connection.rows("SELECT pg_catalog.current_database()", seconds=ANSWER_WITHIN)
+            with explained(self._connection.where):
+                _refuse_pooling(self._connection, lambda: connect(self._address, self, application_name=name))
+            rows = self._connection.rows("SELECT pg_catalog.current_database()", seconds=ANSWER_WITHIN)
             # PostgreSQL's lock keys are signed.
             digest = hashlib.sha256(f"inithold\0{self._name}\0{rows[0][0]}".encode()).digest()
             self._key = int.from_bytes(digest[:8], signed=True)
 
-    def holder(self) -> _Holder | None:
-        """The session that holds the lock; None if it is free.
+    def held(self) -> bool:
+        """Whether this session holds the lock; remembers which other one does.
 
         Raises:
             NotYet, StepFailed: the connection is lost; the next `connect` makes another.
         """
         rows = self._rows(_HOLDER, seconds=UNANSWERED)
-        return _Holder(*rows[0]) if rows else None
+        self._other = ""
+        if rows:
+            _, pid, application, client = rows[0]
+            at = f", {client}" if client else ""
+            self._other = f"held by {application or 'another process'}{at} (server process {pid})"
+        return bool(rows and rows[0][0])
 
     def take(self) -> None:
         """Take the lock.
@@ -230,43 +221,21 @@ class _Session:
         """
         if self._rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)")[0][0]:
             return
-        if time.monotonic() - self._looked_at >= LOOK:
-            self._other, self._looked_at = str(self.holder() or "held by another process"), time.monotonic()
-        raise NotYet(self._other, within=POLL)
-
-    def verify(self) -> None:
-        """Check that this session still holds the lock.
-
-        Raises:
-            StepError: it does not, or the connection is lost.
-        """
-        holder = self.holder()
-        if holder is None or not holder.ours:
-            raise StepFailed(
-                f"{self._address.shown}: the server no longer has the lock",
-                hint="look for who ends connections there: a proxy, a failover, pg_terminate_backend",
-            )
-
-    def close(self) -> None:
-        """Close for good; if another thread is using the connection, that thread closes it afterwards."""
-        self._closed = True
-        if self._busy.acquire(blocking=False):
-            try:
-                self._drop()
-            finally:
-                self._busy.release()
+        if not self._other:
+            self.held()
+        raise NotYet(self._other or "held by another process", within=POLL)
 
     def _rows(self, query: str, *, seconds: float = ANSWER_WITHIN) -> Sequence[tuple[Any, ...]]:
         with self._used():
-            if self.connection is None:
+            if self._connection is None:
                 raise NotYet("the connection to the server of lock is lost")
-            return self.connection.rows(query, self._key, seconds=seconds)
+            return self._connection.rows(query, self._key, seconds=seconds)
 
     @contextmanager
     def _used(self) -> Iterator[None]:
-        """Use the connection exclusively; drop it on an error, or if it was closed meanwhile."""
+        """Use the connection exclusively; drop it on an error, or if the lock was released meanwhile."""
         with self._busy:
-            if self._closed:
+            if self._released.stop.is_set():
                 raise Interrupted("released")
             try:
                 yield
@@ -274,11 +243,19 @@ class _Session:
                 self._drop()
                 raise
             finally:
-                if self._closed:
+                if self._released.stop.is_set():
                     self._drop()
 
+    def _close(self) -> None:
+        """Drop the connection; if another thread is using it, that thread drops it afterwards."""
+        if self._busy.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._busy.release()
+
     def _drop(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
@@ -338,10 +315,10 @@ class _Server(Step, frozen=True, kw_only=True):
     kind = "lock.server"
     waits = True
 
-    session: Any
+    lock: Any
 
     def check(self, context: StepContext) -> Sequence[Change]:
-        self.session.connect(context)
+        self.lock.connect(context)
         return ()
 
 
@@ -350,19 +327,18 @@ class _Taken(Step, frozen=True, kw_only=True):
 
     kind = "lock.taken"
 
-    session: Any
+    lock: Any
 
     def check(self, context: StepContext) -> Sequence[Change]:
         try:
-            self.session.connect(context)
+            self.lock.connect(context)
         except NotYet as error:
             # Drop the probe: whatever listens on the port now must not be waited for forever.
             raise NotYet(error.message, hint=error.hint) from error
-        holder = self.session.holder()
-        return () if holder is not None and holder.ours else (Change("+", "lock"),)
+        return () if self.lock.held() else (Change("+", "lock"),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
-        self.session.take()
+        self.lock.take()
 
 
 class _Waiting(Watcher):
