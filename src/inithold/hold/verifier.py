@@ -27,16 +27,7 @@ _LAST_MOMENT = 1.0
 
 
 class Verifier:
-    """Holds, and starts a check at regular intervals.
-
-    Args:
-        pace: seconds between the starts of two checks; infinite for on demand only.
-        limit: seconds after which a check is killed, whatever it does.
-        on_drift: `rerun`, `exit` or `unhealthy`.
-        marker: path of the marker.
-        folder: working directory of the run.
-        command: program and arguments of the run.
-    """
+    """Holds, and starts a check at regular intervals. The arguments are those of `Orders` in `holder.py`."""
 
     def __init__(self, pace: str, limit: str, on_drift: str, marker: str, folder: str, *command: str) -> None:
         self.pace = float(pace)

@@ -60,9 +60,9 @@ def _holding(marker: str, owner: Owner, record: Mapping[str, Any]) -> dict[str, 
     if owner.withdrawn:
         reasons = "; ".join(verification.get("seen", ())) or "the environment is no longer in place"
         since = verification.get("at")
-        text = f"not ready: withdrawn{f' since {_date(since)}' if since else ''}: {reasons}"
+        text = f"not ready: withdrawn{f' since {date(since)}' if since else ''}: {reasons}"
         return {"state": "withdrawn", "text": text, "since": since, "verified": None}
-    text = f"holding since {_date(ready_at)}" if ready_at else "holding"
+    text = f"holding since {date(ready_at)}" if ready_at else "holding"
     if not owner.verifies:
         return {"state": "holding", "text": text, "since": ready_at, "verified": None}
     # The holder touches the marker after each check that finds everything in place.
@@ -70,20 +70,20 @@ def _holding(marker: str, owner: Owner, record: Mapping[str, Any]) -> dict[str, 
     verified = touched if ready_at is None or touched > ready_at + _MARKER_AGE else None
     ago = "not verified yet" if verified is None else f"verified {spoken(max(0.0, time.time() - verified))} ago"
     if verification and verification.get("holds") is None:
-        ago += f", cannot be verified since {_date(verification['at'])}"
+        ago += f", cannot be verified since {date(verification['at'])}"
     return {"state": "holding", "text": f"{text}, {ago}", "since": ready_at, "verified": verified}
 
 
 def _over(marker: str, record: Mapping[str, Any] | None) -> str:
     path = marker if os.path.lexists(marker) else withdrawn(marker)
     if (ready_at := _ready_at(path)) is not None:
-        return f"was ready at {_date(ready_at)}, nobody holds now: {printable(problem(path) or '')}"
+        return f"was ready at {date(ready_at)}, nobody holds now: {printable(problem(path) or '')}"
     if record is None:
         return "no run here yet"
     if record["outcome"] is None:
-        return f"nobody runs or holds now: the run that began at {_date(record['started'])} was interrupted"
+        return f"nobody runs or holds now: the run that began at {date(record['started'])} was interrupted"
     words = "was ready" if record["outcome"] == "ready" else record["outcome"]
-    return f"{words} at {_date(record['ended'] or record['started'])}, nobody holds now"
+    return f"{words} at {date(record['ended'] or record['started'])}, nobody holds now"
 
 
 def _ready_at(path: str) -> float | None:
@@ -95,5 +95,6 @@ def _ready_at(path: str) -> float | None:
     return float(ready_at)
 
 
-def _date(at: float) -> str:
+def date(at: float) -> str:
+    """A time in the local time zone, with its offset, to the second."""
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")

@@ -7,14 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from inithold.errors import InitholdError
 from inithold.marker.file import path_from as marker_path
 from inithold.process.streams import coloured, columns, lost
 from inithold.record.files import existing, of_repairs, path_from
-from inithold.record.present import present
+from inithold.record.present import date, present
 from inithold.record.table import MOST_FAILURES, failure, headline, legend, table
 from inithold.text.files import read_regular
 
@@ -105,9 +104,9 @@ def _all(newest: str, *, as_json: bool) -> int:
         print(json.dumps([record for _, record in records], indent=2))
         return 0
     for path, record in records:
-        began = datetime.fromtimestamp(record["started"]).astimezone().isoformat(sep=" ", timespec="seconds")
         over = path not in (newest, of_repairs(newest))
-        print(f"{began}  {headline(record, now=_written(path) if over else time.time(), over=over)}")
+        now = _written(path) if over else time.time()
+        print(f"{date(record['started'])}  {headline(record, now=now, over=over)}")
         for step in record["steps"]:
             for change in step["changes"] if step["state"] == "changed" else ():
                 print(f"    {step['id']}: {change['op']} {change['what']}")
@@ -174,7 +173,7 @@ def read(path: str) -> dict[str, Any] | None:
     try:
         _text(record, {"text": "", "state": "over"})
         for at in (record["started"], record["ended"] or 0, *(step["started"] or 0 for step in record["steps"])):
-            datetime.fromtimestamp(at).astimezone()
+            date(at)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
         raise Unreadable(f"{path} is not an inithold record: {error!r}") from error
     return dict(record)
@@ -196,9 +195,8 @@ def _text(record: dict[str, Any], current: Mapping[str, Any], written: float | N
     shown = table(record, colour=coloured(sys.stdout), now=now, width=columns(sys.stdout))
     head = [current["text"], headline(record, now=now, over=over)]
     if verification := record.get("verification"):
-        since = datetime.fromtimestamp(verification["at"]).astimezone().isoformat(sep=" ", timespec="seconds")
         words = {True: "is in place, and", False: "is no longer in place", None: "cannot be verified"}
-        head.append(f"since {since} it {words[verification['holds']]}:")
+        head.append(f"since {date(verification['at'])} it {words[verification['holds']]}:")
         head += [f"  {line}" for line in verification["seen"]]
     parts = ["\n".join(head), "", shown, *legend(record["steps"])]
     waiting = [step for step in record["steps"] if step["waiting_for"]]

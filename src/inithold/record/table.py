@@ -145,9 +145,7 @@ def failure(record: Mapping[str, Any]) -> str:
     blocks = [_failed(step) for step in failed[:MOST_FAILURES]]
     if record["outcome"] == "failed" and all(step["tolerated"] for step in failed):
         # Its lock or its marker failed, which no step explains.
-        took = spoken(record["ended"] - record["started"])
-        hint = f"\n  next:  {_indented(record['hint'])}" if record.get("hint") else ""
-        blocks.insert(0, f"the run failed\n  seen:  {_indented(record['reason'])}\n  tried: for {took}{hint}")
+        blocks.insert(0, _block("the run failed", record, spoken(record["ended"] - record["started"])))
     if len(failed) > MOST_FAILURES:
         blocks.append(f"and {len(failed) - MOST_FAILURES} more steps failed: inithold status --json")
     skipped = [
@@ -217,15 +215,11 @@ def _failed(step: Mapping[str, Any]) -> str:
     if probes := step.get("probes", 0):
         attempts += f", {probes} more connection{'s' if probes != 1 else ''} tried"
     tolerated = ", and the plan goes on without it" if step["tolerated"] else ""
-    lines = [
-        f"step {step['id']} ({step['kind']}{what}) failed{tolerated}",
-        f"  seen:  {_indented(step['reason'])}",
-        f"  tried: for {spoken(seconds)}{waited}, {attempts}",
-    ]
-    if step["hint"]:
-        lines.append(f"  next:  {_indented(step['hint'])}")
-    return "\n".join(lines)
+    title = f"step {step['id']} ({step['kind']}{what}) failed{tolerated}"
+    return _block(title, step, f"{spoken(seconds)}{waited}, {attempts}")
 
 
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n         ")
+def _block(title: str, failed: Mapping[str, Any], tried: str) -> str:
+    lines = [f"seen:  {failed['reason']}", f"tried: for {tried}"]
+    lines += [f"next:  {failed['hint']}"] if failed.get("hint") else []
+    return "\n  ".join([title, *(line.replace("\n", "\n         ") for line in lines)])

@@ -39,62 +39,52 @@ class RecordWriter:
         self._keep = keep
         self._account = account
         self._warn = warn
-        self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._pending: threading.Timer | None = None
+        self._due = threading.Event()
         self._next = 0.0
-        self._broken = False
-        self._rotated = False
+        self._started = False
+        self._over = False
+        """Whether the last write was made, or one has failed."""
 
     def see(self, event: Event) -> None:
-        if isinstance(event, RunStarted) and not self._rotated:
-            self._rotated = True
+        if isinstance(event, RunStarted) and not self._started:
+            self._started = True
             try:
                 rotate(self._path, self._keep)
             except OSError as error:
-                self._broken = True
+                self._over = True
                 self._cannot(error)
+            threading.Thread(target=self._write_when_due, daemon=True, name="inithold-record").start()
         if isinstance(event, RunStarted | RunFinished | MarkerPublished):
             self._write()
-            return
-        with self._lock:
-            if self._pending is None and not self._broken and self._account.record is not None:
-                self._wait()
+        else:
+            self._due.set()
 
     def close(self) -> None:
-        self._write(sync=True)
+        self._write(last=True)
 
-    def _wait(self) -> None:
-        self._pending = threading.Timer(max(0.0, self._next - time.monotonic()), self._when_due)
-        self._pending.daemon = True
-        self._pending.start()
+    def _write_when_due(self) -> None:
+        while self._due.wait() and not self._over:
+            if (left := self._next - time.monotonic()) > 0:
+                time.sleep(left)
+            else:
+                self._write()
 
-    def _when_due(self) -> None:
-        with self._lock:
-            if self._next > time.monotonic():
-                # A slow write has meanwhile postponed the next one.
-                self._wait()
-                return
-        self._write()
-
-    def _write(self, *, sync: bool = False) -> None:
-        # Only `_writing` is held during the write: emitting an event never waits for the disk.
+    def _write(self, *, last: bool = False) -> None:
+        # Emitting an event never waits for this lock, so never for the disk.
         with self._writing:
+            self._due.clear()
+            if self._over or self._account.record is None:
+                return
             began = time.monotonic()
-            with self._lock:
-                if self._pending is not None:
-                    self._pending.cancel()
-                    self._pending = None
-                if self._broken or self._account.record is None:
-                    return
-                self._next = began + INTERVAL
             data = msgspec.json.encode(self._account.record) + b"\n"
             error = None
             try:
                 # No sync during a run: after a crash of the machine, that record is of no use.
-                write_whole(self._path, data, sync=sync)
+                write_whole(self._path, data, sync=last)
             except OSError as raised:
-                self._broken, error = True, raised
+                error = raised
+            self._over = last or error is not None
             ended = time.monotonic()
             self._next = ended + min(max(INTERVAL, (ended - began) / SHARE), LONGEST)
         if error is not None:

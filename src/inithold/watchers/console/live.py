@@ -68,7 +68,12 @@ class LiveTable:
             case RunStarted():
                 self._listed.clear()
                 if self._live is None:
-                    self._begin(event)
+                    if event.reason:
+                        self._print(Text(f"again: {event.reason}", style="yellow"))
+                    self._live = Live(
+                        get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
+                    )
+                    self._live.start()
             case LogLine() if LEVELS[event.level] >= self._least:
                 style = {"warning": "yellow", "error": "red"}.get(event.level, "")
                 who = (f"{event.step}  ", "bold") if event.step else ("", "")
@@ -91,14 +96,6 @@ class LiveTable:
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-    def _begin(self, event: RunStarted) -> None:
-        if event.reason:
-            self._print(Text(f"again: {event.reason}", style="yellow"))
-        self._live = Live(
-            get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True
-        )
-        self._live.start()
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
