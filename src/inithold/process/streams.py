@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 READER_GONE = 141
 """Exit code of a command whose output pipe was closed: 128 + SIGPIPE, as for other programs."""
-_NAMES = ("stdin", "stdout", "stderr")
 
 
 def printable(line: str) -> str:
@@ -35,7 +34,7 @@ def prepare() -> None:
 
     Otherwise the next opened file or connection would get the closed stream's descriptor, and receive its output.
     """
-    for number, name in enumerate(_NAMES):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             _open_nowhere(number)
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115

@@ -32,7 +32,6 @@ _KEYWORD_SECRET = re.compile(
 _NEXT_URL = re.compile(r"[\s,;|\"'=]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 # `(?!//)`: the colon after a scheme does not end a user's name.
 _USER_INFO = re.compile(r"(?:\A|/)(?P<user>[^:/]*):(?!//)(?P<password>.+)@(?P<rest>[^@]*)\Z", re.S)
-_AUTHORITY = re.compile(r"[^/?#]*")
 _DELIMITERS = re.compile(r"[@/?#:]")
 
 
@@ -132,20 +131,18 @@ def _user_infos(url: str) -> Iterator[Secret]:
 
 def _readings(url: str) -> Iterator[Secret]:
     rest = url.partition("://")[2]
-    match = _AUTHORITY.match(rest)
-    authority = match[0] if match else ""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    readings: list[Secret] = []
     sober = _USER_INFO.search(authority)
     if sober:
-        yield from _whole_and_pieces(sober["password"], _public(sober["user"], rest[sober.start("rest") :]))
+        readings.append(Secret(sober["password"], _public(sober["user"], rest[sober.start("rest") :])))
     # A further at sign may belong to the query.
     if (not sober or "@" in rest[len(authority) :].partition("?")[0]) and (greedy := _USER_INFO.search(url)):
-        yield from _whole_and_pieces(greedy["password"], _public(greedy["user"], greedy["rest"]))
-
-
-def _whole_and_pieces(password: str, public: tuple[str, ...]) -> Iterator[Secret]:
-    # A client that parses the URL differently may show a piece of the password, as a host or a database.
-    for piece in dict.fromkeys([password, *_DELIMITERS.split(password)]):
-        yield Secret(piece, public)
+        readings.append(Secret(greedy["password"], _public(greedy["user"], greedy["rest"])))
+    for password, public in readings:
+        # A client that parses the URL differently may show a piece of the password, as a host or a database.
+        for piece in dict.fromkeys([password, *_DELIMITERS.split(password)]):
+            yield Secret(piece, public)
 
 
 def _public(user: str, rest: str) -> tuple[str, ...]:

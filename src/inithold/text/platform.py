@@ -11,18 +11,14 @@ _CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 """Created by Docker and Podman."""
 
 
-def in_kubernetes() -> bool:
-    """Whether this is a container of a Pod: the kubelet sets this variable in each of them."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-def in_container() -> bool:
-    """Whether this is a container; `container` is the variable of systemd's container interface."""
-    return bool(os.environ.get("container")) or any(map(os.path.exists, _CONTAINER_FILES))  # noqa: SIM112
-
-
 def _here(kubernetes: str, container: str, elsewhere: str) -> str:
-    return kubernetes if in_kubernetes() else container if in_container() else elsewhere
+    # The kubelet sets this variable in each container of a Pod.
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return kubernetes
+    # This one is of systemd's container interface.
+    if os.environ.get("container") or any(map(os.path.exists, _CONTAINER_FILES)):  # noqa: SIM112
+        return container
+    return elsewhere
 
 
 def recreate() -> str:

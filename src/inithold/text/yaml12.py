@@ -8,7 +8,6 @@ schema of YAML 1.2.2 (section 10.3.2). Like Compose, it keeps the merge key `<<`
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +19,7 @@ from inithold.errors import DocumentError, Fault
 from inithold.text.files import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from yaml.nodes import Node
 
@@ -116,10 +115,7 @@ def compose(text: str, *, file: str) -> Node | None:
     Raises:
         DocumentError: not YAML, or more than one document. It never quotes the text, which may contain secrets.
     """
-    with _reported(text, file):
-        node = cast("Node | None", _read(text, lambda loader: loader.get_single_node()))
-    _refuse_nul(text, [] if node is None else [node], file)
-    return node
+    return _parsed(text, file, lambda loader: [loader.get_single_node()])[0]
 
 
 def compose_all(text: str, *, file: str) -> list[Node]:
@@ -129,19 +125,35 @@ def compose_all(text: str, *, file: str) -> list[Node]:
         DocumentError: not YAML.
     """
 
-    def documents(loader: Any) -> list[Node]:
+    def documents(loader: Any) -> list[Node | None]:
         nodes = []
         while loader.check_node():
             nodes.append(loader.get_node())
         return nodes
 
-    with _reported(text, file):
-        nodes = cast("list[Node]", _read(text, documents))
+    return cast("list[Node]", _parsed(text, file, documents))
+
+
+def _parsed(text: str, file: str, take: Callable[[Any], list[Node | None]]) -> list[Node | None]:
+    try:
+        nodes = _read(text, take)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        # Newer versions of libyaml have their own limit and message.
+        what = "nested too deeply" if "maximum nesting" in what else what
+        raise DocumentError(Fault(f"not valid YAML: {what}", file=file, line=line, column=column)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(Fault(f"not valid YAML: {error.reason}", file=file, line=line)) from None
+    except RecursionError:
+        raise DocumentError(Fault("not valid YAML: nested too deeply", file=file)) from None
     _refuse_nul(text, nodes, file)
     return nodes
 
 
-def _read(text: str, take: Callable[[Any], Any]) -> Any:
+def _read(text: str, take: Callable[[Any], list[Node | None]]) -> list[Node | None]:
     try:
         return _read_with(_Loader, text, take)
     except yaml.composer.ComposerError as error:
@@ -151,15 +163,13 @@ def _read(text: str, take: Callable[[Any], Any]) -> Any:
         return _read_with(_PythonLoader, text, take)
 
 
-def _read_with(loader_class: type[Any], text: str, take: Callable[[Any], Any]) -> Any:
-    loader = None
+def _read_with(loader_class: type[Any], text: str, take: Callable[[Any], list[Node | None]]) -> list[Node | None]:
+    _refuse_deep(text, loader_class)
+    loader = loader_class(text)
     try:
-        _refuse_deep(text, loader_class)
-        loader = loader_class(text)
         return take(loader)
     finally:
-        if loader is not None:
-            loader.dispose()
+        loader.dispose()
 
 
 def _refuse_deep(text: str, loader_class: type[Any]) -> None:
@@ -178,7 +188,7 @@ def _refuse_deep(text: str, loader_class: type[Any]) -> None:
             raise RecursionError
 
 
-def _refuse_nul(text: str, nodes: Sequence[Node], file: str) -> None:
+def _refuse_nul(text: str, nodes: Sequence[Node | None], file: str) -> None:
     """Raise for NUL characters, which no argument, variable, path or URL can contain."""
     if not _NUL.search(text):
         return
@@ -197,21 +207,3 @@ def _refuse_nul(text: str, nodes: Sequence[Node], file: str) -> None:
             pending += [part for pair in reversed(node.value) for part in reversed(pair)]
         elif isinstance(node, yaml.SequenceNode):
             pending += reversed(node.value)
-
-
-@contextmanager
-def _reported(text: str, file: str) -> Iterator[None]:
-    try:
-        yield
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        # Newer versions of libyaml have their own limit and message.
-        what = "nested too deeply" if "maximum nesting" in what else what
-        raise DocumentError(Fault(f"not valid YAML: {what}", file=file, line=line, column=column)) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise DocumentError(Fault(f"not valid YAML: {error.reason}", file=file, line=line)) from None
-    except RecursionError:
-        raise DocumentError(Fault("not valid YAML: nested too deeply", file=file)) from None
