@@ -19,7 +19,7 @@ MB = 1_000_000
 WITHOUT_BYTECODE = """
 import os, sys
 from importlib import import_module
-for name in ("delivery", "export", "sdk", "sender", "signals", "user_code"):
+for name in ("delivery", "export", "logs", "sdk", "sender", "signals", "user_code"):
     import_module(f"inithold.watchers.telemetry.{name}")
 for name in ("trace_exporter", "metric_exporter", "_log_exporter"):
     for protocol in ("http", "grpc"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from opentelemetry._logs import LogRecord
 
-from inithold.watchers.telemetry.sdk import takes
+from inithold.watchers.telemetry.logs import takes
 from promptness import PROMPTLY
 from servers.inithold import Inithold
 from servers.otlp import Collector, Protocol, deaf_collector

@@ -87,11 +87,11 @@ def test_a_log_record_is_the_same_on_the_other_side() -> None:
         "body": {"nested": ["body"]},
         "attributes": {"a": 1},
     }
-    provider.get_logger("app", "1.2").emit(Sdk("demo").log_record(fields, PARENT))
+    provider.get_logger("app", "1.2").emit(Sdk("demo").logs.record(fields, PARENT))
 
     sdk = Sdk("demo")
     user_code.add_log_record(sdk, through_json(log_fields(emitted[0])))
-    (made,) = sdk.logs
+    (made,) = sdk.log_records
     assert through_json(log_fields(made)) == through_json(log_fields(emitted[0]))
 
 

@@ -33,7 +33,6 @@ from inithold.runner.events import (
 )
 from inithold.runner.otel_sdk import context_of
 from inithold.text.duration import spoken
-from inithold.watchers.telemetry import user_code
 from inithold.watchers.telemetry.sdk import Sdk
 
 MOST_LINES = 100
@@ -59,18 +58,25 @@ def record(events: Sequence[Event], instance: str, dropped: int) -> tuple[list[A
         elif event.signal == "metrics":
             of_user_code.append(json.loads(event.body))
         else:
-            make = user_code.add_span if event.signal == "traces" else user_code.add_log_record
+            from inithold.watchers.telemetry.user_code import add_log_record, add_span  # noqa: PLC0415 - few have it
+
+            make = add_span if event.signal == "traces" else add_log_record
             for fields in json.loads(event.body):
                 make(sdk, fields)
     signals.end_run()
     if dropped:
         text = f"{dropped} log lines were left out: more than telemetry keeps until it is sent"
-        sdk.log(time.time(), "warning", text, None, {})
+        sdk.logs.emit(time.time(), "warning", text, None, {})
     if verified := [event for event in events if isinstance(event, Verified)]:
         ready = sdk.meter.create_gauge("init.ready", "", "Whether the environment was in place when last verified")
         ready.set(int(verified[-1].holds))
     own = sdk.reader.get_metrics_data()
-    return sdk.spans, sdk.logs, [*([own] if own else []), *user_code.metrics(sdk, of_user_code)]
+    measured = [own] if own else []
+    if of_user_code:
+        from inithold.watchers.telemetry.user_code import metrics  # noqa: PLC0415 - as above
+
+        measured += metrics(sdk, of_user_code)
+    return sdk.spans, sdk.log_records, measured
 
 
 class _Step:
@@ -111,7 +117,7 @@ class _Signals:
             # Log lines after the end, such as a warning about the record, do not extend the run's span.
             step = self._steps.get(event.step or "") if self._run else None
             attributes = {"init.step.id": event.step} if event.step else {}
-            self._sdk.log(event.at, event.level, event.text, (step and step.ids) or self._ids, attributes)
+            self._sdk.logs.emit(event.at, event.level, event.text, (step and step.ids) or self._ids, attributes)
         elif isinstance(event, RunStarted):
             # A run that starts over because its lock was lost keeps its span.
             if self._run is None or self._run.span != event.span:
@@ -127,7 +133,7 @@ class _Signals:
                 self._finish_run(event, run)
             case LockWaiting():
                 _add_event(self._root, "init.lock.waiting", event.at, {"init.reason": event.reason})
-                self._sdk.log(event.at, "info", f"waiting for the lock: {event.reason}", run.span, {})
+                self._sdk.logs.emit(event.at, "info", f"waiting for the lock: {event.reason}", run.span, {})
             case LockAcquired():
                 _add_event(self._root, "init.lock.acquired", event.at, {"init.lock.waited": event.waited})
             case MarkerPublished():
@@ -147,7 +153,7 @@ class _Signals:
                 attributes = {"init.step.attempt": event.attempt, "init.reason": event.reason}
                 _add_event(step.span, "init.waiting", event.at, attributes)
                 text = f"waiting: {event.reason}"
-                self._sdk.log(event.at, "info", text, step.ids, {"init.step.id": event.step})
+                self._sdk.logs.emit(event.at, "info", text, step.ids, {"init.step.id": event.step})
 
     def _start_run(self, run: RunStarted) -> None:
         self._run = run
@@ -177,7 +183,7 @@ class _Signals:
         if event.outcome == "failed":
             self._root.set_status(Status(StatusCode.ERROR, event.reason))
         text = f"{event.outcome} in {spoken(event.duration)}" + (f": {event.reason}" if event.reason else "")
-        self._sdk.log(event.at, _OUTCOME.get(event.outcome, "info"), text, run.span, outcome)
+        self._sdk.logs.emit(event.at, _OUTCOME.get(event.outcome, "info"), text, run.span, outcome)
         if not run.repair:  # a repair runs only part of the plan, so its duration would distort the metrics
             self._duration.record(event.duration, outcome)
             self._runs.add(1, outcome)
@@ -241,7 +247,7 @@ class _Signals:
         level = "warning" if event.tolerated else _OUTCOME.get(event.outcome, "info")
         text = event.outcome + (f": {event.reason}" if event.reason else "")
         of_log = {"init.step.id": event.step, "init.outcome": event.outcome}
-        self._sdk.log(event.at, level, text, step.ids or self._run.span, of_log)
+        self._sdk.logs.emit(event.at, level, text, step.ids or self._run.span, of_log)
 
 
 def _add_event(span: OtelSpan, name: str, at: float, attributes: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from inithold.runner.events import Span
 from inithold.runner.otel_sdk import context_of
-from inithold.watchers.telemetry.sdk import Sdk, takes
+from inithold.watchers.telemetry.logs import takes
+from inithold.watchers.telemetry.sdk import Sdk
 
 
 def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
@@ -54,8 +55,8 @@ def add_log_record(sdk: Sdk, fields: dict[str, Any]) -> None:
         del fields["event_name"]
     if fields["severity_number"] is not None:
         fields["severity_number"] = SeverityNumber(fields["severity_number"])
-    logger = sdk.logger_provider.get_logger(scope["name"], scope.get("version"), scope.get("schema_url"))
-    logger.emit(sdk.log_record(fields, span if int(span.span_id, 16) else None))
+    logger = sdk.logs.provider.get_logger(scope["name"], scope.get("version"), scope.get("schema_url"))
+    logger.emit(sdk.logs.record(fields, span if int(span.span_id, 16) else None))
 
 
 def metrics(sdk: Sdk, sources: Iterable[Sequence[Any]]) -> list[MetricsData]:
