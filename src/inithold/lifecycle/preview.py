@@ -113,10 +113,12 @@ def preview(plan: CheckedPlan) -> Preview:
             status, reason, hint = "unknown", error.message, error.hint and sanitize(error.hint)
         elif step_id not in changes:
             status = "skipped" if finished[step_id].outcome == "skipped" else "unknown"
+        elif "!" in ops:
+            status = "unmet"
+        elif ops:
+            status = "each_run" if ops == {"?"} else "pending"
         else:
-            status = (
-                "unmet" if "!" in ops else "satisfied" if not ops else "each_run" if ops == {"?"} else "pending"
-            )
+            status = "satisfied"
         # A pending step may explain a missing file or table, but not an unreachable server.
         unreachable = isinstance(error, NotYet) and error.probe
         if behind[step_id] and (status == "unmet" or (error is not None and not unreachable)):
