@@ -1,4 +1,4 @@
-"""The guide's commands that wait: each returns on both outcomes. kubectl is a stand-in that knows one outcome."""
+"""The commands that wait: each returns on both outcomes. kubectl is a stand-in that knows one outcome."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.pages import DOCS, blocks
+from docs.pages import DOCS, ROOT, blocks
 
+EXAMPLE = ROOT / "examples" / "kubernetes"
 GUIDE = DOCS / "how-to" / "kubernetes.md"
 KUBECTL = """#!/bin/sh
 # Waits for one outcome forever, and sees the other at once.
@@ -19,18 +20,25 @@ esac
 exec sleep 600
 """
 SIGNS = {
-    "wait-for-job": {"ready": "condition=complete", "failed": "condition=failed"},
-    "wait-for-deployment": {"ready": "rollout status", "failed": "terminated.reason"},
+    "wait-for-job.sh": {"ready": "condition=complete", "failed": "condition=failed"},
+    "wait-for-deployment.sh": {"ready": "rollout status", "failed": "terminated.reason"},
 }
 
 
 @pytest.mark.parametrize("outcome", ["ready", "failed"])
 @pytest.mark.parametrize("script", SIGNS)
 def test_returns_on_both_outcomes(script: str, outcome: str, tmp_path: Path) -> None:
-    (block,) = (block for block in blocks(GUIDE) if block.file == script)
+    file = EXAMPLE / script
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(KUBECTL.format(seen=SIGNS[script][outcome].replace(" ", r"\ ")))
     kubectl.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["sh", "-c", block.text], env=environment, timeout=60, check=False)
+    done = subprocess.run(["sh", file], env=environment, timeout=60, check=False)
     assert (done.returncode == 0) is (outcome == "ready")
+
+
+@pytest.mark.parametrize("script", SIGNS)
+def test_the_guide_shows_it_and_the_readme_calls_it(script: str) -> None:
+    (block,) = (block for block in blocks(GUIDE) if block.file == script)
+    assert block.text == (EXAMPLE / script).read_text()
+    assert f"sh {script}" in (EXAMPLE / "README.md").read_text()

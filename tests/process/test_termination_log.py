@@ -117,7 +117,9 @@ def test_a_command_beside_a_hold_leaves_it_alone(run_inithold: Inithold, log: Pa
     assert init.wait() == 0
 
 
-def test_hints_name_no_compose_inside_a_cluster(run_inithold: Inithold, log: Path) -> None:
+def test_hints_name_no_compose_inside_a_cluster(run_inithold: Inithold, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     (run_inithold.folder / "inithold.yaml").write_text(PLAN + FAILS)
     for env in (
         {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
@@ -126,6 +128,10 @@ def test_hints_name_no_compose_inside_a_cluster(run_inithold: Inithold, log: Pat
         done = run_inithold("run", env=env)
         assert "compose" not in done.stderr.lower()
         assert "Deployment" in done.stderr
+        for command in ("run", "wait", "plan"):
+            done = run_inithold(command, env=env, cwd=empty)
+            assert "put or mount one there" in done.stderr
+            assert "Compose" not in done.stderr
     assert "docker compose up" in run_inithold("run", env={"container": "docker"}).stderr
 
 

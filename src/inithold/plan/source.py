@@ -16,6 +16,7 @@ from inithold.plan.load import load_file
 from inithold.plan.model import CheckedPlan
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import sanitize
+from inithold.text import platform
 from inithold.text.suggest import did_you_mean
 
 DEFAULT = "inithold.yaml"
@@ -53,8 +54,8 @@ def load(source: str) -> CheckedPlan:
         hint = (
             "inithold.yml is here: rename it, name it as the argument, or set INITHOLD_PLAN=inithold.yml"
             if Path("inithold.yml").exists()
-            else "put or mount one there, or name a plan as the argument or in INITHOLD_PLAN; `inithold new` "
-            "drafts one from a Compose stack, and `inithold run -- COMMAND` needs none"
+            else "put or mount one there, or name a plan as the argument or in INITHOLD_PLAN; "
+            + platform.other_ways_to_a_plan()
         )
         raise PlanError([Fault(f"there is no {DEFAULT} in {sanitize(str(Path.cwd()))}")], hint=hint)
     if "://" in source:

@@ -31,6 +31,12 @@ def recreate() -> str:
     )
 
 
+def other_ways_to_a_plan() -> str:
+    """How to get a plan, or to do without one."""
+    drafts = "`inithold new` drafts one from a Compose stack, and "
+    return f"{_here('', drafts, drafts)}`inithold run -- COMMAND` needs none"
+
+
 def restart() -> str:
     """How to restart init without recreating it."""
     return _here(
