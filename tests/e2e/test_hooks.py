@@ -92,14 +92,20 @@ def _crash(made: Project) -> None:
 
 @HOOKS
 def test_a_hook_of_several_services_runs_at_once_for_each(version: str, engine: Engine, tmp_path: Path) -> None:
-    two = ONE + "  api: {<<: *service, environment: {WHO: api}, pre_start: *hook}\n" + REST
-    with project(engine, tmp_path, {"compose.yaml": two, "word": "w", "hook": HOOK}, version) as made:
+    more = "".join(
+        f"  {name}: {{<<: *service, environment: {{WHO: {name}}}, pre_start: *hook, depends_on: {waits}}}\n"
+        for name, waits in (("api", "[]"), ("late", "[web, api]"))
+    )
+    files = {"compose.yaml": ONE + more + REST, "word": "w", "hook": HOOK}
+    with project(engine, tmp_path, files, version) as made:
         made.compose("up", "-d")
-        hooks = [line.partition(" ")[0] for line in _log(made, 6) if not line.startswith("service")]
-        assert hooks == ["start", "start", "end", "end"]
+        hooks = [line.partition(" ")[0] for line in _log(made, 9) if not line.startswith("service")]
+        assert hooks == ["start", "start", "end", "end", "start", "end"], (
+            "one that waits for the others has it later"
+        )
         made.compose("up", "-d", "--force-recreate", "web")
-        assert _log(made, 9)[-3:] == ["start web w", "end web", "service web"], "again where it is recreated"
-        assert _runs(made) == 3, "and there alone"
+        assert _log(made, 12)[-3:] == ["start web w", "end web", "service web"], "again where it is recreated"
+        assert _runs(made) == 4, "and there alone"
 
 
 @HOOKS

@@ -149,3 +149,12 @@ def test_the_variables_of_a_hook_add_to_those_of_its_service(tmp_path: Path) -> 
     (tmp_path / "compose.yaml").write_text(text)
     assert run(tmp_path, "fix", "--wrap", "shell").code == 0
     assert _services(tmp_path)["init"]["environment"] == {"A": "hook", "B": "own"}
+
+
+def test_hooks_of_services_that_wait_for_one_another(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  web: {image: app, depends_on: [api], pre_start: [{command: migrate}]}
+  api: {image: app, pre_start: [{command: migrate}]}
+""")
+    assert "the hook `migrate` runs 2 times, for web, api, and again" in run(tmp_path, "check").output
