@@ -200,6 +200,16 @@ LAYERS = {
         "services: {a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}, b: {image: x}}",
         "services: {a: {depends_on: [b]}}",
     ],
+    "names without a value": [
+        "services: {a: {image: x, environment: [A=1, B=2], labels: {l: '1', m: '2'}}, "
+        "b: {extends: a, environment: [B]}}",
+        "services: {a: {environment: [A], labels: [l]}}",
+        "services: {a: {environment: {B: }, labels: {m: }}}",
+    ],
+    "targets": [
+        "services: {a: {image: x, volumes: ['./a:/x/', './b:/y//z', /anon/, {type: tmpfs, target: /t/}]}}",
+        "services: {a: {volumes: ['./c:/x', {type: bind, source: ./d, target: /y/z}, './e:/anon', './f:/t']}}",
+    ],
     "volumes": [
         "services: {a: {image: x, volumes: ['data:/data', ./a:/b:ro, /anon]}}\nvolumes: {data: {}, other: {}}",
         "services: {a: {volumes: ['other:/data', {type: tmpfs, target: /anon}, './c:/d']}}",

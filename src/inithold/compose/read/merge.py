@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from posixpath import normpath
 
 from inithold.compose.read.tree import (
     OVERRIDE,
@@ -127,7 +128,9 @@ def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
     if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or _replaces(base, over, path):
         return over
     if is_absent(over):
-        return base
+        # A variable without a value is one from the environment, and a label an empty one.
+        named = path[:-1] in {(key,) for key in _KEYED} | {("build", "args")}
+        return over if named else base
     places = base.places + over.places
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         entries = dict(base.entries)
@@ -208,6 +211,11 @@ def read_mount(item: Value) -> Mount | None:
         return None
     parts = _PARTS.findall(item.filled)
     if len(parts) < 2:
-        return Mount("volume", "", item.filled, item.place)
+        return Mount("volume", "", _clean(item.filled), item.place)
     bound = parts[0][:1] in ("/", ".", "~") or parts[0].startswith("${PWD")
-    return Mount("bind" if bound else "volume", parts[0], parts[1], item.place)
+    return Mount("bind" if bound else "volume", parts[0], _clean(parts[1]), item.place)
+
+
+def _clean(target: str) -> str:
+    """Clean a path as Compose does in short mounts; long ones stay as they are."""
+    return normpath(target) if target.startswith("/") else target

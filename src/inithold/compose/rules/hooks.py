@@ -118,8 +118,8 @@ def shared_pre_start(stack: Stack) -> Iterator[Finding]:
         together = "" if any(stack.reaches(name) & set(names) for name in names) else " at the same moment"
         yield Finding(
             Severity.WARNING,
-            f"the hook `{shortened(group[0].text)}` runs {len(names)} times{together}, for {', '.join(names)}, and "
-            "again whenever one of them is recreated",
+            f"the hook `{shortened(group[0].text)}` runs {len(names)} times{together}, for {', '.join(names)}, "
+            "and again whenever one of them is recreated",
             location_of(group[0].place),
             names[0],
             changes=changes,
