@@ -468,3 +468,18 @@ def test_a_service_is_no_suggestion_for_its_own_dependency(tmp_path: Path) -> No
     (tmp_path / "compose.yaml").write_text("services:\n  apm-server: {image: apm, depends_on: [fleet-server]}\n")
     (finding,) = run_json(tmp_path, [])
     assert finding["by_hand"] == "name a service of the stack, or give the file it is in with -f"
+
+
+def test_what_starts_behind_a_service_that_names_init(tmp_path: Path) -> None:
+    """As in Budibase's stack: the service that does not wait is reported, not those behind it."""
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  couchdb: {image: "apache/couchdb:3"}
+  couch-init:
+    image: curlimages/curl
+    command: [sh, -c, "sleep 10 && curl -X PUT couchdb:5984/_users"]
+    depends_on: [couchdb]
+  worker: {image: worker, depends_on: [couch-init]}
+  app: {image: app, environment: {COUCH_DB_URL: "http://couchdb:5984"}, depends_on: [worker]}
+""")
+    assert sorted(_ids(tmp_path)) == ["impatient-init", "init-not-awaited", "one-shot-init"]

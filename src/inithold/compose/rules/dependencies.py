@@ -108,15 +108,14 @@ def dependent_skips_init(stack: Stack) -> Iterator[Finding]:
         looks_on = _ONLOOKERS.search(image_name(service)) is not None or "backup" in service.name
         if service.name in inits or is_gate(service) or not used or looks_on or server_of(service) is not None:
             continue
-        depended_on = {entry.target for entry in stack.dependencies[service.name]}
-        # A service that init waits for cannot wait for init.
+        # A service that init waits for cannot wait for init; a link that does not wait is init_not_awaited's.
+        behind = stack.reaches(service.name)
         skipped = [
             init
             for init in last
-            if init.name not in depended_on
+            if init.name not in behind
             and service.name not in prepared[init.name]
             and not may_be_inactive(init.service, service)
-            and not stack.waits_on(service.name, init.name)
             and service.name not in stack.reaches(init.name)
         ]
         awaited = (

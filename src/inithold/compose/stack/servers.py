@@ -38,6 +38,12 @@ _IMAGES = (
     (r"localstack(?:-pro)?", "tcp", 4566),
     (r"meilisearch", "tcp", 7700),
     (r"qdrant", "tcp", 6333),
+    (r"couchdb", "tcp", 5984),
+    (r"neo4j", "tcp", 7687),
+    (r"influxdb", "tcp", 8086),
+    (r"etcd", "tcp", 2379),
+    (r"(?:cp-)?zookeeper", "tcp", 2181),
+    (r"oracle-(?:xe|free)", "tcp", 1521),
 )
 DATABASES = (5432, 3306, 26257, 1433)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
