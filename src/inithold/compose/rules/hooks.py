@@ -85,10 +85,14 @@ def _hooks(service: Service, field: str) -> list[Hook]:
     return [Hook(service, item) for item in items if isinstance(item, Mapping)]
 
 
+def _all_hooks(stack: Stack, field: str) -> list[Hook]:
+    return [hook for service in stack.project.services.values() for hook in _hooks(service, field)]
+
+
 def shared_pre_start(stack: Stack) -> Iterator[Finding]:
     """Hooks that several services have, and run at the same time."""
     groups: dict[str, list[Hook]] = {}
-    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
+    for hook in _all_hooks(stack, "pre_start"):
         key = [hook.image(stack), hook.field("entrypoint"), words(hook.value.get("command"))[0]]
         groups.setdefault(json.dumps(key, default=str), []).append(hook)
     for group in groups.values():
@@ -151,7 +155,7 @@ def scaled_pre_start(stack: Stack) -> Iterator[Finding]:
 
 def pre_start_per_replica(stack: Stack) -> Iterator[Finding]:
     """Hooks that run once for each replica."""
-    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "pre_start")]:
+    for hook in _all_hooks(stack, "pre_start"):
         value = hook.value.get("per_replica")
         if isinstance(value, Scalar) and value.filled.lower() == "true":
             yield Finding(
@@ -181,7 +185,7 @@ def pre_start_not_again(stack: Stack) -> Iterator[Finding]:
 
 def post_start_init(stack: Stack) -> Iterator[Finding]:
     """Hooks that initialize something inside a container that is already running."""
-    for hook in [hook for each in stack.project.services.values() for hook in _hooks(each, "post_start")]:
+    for hook in _all_hooks(stack, "post_start"):
         if hook.initializes:
             yield Finding(
                 Severity.WARNING,
