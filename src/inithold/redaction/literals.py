@@ -32,25 +32,28 @@ _NAMED = (
 )
 # In a list of words, a value may contain blanks.
 _LISTED = re.compile(rf"(?:\A|(?<=\x1f))--?(?P<name>{_NAME})(?:=|\x1f)(?P<value>[^\x1f$-][^\x1f$]*)", re.I)
-_TO_END = r"[^;&|\n]*?[\s\x1f]"
+_TO_END = r"[^;&|\n]*?"
+# What precedes an argument, and the argument: as a word of a list it is whole, in a script the shell ends it.
+_BEHIND = r"(?:(?P<listed>\x1f)|\s+)"
+_QUOTE = r"(?P<quote>['\"])?"
+_WORD = r"(?P<value>(?(listed)[^$\x1f]+|(?(quote)[^'\"$\x1f]+|(?:\\[^$\x1f]|[^\s'\"$;&|<>()`\\\x1f])+)))"
 _POSITIONED = (
     ("", re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:\+[\w.-]+)?://[^:/@\s'\"\x1f]*:(?P<value>[^@/\s'\"$\x1f]+)@")),
-    ("MYSQL", re.compile(rf"\b(?:mysql|mariadb)[\w-]*\b{_TO_END}-p(?P<value>[^\s'\"$\x1f]+)")),
-    (
-        "REDIS",
-        re.compile(rf"\b(?:redis|valkey)-cli\b{_TO_END}(?:-a|--pass)[\s\x1f]+['\"]?(?P<value>[^\s'\"$\x1f]+)"),
-    ),
-    ("RABBITMQ", re.compile(rf"\brabbitmqadmin\b{_TO_END}-p[\s\x1f]+['\"]?(?P<value>[^\s'\"$\x1f]+)")),
-    (
-        "HTTP",
-        re.compile(rf"\bcurl\b{_TO_END}(?:-u|--user)[\s\x1f]+['\"]?[^\s:'\"\x1f]+:(?P<value>[^\s'\"$\x1f]+)"),
-    ),
-    (
-        "MINIO_ROOT",
-        re.compile(
-            r"\bmc[\s\x1f]+(?:--?[\w-]+[\s\x1f]+)*(?:alias[\s\x1f]+set|config[\s\x1f]+host[\s\x1f]+add)[\s\x1f]+"
-            r"(?:--?[\w-]+[\s\x1f]+)*(?:[^\s\x1f]+[\s\x1f]+){3}['\"]?(?P<value>[^\s'\"$;&|\x1f]+)"
-        ),
+    *(
+        (name, re.compile(rf"\b{command}{_BEHIND}{option}{_QUOTE}{before}{_WORD}"))
+        for name, command, option, before in (
+            ("MYSQL", rf"(?:mysql|mariadb)[\w-]*\b{_TO_END}", "-p", ""),
+            ("REDIS", rf"(?:redis|valkey)-cli\b{_TO_END}", r"(?:-a|--pass)[\s\x1f]+", ""),
+            ("RABBITMQ", rf"rabbitmqadmin\b{_TO_END}", r"-p[\s\x1f]+", ""),
+            ("HTTP", rf"curl\b{_TO_END}", r"(?:-u|--user)[\s\x1f]+", r"[^\s:'\"\x1f]+:"),
+            (
+                "MINIO_ROOT",
+                r"mc[\s\x1f]+(?:--?[\w-]+[\s\x1f]+)*(?:alias[\s\x1f]+set|config[\s\x1f]+host[\s\x1f]+add)[\s\x1f]+"
+                r"(?:--?[\w-]+[\s\x1f]+)*[^\s\x1f]+[\s\x1f]+[^\s\x1f]+[\s\x1f]+[^\s\x1f]+",
+                "",
+                "",
+            ),
+        )
     ),
     ("NEW_USER", re.compile(r"\b(?:IDENTIFIED\s+BY|PASSWORD)\s+'(?P<value>[^'$]+)'", re.I)),
     ("AUTHORIZATION", re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w+/=.~-]{6,})")),

@@ -28,6 +28,7 @@ NONE = (
         "x --token-ttl 5",
         "TOKEN=$T x",
         "keytool -x",
+        "mc alias set m http://m:9000 $USER $PW --api S3v4",
         "x --password --y",
     ),
 )
@@ -37,6 +38,34 @@ NONE = (
 def test_found(text: str) -> None:
     found = {(each.name, text[each.start : each.end]) for each in find_literals(text)}
     assert set(FOUND[text]) <= found
+
+
+@pytest.mark.parametrize("behind", [";x", "; x", ")", "&& x", "|x", ">x", "<x", "`"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mc alias set m http://m:9000 me hunter2",
+        "mc config host add m http://m:9000 me hunter2",
+        "mysql -u root -phunter2",
+        "redis-cli -a hunter2",
+        "rabbitmqadmin -u me -p hunter2",
+        "curl -fs -u me:hunter2",
+    ],
+)
+def test_a_secret_ends_where_the_shell_ends_the_word(command: str, behind: str) -> None:
+    text = f"until ({command}{behind}"
+    assert [text[each.start : each.end] for each in find_literals(text)] == ["hunter2"]
+    listed = f"{command.replace(' ', chr(0x1F))}{behind}\x1fx"
+    assert [listed[each.start : each.end] for each in find_literals(listed)] == [f"hunter2{behind}"]
+
+
+def test_a_secret_in_quotes_ends_with_them() -> None:
+    text = "curl -u 'me:hunter;2)' http://x && redis-cli -a \"hunter 2\" ping && mysql -p'hun;ter'"
+    assert sorted(text[each.start : each.end] for each in find_literals(text)) == [
+        "hun;ter",
+        "hunter 2",
+        "hunter;2)",
+    ]
 
 
 @pytest.mark.parametrize("text", NONE)
