@@ -32,6 +32,7 @@ class Draft:
         hooks: drafted from the service's `pre_start` hooks.
         chosen: which service was chosen, and why.
         lock: the URL for the plan's `lock`.
+        wrap: options of `compose fix` that make the service hold without a plan, with a comment; empty if none do.
         unknown: what could not be determined.
         dropped: commands left out of the plan.
         needed: what the init service must be given.
@@ -44,6 +45,7 @@ class Draft:
     hooks: bool
     chosen: list[str]
     lock: str | None = None
+    wrap: str = ""
     steps: list[Step] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
@@ -69,9 +71,8 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         UsageError: the files do not show what the service runs.
     """
     service = chosen.services[-1]
-    entrypoint = argv(service, stack.images(service)).entrypoint_from_image or not has_no_words(
-        service.value("entrypoint")
-    )
+    runs = argv(service, stack.images(service))
+    entrypoint = runs.entrypoint_from_image or not has_no_words(service.value("entrypoint"))
     name, hooks = slug(stack.project.name) or "environment", chosen.hooks_of is not None
     result = Draft(name, service.name, files, entrypoint, hooks, [*chosen.why])
     others = [each for each in stack.project.services.values() if each is not service]
@@ -92,8 +93,13 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
     unguarded = [step for step in result.steps if any(TODO in todo for todo in step.todo)]
     result.unknown += [f"{step.id}: how to tell that it is already done (TODO unless)" for step in unguarded]
     init = stack.inits.get(service.name) or stack.probable.get(service.name)
-    if init is not None and not hooks and (advice := advice_to_split(init, stack)) is not None:
-        result.unknown.insert(0, f"how others can wait for {service.name}: {advice}")
+    if init is not None and not hooks:
+        if (advice := advice_to_split(init, stack)) is not None:
+            result.unknown.insert(0, f"how others can wait for {service.name}: {advice}")
+        elif not init.held and not init.command.repair and (init.sure or service.value("profiles") is None):
+            options = "--wrap inithold" if init.sure else "--wrap inithold --unsafe"
+            condition = "once docker has its image: " if runs.words is None else ""
+            result.wrap = f"{options}   # {condition}runs the command as it is, then holds"
     result.needed += _missing(result, environments, concealer)
     return result
 

@@ -113,9 +113,8 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
     run = f"docker compose{files} run --rm --entrypoint inithold"
     yield f"{run} {service} plan{argument}   # shows what a run would change"
     yield f"inithold compose fix{files}   # fixes the healthcheck of {service}, and the services that wait for it"
-    if not draft.hooks:
-        wrap = f"inithold compose fix{files} --wrap inithold"
-        yield f"or without a plan: {wrap}   # runs the command as it is, then holds"
+    if draft.wrap:
+        yield f"or without a plan: inithold compose fix{files} {draft.wrap}"
 
 
 def refuse_existing(target: str) -> None:

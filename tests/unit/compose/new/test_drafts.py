@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from unit.compose.case import run as run_compose
 from unit.compose.new.case import Outcome, drafted, load
 
 DONE = "{condition: service_completed_successfully}"
@@ -381,7 +382,40 @@ def test_an_init_that_reaches_its_dependent_is_to_be_split(tmp_path: Path) -> No
         " healthcheck: {test: '[ -f certs/ca.crt ]'}}",
         search="{image: search, depends_on: {setup: {condition: service_healthy}}}",
     )
-    assert "make two of it, since its command needs search, which waits for it" in drafted(tmp_path, text).errors
+    errors = drafted(tmp_path, text).errors
+    assert "make two of it, since its command needs search, which waits for it" in errors
+    assert "--wrap" not in errors
+
+
+def test_the_way_without_a_plan_may_need_the_image(tmp_path: Path) -> None:
+    text = stack(init="{image: x, command: ./migrate}", app=f"{{image: y, depends_on: {{init: {DONE}}}}}")
+    assert (
+        "--wrap inithold   # once docker has its image: runs the command as it is"
+        in drafted(tmp_path, text).errors
+    )
+
+
+@pytest.mark.parametrize(
+    ("init", "awaited", "options"),
+    [
+        ("entrypoint: [./migrate]", True, "--wrap inithold"),
+        ("entrypoint: [./migrate], restart: 'no'", False, "--wrap inithold --unsafe"),
+        ("entrypoint: [./migrate], restart: 'no', profiles: [setup]", False, ""),
+        ("entrypoint: [inithold, run, --only, a]", True, ""),
+        ("entrypoint: [inithold, run, --, ./migrate]", True, ""),
+        ("entrypoint: [alembic, upgrade, head], restart: always, ports: ['1:1']", False, ""),
+    ],
+)
+def test_the_way_without_a_plan_works(init: str, awaited: bool, options: str, tmp_path: Path) -> None:
+    needs = f", depends_on: {{init: {DONE}}}" if awaited else ""
+    text = stack(init=f"{{image: x, {init}}}", app=f"{{image: y{needs}}}")
+    errors = drafted(tmp_path, text).errors
+    assert ("or without a plan" in errors) == bool(options)
+    if options:
+        assert f"inithold compose fix {options}   #" in errors
+        run_compose(tmp_path, "fix", *options.split())
+        init_service = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]["init"]
+        assert (init_service["entrypoint"][:2], init_service["restart"]) == (["inithold", "run"], "unless-stopped")
 
 
 def test_a_command_that_may_run_on_and_one_that_is_only_options_have_a_todo(tmp_path: Path) -> None:
