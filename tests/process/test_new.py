@@ -112,7 +112,7 @@ def test_what_appears_meanwhile_is_not_overwritten_either(tmp_path: Path) -> Non
     ("arguments", "said"),
     [
         (["-f", "missing.yaml"], "missing.yaml"),
-        (["--service", "inti"], "did you mean init?"),
+        (["--service", "inti"], "did you mean 'init'?"),
         (
             ["-o", "no/such/folder/x.yaml"],
             "cannot write no/such/folder/x.yaml: No such file or directory; nothing was",

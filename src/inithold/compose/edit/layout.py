@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 if TYPE_CHECKING:
     from inithold.compose.read.tree import Source
@@ -52,22 +52,23 @@ def behind_colon(source: Source, key: ScalarNode) -> int:
 
 def end_of(source: Source, node: Node) -> int:
     """Return the end of a value, without the comments and blank lines behind it."""
+    start, end = int(node.start_mark.index), int(node.end_mark.index)
     if isinstance(node, ScalarNode):
-        end = int(node.end_mark.index)
-        if node.style not in ("|", ">"):
-            return end
-        start = int(node.start_mark.index)
-        written = source.text[start:end]
-        return end if "+" in written.split("\n", 1)[0] else start + len(written.rstrip())
-    if node.flow_style:  # type: ignore[attr-defined]
-        return int(node.end_mark.index)
-    if isinstance(node, MappingNode) and node.value:
+        trailing = node.style in ("|", ">") and not _keeps(source, node)
+        return start + len(source.text[start:end].rstrip()) if trailing else end
+    if node.flow_style or not node.value:  # type: ignore[attr-defined]
+        return end
+    if isinstance(node, MappingNode):
         return entry_end(source, *node.value[-1])
-    if isinstance(node, SequenceNode) and node.value:
-        if node.value[-1].start_mark.index < node.start_mark.index:
-            raise CannotEdit("a list ends with an alias")
-        return end_of(source, node.value[-1])
-    return int(node.end_mark.index)
+    if node.value[-1].start_mark.index < start:
+        raise CannotEdit("a list ends with an alias")
+    return end_of(source, node.value[-1])
+
+
+def _keeps(source: Source, node: ScalarNode) -> bool:
+    """Whether it is a block scalar that keeps the line breaks at its end (`|+`)."""
+    header = source.text[node.start_mark.index : node.end_mark.index].split("\n", 1)[0]
+    return node.style in ("|", ">") and "+" in header
 
 
 def entry_end(source: Source, key: ScalarNode, value: Node) -> int:
@@ -89,12 +90,7 @@ def indent_of(source: Source, node: Node) -> str:
 def keeps_newline(source: Source, value: Node) -> bool:
     """Whether the value includes its final line break (a block scalar with `+`)."""
     end = int(value.end_mark.index)
-    return (
-        isinstance(value, ScalarNode)
-        and value.style in ("|", ">")
-        and source.text[end - 1 : end] == "\n"
-        and ("+" in source.text[value.start_mark.index : end].split("\n", 1)[0])
-    )
+    return isinstance(value, ScalarNode) and source.text[end - 1 : end] == "\n" and _keeps(source, value)
 
 
 def removable(source: Source, start: int, end: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -25,26 +26,23 @@ def replace(value: Value, new: Any) -> list[Edit]:
     place, node, source, start = value.place, value.place.node, value.place.source, value.place.start
     if isinstance(value, Sequence) and isinstance(new, list):
         return _items(place, [plain(item) for item in value.items], new)
-    if not isinstance(node, ScalarNode) or not isinstance(value, Scalar):
+    empty = node.start_mark.index == node.end_mark.index
+    if not isinstance(node, ScalarNode) or not isinstance(value, Scalar) or empty:
         return [_whole(place, new)]
-    if node.start_mark.index == node.end_mark.index:
-        if place.key is None:
-            raise CannotEdit("an empty list item")
-        at = layout.behind_colon(source, place.key)
-        return [Edit(source, at, at, f" {render.flow(new)}")]
     if isinstance(new, list) and place.key is not None:
         return [_whole(place, new)]
     if isinstance(new, str) and isinstance(value.data, str) and new.endswith(node.value) and node.value:
         edit = _prefix(source, node, start, new[: -len(node.value)])
         if edit is not None:
             return [edit]
-    return [Edit(source, start, layout.end_of(source, node), _rendered(node, new))]
+    return [_rewrite(place, new)]
 
 
-def _rendered(node: ScalarNode, new: Any) -> str:
-    if isinstance(new, dict | list):
-        return render.flow(new)
-    return render.scalar(new, node.style if node.style in ("'", '"') else None)
+def _rewrite(place: Place, new: Any) -> Edit:
+    """Write a value in place of a single one, in the same quotes."""
+    style = place.node.style if place.node.style in ("'", '"') else None  # type: ignore[attr-defined]
+    text = render.flow(new) if isinstance(new, dict | list) else render.scalar(new, style)
+    return Edit(place.source, place.start, layout.end_of(place.source, place.node), text)
 
 
 def _prefix(source: Source, node: ScalarNode, start: int, prefix: str) -> Edit | None:
@@ -67,11 +65,11 @@ def _whole(place: Place, new: Any) -> Edit:
     source = place.source
     if place.key is None:
         raise CannotEdit("a value inside a list")
-    at, end = layout.behind_colon(source, place.key), layout.end_of(source, place.node)
+    at = layout.behind_colon(source, place.key)
+    end = max(at, layout.end_of(source, place.node))
     several_lines = isinstance(new, list) and any("\n" in str(item) for item in new)
-    if not several_lines or getattr(place.holder, "flow_style", True):
-        return Edit(source, at, end, f" {render.flow(new)}")
-    return Edit(source, at, end, _block(place, new, []))
+    block = several_lines and not getattr(place.holder, "flow_style", True)
+    return Edit(source, at, end, _block(place, new, []) if block else f" {render.flow(new)}")
 
 
 def _block(place: Place, items: list[Any], kept: list[Node]) -> str:
@@ -87,12 +85,8 @@ def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
     source, nodes = place.source, place.node.value
     if not old or not new or any(node.start_mark.index < place.node.start_mark.index for node in nodes):
         return [_whole(place, new)]
-    tail = 0
-    while tail < min(len(old), len(new)) and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    head = 0
-    while head < min(len(old), len(new)) - tail and old[head] == new[head]:
-        head += 1
+    tail = _alike(old[::-1], new[::-1])
+    head = _alike(old[: len(old) - tail], new[: len(new) - tail])
     gone, come = nodes[head : len(nodes) - tail], new[head : len(new) - tail]
     if not gone and not head and place.can_open and place.key and any("\n" in str(item) for item in come):
         # Rewrite a flow list as a block list, with the new items first.
@@ -103,16 +97,16 @@ def _items(place: Place, old: list[Any], new: list[Any]) -> list[Edit]:
         len(come) > both and head + both >= len(nodes)
     ):
         return [_whole(place, new)]
-    edits = [
-        Edit(
-            source, Place(source, node, None, place.node).start, layout.end_of(source, node), _rendered(node, item)
-        )
-        for node, item in zip(gone, come, strict=False)
-    ]
+    edits = [_rewrite(Place(source, node, None, place.node), item) for node, item in zip(gone, come, strict=False)]
     edits += [remove_item(source, place.node, node) for node in gone[both:]]
     if len(come) > both:
         edits.append(_insert_items(source, place.node, nodes[head + both], come[both:]))
     return edits
+
+
+def _alike(old: list[Any], new: list[Any]) -> int:
+    """Return the number of equal items at the beginning of both lists."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
 
 
 def _insert_items(source: Source, holder: Node, before: Node, items: list[Any]) -> Edit:

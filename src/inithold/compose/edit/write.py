@@ -64,19 +64,18 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
         UsageError: a file changed meanwhile or cannot be written; no file was changed.
     """
     known = {source.path: source for source in sources}
-    staged: list[tuple[Path, Path, Path]] = []
-    current = next(iter(texts), Path())
+    staged: list[tuple[Path, Path, Source]] = []
+    name = ""
     try:
         for path, text in texts.items():
-            current = path
-            source = known[path]
+            source, name = known[path], known[path].name
             if path.read_bytes() != source.data:
-                raise UsageError(f"{source.name} was changed while it was being fixed; nothing was written")
+                raise UsageError(f"{name} was changed while it was being fixed; nothing was written")
             new = _stage(path, source.encoded(text))
-            staged.append((new, new.with_name(f"{new.name}.old"), path))
+            staged.append((new, new.with_name(f"{new.name}.old"), source))
         with ExitStack() as undo:
-            for new, old, path in staged:
-                current = path
+            for new, old, source in staged:
+                path, name = source.path, source.name
                 try:
                     # A hard link: restoring from it needs no disk space.
                     old.hardlink_to(path)
@@ -87,7 +86,6 @@ def write_files(texts: dict[Path, str], sources: Sequence[Source]) -> None:
                 undo.callback(_put_back, old, path)
             undo.pop_all()
     except OSError as error:
-        name = known[current].name if current in known else str(current)
         raise UsageError(f"cannot write {name}: {error.strerror or error}; nothing was written") from error
     finally:
         for new, old, _ in staged:

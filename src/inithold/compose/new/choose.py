@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from inithold.compose.new.shell import take_apart
@@ -15,6 +14,7 @@ from inithold.compose.read.tree import Mapping, plain
 from inithold.compose.read.tree import Sequence as Listed
 from inithold.compose.stack.command import words
 from inithold.errors import UsageError
+from inithold.text.suggest import nearest
 
 if TYPE_CHECKING:
     from inithold.compose.read.project import Service
@@ -41,15 +41,12 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
     Raises:
         UsageError: no service has this name, or none looks like an init service.
     """
-    services = stack.project.services
-    shown = ", ".join(files)
+    services, shown = stack.project.services, ", ".join(files)
     if not services:
         raise UsageError(f"there is no service in {shown}", hint="name the files of the stack with -f")
     if name is not None:
         if name not in services:
-            near = get_close_matches(name, list(services), 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(services)}"
-            raise UsageError(f"there is no service {name!r} in {shown}", hint=hint)
+            raise UsageError(f"there is no service {name!r} in {shown}{nearest(name, services)}")
         hooks = _hooks(services[name])
         why = [f"service {name}, as --service says"]
         return Chosen(hooks, why, services[name]) if hooks else Chosen([services[name]], why)
@@ -57,10 +54,9 @@ def choose(stack: Stack, name: str | None, files: Sequence[str]) -> Chosen:
         return _among(stack, list(stack.inits), "its dependents wait until it is done")
     if hooked := [service for service in services.values() if _hooks(service)]:
         first, *others = hooked
-        same, more = list[str](), list[str]()
-        for other in others:
-            alike = plain(other.value("pre_start")) == plain(first.value("pre_start"))
-            (same if alike else more).append(other.name)
+        own = plain(first.value("pre_start"))
+        same = [each.name for each in others if plain(each.value("pre_start")) == own]
+        more = [each.name for each in others if each.name not in same]
         why = [f"the pre_start hooks of {first.name}{', which are those of ' if same else ''}{', '.join(same)}"]
         why += [f"left out: those of {', '.join(more)}; draft them with --service"] if more else []
         return Chosen(_hooks(first), why, first, same)
@@ -83,21 +79,20 @@ def _among(stack: Stack, names: list[str], why: str) -> Chosen:
     waiting = {name: sum(name in others for others in reached.values()) for name in names}
     migrating = {name for name in names if _migrates(services[name])}
 
-    def rank(name: str) -> tuple[bool, bool, bool, int, int]:
+    def rank(name: str) -> tuple[bool, bool, bool, int]:
         # Prefer the end of a chain: the services before it become steps of the same plan.
         link = any(name in reached[each] for each in names)
-        return link, name != "init", name not in migrating, -waiting[name], names.index(name)
+        return link, name != "init", name not in migrating, -waiting[name]
 
-    first, *others = sorted(names, key=rank)
+    first = min(names, key=rank)
     before = _before(stack, first)
     reasons = [f"service {first}: {why}"]
     if before:
         reasons.append(f"before it: {', '.join(before)}, which it waits for")
-    if others := [each for each in others if each not in before]:
-        more = f"the one that most services depend on ({waiting[first]})"
-        if first == "init" or first in migrating:
-            more = "the one named init" if first == "init" else "the one that migrates"
-        reasons[0] += f"; of {len(others) + 1} such services, {more}"
+    if others := [each for each in names if each not in (first, *before)]:
+        best = "named init" if first == "init" else "that migrates" if first in migrating else None
+        best = best or f"that most services depend on ({waiting[first]})"
+        reasons[0] += f"; of {len(others) + 1} such services, the one {best}"
         which = "it" if len(others) == 1 else "one"
         reasons.append(f"left out: {', '.join(others)}; draft {which} with --service")
     return Chosen([services[each] for each in (*before, first)], reasons)

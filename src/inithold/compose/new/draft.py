@@ -11,8 +11,7 @@ from inithold.compose.new.servers import READY, Login, Server, login, used_serve
 from inithold.compose.new.text import REFERENCE, SECRET, Concealer, slug
 from inithold.compose.new.tools import TODO
 from inithold.compose.new.work import RENAMED, Step, Work
-from inithold.compose.read.tree import Mapping, Scalar
-from inithold.compose.read.tree import Sequence as Listed
+from inithold.compose.read.tree import plain
 from inithold.compose.stack.command import has_no_words
 from inithold.compose.stack.image import argv
 from inithold.compose.stack.servers import advice_to_split
@@ -123,19 +122,17 @@ def _add_steps(result: Draft, stack: Stack, work: Sequence[Work]) -> None:
         else:
             step = Step(*READY[server.technology], by.fields, [f"{server.why}; {by.why}"])
             main = main or ((server, by) if step.uses == "database.ready" else None)
-        step.needs = []
         result.add(step)
     awaited = {f"{server.name}:{server.port}" for server in servers.values()}
     for step in steps[:first]:
         if step.fields.get("address") not in awaited:
-            step.needs = []
             result.add(step)
+    for step in result.steps[1:]:
+        step.needs = []
     if len(result.steps) > 1 and first < len(steps):
         steps[first].needs = [step.id for step in result.steps]
     for step in steps[first:]:
         result.add(step)
-    if result.steps:
-        result.steps[0].needs = None
     if main is not None:
         server, by = main
         given = migration is not None and any("url=" in each for each in migration.fields.get("x", ()))
@@ -150,12 +147,11 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
     texts = repr([[step.fields for step in result.steps], result.lock])
     optional: dict[str, bool] = {}
     for name, operator in REFERENCE.findall(texts):
-        optional[name] = optional.get(name, True) and bool(operator)
-    optional.pop("", None)
+        if name:
+            optional[name] = optional.get(name, True) and bool(operator)
     lines = []
     for name in optional.keys() - own.keys():
-        holder = next((each for each in others if name in each), None)
-        if holder is not None:
+        if (holder := next((each for each in others if name in each), None)) is not None:
             text = holder[name].text or "$"
             where = f"{holder.service.name} has it{'' if '$' in text or '://' in text else ' as plain text'}"
         elif name.startswith(RENAMED):
@@ -165,9 +161,8 @@ def _missing(result: Draft, environments: Sequence[Environment], concealer: Conc
         else:
             where = "Compose takes it from .env or the host, if it is set there"
         lines.append(f"variable {name}{' (empty if not set)' if optional[name] else ''}: {where}")
-    listed = own.service.value("secrets")
-    items = listed.items if isinstance(listed, Listed) else []
-    names = [(each.get("target") or each.get("source")) if isinstance(each, Mapping) else each for each in items]
-    given = {name.text.rpartition("/")[2] for name in names if isinstance(name, Scalar)}
+    listed = plain(own.service.value("secrets")) or []
+    names = [each.get("target") or each.get("source") if isinstance(each, dict) else each for each in listed]
+    given = {str(name).rpartition("/")[2] for name in names}
     files = dict.fromkeys(name for name in SECRET.findall(texts) if name not in given)
     return [*sorted(lines), *(f"secret {name}: under `secrets:` of {result.service}" for name in files)]

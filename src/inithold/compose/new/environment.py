@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from inithold.compose.read.environment import fill, read_env_file
-from inithold.compose.read.tree import Mapping, Scalar, Sequence
+from inithold.compose.read.tree import Mapping, Scalar
 from inithold.text.url import Address, parse
 
 if TYPE_CHECKING:
@@ -36,6 +35,13 @@ class Variable:
     value: str
 
     @property
+    def reference(self) -> str:
+        """Its value in a plan: the variable, or the secret file that it names."""
+        if self.name.endswith("_FILE"):
+            return f"${{secret:{PurePosixPath(self.value).name}}}"
+        return f"${{{self.name}}}"
+
+    @property
     def jdbc(self) -> bool:
         """Whether it is a JDBC URL, which no step accepts."""
         return self.value.startswith("jdbc:")
@@ -59,33 +65,23 @@ class Environment(dict[str, Variable]):
         self.service = service
         self.unread: list[str] = []
         """Messages about missing env files; a missing file's names come from an example file beside it."""
-        for name, text in self._files():
+        for file, written in service.env_files:
             # Compose interpolates some values of an env file, depending on quotes that are gone by now: no `fill`.
-            self[name] = Variable(name, text, f"${{{name}}}" if text is None else text)
+            self |= {name: Variable(name, text, text) for name, text in read_env_file(file).items()}
+            if not file.is_file():
+                named = (file.with_name(form.format(file.name)) for form in _EXAMPLES)
+                example = next((each for each in named if each.is_file()), None)
+                source = f": names from {example.name}" if example else ""
+                self.unread.append(f"{written.text} is not here{source}")
+                for name in read_env_file(example) if example else ():
+                    self[name] = Variable(name, None, f"${{{name}}}")
         environment = service.value("environment")
         for name, entry in environment.entries.items() if isinstance(environment, Mapping) else ():
-            if isinstance(entry, Scalar) and entry.data is None:
-                self[name] = Variable(name, None, project.variables.get(name, f"${{{name}}}"))
-            elif isinstance(entry, Scalar):
-                self[name] = Variable(
-                    name, entry.text, _UNKNOWN.sub(r"${\1}", fill(entry.text, project.variables))
-                )
+            if isinstance(entry, Scalar):
+                text = None if entry.data is None else entry.text
+                filled = fill(f"${{{name}}}" if text is None else text, project.variables)
+                self[name] = Variable(name, text, _UNKNOWN.sub(r"${\1}", filled))
 
     def first(self, *names: str) -> Variable | None:
         """Return the first of these variables that is set, or None."""
         return next((self[name] for name in names if name in self), None)
-
-    def _files(self) -> Iterator[tuple[str, str | None]]:
-        files = self.service.value("env_file")
-        for item in files.items if isinstance(files, Sequence) else ():
-            path = item.get("path") if isinstance(item, Mapping) else item
-            if not isinstance(path, Scalar) or "$" in path.filled:
-                continue
-            file = path.place.source.folder / Path(path.filled).expanduser()
-            if file.is_file():
-                yield from read_env_file(file).items()
-                continue
-            named = [file.with_name(form.format(file.name)) for form in _EXAMPLES]
-            example = next((each for each in named if each.is_file()), None)
-            self.unread.append(f"{path.text} is not here{f': names from {example.name}' if example else ''}")
-            yield from ((name, None) for name in (read_env_file(example) if example else {}))

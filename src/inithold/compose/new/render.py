@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
         target: the file it was written to; `-` is standard output.
         given: the files given with -f.
     """
-    name = "the draft" if target == STANDARD_OUTPUT else target
+    name, plan = ("the draft", "inithold.yaml") if target == STANDARD_OUTPUT else (target, target)
     lines = [f"{name}: {len(draft.steps)} {'step' if len(draft.steps) == 1 else 'steps'}"]
     guessed = [f"{step.id} ({step.uses}): {'; '.join(step.why)}" for step in draft.steps]
     for title, messages in (
@@ -85,14 +84,12 @@ def summary(draft: Draft, target: str, given: Sequence[str]) -> str:
     ):
         if messages:
             lines += ["", f"{title}:", *(f"  {' '.join(each.split())}" for each in dict.fromkeys(messages))]
-    plan = "inithold.yaml" if target == STANDARD_OUTPUT else target
     return "\n".join([*lines, "", "next:", *(f"  {line}" for line in _next(draft, plan, given))])
 
 
 def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
     service = "init" if draft.hooks else draft.service
-    named = plan != "inithold.yaml"
-    argument = f" {plan}" if named else ""
+    argument = f" {plan}" if plan != "inithold.yaml" else ""
     extras = {_EXTRAS[step.uses] for step in draft.steps if step.uses in _EXTRAS}
     for why in (" ".join(step.why) for step in draft.steps if step.uses == "database.ready"):
         extras.add("mysql" if any(name in why for name in ("mysql", "mariadb", "percona")) else "postgres")
@@ -104,9 +101,9 @@ def _next(draft: Draft, plan: str, given: Sequence[str]) -> Iterator[str]:
         yield f"remove pre_start from {draft.service}, and make it wait for init (condition: service_healthy)"
     yield f"put inithold and the plan into the image of {service}: pip install {package}"
     if draft.entrypoint or draft.hooks:
-        listed = f", {plan}" if named else ""
+        listed = ", ".join(["inithold", "run", *([plan] if argument else [])])
         why = "the entrypoint would get it as an argument"
-        yield f"set entrypoint: [inithold, run{listed}] in {service} and remove its command ({why})"
+        yield f"set entrypoint: [{listed}] in {service} and remove its command ({why})"
     else:
         yield f"give {service} the command: inithold run{argument}"
     # --entrypoint, because the service's own might be the old script.
@@ -131,28 +128,20 @@ def refuse_existing(target: str) -> None:
 
 
 def write_new(target: str, text: str) -> None:
-    """Create a file atomically.
+    """Create a file.
 
     Raises:
         UsageError: the file exists by now or cannot be written; nothing was written.
     """
-    path = Path(target)
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        with suppress(OSError):
-            # Unlike a rename, a link never replaces a file that appeared meanwhile.
-            path.hardlink_to(temporary)
-            return
-        # The target exists by now, or the file system has no hard links.
+        with Path(target).open("x", encoding="utf-8") as stream:
+            try:
+                stream.write(text)
+                stream.flush()
+            except BaseException:
+                Path(target).unlink()
+                raise
+    except FileExistsError:
         refuse_existing(target)
-        temporary.rename(path)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; nothing was written") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from inithold.compose.new.environment import Environment, Variable
 from inithold.compose.new.text import encoded, from_compose
-from inithold.compose.read.tree import Mapping, Sequence
+from inithold.compose.read.tree import plain
 from inithold.compose.stack.servers import host_names, image_name, server_of
-from inithold.compose.stack.ties import ties
+from inithold.compose.stack.ties import may_be_inactive, ties
 
 if TYPE_CHECKING:
-    from inithold.compose.read.project import Service
     from inithold.compose.stack.roles import Stack
 
 READY = {
@@ -64,6 +62,20 @@ class Server:
     port: int
     why: str
     environment: Environment
+
+    def makes(self, user: str | None, database: str | None) -> bool:
+        """Whether its image creates this user and database on its first start."""
+        users, default, databases = _MADE[self.technology]
+        own_user, own_database = (
+            self.environment.first(*names, *(f"{name}_FILE" for name in names)) for names in (users, databases)
+        )
+        its_user = own_user.value if own_user else default
+        its_database = its_user if self.technology == "postgresql" else "/"
+        made = {own_database.value if own_database else its_database}
+        if self.technology == "postgresql":
+            made.add("postgres")
+        known = user == its_user or (self.technology == "mysql" and user == default)
+        return known and (database or "/" if self.technology == "amqp" else database) in made
 
 
 @dataclass(slots=True)
@@ -110,8 +122,12 @@ def used_servers(
     reasons = {each.target: f"{name} depends on {each.target}" for each in stack.dependencies.get(name, ())}
     for variable in own.values():
         address = variable.address
-        if address is not None and _reachable(stack.project.services.get(address.host), own.service):
-            reasons.setdefault(address.host, f"{variable.name} points to {address.host}")
+        server = stack.project.services.get(address.host) if address is not None else None
+        if server is not None and not may_be_inactive(server, own.service):
+            # Only if both are in the same network.
+            here, there = ({*(plain(each.value("networks")) or ["default"])} for each in (own.service, server))
+            if here & there:
+                reasons.setdefault(server.name, f"{variable.name} points to {server.name}")
     for target, reason in reasons.items():
         service = stack.project.services.get(target)
         if service is None or target in stack.inits or target in stack.probable:
@@ -122,27 +138,11 @@ def used_servers(
         technology, port = server_of(service) or ("", 0)
         if technology == "tcp":
             # A port named in init's own variables is the one it uses.
-            values = " ".join(each.value for each in own.values())
-            named = re.search(rf"(?<![\w.-]){re.escape(target)}:(\d+)\b", values)
-            port = int(named[1]) if named else port
+            named = re.compile(rf"(?<![\w.-]){re.escape(target)}:(\d+)\b")
+            port = next((int(found[1]) for each in own.values() if (found := named.search(each.value))), port)
         if port:
             why = f"{reason} (image {image_name(service)})"
             yield Server(target, technology, port, why, Environment(service, stack.project))
-
-
-def _reachable(server: Service | None, service: Service) -> bool:
-    """Whether the server runs whenever the service does (profiles), on a network that both share."""
-    if server is None:
-        return False
-    shared = (_names(server, "networks") or {"default"}) & (_names(service, "networks") or {"default"})
-    return bool(shared) and _names(server, "profiles") <= _names(service, "profiles")
-
-
-def _names(service: Service, key: str) -> set[str]:
-    value = service.value(key)
-    if isinstance(value, Mapping):
-        return set(value.entries)
-    return {getattr(item, "filled", "") for item in value.items} if isinstance(value, Sequence) else set()
 
 
 def login(stack: Stack, own: Environment, server: Server, *, presupposed: bool) -> Login | None:
@@ -164,7 +164,7 @@ def _login_by_url(own: Environment, server: Server) -> Login | None:
             continue
         technology = {"rediss": "redis", "amqps": "amqp"}.get(address.technology, address.technology)
         if technology == server.technology:
-            proven = technology == "redis" or _makes(server, address.user, address.database)
+            proven = technology == "redis" or server.makes(address.user, address.database)
             each = Login({"url": f"${{{variable.name}}}"}, f"{variable.name} points to it", proven)
             logins.setdefault((address.user, address.database), each)
     result = next((each for each in logins.values() if each.proven), next(iter(logins.values()), None))
@@ -181,16 +181,14 @@ def _rank(variable: Variable) -> tuple[bool, bool, bool, int]:
 
 def _login_by_parts(stack: Stack, own: Environment, server: Server) -> Login | None:
     for prefix, base, path in _prefixes(stack, own, server):
-        parts: dict[str, Variable] = {}
-        for key, endings in _PARTS.items():
-            if (variable := own.first(*(f"{prefix}{ending}" for ending in endings))) is not None:
-                parts[key] = variable
+        given = {key: own.first(*(f"{prefix}{ending}" for ending in endings)) for key, endings in _PARTS.items()}
+        parts = {key: variable for key, variable in given.items() if variable is not None}
         if not {"user", "password"} <= parts.keys():
             continue
-        fields = {key: base.get(key) or _reference(parts[key]) for key in _PARTS if key in base or key in parts}
+        fields = {key: base.get(key) or parts[key].reference for key in _PARTS if key in base or key in parts}
         database = parts["database"].value if "database" in parts else path
-        proven = _makes(server, parts["user"].value, database)
         why = f"by {', '.join(each.name for each in parts.values())}"
+        proven = server.makes(parts["user"].value, database)
         result = Login({"host": server.name, **fields}, why, proven)
         if server.technology == "mysql":
             # `database.ready` with parts instead of a URL means PostgreSQL.
@@ -217,22 +215,3 @@ def _prefixes(stack: Stack, own: Environment, server: Server) -> Iterator[tuple[
             yield variable.name.removesuffix("URL"), base, address.database
     if not {each.value for each in hosts} & stack.project.services.keys():
         yield from ((prefix, {}, None) for prefix in _PREFIXES.get(server.technology, ()))
-
-
-def _reference(variable: Variable) -> str:
-    if variable.name.endswith("_FILE"):
-        return f"${{secret:{PurePosixPath(variable.value).name}}}"
-    return f"${{{variable.name}}}"
-
-
-def _makes(server: Server, user: str | None, database: str | None) -> bool:
-    """Whether the server's image creates this user and database on its first start."""
-    users, default, databases = _MADE[server.technology]
-    own_user, own_database = (
-        server.environment.first(*names, *(f"{name}_FILE" for name in names)) for names in (users, databases)
-    )
-    its_user = own_user.value if own_user else default
-    made = {own_database.value if own_database else its_user if server.technology == "postgresql" else "/"}
-    made |= {"postgres"} if server.technology == "postgresql" else set()
-    known = user in (its_user, default) if server.technology == "mysql" else user == its_user
-    return known and (database or "/" if server.technology == "amqp" else database) in made

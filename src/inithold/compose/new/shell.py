@@ -72,6 +72,7 @@ class Part(NamedTuple):
     words: tuple[str, ...]  # For a loop: its condition.
     start: int
     end: int
+    joint: str  # As of a command.
     loop: bool = False
     literal: bool = True  # Runs the same without a shell.
 
@@ -91,7 +92,7 @@ class Script(NamedTuple):
 
 def take_apart(text: str, shell: Sequence[str]) -> Script | None:
     """Split a script; None if it must stay whole. `shell` is the program that runs it, with its options."""
-    options, parts, joints = "", list[Part](), list[str]()
+    options, parts = "", list[Part]()
     try:
         program = next((at for at, word in enumerate(shell) if basename(word) not in ("env", "busybox")), 0)
         given = " ".join(
@@ -105,17 +106,13 @@ def take_apart(text: str, shell: Sequence[str]) -> Script | None:
                 on = _set(" ".join(token.text for token in command.tokens[1:]), shell, on)
                 options += f"{text[command.tokens[0].start : command.tokens[-1].end]}; "
                 continue
-            if command.is_("until", "while"):
-                part, joint = _loop(command, commands)
-            else:
-                part, joint = _plain(command, last=not commands), command.joint
-            parts.append(part)
-            joints.append(joint)
+            loop = command.is_("until", "while")
+            parts.append(_loop(command, commands) if loop else _plain(command, last=not commands))
     except _NotPlain:
         return None
     # A waiting loop at the beginning ends with success or never, so the operator behind it does not matter.
     leading = next((number for number, part in enumerate(parts) if not part.loop), len(parts))
-    between = set(joints[leading:-1])
+    between = {part.joint for part in parts[leading:-1]}
     plain = between <= {"&&"} or (on["e"] and "&&" not in between)
     return Script(text, options, on["x"], parts) if plain else None
 
@@ -160,34 +157,37 @@ def _plain(command: _Command, *, last: bool) -> Part:
     if silenced or not first.literal or "${" in first.text or _NOT_PLAIN.match(first.text):
         raise _NotPlain
     literal = all(word.literal for word in words) and first.text not in _BUILT_IN
-    return Part(tuple(word.text for word in words), start, words[-1].end, literal=literal)
+    return Part(tuple(word.text for word in words), start, words[-1].end, command.joint, literal=literal)
 
 
-def _loop(command: _Command, commands: list[_Command]) -> tuple[Part, str]:
+def _loop(command: _Command, commands: list[_Command]) -> Part:
     """Parse `until COMMAND; do sleep 1; done` or its `while !` form; pops the loop's commands."""
-    start, condition = command.tokens[0].start, command.tokens[1:]
+    loop, condition = [command], command.tokens[1:]
     if command.is_("while"):
         if [token.text for token in condition[:1]] != ["!"]:
             raise _NotPlain
         condition = condition[1:]
     words = [token for token in condition if token.kind == "word"]
-    before_do = True
-    while commands and words and command.joint != "&&":
-        command = commands.pop(0)
-        body = command.tokens
-        if before_do:
-            if not command.is_("do"):
-                break
-            before_do, body = False, body[1:]
-            if not body and command.joint == "\n":
-                continue
-        elif command.is_("done") and len(body) == 1:
-            literal = all(word.literal for word in words)
-            condition_words = tuple(word.text for word in words)
-            return Part(condition_words, start, body[0].end, loop=True, literal=literal), command.joint
-        if not body or body[0].text not in _TALK:
-            break
-    raise _NotPlain
+    while commands and not loop[-1].is_("done"):
+        loop.append(commands.pop(0))
+    if len(loop) < 3:
+        raise _NotPlain
+    first, end = loop[1], loop[-1]
+    body = [first.tokens[1:], *(each.tokens for each in loop[2:-1])]
+    if not body[0] and first.joint == "\n":
+        del body[0]
+    if (
+        not words
+        or not first.is_("do")
+        or not all(tokens and tokens[0].text in _TALK for tokens in body)
+        or not end.is_("done")
+        or len(end.tokens) > 1
+        or any(each.joint == "&&" for each in loop[:-1])
+    ):
+        raise _NotPlain
+    literal = all(word.literal for word in words)
+    condition_words = tuple(word.text for word in words)
+    return Part(condition_words, command.tokens[0].start, end.tokens[0].end, end.joint, loop=True, literal=literal)
 
 
 def _tokens(text: str) -> Iterator[_Token]:

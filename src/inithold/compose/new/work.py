@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
@@ -110,22 +111,18 @@ class Work:
         words = concealer.words([from_compose(word, self._renamed) for word in self._argv()])
         while words and basename(words[0]) in _REAPERS:
             # inithold reaps itself. Behind options without `--`, the start of the command is unknown.
-            at = next((at for at, word in enumerate(words) if at and (word == "--" or word[:1] != "-")), 0)
-            if at == 0 or (at > 1 and words[at] != "--"):
+            options = list(takewhile(lambda word: word.startswith("-"), words[1:]))
+            if words[1:] == options or (options and options[-1] != "--"):
                 break
-            words = words[at + (words[at] == "--") :]
+            words = words[1 + len(options) :]
         if [basename(word) for word in words[:1]] == ["inithold"] and words[1:2] == ["run"]:
             words = self._inithold(words[2:])
         if words and words != [""]:
             self.only_files = self._changes_only_files(words)
             self.steps += self._command(words)
-            last = self.steps[-1:]
-            if (
-                self._may_stay_up
-                and [step.uses for step in last] == ["command.run"]
-                and "unless" not in last[0].fields
-            ):
-                last[0].todo.insert(0, "run: leave out what keeps running: the plan is ready once this ends")
+            last = self.steps[-1]
+            if self._may_stay_up and last.uses == "command.run" and "unless" not in last.fields:
+                last.todo.insert(0, "run: leave out what keeps running: the plan is ready once this ends")
 
     def _renamed(self, name: str, expression: str) -> str:
         """Return the plan's name for a Compose variable: prefixed if the container's one may differ."""
@@ -167,14 +164,11 @@ class Work:
     def _inithold(self, words: list[str]) -> list[str]:
         """Return the command behind `inithold run`, and turn its `--wait`s into steps."""
         own = words[: words.index("--")] if "--" in words else words
-        for at, word in enumerate(own):
-            if word.startswith("--wait"):
-                target = own[at + 1] if word == "--wait" and at + 1 < len(own) else word.removeprefix("--wait=")
-                with suppress(ValueError):
-                    address = parse(target)
-                    url = target if address.technology in WEB else None
-                    wait = tools.Wait(address.host, str(address.port), "inithold run --wait", url)
-                    self.steps += self._waits(wait)
+        for target in re.findall("\0--wait[\0=]([^\0]+)", "\0".join(["", *own])):
+            with suppress(ValueError):
+                address = parse(target)
+                url = target if address.technology in WEB else None
+                self.steps += self._waits(tools.Wait(address.host, str(address.port), "inithold run --wait", url))
         if "--" in words:
             return words[words.index("--") + 1 :]
         plan = next((word for word in own if not word.startswith("-")), "inithold.yaml")
@@ -185,9 +179,11 @@ class Work:
 
     def _command(self, words: list[str]) -> list[Step]:
         """Return the steps for a command: a shell with a script, or a program."""
-        at = _script_at(words)
-        if at is None or "c" not in _letters(words[1:at]):
-            return self._single(words) or self._file(words, at) or [self._run(words, f"runs `{_line(words)}`")]
+        at, given = _script_at(words)
+        if not given:
+            named = () if "-c" in words else words
+            steps = self._single(words) or self._file(words, at)
+            return steps or [self._run(words, f"runs `{_line(words)}`", named)]
         text = words[at]
         last = _LAST.search(text) if self._may_stay_up and not _BACKGROUND.search(text) else None
         if last is not None and (last["sleep"] or _ENDLESS.search(last["command"])):
@@ -198,14 +194,14 @@ class Work:
         # A script with arguments stays whole: they may change what it does.
         script = take_apart(text, words[:at]) if len(words) == at + 1 else None
         whole = [*words[:at], text, *words[at + 1 :]]
-        return self._parts(script, words[:at]) or [self._run(whole, "the whole script, as it stands")]
+        return self._parts(script, words[:at]) or [self._run(whole, "the whole script, as it stands", ())]
 
-    def _file(self, words: list[str], at: int | None) -> list[Step]:
+    def _file(self, words: list[str], at: int) -> list[Step]:
         """Return the steps for a script file from a mount, the build context or the Dockerfile."""
-        name = words[at or 0]
-        text = self._text_of(name, program=at is None) if len(words) == (at or 0) + 1 else None
-        first = (text or "").partition("\n")[0]
-        shell = words[:at] if at is not None else first[2:].split() if first.startswith("#!") else []
+        name = words[at]
+        text = self._text_of(name, program=not at) if len(words) == at + 1 else None
+        shebang = re.match("#!(.*)", text or "")
+        shell = words[:at] if at else shebang[1].split() if shebang else []
         program = next((each for each in shell if basename(each) != "env"), "")
         if text is None or not _SHELL.match(basename(program)):
             return []
@@ -220,12 +216,11 @@ class Work:
 
         def add_rest() -> None:
             if rest:
-                words = rest[0].words
-                why = f"runs `{_line(words)}`" if len(rest) == 1 else "a part of the script, as it stands"
-                plain = len(rest) == 1 and rest[0].literal and not rest[0].loop
-                named = words if len(rest) == 1 else ()
+                words = rest[0].words if len(rest) == 1 else ()
+                why = f"runs `{_line(words)}`" if words else "a part of the script, as it stands"
+                plain = words and rest[0].literal and not rest[0].loop
                 run = list(words) if plain else [*shell, script.piece(rest)]
-                steps.append(self._run(run, f"{why}{where}", named))
+                steps.append(self._run(run, f"{why}{where}", words))
                 rest.clear()
 
         for part in script.parts:
@@ -234,13 +229,13 @@ class Work:
                 new = self._waits(wait) if wait is not None else []
             else:
                 new = self._single(part.words, literal=part.literal)
-            if new:
-                add_rest()
-                steps += new
-                # Steps do not print the commands that `set -x` prints: only a migration is worth losing them.
-                recognized = recognized or not script.traced or not all(step.waits for step in new)
-            else:
+            if not new:
                 rest.append(part)
+                continue
+            add_rest()
+            steps += new
+            # Steps do not print the commands that `set -x` prints: only a migration is worth losing them.
+            recognized = recognized or not script.traced or not all(step.waits for step in new)
         add_rest()
         return steps if recognized else []
 
@@ -287,12 +282,10 @@ class Work:
             return f"${{{own.name}}}" if "${" in own.value or not own.value else own.value
         return "" if "$$" in text else text
 
-    def _run(self, words: list[str], why: str, named: Sequence[str] | None = None) -> Step:
+    def _run(self, words: list[str], why: str, named: Sequence[str]) -> Step:
         """Return a `command.run`, named after the script in `named` or after the service."""
         if self._may_stay_up and _ENDLESS.search(" ".join(words)):
             self._unknown(f"`{_line(words)}` seems to go on forever: a plan is ready when its commands end")
-        if named is None:
-            named = words if "-c" not in words else ()
         script = _SCRIPT.search(" ".join(named))
         name = slug(script[script.lastindex or 0] if script else self.service.name)
         unless, guard = tools.guard(words)
@@ -301,10 +294,8 @@ class Work:
 
     def _changes_only_files(self, words: list[str]) -> bool:
         """Whether every program it runs is one that only works on files."""
-        at = _script_at(words)
-        text: str | None = " ".join(words)
-        if at is not None:
-            text = words[at] if "c" in _letters(words[1:at]) else self._text_of(words[at])
+        at, given = _script_at(words)
+        text = " ".join(words) if not at else words[at] if given else self._text_of(words[at])
         programs = _PROGRAM.findall(text or "")
         return bool(programs) and all(_FILE_TOOL.match(basename(program)) for program in programs)
 
@@ -335,33 +326,39 @@ class Work:
         service = self.service
         name = f"the hook of {target.service.name}" if self._draft.hooks else service.name
         steps = [step for step in self.steps if not step.waits]
+        given: dict[str, Any] = {}
+        if folder := service.text("working_dir"):
+            given["cwd"] = folder
         here = {each.name: each.text for each in target.values()}
-        texts = {
-            each.name: each.text for each in self.own.values() if each.text not in (None, here.get(each.name))
-        }
+        variables = [each for each in self.own.values() if each.text not in (None, here.get(each.name))]
+        if texts := {each.name: self._concealer.text(from_compose(each.text or "")) for each in variables}:
+            given["env"] = texts
         for step in steps:
             step.why.append(f"from {name}")
-            if step.uses == "command.run" and (folder := service.text("working_dir")):
-                step.fields["cwd"] = folder
-            if step.uses == "command.run" and texts:
-                step.fields["env"] = {key: self._concealer.text(from_compose(each)) for key, each in texts.items()}
+            if step.uses == "command.run":
+                step.fields |= given
         image, user = service.text("image"), service.text("user")
-        targets = [mount.target for mount in mounts(service)]
-        facts = [f"image {image}" if image else "its image", f"user {user}" if user else ""]
-        facts += [f"mounts {', '.join(targets)}" if targets else ""]
+        targets = ", ".join(mount.target for mount in mounts(service))
+        facts = [
+            f"image {image}" if image else "its image",
+            user and f"user {user}",
+            targets and f"mounts {targets}",
+        ]
         if steps:
             self._draft.needed.append(f"what {name} runs with: {'; '.join(filter(None, facts))}")
 
 
-def _script_at(words: Sequence[str]) -> int | None:
-    """Return the index of the script or script file in a shell's arguments; None if it is no shell."""
+def _script_at(words: Sequence[str]) -> tuple[int, bool]:
+    """Return where a shell has its script, 0 if it is no shell; and whether that is text, not a file."""
     at = 2 if [basename(word) for word in words[:2]] in (["busybox", "sh"], ["busybox", "ash"]) else 1
+    given = False
     if at == 1 and not _SHELL.match(basename(words[0])):
-        return None
+        return 0, False
     while at < len(words) and words[at].startswith(("-", "+")):
+        given = given or re.match(r"-\w*c", words[at]) is not None
         # `-o pipefail`, alone or behind other letters.
         at += 2 if words[at].endswith("o") and not words[at].startswith("--") else 1
-    return at if at < len(words) else None
+    return (at, given) if at < len(words) else (0, False)
 
 
 def _read(path: Path) -> str | None:
@@ -369,10 +366,6 @@ def _read(path: Path) -> str | None:
         if len(data := read_regular(str(path), most=_LARGEST + 1)) <= _LARGEST:
             return data.decode()
     return None
-
-
-def _letters(options: Sequence[str]) -> str:
-    return "".join(each[1:] for each in options if each.startswith("-") and not each.startswith("--"))
 
 
 def _line(words: Sequence[str]) -> str:

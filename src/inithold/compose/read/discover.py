@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from inithold.compose.read.environment import read_dotenv
+from inithold.compose.read.environment import read_env_file
 from inithold.errors import UsageError
 
 # In the order of compose-go's `cli.DefaultFileNames` and `cli.DefaultOverrideFileNames`.
@@ -34,15 +34,14 @@ def find_files(given: Sequence[str], environment: Mapping[str, str], folder: Pat
     """
     if given:
         return list(given)
-    variables = {**read_dotenv(folder), **environment}
-    listed = variables.get("COMPOSE_FILE", "")
-    if listed:
+    variables = {**read_env_file(folder / ".env"), **environment}
+    if listed := variables.get("COMPOSE_FILE", ""):
         separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
         return [name for name in listed.split(separator) if name]
     for place in (folder, *folder.parents):
         names = [next((name for name in each if (place / name).exists()), None) for each in (_NAMES, _OVERRIDES)]
         if names[0] is not None:
-            return [_shown(place / name, folder) for name in names if name is not None]
+            return [os.path.relpath(place / name, folder) for name in names if name is not None]
     raise UsageError(
         "no Compose file here or in a folder above",
         hint=f"name one with -f; looked for {', '.join(_NAMES)} and COMPOSE_FILE",
@@ -53,8 +52,4 @@ def find_siblings(loaded: Iterable[Path], first: Path, folder: Path) -> list[str
     """Return files beside the first one that look like overrides and were not loaded."""
     known = {path.resolve() for path in loaded}
     found = {path for pattern in _SIBLINGS for path in first.parent.glob(pattern) if path.is_file()}
-    return [_shown(path, folder) for path in sorted(found) if path.resolve() not in known]
-
-
-def _shown(path: Path, folder: Path) -> str:
-    return os.path.relpath(path, folder)
+    return [os.path.relpath(path, folder) for path in sorted(found) if path.resolve() not in known]

@@ -13,11 +13,6 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPERATOR = re.compile(r":?[-+?]")
 
 
-def read_dotenv(folder: Path) -> dict[str, str]:
-    """Return the variables of the `.env` file in `folder`; none if it cannot be read."""
-    return read_env_file(folder / ".env")
-
-
 def read_env_file(path: Path) -> dict[str, str]:
     """Return the variables of an `env_file`; none if it cannot be read: it may exist only where it is deployed."""
     try:

@@ -59,10 +59,12 @@ def shape_service(service: Mapping, name: str, source: Source) -> Mapping:
     """
     entries = {}
     for key, value in service.entries.items():
-        path = f"services.{name}.{key}"
-        if key in _FORMS:
-            _expect(value, path, _FORMS[key], source)
-        entries[key] = value if value.tag == RESET or is_absent(value) else _shape(key, value, path, source)
+        path, written = f"services.{name}.{key}", value.tag != RESET and not is_absent(value)
+        _expect(value, path, _FORMS.get(key, (Value,)), source)
+        if key == "depends_on" and isinstance(value, Mapping):
+            for target, entry in value.entries.items():
+                _expect(entry, f"{path}.{target}", (Mapping,), source)
+        entries[key] = _shape(key, value, path, source) if written else value
     return Mapping(service.places, service.tag, entries)
 
 
@@ -72,25 +74,26 @@ def _expect(value: Value, path: str, kinds: tuple[type[Value], ...], source: Sou
 
 
 def _shape(key: str, value: Value, path: str, source: Source) -> Value:
-    entries: dict[str, Value] | None = None
+    entries: dict[str, Value]
     args = value.get("args") if key == "build" and isinstance(value, Mapping) else None
-    if key == "depends_on" and isinstance(value, Mapping):
-        for name, entry in value.entries.items():
-            _expect(entry, f"{path}.{name}", (Mapping,), source)
-    elif key in _LISTS and isinstance(value, Scalar):
+    if key in _LISTS and isinstance(value, Scalar):
         return Sequence(value.places, value.tag, [value])
-    elif key == "build" and isinstance(value, Scalar):
+    if key == "build" and isinstance(value, Scalar):
         entries = {"context": value}
     elif isinstance(value, Mapping) and isinstance(args, Sequence):
         entries = {**value.entries, "args": Mapping(args.places, args.tag, _keyed(args))}
-    elif isinstance(value, Sequence) and key == "depends_on":
+    elif not isinstance(value, Sequence):
+        return value
+    elif key == "depends_on":
         entries = _dependencies(value, path, source)
-    elif isinstance(value, Sequence) and key in _KEYED:
+    elif key in _KEYED:
         entries = _keyed(value)
-    elif isinstance(value, Sequence) and key == "networks":
+    elif key == "networks":
         names = [item for item in value.items if isinstance(item, Scalar)]
         entries = {item.filled: Scalar(item.places, data=None) for item in names}
-    return value if entries is None else Mapping(value.places, value.tag, entries)
+    else:
+        return value
+    return Mapping(value.places, value.tag, entries)
 
 
 def _keyed(value: Sequence) -> dict[str, Value]:
@@ -125,12 +128,17 @@ def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
         over: the later one.
         path: where in the service this is, such as `("healthcheck", "test")`.
     """
-    if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or _replaces(base, over, path):
+    if base is None or base.tag == RESET or over.tag in (RESET, OVERRIDE) or path in _REPLACED:
         return over
     if is_absent(over):
         # A variable without a value is one from the environment, and a label an empty one.
         named = path[:-1] in {(key,) for key in _KEYED} | {("build", "args")}
         return over if named else base
+    if path == ("logging",) and isinstance(base, Mapping) and isinstance(over, Mapping):
+        # Another logging driver has other options.
+        driver = plain(over.get("driver"))
+        if driver is not None and driver != plain(base.get("driver")):
+            return over
     places = base.places + over.places
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         entries = dict(base.entries)
@@ -145,14 +153,6 @@ def merge(base: Value | None, over: Value, path: tuple[str, ...] = ()) -> Value:
     if isinstance(base, Scalar) and isinstance(over, Scalar):
         return Scalar(places, base.tag, over.data, over.implied)
     return over
-
-
-def _replaces(base: Value, over: Value, path: tuple[str, ...]) -> bool:
-    if path != ("logging",) or not isinstance(base, Mapping) or not isinstance(over, Mapping):
-        return path in _REPLACED
-    # Another logging driver has other options.
-    driver = plain(over.get("driver"))
-    return driver is not None and driver != plain(base.get("driver"))
 
 
 def _identity(item: Value, field: str) -> object:

@@ -12,9 +12,9 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from inithold.compose.read.environment import interpolate, read_dotenv, read_env_file
+from inithold.compose.read.environment import interpolate, read_env_file
 from inithold.compose.read.merge import merge, settle, shape_service
 from inithold.compose.read.tree import (
     RESET,
@@ -76,16 +76,21 @@ class Service:
         value = self.scalar(*path)
         return value.filled if value is not None else None
 
-    @cached_property
-    def variables(self) -> dict[str, tuple[str, Place]]:
-        """Its environment over its `env_file`s: each variable's text, and where it or its file is written."""
-        result: dict[str, tuple[str, Place]] = {}
+    @property
+    def env_files(self) -> Iterator[tuple[Path, Scalar]]:
+        """Its `env_file`s whose names are known, and where they are named."""
         files = self.value("env_file")
         for item in files.items if isinstance(files, Sequence) else ():
             path = item.get("path") if isinstance(item, Mapping) else item
             if isinstance(path, Scalar) and "$" not in path.filled:
-                read = read_env_file(path.place.source.folder / Path(path.filled).expanduser())
-                result.update({name: (text, item.place) for name, text in read.items()})
+                yield path.place.source.folder / Path(path.filled).expanduser(), path
+
+    @cached_property
+    def variables(self) -> dict[str, tuple[str, Place]]:
+        """Its environment over its `env_file`s: each variable's text, and where it or its file is written."""
+        result: dict[str, tuple[str, Place]] = {}
+        for path, written in self.env_files:
+            result.update({name: (text, written.place) for name, text in read_env_file(path).items()})
         environment = self.value("environment")
         for name, value in environment.entries.items() if isinstance(environment, Mapping) else ():
             if isinstance(value, Scalar) and value.data is not None:
@@ -141,7 +146,7 @@ def load_project(
     paths = [_absolute(folder, name) for name in files]
     given = dict(os.environ) if environment is None else dict(environment)
     base = paths[0].parent
-    frame = _Frame(base, {**read_dotenv(base), **given})
+    frame = _Frame(base, {**read_env_file(base / ".env"), **given})
     reader = _Reader(texts or {}, folder)
     layers: _Services = {}
     for path, name in zip(paths, files, strict=True):
@@ -228,10 +233,10 @@ class _Reader:
                 layer = Layer(source, gone, gone)
             else:
                 layer = Layer(source, *family.resolve(name))
-            if name not in included:
-                result[name] = [layer]
-            elif not _same(included[name], [layer]):
-                result[name] = [layer]
+            if name in included and _same(included[name], [layer]):
+                continue
+            result[name] = [layer]
+            if name in included:
                 self._note_conflict(source, name, written.place.key)
         return result
 
@@ -246,7 +251,7 @@ class _Reader:
             own: _Services = {}
             inner: _Frame | None = None
             listed = item.get("path") if isinstance(item, Mapping) else item
-            for part in listed.items if isinstance(listed, Sequence) else [listed]:
+            for part in _listed(listed):
                 if not isinstance(part, Scalar) or part.data is None:
                     raise source.fault("include takes file names", item.place.node)
                 path = self._path(source, part, frame)
@@ -279,13 +284,10 @@ class _Reader:
         )
         base = self._path(source, directory, frame) if isinstance(directory, Scalar) and directory.data else None
         base = base or first.parent
-        named = [
-            each for each in (listed.items if isinstance(listed, Sequence) else [listed]) if not is_absent(each)
-        ]
-        paths = [self._path(source, each, frame) for each in named if isinstance(each, Scalar)] or [base / ".env"]
+        named = [each for each in _listed(listed) if isinstance(each, Scalar) and not is_absent(each)]
         variables: dict[str, str] = {}
-        for path in paths:
-            variables.update(read_env_file(path) if path is not None else {})
+        for path in [self._path(source, each, frame) for each in named] or [base / ".env"]:
+            variables |= read_env_file(path) if path is not None else {}
         return _Frame(base, {**variables, **frame.variables}, frame.within)
 
     def _path(self, source: Source, part: Scalar, frame: _Frame) -> Path | None:
@@ -300,14 +302,7 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Family:
-    """Resolves `extends` for the services of one document.
-
-    Args:
-        source: the file.
-        services: its `services`.
-        texts: contents to use instead of those on disk.
-        variables: for interpolation.
-    """
+    """Resolves `extends` for the `services` of one document; `texts` and `variables` are the reader's."""
 
     source: Source
     services: Mapping
@@ -319,11 +314,9 @@ class _Family:
 
     def resolve(self, name: str) -> tuple[Mapping, Mapping]:
         """Return the service as written, and in long form with its bases merged in."""
-        written = self.services.entries.get(name)
+        written = self.services.entries[name]
         if not isinstance(written, Mapping):
-            raise self.source.fault(
-                f"services.{name} must be a mapping", written.place.node if written is not None else None
-            )
+            raise self.source.fault(f"services.{name} must be a mapping", written.place.node)
         if name in self._done:
             return written, self._done[name]
         if name in self._open:
@@ -341,8 +334,7 @@ class _Family:
                     f"services.{name} extends {target.filled!r}, which is not in {family.source.name}",
                     target.place.node,
                 )
-            merged = merge(family.resolve(target.filled)[1], shaped)
-            shaped = merged if isinstance(merged, Mapping) else shaped
+            shaped = cast(Mapping, merge(family.resolve(target.filled)[1], shaped))
         self._open.discard(name)
         self._done[name] = shaped
         return written, shaped
@@ -350,9 +342,8 @@ class _Family:
     def _other(self, name: str, file: Scalar) -> _Family:
         filled = interpolate(file.text, self.variables)
         if filled is None:
-            raise self.source.fault(
-                f"services.{name}.extends.file has a variable that is not set here", file.place.node
-            )
+            message = f"services.{name}.extends.file has a variable that is not set here"
+            raise self.source.fault(message, file.place.node)
         path = _absolute(self.source.folder, filled)
         if path == self.source.path:
             return self
@@ -370,6 +361,10 @@ class _Family:
         return self._others[path]
 
 
+def _listed(value: Value | None) -> SequenceOf[Value | None]:
+    return value.items if isinstance(value, Sequence) else [value]
+
+
 def _absolute(folder: Path, name: str) -> Path:
     """Return an absolute path without resolving symbolic links, which fix must see to refuse them."""
     return Path(os.path.normpath(folder / name))
@@ -384,11 +379,12 @@ def _lay(onto: _Services, services: _Services) -> None:
 def _merged(layers: list[Layer]) -> tuple[list[Layer], Mapping] | None:
     """Return the effective layers and the merged service; None if a later file removed it (`!reset`)."""
     last = max((number for number, layer in enumerate(layers, 1) if layer.written.tag == RESET), default=0)
+    if last == len(layers):
+        return None
     value: Value | None = None
     for layer in layers[last:]:
         value = merge(value, layer.tree)
-    settled = settle(value) if value is not None else None
-    return (layers[last:], settled) if isinstance(settled, Mapping) else None
+    return layers[last:], cast(Mapping, settle(cast(Mapping, value)))
 
 
 def _same(one: list[Layer], other: list[Layer]) -> bool:

@@ -85,9 +85,12 @@ def test_those_that_are_not_taken_are_named(tmp_path: Path) -> None:
 def test_an_unknown_service_gets_the_nearest_name(tmp_path: Path) -> None:
     text = stack(migrate="{image: a}", app="{image: b}")
     done = drafted(tmp_path, text, "--service", "migrat")
-    assert (done.code, done.errors) == (2, "there is no service 'migrat' in compose.yaml\ndid you mean migrate?")
+    assert (done.code, done.errors) == (
+        2,
+        "there is no service 'migrat' in compose.yaml; did you mean 'migrate'?\n",
+    )
     done = drafted(tmp_path, text, "--service", "zzz")
-    assert done.errors == "there is no service 'zzz' in compose.yaml\nthere are: migrate, app"
+    assert done.errors == "there is no service 'zzz' in compose.yaml; known are migrate, app\n"
 
 
 def test_no_service_looks_like_one(tmp_path: Path) -> None:
