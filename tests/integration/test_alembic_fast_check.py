@@ -16,7 +16,7 @@ from inithold.runner.context import Context
 from inithold.runner.events import Span
 from inithold.runner.stream import Stream
 from inithold.steps.address import parse
-from inithold.steps.alembic import fast_check
+from inithold.steps.alembic import Upgrade, fast_check
 from inithold.steps.base import Change
 from inithold.testing import check, drive
 from servers.postgresql import PostgreSQL
@@ -50,7 +50,7 @@ def pending(
     """What is told without Alembic; None where that is left to env.py."""
     context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None, only_waits=only_waits)
     address = parse(url, ["postgresql", "sqlite"])
-    return fast_check.pending(str(project.ini), "alembic", target, address, context, exists=True)
+    return fast_check.pending(Upgrade(config=str(project.ini), target=target), address, context, exists=True)
 
 
 def test_a_gate_is_told_that_something_is_pending(project: AlembicProject, database: str) -> None:
@@ -336,7 +336,7 @@ def test_a_project_in_pyproject(project: AlembicProject, url: str) -> None:
     toml.write_text('[tool.alembic]\nscript_location = "%(here)s/migrations"\nprepend_sys_path = ["."]\n')
     project.ini.unlink()
     context = Context("migrate", Span("0" * 32, "0" * 16), Stream([]), None)
-    arguments = (str(toml), "alembic", "head", parse(url), context)
+    arguments = (Upgrade(config=str(toml)), parse(url), context)
     assert fast_check.pending(*arguments, exists=True) == AT_HEAD
     toml.write_text(toml.read_text() + 'version_locations = ["a", "b"]\n')
     assert fast_check.pending(*arguments, exists=True) is None

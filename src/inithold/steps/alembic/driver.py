@@ -16,14 +16,7 @@ from inithold.steps.postgres.conninfo import libpq_query
 
 
 class Driver(NamedTuple):
-    """A driver of SQLAlchemy.
-
-    Attributes:
-        name: its name in URLs, behind the plus sign.
-        module: the module to import.
-        blocking: whether it works with a plain engine.
-        asynchronous: whether it works with an async engine.
-    """
+    """A driver of SQLAlchemy, by its name in URLs; whether it works with plain engines, and with async ones."""
 
     name: str
     module: str
@@ -60,19 +53,11 @@ _TO_INSTALL = {
 }
 # Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that may be left out for
 # asyncpg: they only tune a connection, without any effect on access or trust.
-_TUNING = {
-    "application_name",
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "fallback_application_name",
-    "gssencmode",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "tcp_user_timeout",
-}
+_TUNING_NAMES = """
+application_name channel_binding client_encoding connect_timeout fallback_application_name gssencmode keepalives
+keepalives_count keepalives_idle keepalives_interval tcp_user_timeout
+"""
+_TUNING = frozenset(_TUNING_NAMES.split())
 _ASYNCPG = {"host", "port", "ssl", "target_session_attrs", "passfile", "service", "krbsrvname"}
 """Parameters of libpq that asyncpg takes as text, and `ssl`, its name for sslmode."""
 _ASYNCPG_ONLY = {"prepared_statement_cache_size", "async_fallback"}

@@ -53,19 +53,16 @@ class Run:
         self._migration: MigrationContext | None = None
         self._databases: list[Database] = []
 
-    def look(self) -> tuple[Database, ...]:
-        """Read the current revisions of the databases; Alembic writes nothing."""
-        return self._run(dont_mutate=True)
+    def run(self, choose: Callable[[Database], Sequence[RevisionStep]] | None = None) -> tuple[Database, ...]:
+        """Return the databases, with their current revisions; apply those that `choose` returns, in order.
 
-    def upgrade(self, choose: Callable[[Database], Sequence[RevisionStep]]) -> tuple[Database, ...]:
-        """Apply the revisions that `choose` returns for a database, in order."""
-        self._choose = choose
-        return self._run()
-
-    def _run(self, **options: Any) -> tuple[Database, ...]:
+        Without `choose`, Alembic writes nothing.
+        """
         from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415 - slow
 
         project = self._project
+        self._choose = choose or self._choose
+        options = {} if choose else {"dont_mutate": True}
         environment = EnvironmentContext(
             project.config, project.script, fn=self._migrate, destination_rev=project.target, tag=None, **options
         )

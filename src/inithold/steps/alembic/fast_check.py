@@ -22,6 +22,7 @@ from inithold.steps.base import Change, StepContext
 from inithold.text.files import read_regular_text
 
 if TYPE_CHECKING:
+    from inithold.steps.alembic.upgrade import Upgrade
     from inithold.steps.database.driver import Session
 
 NO_REVISION = "(empty)"
@@ -38,15 +39,11 @@ _DOUBTFUL_PARAMETERS = {
 """URL parameters that change the user, or what an unqualified name means to the server."""
 
 
-def pending(
-    file: str, section: str, target: str, address: Address, context: StepContext, *, exists: bool
-) -> tuple[Change, ...] | None:
+def pending(step: Upgrade, address: Address, context: StepContext, *, exists: bool) -> tuple[Change, ...] | None:
     """Return the pending changes; None if only env.py can tell.
 
     Args:
-        file: alembic.ini or pyproject.toml.
-        section: of the ini file.
-        target: the revision to upgrade to.
+        step: names the project's files, and the target.
         address: of the database.
         context: of the step.
         exists: whether there is a database; false for an SQLite file that has yet to be created.
@@ -57,7 +54,7 @@ def pending(
     from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
 
     try:
-        table, history = _history(Path(file), section, target, address)
+        table, history = _history(step, address)
         in_line = not history[0].parents and all(len(revision.parents) == 1 for revision in history[1:])
         # A gate need not know which revisions are pending, and saves the memory that Alembic takes.
         roughly = context.only_waits
@@ -80,14 +77,14 @@ def pending(
         context.log(f"at {at} by its version table", level="debug")
         return ()
     if roughly:
-        return (Change("~", f"schema {'(an earlier revision)' if at else NO_REVISION} -> {target}"),)
+        return (Change("~", f"schema {'(an earlier revision)' if at else NO_REVISION} -> {step.target}"),)
     if not in_line:
         context.log("env.py is asked for the revision: its revisions are not one line", level="debug")
         return None
     context.log(f"at {at or 'no revision'} by its version table", level="debug")
     later = history[ids.index(at) + 1 :] if at else history
     try:
-        return (change(at or NO_REVISION, [revision.shown() for revision in later], target),)
+        return (change(at or NO_REVISION, [revision.shown() for revision in later], step.target),)
     except SyntaxError:
         return None  # Alembic's error shows the place.
 
@@ -105,10 +102,10 @@ def change(at: str, pending: Sequence[str], target: str, *, of: str = "") -> Cha
     return Change("~", f"schema{of} {at} -> {target} ({count})", tuple(pending))
 
 
-def trusts(file: str, section: str, target: str, address: Address) -> bool:
+def trusts(step: Upgrade, address: Address) -> bool:
     """Whether `pending` takes for granted that env.py works on the database at the address and on no other."""
     try:
-        _history(Path(file), section, target, address)
+        _history(step, address)
     except (Doubt, OSError, ValueError, SyntaxError, LookupError, configparser.Error):
         return False
     return True
@@ -146,18 +143,18 @@ def _revision_of(
     raise Doubt("its version table does not hold one of the revisions")
 
 
-def _history(file: Path, section: str, target: str, address: Address) -> tuple[VersionTable, list[_Revision]]:
+def _history(step: Upgrade, address: Address) -> tuple[VersionTable, list[_Revision]]:
     """Return a project's version table and its revisions, the target last; all must lead to it."""
     parameters = {name for name, _ in address.query} & _DOUBTFUL_PARAMETERS
     if parameters or "PGOPTIONS" in os.environ:
         raise Doubt(f"the url has {', '.join(sorted(parameters)) or 'options in PGOPTIONS'}")
-    folder = _script_location(file, section)
+    folder = _script_location(Path(step.config), step.name)
     table = read_version_table(read_regular_text(str(folder / "env.py")))
     history = _in_order(list(_revisions(folder / "versions")))
     if not history:
         raise Doubt("its revisions have branches, labels or dependencies, or are not all plain files")
-    if target not in ("head", "heads", history[-1].id):
-        raise Doubt(f"target {target} is not the head")
+    if step.target not in ("head", "heads", history[-1].id):
+        raise Doubt(f"target {step.target} is not the head")
     return table, history
 
 

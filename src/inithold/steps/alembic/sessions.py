@@ -22,16 +22,9 @@ if TYPE_CHECKING:
 CONNECT_WITHIN = 5.0
 """Seconds in which an engine must connect, unless the application sets its own limit."""
 _AGAIN = 0.1
-_TIMEOUTS = {
-    "psycopg": "connect_timeout",
-    "psycopg_async": "connect_timeout",
-    "psycopg2": "connect_timeout",
-    "pymysql": "connect_timeout",
-    "mysqldb": "connect_timeout",
-    "aiomysql": "connect_timeout",
-    "asyncmy": "connect_timeout",
-    "asyncpg": "timeout",
-}
+_TIMEOUTS = {"asyncpg": "timeout"} | dict.fromkeys(
+    ("psycopg", "psycopg_async", "psycopg2", "pymysql", "mysqldb", "aiomysql", "asyncmy"), "connect_timeout"
+)
 _LEAST = 2  # libpq's minimum, in seconds.
 # The setting exists since PostgreSQL 14; other servers with its protocol may lack more.
 _ABOUT_POSTGRESQL = """

@@ -133,7 +133,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
             return None
         if not self.x:
             exists = not _no_file_yet(address)
-            pending = fast_check.pending(self.config, self.name, self.target, address, context, exists=exists)
+            pending = fast_check.pending(self, address, context, exists=exists)
             if pending is not None:
                 return pending
         if address.probe is not None:
@@ -168,7 +168,7 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         context = cast("WorkerContext", context)
         project, run = self._read(context, "current")
         # Connecting would create the SQLite file, and a check must not change anything.
-        databases = (Database((), None, "", None),) if _no_file_yet(project.address) else run.look()
+        databases = (Database((), None, "", None),) if _no_file_yet(project.address) else run.run()
         changes = []
         for database in databases:
             if pending := revisions.pending(project.script, self.target, database.heads):
@@ -193,13 +193,13 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
                 pending
                 and address is not None
                 and not uses_url(project, database)
-                and fast_check.trusts(self.config, self.name, self.target, address)
+                and fast_check.trusts(self, address)
             ):
                 # The fast check did not run env.py, so the database it uses is not yet verified.
                 self._refuse_other_database(project, [database], context)
             return pending
 
-        run.upgrade(choose)
+        run.run(choose)
 
     def _address(self) -> Address | None:
         given = any(getattr(self, field) is not None for field in _ADDRESS)

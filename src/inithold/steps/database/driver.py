@@ -83,12 +83,7 @@ class Session(Protocol):
 
 @contextmanager
 def session(address: Address, context: StepContext, *, create: bool = False) -> Iterator[Session]:
-    """Connect; the connection is closed at the end of the context.
-
-    Args:
-        address: of the database.
-        context: of the step.
-        create: whether to create a missing file (SQLite).
+    """Connect, for SQLite with `create` also to a missing file; closed at the end of the context.
 
     Raises:
         NotYet: the server is not up, or does not accept connections yet.

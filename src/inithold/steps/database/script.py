@@ -76,13 +76,7 @@ class Statement(NamedTuple):
 
 
 class Script:
-    """A text of SQL statements.
-
-    Args:
-        text: the statements, separated by semicolons.
-        name: its name in messages: a path, or `sql`.
-        technology: whose dialect of SQL it is.
-    """
+    """A text of SQL statements in a technology's dialect; its name in messages is a path, or `sql`."""
 
     def __init__(self, text: str, name: str, technology: str) -> None:
         self.text = text

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
-from inithold.steps.database.driver import CatalogRow, Database, Session
+from inithold.steps.database.driver import Database
 
 _NAME = re.compile(r'(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 
@@ -58,13 +58,30 @@ class Tables(Database, frozen=True, kw_only=True):
                     part[1:-1].replace('""', '"') if part.startswith('"') else part for part in match.groups("")
                 )
                 names[written] = (schema, table)
+        changes = []
         with driver.session(self.address(), context) as session:
             rows = session.catalog(sorted({table for _, table in names.values()}))
-            return [
-                change
-                for written, columns in self._entries()
-                for change in _missing(written, names[written], columns, rows, session)
+        folds = session.folds_tables
+        for written, columns in self._entries():
+            schema, table = names[written]
+            current = [
+                row.column or ""
+                for row in rows
+                if _same(row.table, table, folds=folds)
+                and (_same(row.schema, schema, folds=folds) if schema else row.visible)
             ]
+            if not current:
+                near = sorted({(row.schema, row.table) for row in rows if _same(row.table, table, folds=True)})
+                details = tuple(f"there is {'.'.join(pair)}" for pair in near)
+                changes.append(Change("!", f"table {written} is missing", details))
+                continue
+            for expected in columns:
+                if not any(_same(column, expected, folds=session.folds_columns) for column in current):
+                    close = tuple(
+                        f"there is {column}" for column in current if _same(column, expected, folds=True)
+                    )
+                    changes.append(Change("!", f"column {written}.{expected} is missing", close))
+        return changes
 
     def _entries(self) -> Iterator[tuple[str, Sequence[str]]]:
         if isinstance(self.tables, dict):
@@ -72,26 +89,6 @@ class Tables(Database, frozen=True, kw_only=True):
             return
         for entry in self.tables:
             yield from ((entry, ()),) if isinstance(entry, str) else entry.items()
-
-
-def _missing(
-    written: str, name: tuple[str, str], columns: Sequence[str], rows: Sequence[CatalogRow], session: Session
-) -> Iterator[Change]:
-    (schema, table), folds = name, session.folds_tables
-    current = [
-        row.column or ""
-        for row in rows
-        if _same(row.table, table, folds=folds)
-        and (_same(row.schema, schema, folds=folds) if schema else row.visible)
-    ]
-    if not current:
-        near = sorted({(row.schema, row.table) for row in rows if _same(row.table, table, folds=True)})
-        yield Change("!", f"table {written} is missing", tuple(f"there is {'.'.join(pair)}" for pair in near))
-        return
-    for expected in columns:
-        if not any(_same(column, expected, folds=session.folds_columns) for column in current):
-            close = [f"there is {column}" for column in current if _same(column, expected, folds=True)]
-            yield Change("!", f"column {written}.{expected} is missing", tuple(close))
 
 
 def _same(stored: str, expected: str, *, folds: bool) -> bool:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from inithold.errors import NotYet, StepFailed
 from inithold.redaction.sanitize import one_line
-from inithold.steps.address import WEB, Address, parse
+from inithold.steps.address import WEB, parse
 from inithold.steps.base import Change, StepContext
 from inithold.steps.http.service import BODY, CODINGS, Service, Status, answered, counts, decoded, excerpt
-
-if TYPE_CHECKING:
-    from inithold.net.http import Answer
 
 REDIRECTS = 5
 _EXCERPT_BODY = 16384
@@ -77,8 +74,7 @@ class Ready(Service, frozen=True, kw_only=True):
         for _ in range(REDIRECTS + 1):
             answer = self.ask(method, url, context, most=most, enough=enough)
             if answer.status not in _REDIRECTS or counts(answer.status, self.status):
-                self._judge(parse(url, WEB), answer)
-                return ()
+                break
             # As browsers do, and as RFC 9110, 15.4.4 requires for 303.
             method = method if answer.status in (307, 308) or method == "HEAD" else "GET"
             here, parts = parse(url, WEB), urlsplit(url)
@@ -88,10 +84,9 @@ class Ready(Service, frozen=True, kw_only=True):
                 parse(url, WEB)
             except ValueError as error:
                 raise NotYet(f"{here.shown}: answered {answer.status}, a redirect to nowhere") from error
-        raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
-
-    def _judge(self, address: Address, answer: Answer) -> None:
-        message = answered(address, answer)
+        else:
+            raise NotYet(f"{address.shown}: redirects more than {REDIRECTS} times")
+        message = answered(parse(url, WEB), answer)
         if not counts(answer.status, self.status):
             raise NotYet(f"{message}{excerpt(answer)}", hint=_HINTS.get(answer.status))
         if self.contains is not None and self.contains not in decoded(answer):
@@ -102,3 +97,4 @@ class Ready(Service, frozen=True, kw_only=True):
                     hint="let the service honour Accept-Encoding: identity, or leave out contains",
                 )
             raise NotYet(f"{message} without {one_line(self.contains, 60)!r}{excerpt(answer)}")
+        return ()

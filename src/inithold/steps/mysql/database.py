@@ -110,8 +110,17 @@ class Database(Addressed, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         name = self._name
+        # In MySQL and MariaDB, a collation's name begins with that of its character set.
+        character_set = self.character_set or (self.collation or "").partition("_")[0]
+        expected: dict[str, str] = {}
         with closing(self._session(context)) as session:
-            expected = self._expected(session)
+            if character_set:
+                # Under the server's names: `utf8` may be `utf8mb3`. It refuses those that it does not have.
+                text = f"CONVERT('' USING {character_set})"
+                collated = f"{text} COLLATE {self.collation}" if self.collation else text
+                ((known_set, known_collation),) = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")
+                expected = {"character set": known_set} if self.character_set else {}
+                expected |= {"collation": known_collation} if self.collation else {}
             rows = session.rows(_DATABASE, name)
         # The query may compare without case although database names on this server have case.
         current = [row for row in rows if row[0] == name or (row[1] and row[0].lower() == name.lower())]
@@ -149,19 +158,3 @@ class Database(Addressed, frozen=True, kw_only=True):
     def _session(self, context: StepContext) -> MysqlSession:
         # Without a database: the server would refuse one that does not exist yet.
         return mysql.open_session(self.address()._replace(database=None), context)
-
-    def _expected(self, session: MysqlSession) -> dict[str, str]:
-        """Return the plan's character set and collation under the server's names: `utf8` may be `utf8mb3`.
-
-        Raises:
-            StepFailed: the server does not have one of them, or they do not fit together.
-        """
-        # In MySQL and MariaDB, a collation's name begins with that of its character set.
-        character_set = self.character_set or (self.collation or "").partition("_")[0]
-        if not character_set:
-            return {}
-        text = f"CONVERT('' USING {character_set})"
-        collated = f"{text} COLLATE {self.collation}" if self.collation else text
-        ((known_set, known_collation),) = session.rows(f"SELECT CHARSET({text}), COLLATION({collated})")
-        expected = {"character set": known_set} if self.character_set else {}
-        return expected | ({"collation": known_collation} if self.collation else {})

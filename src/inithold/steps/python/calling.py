@@ -63,13 +63,9 @@ def in_user_code(context: StepContext, work: Callable[[], Any]) -> Any:
 def called(
     function: Callable[..., Any], given: Mapping[str, Any], context: StepContext, *, lenient: bool = False
 ) -> Any:
-    """Call the user's function, and await its result if it is awaitable.
+    """Call the user's function with keyword arguments, and await its result if it is awaitable.
 
-    Args:
-        function: the user's function.
-        given: keyword arguments.
-        context: of the step, for a parameter `ctx`.
-        lenient: leave out arguments that the function has no parameter for.
+    A parameter `ctx` gets the context; if `lenient`, arguments without a parameter are left out.
     """
     positional, keywords = _arguments(function, given, _QuietContext(context), lenient=lenient)
     result = function(*positional, **keywords)

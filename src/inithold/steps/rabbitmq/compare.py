@@ -61,7 +61,12 @@ def through_management(api: Management, desired: Definitions) -> Comparison:
     for placed in distinct(desired.objects):
         host, item = placed.virtual_host, placed.item
         if isinstance(item, Binding):
-            if not _is_bound(api, host, item):
+            kind = "e" if item.queue is None else "q"
+            bound = api.get("bindings", host, "e", item.exchange, kind, item.destination) or []
+            if not any(
+                each.get("routing_key") == item.routing_key and same(each.get("arguments") or {}, item.sent())
+                for each in bound
+            ):
                 missing.append(placed)
             continue
         present = _present(api, host, item)
@@ -73,8 +78,8 @@ def through_management(api: Management, desired: Definitions) -> Comparison:
             if present["type"] != _CLASSIC and default_types is None:
                 hosts = api.get("vhosts", query={"columns": "name,default_queue_type"}) or []
                 default_types = {each["name"]: each.get("default_queue_type") for each in hosts}
-            kind = (default_types or {}).get(host) if present["type"] != _CLASSIC else None
-            properties = {"type": _CLASSIC if kind in (None, "", "undefined") else kind} | properties
+            default = (default_types or {}).get(host) if present["type"] != _CLASSIC else None
+            properties = {"type": _CLASSIC if default in (None, "", "undefined") else default} | properties
         if sides := difference(present, properties):
             conflicts.append(f"{placed.label} exists with {sides[0]}; the plan wants {sides[1]}")
     refuse(conflicts)
@@ -148,12 +153,3 @@ def _present(api: Management, host: str, item: Exchange | Queue) -> dict[str, An
     if isinstance(item, Queue):
         fields.setdefault("type", _CLASSIC)
     return type(item)(**fields).properties()
-
-
-def _is_bound(api: Management, host: str, binding: Binding) -> bool:
-    kind = "e" if binding.queue is None else "q"
-    answer = api.get("bindings", host, "e", binding.exchange, kind, binding.destination) or []
-    return any(
-        entry.get("routing_key") == binding.routing_key and same(entry.get("arguments") or {}, binding.sent())
-        for entry in answer
-    )
