@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers.process import kill
-from servers.run import children, is_alive, remember
+from servers.run import arguments, descendants, forget, remember
 
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 """The commands of the virtual environment first, as where it is activated."""
@@ -117,16 +117,17 @@ class Running:
 
     def descendants(self) -> list[int]:
         """The processes under it that are alive."""
-        found = children(self.pid)
-        for pid in found:
-            found.extend(children(pid))
-        return found
+        return descendants(self.pid)
 
     def end(self) -> None:
         """Make sure that it and all it started are gone."""
-        group = [pid for pid in self.descendants() if is_alive(pid)]
+        has_ended = self.process.poll() is not None
+        group = [] if has_ended else self.descendants()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        if has_ended:
+            forget(self.pid)
+            return
         kill(self.pid, *group)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
@@ -224,8 +225,7 @@ def _copy(master: int, output: Path) -> None:
 
 def _is_inithold(pid: int) -> bool:
     """Is it the interpreter with inithold in it: neither the holder nor what it was started with (`unshare`)?"""
-    command = ["ps", "-o", "args=", "-ww", "-p", str(pid)]
-    arguments = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    program = arguments.partition(" ")[0]
-    holds = "/hold/verifier.py " in arguments  # which ends with the command line of the run
-    return Path(program).name.startswith("python") and " -m inithold " in f"{arguments} " and not holds
+    command = arguments(pid)
+    program = command.partition(" ")[0]
+    holds = "/hold/verifier.py " in command  # which ends with the command line of the run
+    return Path(program).name.startswith("python") and " -m inithold " in f"{command} " and not holds
