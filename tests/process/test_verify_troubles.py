@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ import pytest
 from pid_namespace import UNSHARE, inside, needs_leave, pid_one
 from promptness import PROMPTLY
 from servers.inithold import Inithold, Running
-from servers.run import children
+from servers.run import children, is_alive
 from somebody import somebody
 
 PLAN = """
@@ -68,9 +69,19 @@ def a_check_that_stays(init: Running, folder: Path, holder: int) -> int:
 
 
 def is_pending(pid: int, number: signal.Signals) -> bool:
-    """Whether a process that is stopped has been sent a signal (proc_pid_status(5))."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return bool(int(status.partition("\nShdPnd:")[2].split()[0], 16) >> number - 1 & 1)
+    """Whether a process that is stopped has been sent a signal; no longer once it is gone."""
+    return bool(int(status(pid, "ShdPnd") or "0", 16) >> number - 1 & 1)
+
+
+def is_stopped(pid: int) -> bool:
+    return status(pid, "State") == "T"
+
+
+def status(pid: int, field: str) -> str:
+    """A field of proc_pid_status(5): its first word; empty where the process is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/status").read_text().partition(f"\n{field}:")[2].split()[0]
+    return ""
 
 
 class TestSignals:
@@ -126,14 +137,30 @@ class TestSignals:
 
     def test_ended_while_a_check_that_will_not_end_is_ended(self, run_inithold: Inithold, tmp_path: Path) -> None:
         write(tmp_path, SLOW_CHECK)
+        # The hold waits for 1 s. On a busy machine that may be over before it can be stopped: then from the start.
+        while not (init := self.stopped_while_it_ends_a_check(run_inithold, tmp_path)):
+            pass
+        init.signal(signal.SIGTERM)
+        init.signal(signal.SIGCONT)
+        assert init.wait() == 0, "not from the run that was asked for: 143"
+
+    @staticmethod
+    def stopped_while_it_ends_a_check(run_inithold: Inithold, folder: Path) -> Running | None:
+        """A hold, stopped where it waits for the end of a check that will not end; None if it no longer waited."""
+        for name in ("held", "checking"):
+            (folder / name).unlink(missing_ok=True)
         init = run_inithold.start("run")
         init.wait_for_hold()
-        check = a_check_that_stays(init, tmp_path, init.pid)
+        check = a_check_that_stays(init, folder, init.pid)
         os.kill(check, signal.SIGSTOP)
         init.signal(signal.SIGHUP)
-        init.wait_until(lambda: is_pending(check, signal.SIGTERM), "the check to be told to end")
-        init.signal(signal.SIGTERM)
-        assert init.wait() == 0, "not from the run that was asked for: 143"
+        init.wait_until(lambda: is_pending(check, signal.SIGTERM) or not is_alive(check), "the check to be told")
+        init.signal(signal.SIGSTOP)
+        init.wait_until(lambda: is_stopped(init.pid), "the hold to stop")
+        if is_alive(check) and not is_pending(init.pid, signal.SIGALRM):
+            return init
+        init.end()
+        return None
 
     @needs_leave
     @pytest.mark.parametrize("moment", ["at once", "in the check's command"])
