@@ -13,7 +13,13 @@ from docs.pages import DOCS, ROOT, blocks
 EXAMPLE = ROOT / "examples" / "kubernetes"
 GUIDE = DOCS / "how-to" / "kubernetes.md"
 KUBECTL = """#!/bin/sh
-# Waits for one outcome forever, and sees the other at once.
+# Waits for one outcome forever, and sees the other at once. The Pod is there when it is asked for a second time;
+# before that, `wait` ends with an error, as the real one does.
+pod="$0.pod"
+case "$*" in
+  *"get pod"*) if [ -e "$pod" ]; then echo pod/init-1; else touch "$pod"; fi; exit ;;
+  *" pod "*) [ -e "$pod" ] || exit 1 ;;
+esac
 case "$*" in
   *{seen}*) exit 0 ;;
 esac
