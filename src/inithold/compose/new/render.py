@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,20 +129,28 @@ def refuse_existing(target: str) -> None:
 
 
 def write_new(target: str, text: str) -> None:
-    """Create a file.
+    """Create a file atomically.
 
     Raises:
         UsageError: the file exists by now or cannot be written; nothing was written.
     """
+    path = Path(target)
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
-        with Path(target).open("x", encoding="utf-8") as stream:
-            try:
-                stream.write(text)
-                stream.flush()
-            except BaseException:
-                Path(target).unlink()
-                raise
-    except FileExistsError:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        with suppress(OSError):
+            # Unlike a rename, a link never replaces a file that appeared meanwhile.
+            path.hardlink_to(temporary)
+            return
+        # The target exists by now, or the file system has no hard links.
         refuse_existing(target)
+        temporary.rename(path)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; nothing was written") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
