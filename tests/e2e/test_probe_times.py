@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import socket
+import statistics
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +109,46 @@ def test_a_failed_probe_counts_outside_the_start_period(engine: Engine, made: Pr
     health = lambda: inspect(engine, made, "late")["State"]["Health"]["Status"] == "healthy"  # noqa: E731
     assert not health(), "it gave up while init was still working"
     poll(health, 30, "init has finished", every=0.5)
+
+
+def test_compose_asks_for_the_health_of_a_dependency_every_500_ms(made: Project, tmp_path: Path) -> None:
+    """life-of-a-run."""
+    made.compose("rm", "--stop", "--force", "covered", "after-covered")
+    host, path = made.environment["DOCKER_HOST"], tmp_path / "docker.sock"
+    with asked(host, path) as times:
+        made.run("env", f"DOCKER_HOST=unix://{path}", "docker", "compose", "up", "-d", "after-covered")
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert len([gap for gap in gaps if gap > 0.4]) >= 8, gaps
+    assert 0.48 < statistics.median(gap for gap in gaps if gap > 0.1) < 0.5 + 0.1 * busy(), gaps
+
+
+@contextmanager
+def asked(host: str, path: Path) -> Iterator[list[float]]:
+    """Another socket for the engine, and the moments at which a container's state is asked for through it."""
+    times: list[float] = []
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if re.match(rb"GET /\S*/containers/\w{64}/json ", data):
+                    times.append(time.monotonic())
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, engine = listener.accept()[0], socket.socket(socket.AF_UNIX)
+                engine.connect(host.removeprefix("unix://"))
+                for ends in ((client, engine), (engine, client)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        threading.Thread(target=serve, daemon=True).start()
+        yield times
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_restart_keeps_the_writable_layer_alone(engine: Engine, made: Project) -> None:
