@@ -20,8 +20,9 @@ from servers.rabbitmq import RabbitMQ
 HERE = Path(__file__).parent
 PROJECT = HERE.parent / "examples" / "game-scheduler"
 PLAN = HERE / "handwritten" / "inithold.yaml"
-INITHOLD = (sys.executable, "-m", "inithold", "run", str(PLAN))
-GATE = (sys.executable, "-m", "inithold", "wait")
+SCRIPT = Path(sys.executable).with_name("inithold")
+INITHOLD = (str(SCRIPT), "run", str(PLAN))
+GATE = (str(SCRIPT), "wait")
 BY_HAND = (sys.executable, str(HERE / "handwritten" / "main.py"))
 CONTESTANTS: Mapping[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "inithold": (INITHOLD, {}),

@@ -59,6 +59,12 @@ def _answered(arguments: list[str]) -> int:
         from inithold.lifecycle.verify import check_named  # noqa: PLC0415 - slow
 
         check_named()
+    elif command == "run":
+        from inithold.lifecycle.quick_run import answer as run  # noqa: PLC0415 - slow
+
+        code = run(own)
+        if code is not None:
+            return code
     from inithold.cli import main as command_line  # noqa: PLC0415 - slow
 
     return command_line()
