@@ -27,10 +27,11 @@ OPERATIONS = (
     ("run --rm -T bot true",),
 )
 IDLE = "{image: standin/busybox:1, pull_policy: never, init: true, command: sleep 600, stop_grace_period: 1s}"
+PATIENT = "interval: 1s, start_period: 2m"
 STAND_INS = f"""\
 services:
-  postgres: {{image: standin/postgres:17, pull_policy: never, healthcheck: {{interval: 1s}}}}
-  rabbitmq: {{image: standin/redis:7, pull_policy: never, healthcheck: {{test: redis-cli ping, interval: 1s}}}}
+  postgres: {{image: standin/postgres:17, pull_policy: never, healthcheck: {{{PATIENT}}}}}
+  rabbitmq: {{image: standin/redis:7, pull_policy: never, healthcheck: {{test: redis-cli ping, {PATIENT}}}}}
   grafana-alloy: {IDLE}
   init: {{pull_policy: never, volumes: ["./data:/data"]}}
 """ + "".join(f"  {name}: {IDLE}\n" for name in DEPENDENTS)

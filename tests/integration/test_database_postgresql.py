@@ -500,17 +500,27 @@ def test_deadlock_is_tried_again(database: str, postgresql: PostgreSQL) -> None:
     sql = """
         SET LOCAL deadlock_timeout = '50ms';
         UPDATE t SET b = 1 WHERE a = 1;
-        SELECT pg_sleep(0.5);
+        SELECT pg_advisory_xact_lock(1);
         UPDATE t SET b = 1 WHERE a = 2
     """
     results = []
-    with psycopg.connect(database) as other:
+
+    def waits(event: str) -> bool:
+        waiting = f"datname = '{name_of(database)}' AND wait_event = '{event}'"
+        return bool(postgresql.execute(f"SELECT 1 FROM pg_stat_activity WHERE {waiting}"))
+
+    with psycopg.connect(database) as gate, psycopg.connect(database) as other:
+        gate.execute("SELECT pg_advisory_xact_lock(1)")
         other.execute("SET deadlock_timeout = '30s'")
         other.execute("UPDATE t SET b = 2 WHERE a = 2")
         thread = threading.Thread(target=lambda: results.append(drive(kinds.Sql(url=database, sql=sql))))
         thread.start()
-        until(lambda: bool(postgresql.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")))
-        other.execute("UPDATE t SET b = 2 WHERE a = 1")
+        until(lambda: waits("advisory"))
+        update = threading.Thread(target=other.execute, args=("UPDATE t SET b = 2 WHERE a = 1",))
+        update.start()
+        until(lambda: waits("transactionid"))
+        gate.commit()
+        update.join()
     thread.join()
     assert results[0].outcome == "changed"
     assert "deadlock detected" in results[0].waited_for[0]

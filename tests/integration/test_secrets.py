@@ -98,7 +98,7 @@ def test_at_failure(
         - id: web
           uses: http.ready
           needs: []
-          timeout: 1s
+          timeout: 4s
           with:
             url: "http://app:{url_coded("unparsable-url")}@{answering}/?token={url_coded("url-query")}"
             headers: {{X-Api-Key: {json.dumps(PLANTED["header"])}}}

@@ -153,6 +153,7 @@ def test_asks_the_users_code_less_and_less_often(run_inithold: Inithold, tmp_pat
     (tmp_path / "app.py").write_text(
         "import os, time\n\n"
         "def is_seeded():\n"
+        "    time.sleep(0.3)  # so that how long the process takes to start matters less\n"
         "    print(time.monotonic(), os.getpid(), file=open('asked', 'a'))\n"
         "    return os.path.exists('seeded')\n"
     )

@@ -98,7 +98,7 @@ def draft(stack: Stack, chosen: Chosen, files: Sequence[str]) -> Draft:
         elif not init.held and not init.command.repair and (init.sure or service.value("profiles") is None):
             options = "--wrap inithold" if init.sure else "--wrap inithold --unsafe"
             condition = "once docker has its image: " if runs.words is None else ""
-            result.wrap = f"{options}   # {condition}runs the command as it is, then holds"
+            result.wrap = f"{options}   # {condition}runs the command, then holds"
     result.needed += _missing(result, environments, concealer)
     return result
 

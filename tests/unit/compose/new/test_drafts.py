@@ -390,7 +390,7 @@ def test_an_init_that_reaches_its_dependent_is_to_be_split(tmp_path: Path) -> No
 def test_the_way_without_a_plan_may_need_the_image(tmp_path: Path) -> None:
     text = stack(init="{image: x, command: ./migrate}", app=f"{{image: y, depends_on: {{init: {DONE}}}}}")
     assert (
-        "--wrap inithold   # once docker has its image: runs the command as it is"
+        "--wrap inithold   # once docker has its image: runs the command, then holds"
         in drafted(tmp_path, text).errors
     )
 
