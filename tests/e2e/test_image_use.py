@@ -35,6 +35,18 @@ def health(engine: Engine, container: str) -> str:
     return str(engine.get(f"/containers/{container}/json")["State"]["Health"]["Status"])
 
 
+def test_last_words_are_where_kubernetes_looks_for_them(engine: Engine, images: Images, tmp_path: Path) -> None:
+    """Kubernetes mounts the file, under a read-only root, too."""
+    log = tmp_path / "termination-log"
+    log.touch()
+    log.chmod(0o666)
+    mounted = ("--volume", f"{log}:/dev/termination-log")
+    command = ("run", "--once", "--", "sh", "-c", "echo no such column; exit 3")
+    done = engine.run("docker", "run", "--rm", *LOCKED, *mounted, images.inithold, *command, check=False)
+    assert done.returncode == 1
+    assert "no such column" in log.read_text()
+
+
 def test_a_hold_that_verifies(engine: Engine, images: Images) -> None:
     """Without root, read-only: what is lost is made again by the same process, and `rerun` asks for it."""
     command = ("run", "--verify", "1s", "--creates", "/tmp/made", "--", "touch", "/tmp/made")

@@ -136,6 +136,13 @@ def test_hints_name_no_compose_inside_a_cluster(run_inithold: Inithold, tmp_path
 
 
 @needs_leave
+def test_a_run_that_fails_under_pid_one(run_inithold: Inithold, log: Path) -> None:
+    environment = {"INITHOLD_TERMINATION_LOG": str(log)}
+    run_inithold("run", "--", "sh", "-c", "exit 4", prefix=UNSHARE, env=environment)
+    assert "exited 4" in log.read_text()
+
+
+@needs_leave
 def test_a_run_that_is_killed(run_inithold: Inithold, log: Path) -> None:
     (run_inithold.folder / "inithold.yaml").write_text(
         PLAN + "  - {id: a, uses: file.ready, with: {path: nowhere}}\n"

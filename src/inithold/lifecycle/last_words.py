@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
+from inithold.hold.reaper import REAPER
 from inithold.marker.file import path_from
 from inithold.marker.owner import other_owner
 from inithold.process import exits, termination_log
@@ -15,7 +15,7 @@ def leave(text: str) -> None:
 
     Not for a command beside a container's own init (`kubectl exec`): its failure does not end the container.
     """
-    if other_owner(path_from(None), os.getpid()) is None:
+    if other_owner(path_from(None), REAPER.holding_pid) is None:
         termination_log.write(text)
 
 
