@@ -19,7 +19,7 @@ demo: $(VENV)/.installed ## Run a small plan on SQLite: first run, second run, h
 
 test: $(VENV)/.installed-dev lint ## Run lint, types and every test that needs no Docker engine
 	@tests/install-servers
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not rivals" --ignore=tests/e2e $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types and which room imports which
 	$(BIN)/ruff check .
@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-dev ## Measure against a hand-written init
 
 rivals: $(VENV)/.installed-dev ## Run inithold beside what else people use, on a Docker engine, and write the tables
 	@tests/install-servers
-	$(BIN)/python -m pytest -m rivals tests/e2e/test_rivals.py
+	$(BIN)/python -m pytest -m rivals tests/e2e/test_rivals.py tests/process/test_other_gates.py
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.rivals
 
 soak: $(VENV)/.installed-dev ## Kill and start the gated example 30 times (ROUNDS=N) on a Docker engine

@@ -243,7 +243,7 @@ _ONLY_BASH = [
     "set -o pipefail; if fails | cat; then work never; else work no; fi; work a | fails | cat; work $?",
     "set -euo pipefail; trap 'work line $?' EXIT; work a | cat; (set +o pipefail; fails | cat); false | work b",
     "shopt -s inherit_errexit; set -e; x=$(fails; echo never); work never",
-    "work a & wait -n; work b & wait; jobs; work end",
+    "work a & wait -n; work b & wait; work end",
     "coproc cat; echo x >&${COPROC[1]}; read -r -u ${COPROC[0]} l; work $l; kill $COPROC_PID",
 ]
 _HARD = [

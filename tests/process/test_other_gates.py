@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from servers.gate_tools import NAMES, command, environments
+from servers.gate_tools import NAMES, command
 from servers.inithold import Inithold
 from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
@@ -17,7 +17,9 @@ CHECK_A_PORT = ("pg_isready", "wait-for-it", "wait-on")
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("tool", NAMES)
+@pytest.mark.parametrize(
+    "tool", [pytest.param(tool, marks=pytest.mark.rivals) if tool == "wait-on" else tool for tool in NAMES]
+)
 def test_a_wrong_password(tool: str, postgresql: PostgreSQL) -> None:
     dsn = postgresql.dsn()
     port = urlsplit(dsn).port or 0
@@ -27,7 +29,7 @@ def test_a_wrong_password(tool: str, postgresql: PostgreSQL) -> None:
             words = command(tool, dsn, "127.0.0.1", port)
         except MissingProgram as error:
             pytest.skip(str(error))
-        return subprocess.run(words, env=environments(), capture_output=True, check=False).returncode == 0
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
     wrong = dsn.replace(postgresql.password, "wrong")
     with closed_port() as nobody:
