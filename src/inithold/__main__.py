@@ -31,12 +31,12 @@ def _end(number: int, _frame: object) -> None:
 def _answered(arguments: list[str]) -> int:
     command, own = (arguments or [""])[0], arguments[1:]
     code: int | None = None
-    checks = False
+    is_check = False
     if command == "run":
         from inithold.hold.verifier import CHECK_VARIABLE  # noqa: PLC0415 - not for the fast commands
 
-        checks = CHECK_VARIABLE in os.environ
-        if not checks:
+        is_check = CHECK_VARIABLE in os.environ
+        if not is_check:
             _before_run(own)
     elif command == "health":
         from inithold.marker.health import main as health  # noqa: PLC0415
@@ -55,7 +55,7 @@ def _answered(arguments: list[str]) -> int:
     from inithold.process.imports import collect_less_often  # noqa: PLC0415 - not for the fast commands above
 
     collect_less_often()
-    if checks:
+    if is_check:
         from inithold.lifecycle.verify import check_named  # noqa: PLC0415 - slow
 
         check_named()

@@ -26,10 +26,10 @@ def render(form: str, findings: Sequence[Finding], notes: Sequence[str]) -> str:
     """
     if form == "json":
         return as_json(findings, notes)
-    return {"text": as_text, "sarif": as_sarif, "github": as_github}[form](once(findings), notes)
+    return {"text": as_text, "sarif": as_sarif, "github": as_github}[form](_merged(findings), notes)
 
 
-def once(findings: Sequence[Finding]) -> list[Finding]:
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
     """Merge what a rule finds in one place of several services, which share it by an anchor or `extends`."""
     groups: dict[object, list[Finding]] = {}
     for finding in findings:

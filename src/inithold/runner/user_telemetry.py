@@ -231,8 +231,10 @@ def _offered(signal: TelemetrySignal) -> Any:
     return _offering[-1].provider(signal)
 
 
-tracer_provider, meter_provider, logger_provider = (partial(_offered, signal) for signal in _PROVIDERS)
-"""Entry points `inithold` of `opentelemetry_tracer_provider`, `_meter_provider` and `_logger_provider`."""
+# The entry points `inithold` of `opentelemetry_tracer_provider`, `_meter_provider` and `_logger_provider`.
+tracer_provider = partial(_offered, "traces")
+meter_provider = partial(_offered, "metrics")
+logger_provider = partial(_offered, "logs")
 
 
 def _variable(signal: TelemetrySignal) -> str:

@@ -62,6 +62,7 @@ class RecordWriter:
 
     def close(self) -> None:
         self._write(last=True)
+        self._due.set()  # the writing thread ends
 
     def _write_when_due(self) -> None:
         while self._due.wait() and not self._over:

@@ -84,7 +84,7 @@ def unadopted_one_shot(stack: Stack) -> Iterator[Finding]:
 def masked_failure(stack: Stack) -> Iterator[Finding]:
     """Inits that dependents wait for and whose command succeeds, or writes its marker, though its work fails."""
     for init in stack.all_inits:
-        end = init.command.forgives
+        end = init.command.masked_by
         if end is None or all(entry.condition == STARTED for entry in init.dependents):
             continue
         marks = any(path in end for path in init.command.marks)

@@ -156,8 +156,8 @@ class Command:
         return argv[4:] if argv[:2] == ("sh", "-c") and "sleep 86400" in argv[2] and argv[3:4] == ("sh",) else argv
 
     @property
-    def forgives(self) -> str | None:
-        """What lets its script exit 0, or write its marker, where its work fails; None if nothing is known to."""
+    def masked_by(self) -> str | None:
+        """The end of its script that exits 0, or writes the marker, though its work fails; None if unknown."""
         *shell, script = self._script
         if not shell:
             return None

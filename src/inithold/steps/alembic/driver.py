@@ -53,11 +53,19 @@ _TO_INSTALL = {
 }
 # Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that may be left out for
 # asyncpg: they only tune a connection, without any effect on access or trust.
-_TUNING_NAMES = """
-application_name channel_binding client_encoding connect_timeout fallback_application_name gssencmode keepalives
-keepalives_count keepalives_idle keepalives_interval tcp_user_timeout
-"""
-_TUNING = frozenset(_TUNING_NAMES.split())
+_TUNING = {
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+}
 _ASYNCPG = {"host", "port", "ssl", "target_session_attrs", "passfile", "service", "krbsrvname"}
 """Parameters of libpq that asyncpg takes as text, and `ssl`, its name for sslmode."""
 _ASYNCPG_ONLY = {"prepared_statement_cache_size", "async_fallback"}

@@ -136,7 +136,7 @@ class Connection:
         self.raw.add_notice_handler(lambda notice: self.log(f"{notice.severity}: {notice.message_primary}"))
 
     def rows(self, query: str, *parameters: object, seconds: float = ANSWER_WITHIN) -> list[Row]:
-        """Run a query of inithold's own, with `$1`, `$2` for the parameters; after `seconds` it is shut down.
+        """Run a query of inithold's own, with `$1`, `$2` for the parameters; `seconds` limit the answer.
 
         Raises:
             NotYet: no answer in time, or the connection is lost.

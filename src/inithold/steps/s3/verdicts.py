@@ -11,11 +11,17 @@ from typing import Any
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 
-_ABSENT = """
-404 NoSuchBucket NoSuchBucketPolicy NoSuchCORSConfiguration NoSuchLifecycleConfiguration
-NoSuchPublicAccessBlockConfiguration NoSuchTagSet NoSuchTagSetError ObjectLockConfigurationNotFoundError
-"""
-ABSENT = frozenset(_ABSENT.split())
+ABSENT = (
+    "404",
+    "NoSuchBucket",
+    "NoSuchBucketPolicy",
+    "NoSuchCORSConfiguration",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchPublicAccessBlockConfiguration",
+    "NoSuchTagSet",
+    "NoSuchTagSetError",
+    "ObjectLockConfigurationNotFoundError",
+)
 UNKNOWN = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
 VIRTUAL_ONLY = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired")
 """Errors of servers that require the bucket's name in the host name."""
@@ -25,11 +31,21 @@ _DENIED = (
     "let the user of access_key do that: the kind's page lists the rights that it needs; "
     "where somebody else owns the bucket, choose another name"
 )
-_PASSING = """
-BadGateway GatewayTimeout InternalError OperationAborted RequestTimeout ServiceUnavailable SlowDown SlowDownRead
-SlowDownWrite Throttling ThrottlingException XMinioServerNotInitialized XMinioStorageResourceInsufficient
-"""
-_NOT_YET = frozenset(_PASSING.split())
+_NOT_YET = (
+    "BadGateway",
+    "GatewayTimeout",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "Throttling",
+    "ThrottlingException",
+    "XMinioServerNotInitialized",
+    "XMinioStorageResourceInsufficient",
+)
 _REJECTED = {
     "InvalidAccessKeyId": "check access_key: the service does not know it",
     "SignatureDoesNotMatch": "check secret_key: it does not belong to access_key",

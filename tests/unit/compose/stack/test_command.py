@@ -54,15 +54,15 @@ def test_what_lets_a_script_succeed_though_its_work_fails(script: str, end: str 
     # Under `inithold run` what sleeps for ever is never done.
     wrapped = [] if "sleep" in script or "tail" in script else ["[inithold, run, --, sh, -c]"]
     for shell in ("[sh, -c]", "[/bin/bash, -c]", "[env, A=b, sh, -xc]", *wrapped):
-        assert _forgives(tmp_path, shell, script) == end, shell
-    assert _forgives(tmp_path, "[sh, -ec]", script) in (None, end if "||" in script or "+e" in script else None)
-    assert _forgives(tmp_path, "[tool]", script) is None, "this is no shell"
+        assert _masked_by(tmp_path, shell, script) == end, shell
+    assert _masked_by(tmp_path, "[sh, -ec]", script) in (None, end if "||" in script or "+e" in script else None)
+    assert _masked_by(tmp_path, "[tool]", script) is None, "this is no shell"
 
 
-def _forgives(folder: Path, entrypoint: str, script: str) -> str | None:
+def _masked_by(folder: Path, entrypoint: str, script: str) -> str | None:
     body = script.replace("\n", "\n        ")
     text = (
         f"services:\n  it:\n    image: x\n    entrypoint: {entrypoint}\n    command:\n      - |-\n        {body}\n"
     )
     (folder / "compose.yaml").write_text(text)
-    return read_command(load_project(["compose.yaml"], folder=folder, environment={}).services["it"]).forgives
+    return read_command(load_project(["compose.yaml"], folder=folder, environment={}).services["it"]).masked_by
