@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ COMPOSE_VERSIONS = ("2.40.3", "5.6.1") if ENGINE.exists() else ("",)
 """The versions of Compose to be held against, as far as they can be had; "" for the one that is there."""
 
 
+@cache
 def docker_environment(version: str = "") -> dict[str, str] | None:
     """The environment in which `docker compose` runs; None where there is none.
 
@@ -109,9 +111,7 @@ def docker_environment(version: str = "") -> dict[str, str] | None:
         given = {name: os.path.expandvars(" ".join(shlex.split(value))) for name, _, value in pairs}
         environments.append({**os.environ, **given})
     for environment in environments:
-        program = shutil.which("docker", path=environment.get("PATH"))
-        command = [program or "docker", "compose", "version"]
-        if program and subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
+        if _version(environment):
             # Variables of this machine's own must not change the stack.
             return {name: value for name, value in environment.items() if not name.startswith("COMPOSE_")}
     return None
@@ -119,18 +119,33 @@ def docker_environment(version: str = "") -> dict[str, str] | None:
 
 def major(environment: dict[str, str]) -> int:
     """The first number of the version of `docker compose` in an environment."""
-    program = shutil.which("docker", path=environment["PATH"]) or "docker"
-    command = [program, "compose", "version", "--short"]
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return int(shown.strip().lstrip("v").partition(".")[0])
+    return int(_version(environment).lstrip("v").partition(".")[0])
+
+
+def _version(environment: dict[str, str]) -> str:
+    """The version of `docker compose` in an environment; empty where there is none."""
+    command = [*_compose(environment), "version", "--short"]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _compose(environment: dict[str, str]) -> list[str]:
+    """`docker compose`: without `docker`, which starts Compose twice, where Compose itself is found."""
+    configuration = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+    plugin = Path(configuration, "cli-plugins", "docker-compose")
+    if plugin.is_file():
+        return [str(plugin)]
+    return [shutil.which("docker", path=environment.get("PATH")) or "docker", "compose"]
 
 
 def compose_config(folder: Path, files: list[str], environment: dict[str, str], *options: str) -> dict[str, Any]:
     """What `docker compose config` makes of a stack."""
     named = [part for name in files for part in ("-f", name)]
-    program = shutil.which("docker", path=environment["PATH"]) or "docker"
     answer = subprocess.run(
-        [program, "compose", *named, "config", *options],
+        [*_compose(environment), *named, "config", *options],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +19,28 @@ from unit.compose.case import CASES, compose_config, docker_environment, run
 LAYOUTS = sorted((CASES / "layouts").iterdir())
 
 
+Config = Callable[[bytes], dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def docker() -> dict[str, str] | None:
-    return docker_environment()
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config | None:
+    """What `docker compose config` makes of the services of a file, asked once for each text."""
+    docker, folder = docker_environment(), tmp_path_factory.mktemp("config")
+    if docker is None:
+        return None
+
+    @cache
+    def ask(text: bytes) -> dict[str, Any]:
+        (folder / "compose.yaml").write_bytes(text)
+        services: dict[str, Any] = compose_config(folder, ["compose.yaml"], docker, *RAW)["services"]
+        return services
+
+    return lambda text: deepcopy(ask(text))
 
 
 @pytest.mark.parametrize("wrap", list(Wrap))
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
-def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str] | None) -> None:
+def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, config: Config | None) -> None:
     path = tmp_path / "compose.yaml"
     old = layout.read_bytes().decode()
     path.write_bytes(old.encode())
@@ -34,14 +52,14 @@ def test_layout(layout: Path, wrap: Wrap, tmp_path: Path, docker: dict[str, str]
 
     fixed = fix_stack(load, (), unsafe=False)
     changes = [change for finding in fixed.fixed for change in finding.changes]
-    before = compose_config(tmp_path, [path.name], docker, *RAW)["services"] if docker else {}
     for text in fixed.texts.values():
         assert_only_concerned(old, text, {(change.service, change.path[0]) for change in changes})
         path.write_bytes(text.encode())
-    if docker:
-        announce(before, changes)
-        assert comparable(compose_config(tmp_path, [path.name], docker, *RAW)["services"]) == comparable(before)
     written = path.read_bytes()
+    if config:
+        before = config(old.encode())
+        announce(before, changes)
+        assert comparable(config(written)) == comparable(before)
     run(tmp_path, "fix", "--wrap", wrap.value)
     assert path.read_bytes() == written, "a second fix changed something"
     assert fixed.fixed or fixed.refused, "nothing was to be done"
