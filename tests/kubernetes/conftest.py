@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import pytest
+from kubernetes_validate import utils
 
 from kubernetes.manifests import PASSWORDS, Manifests
 from kubernetes.sandbox import Sandbox
@@ -13,8 +15,11 @@ from servers.inithold import Inithold
 from servers.postgresql import PostgreSQL
 from servers.rabbitmq import RabbitMQ
 
+# It reads all definitions of a version again, megabytes, for each document.
+utils.schema_contents = cache(utils.schema_contents)
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="package")
 def started() -> Iterator[Servers]:
     user, database, broker = "scheduler", PASSWORDS["database-password"], PASSWORDS["rabbitmq-password"]
     with PostgreSQL(user=user, password=database) as postgres, RabbitMQ(user=user, password=broker) as rabbit:
