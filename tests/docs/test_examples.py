@@ -7,7 +7,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -40,9 +42,15 @@ def variables_of(text: str) -> dict[str, str]:
     return {name: KNOWN.get(name, "x") for name in named}
 
 
+@cache
+def value_of(text: str) -> Any:
+    """What a block of YAML holds; not to be changed."""
+    return yaml.safe_load(text)
+
+
 def plan_of(block: Block) -> str:
     """The plan a block is, or is a part of; empty if it is something else."""
-    value = yaml.safe_load(block.text)
+    value = value_of(block.text)
     if isinstance(value, dict) and isinstance(value.get("steps"), list):
         return block.text
     if (
@@ -57,7 +65,7 @@ def plan_of(block: Block) -> str:
 
 
 def is_stack(block: Block) -> bool:
-    value = yaml.safe_load(block.text)
+    value = value_of(block.text)
     return isinstance(value, dict) and "services" in value
 
 
@@ -103,7 +111,7 @@ def test_a_stack_has_no_findings(block: Block, tmp_path: Path) -> None:
 
 def test_yaml_of_other_tools_is_yaml() -> None:
     for block in of("yaml"):
-        assert yaml.safe_load(block.text) is not None, str(block)
+        assert value_of(block.text) is not None, str(block)
 
 
 def test_python_compiles() -> None:
