@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.inithold import Completed
+from servers.inithold import Completed, Inithold
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "sh", "env", "dirname", "cat", "grep", "uname", "mktemp", "rm", "mv", "tail", "touch", "make")
@@ -73,17 +73,17 @@ def test_make_says_it_too(machine: Path, tmp_path: Path, target: str) -> None:
     assert not (clone / ".venv").exists(), "the next try begins anew"
 
 
-def test_an_environment_that_was_left_half_made_is_made_anew(tmp_path: Path) -> None:
-    """As after Ctrl-C between `python -m venv` and pip; what pip does then needs an index, and is not awaited."""
+def test_an_environment_that_was_left_half_made_is_made_anew(tmp_path: Path, run_inithold: Inithold) -> None:
+    """As after Ctrl-C between `python -m venv` and pip; what pip does in it is not awaited."""
     venv = tmp_path / "venv"
-    (venv / "bin").mkdir(parents=True)
-    (venv / "bin" / "python").symlink_to("/bin/false")
+    python = venv / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/false")
     (venv / "left").touch()
-    settings = {"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [ROOT / "scripts" / "venv", venv], env=settings, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert f"making {venv} with Python 3" in done.stdout
+    settings = {"PIP_NO_INDEX": "1", "HOME": str(tmp_path)}
+    making = run_inithold.start(program=[str(ROOT / "scripts" / "venv"), str(venv)], env=settings)
+    making.wait_until(lambda: python.exists() and not python.samefile("/bin/false"), "Python in it", seconds=120)
+    assert f"making {venv} with Python 3" in making.stdout
     assert not (venv / "left").exists()
 
 

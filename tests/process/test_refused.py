@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,7 @@ MORE: list[tuple[str, dict[str, str]]] = [
     ("run", {"INITHOLD_WAIT": "nonsense"}),
 ]
 HOLDS = {"plain": "", "verifying": "hold: {verify: 1h}\n"}
+Held = tuple[Inithold, Running, str]
 each_refusal = pytest.mark.parametrize("case", REFUSED)
 
 
@@ -67,11 +68,19 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-@each_refusal
-@pytest.mark.parametrize("hold", HOLDS)
-def test_beside_a_hold(run_inithold: Inithold, hold: str, case: str) -> None:
-    init = start(run_inithold, hold=HOLDS[hold])
+@pytest.fixture(scope="module", params=HOLDS)
+def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    """A hold for several tests, since none may change it: how to run others beside it, itself, and its kind."""
+    run_inithold = Inithold(tmp_path_factory.mktemp("held"))
+    init = start(run_inithold, hold=HOLDS[request.param])
     init.wait_for_hold()
+    yield run_inithold, init, request.param
+    run_inithold.end_all()
+
+
+@each_refusal
+def test_beside_a_hold(held: Held, case: str) -> None:
+    run_inithold, init, hold = held
     before = files(run_inithold.folder)
     arguments, env = REFUSED[case]
     done = run_inithold(*arguments, env=env)

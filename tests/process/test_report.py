@@ -19,10 +19,20 @@ PLAN = "version: 1\nname: reported\nsteps:\n"
 STEPS = "  - {id: make, uses: command.run, with: {run: [touch, made], creates: made}}\n"
 
 
-@pytest.fixture
-def ran(run_inithold: Inithold, tmp_path: Path) -> Path:
-    (tmp_path / "inithold.yaml").write_text(PLAN + STEPS)
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The record of a run."""
+    run_inithold = Inithold(tmp_path_factory.mktemp("ran"))
+    (run_inithold.folder / "inithold.yaml").write_text(PLAN + STEPS)
     assert run_inithold("run", "--once").returncode == 0
+    return Path(f"{run_inithold.marker}.record.json").read_bytes()
+
+
+@pytest.fixture
+def ran(record: bytes, tmp_path: Path) -> Path:
+    """The record where a run in the test's folder leaves it."""
+    (tmp_path / "inithold.yaml").write_text(PLAN + STEPS)
+    (tmp_path / "init-complete.record.json").write_bytes(record)
     return tmp_path / "init-complete.record.json"
 
 
