@@ -121,8 +121,12 @@ class Stack:
         assert process.popen.poll() is None, process.output
         return f"http://127.0.0.1:{port}"
 
+    @property
+    def database(self) -> str:
+        return self.dsn.rsplit("/", 1)[1]
+
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        return self.postgres.execute(statement, self.dsn.rsplit("/", 1)[1])
+        return self.postgres.execute(statement, self.database)
 
     def tables(self) -> set[str]:
         return {name for (name,) in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
@@ -186,9 +190,26 @@ def stack(
         stack.end()
 
 
+@pytest.fixture(scope="module")
+def made_by_init(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL, rabbitmq: RabbitMQ
+) -> Iterator[Stack]:
+    """A stack after its init, of which the others get copies."""
+    dsn, vhost = postgresql.create_database(), rabbitmq.create_vhost()
+    made = Stack(tmp_path_factory.mktemp("made"), postgresql, dsn, rabbitmq, vhost)
+    made.initialize()
+    yield made
+    rabbitmq.delete_vhost(vhost)
+    postgresql.drop_database(made.database)
+
+
 @pytest.fixture
-def ready(stack: Stack) -> Stack:
-    stack.initialize()
+def ready(stack: Stack, made_by_init: Stack) -> Stack:
+    """A stack whose database and virtual host have what init makes."""
+    stack.postgres.drop_database(stack.database)
+    stack.postgres.execute(f'CREATE DATABASE "{stack.database}" TEMPLATE "{made_by_init.database}"')
+    definitions = stack.rabbit.api("GET", f"/api/definitions/{made_by_init.vhost}")
+    stack.rabbit.api("POST", f"/api/definitions/{stack.vhost}", definitions)
     return stack
 
 
@@ -430,10 +451,10 @@ def test_the_api_refuses_what_cannot_be(ready: Stack) -> None:
 def test_the_api_says_when_its_database_is_away(ready: Stack) -> None:
     api = ready.start_api()
     assert call(f"{api}/health")[0] == 200
-    ready.postgres.drop_database(ready.dsn.rsplit("/", 1)[1])
+    ready.postgres.drop_database(ready.database)
     assert call(f"{api}/health") == (503, {"detail": "the database does not answer as it should"})
     assert call(f"{api}/sessions", new_session())[0] == 503
-    ready.postgres.create_database(ready.dsn.rsplit("/", 1)[1])
+    ready.postgres.create_database(ready.database)
     assert call(f"{api}/health")[0] == 503, "a new, empty database is not health"
     ready.alembic("upgrade", "head")
     assert call(f"{api}/health")[0] == 200

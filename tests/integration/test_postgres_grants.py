@@ -48,8 +48,7 @@ def server() -> Iterator[PostgreSQL]:
 def games(server: PostgreSQL) -> str:
     """The name of a database of the test's own with one thing of each kind."""
     name = server.create_database().rpartition("/")[2]
-    for statement in SCHEMA.split(";\n"):
-        server.execute(statement, name)
+    server.execute(SCHEMA, name)
     return name
 
 

@@ -73,14 +73,14 @@ def test_dead_port_is_retried_until_the_time_is_up(protocol: Protocol, monkeypat
 
 
 @pytest.fixture
-def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def imported(protocol: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Lets the sender import the SDK at its start, and then make this file.
 
     On a busy machine importing takes longer than a bound of seconds, and then nothing has met the server.
     """
-    packages = ("http", "grpc")
+    package = protocol.partition("/")[0]
     modules = ("trace_exporter", "metric_exporter", "_log_exporter")
-    names = [f"opentelemetry.exporter.otlp.proto.{package}.{module}" for package in packages for module in modules]
+    names = [f"opentelemetry.exporter.otlp.proto.{package}.{module}" for module in modules]
     done = tmp_path / "imported"
     (tmp_path / "sitecustomize.py").write_text(f"import {', '.join(names)}\nopen({str(done)!r}, 'w').close()\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
