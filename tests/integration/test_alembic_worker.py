@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
 from alembic_project import INI, OWN_URL_ENV, SYNC_ENV, AlembicProject, failure, name_of, table, tables_in
 from inithold.runner.worker import ASK_AGAIN
@@ -221,7 +223,7 @@ GATE = """
 version: 1
 name: gate
 steps:
-  - {id: migrate, uses: alembic.upgrade, with: {target: '${TARGET:-head}', WITH}}
+  - {id: migrate, uses: alembic.upgrade, with: {WITH}}
 """
 
 
@@ -230,17 +232,25 @@ def no_worker(gate: Running) -> bool:
     return not any((task / "children").read_text() for task in tasks.iterdir())
 
 
-def waits_and_opens(folder: Path, run_inithold: Inithold, env: dict[str, str], within: float) -> None:
+def migrate(project: AlembicProject, url: str, revision: str) -> None:
+    """Migrate as Alembic does by itself, in this process: it has imported it already."""
+    config = Config()
+    config.set_main_option("script_location", str(project.env.parent))
+    config.set_main_option("sqlalchemy.url", url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_OWN_URL", url)
+        command.upgrade(config, revision)
+
+
+def waits_and_opens(project: AlembicProject, run_inithold: Inithold, env: dict[str, str], within: float) -> None:
     """A gate has no worker while it waits, does not open at half of the revisions, and opens in time at all."""
     gate = run_inithold.start("wait", "--log-level", "debug", env=env)
     gate.wait_for_output("schema (empty)")
     gate.wait_until(lambda: no_worker(gate), "the end of its worker")
-    init = ("run", "--once", "--marker", str(folder / "ready"))
-    half = run_inithold(*init, env={**env, "TARGET": "0001"})
-    assert half.returncode == 0, half.stderr
+    migrate(project, env["TEST_OWN_URL"], "0001")
     gate.wait_for_output("schema 0001 -> head (1 revision)", seconds=within)
     gate.wait_until(lambda: no_worker(gate), "the end of its worker")
-    assert run_inithold(*init, env=env).returncode == 0
+    migrate(project, env["TEST_OWN_URL"], "head")
     gate.wait_until(lambda: not is_alive(gate.pid), "the end of the gate", seconds=within)
     assert gate.wait() == 0
 
@@ -258,7 +268,7 @@ def test_a_gate_has_no_worker_while_it_waits(
     project.tables("users", "games")
     given = "url: '${URL}'" if named == "in the step" else ""
     (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", given))
-    waits_and_opens(tmp_path, run_inithold, {"URL": url, "TEST_OWN_URL": own}, ASK_AGAIN / 2)
+    waits_and_opens(project, run_inithold, {"URL": url, "TEST_OWN_URL": own}, ASK_AGAIN / 2)
 
 
 @pytest.mark.parametrize("named", ["in the step", "by env.py"])
@@ -275,7 +285,7 @@ def test_nor_without_a_driver_of_its_own(
     given = "url: '${URL}'" if named == "in the step" else ""
     (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", given))
     env = {"URL": url, "TEST_OWN_URL": url, "PYTHONPATH": str(without)}
-    waits_and_opens(tmp_path, run_inithold, env, 2 * ASK_AGAIN)
+    waits_and_opens(project, run_inithold, env, 2 * ASK_AGAIN)
 
 
 def test_nor_while_the_server_is_down(tmp_path: Path, run_inithold: Inithold) -> None:
