@@ -29,6 +29,11 @@ def tell(channel: Channel, order: dict[str, object]) -> None:
             "descriptors": sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir()),
             "group": os.getpgrp(),
             "parent": os.getppid(),
+            "imported": "decimal" in sys.modules,
+            "signals": [
+                [str(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+                [str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)],
+            ],
         }
     )
     while (message := channel.receive()) is not None:

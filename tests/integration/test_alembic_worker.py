@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,35 @@ def test_no_worker_is_left(tmp_path: Path) -> None:
     assert not any(is_alive(pid) for pid in pids)
 
 
+STATE = """
+import os, sys
+print("state", *sorted(sys.modules.keys() & {"plan_of_mine", "inithold.plan.load", "psycopg", "yaml"}))
+"""
+A_PLAN = """
+import inithold
+from inithold.steps import alembic
+
+plan = inithold.Plan("mine")
+plan.add(alembic.Upgrade(url=URL), id="migrate")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+def test_the_first_worker_has_what_the_run_has_imported_unless_that_is_code_of_the_user_s(
+    tmp_path: Path, database: str, run_inithold: Inithold
+) -> None:
+    AlembicProject(tmp_path, STATE + SYNC_ENV).tables("users")
+    (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", f"url: '{database}'"))
+    done = run_inithold("run", "--once", "--log-level", "debug")
+    assert "state inithold.plan.load psycopg yaml\n" in done.stderr, done.stderr
+    (tmp_path / "plan_of_mine.py").write_text(A_PLAN.replace("URL", repr(database)))
+    (tmp_path / "migrations" / "versions").joinpath("0002.py").write_text(
+        "revision, down_revision = '0002', '0001'\n\ndef upgrade(): pass\n"
+    )
+    done = run_inithold("run", "plan_of_mine:plan", "--once", "--log-level", "debug")
+    assert "state\n" in done.stderr, done.stderr
+
+
 # -- gates
 
 BY_CODE = "version_table='app' + 'lied', "
@@ -228,8 +259,11 @@ steps:
 
 
 def no_worker(gate: Running) -> bool:
-    tasks = Path(f"/proc/{gate.pid}/task")
-    return not any((task / "children").read_text() for task in tasks.iterdir())
+    children = ""
+    for task in Path(f"/proc/{gate.pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            children += (task / "children").read_text()
+    return not children
 
 
 def migrate(project: AlembicProject, url: str, revision: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -57,8 +58,16 @@ class Started:
         return str(death)
 
 
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
+
+
 def test_messages_go_both_ways_until_the_input_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    inherited = {number for number in range(3, 1024) if _is_inheritable(number)}
     started = Started("tell")
     until(lambda: len(started.messages) == 1)
     large = "ä\n" * 100_000
@@ -74,8 +83,8 @@ def test_messages_go_both_ways_until_the_input_ends(monkeypatch: pytest.MonkeyPa
     assert about["parent"] == os.getpid()
     assert str(tmp_path) not in about["path"], "a folder of the user's must not stand in for a library"
     assert "" not in about["path"]
-    # 0 to 2, the two of the protocol, and the folder that is listed.
-    assert len(about["descriptors"]) == 6
+    # 0 to 2, the folder that is listed, and the two of the protocol, besides those that pytest has given on.
+    assert sorted({*about["descriptors"]} - inherited) == [0, 1, 2, 3, 100, 101]
     assert not {3, 4} <= set(about["descriptors"])
 
 
@@ -166,6 +175,79 @@ def test_it_is_killed_with_the_process_that_started_it_but_outlives_an_exec() ->
             until(lambda pid=pid: not is_alive(pid))
         finally:
             process.kill()
+
+
+_FORKS = """
+import json, os, signal, sys, threading, time
+import decimal  # for it to find
+from inithold.process.satellite import Satellite, end_forked, fork_ahead, launch
+
+pipe = os.pipe2(0)  # inheritable
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+if sys.argv[1] == "beside a thread":
+    threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
+fork_ahead("satellites")
+children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+if sys.argv[1] == "unwanted":
+    end_forked()
+    children += open(f"/proc/self/task/{os.getpid()}/children").read().split()
+    print(json.dumps({"children": len(children)}))
+    sys.exit()
+messages = []
+satellite = Satellite(launch("satellites", captured=True), on_message=messages.append)
+satellite.send({"do": sys.argv[2]})
+while not messages:
+    time.sleep(0.01)
+about = messages[0]
+about["is child"] = about.get("parent") == os.getpid()
+print(json.dumps({**about, "children": len(children), "pid": satellite.pid}), flush=True)
+if sys.argv[1] == "stay":
+    time.sleep(300)
+satellite.close_input()
+satellite.wait(30)
+"""
+
+
+def _forking(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-c", _FORKS, *arguments], capture_output=True, text=True, check=True)
+    about: dict[str, Any] = json.loads(done.stdout)
+    return about
+
+
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+
+
+@needs_fork
+def test_one_that_is_forked_is_as_one_that_is_started_and_has_what_was_imported() -> None:
+    forked, started = _forking("alone", "tell"), _forking("beside a thread", "tell")
+    assert (forked["children"], started["children"]) == (1, 0), "a thread may hold a lock, which a fork would copy"
+    for about in (forked, started):
+        assert about["group"] == about["pid"]
+        assert about["is child"]
+    assert (forked["imported"], started["imported"]) == (True, False)
+    for name in ("stdin", "environment", "signals"):
+        assert forked[name] == started[name], name
+    assert forked["descriptors"] == [0, 1, 2, 3, 100, 101], "not even inheritable ones are open in a fork"
+
+
+@needs_fork
+def test_one_that_nobody_wants_is_ended() -> None:
+    assert _forking("unwanted", "tell") == {"children": 1}
+
+
+@needs_fork
+def test_one_that_is_forked_is_killed_with_the_process_that_forked_it() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _FORKS, "stay", "hang"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        pid = json.loads(process.stdout.readline())["pid"]
+        assert is_alive(pid)
+        process.kill()
+        process.wait()
+        until(lambda: not is_alive(pid))
+    finally:
+        process.kill()
 
 
 def test_launching_imports_next_to_nothing() -> None:

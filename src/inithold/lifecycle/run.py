@@ -23,6 +23,7 @@ from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams
+from inithold.process.satellite import end_forked, fork_ahead
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
 from inithold.record.account import Account
@@ -108,10 +109,26 @@ def run(
     claim = None if repair else Claim(marker)
     try:
         why = os.environ.pop(RERUN_VARIABLE, "")
-        return _Life(load(), marker, record, settings, claim, repair, why, owned, named).run()
+        plan = load()
+        if owned:
+            _fork_worker(plan)
+        return _Life(plan, marker, record, settings, claim, repair, why, owned, named).run()
     finally:
         if claim is not None:
             claim.release()
+
+
+def _fork_worker(plan: CheckedPlan) -> None:
+    """Fork the first worker before there are threads, with the libraries that it and the run both need.
+
+    Only if inithold's own code alone has been imported: the user's belongs to one step.
+    """
+    enabled = [planned.step for planned in plan.steps if planned.enabled]
+    first = next((step for step in enabled if step.in_worker), None)
+    ours = all(type(planned.step).__module__.startswith("inithold.") for planned in plan.steps)
+    if first is not None and ours and not plan.files:
+        first.preload_for_both()
+        fork_ahead("worker")
 
 
 class _Life:
@@ -273,6 +290,7 @@ class _Life:
             return runner.run()
         finally:
             self._cancel = None
+            end_forked()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

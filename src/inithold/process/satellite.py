@@ -2,7 +2,7 @@
 
 One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT`. NAME is one of `PROGRAMS`, or a
 module name. Its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends of
-the protocol are in this file.
+the protocol are in this file. On Linux, `fork_ahead` starts one that has what this process has imported.
 
 The parent's side is cheap to import (little of the standard library), because PID 1 imports it.
 
@@ -27,7 +27,7 @@ import sys
 TYPE_CHECKING = False
 """`typing` is slow to import, like the modules imported inside functions: PID 1 needs only `launch`."""
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
@@ -65,6 +65,12 @@ class Launched:
         self.output = output
         self.captured = captured
 
+    def close(self) -> None:
+        """Close the descriptors, which tells the process to end."""
+        for descriptor in (self.input, self.output, self.captured):
+            if descriptor >= 0:
+                os.close(descriptor)
+
 
 def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launched:
     """Start a program; see the module's docstring for which threads may call this.
@@ -77,6 +83,111 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
     Raises:
         OSError: it cannot be started.
     """
+    if (forked := _forked.pop(name, None)) is not None:
+        if not _ended(forked, os.WNOHANG):
+            return forked
+        forked.close()
+    actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    # -P: files in the working directory or a script's folder must not shadow a library.
+    options = ["-P", "-I"] if sys.flags.isolated else ["-P"]
+    parent = "0" if lasting else str(os.getpid())
+
+    def start(descriptors: Sequence[tuple[int, int]]) -> int:
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, *options, "-m", "inithold.process.satellite", name, parent],
+            os.environ,
+            file_actions=[*actions, *((os.POSIX_SPAWN_DUP2, *pair) for pair in descriptors)],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+
+    return _launched(start, captured=captured)
+
+
+_forked: dict[str, Launched] = {}
+"""Processes that `fork_ahead` has started, and `launch` has not yet handed out."""
+
+
+def fork_ahead(name: str) -> None:
+    """Fork a process that waits until `launch(name, captured=True)` wants it, and then starts within milliseconds.
+
+    It has what this process has imported, so call this before the user's code is. Where it does nothing, `launch`
+    starts a new interpreter: elsewhere than on Linux, and in a process with several threads, whose locks would be
+    copied as they are.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getpid()
+
+    def start(descriptors: Sequence[tuple[int, int]]) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # otherwise the child would write it again
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _wait_for_work(descriptors, parent)
+                _serve(name)
+            except BaseException:  # noqa: BLE001 - nothing may run on in the fork
+                sys.excepthook(*sys.exc_info())
+            finally:
+                os._exit(1)
+        return pid
+
+    try:
+        if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - `pathlib` is slow
+            _forked[name] = _launched(start, captured=True)
+    except OSError:
+        return  # no /proc, or no process to be had now
+
+
+def end_forked() -> None:
+    """End what `fork_ahead` has started and nobody wanted."""
+    while _forked:
+        _, forked = _forked.popitem()
+        forked.close()
+        if not _ended(forked, os.WNOHANG):
+            os.kill(forked.pid, signal.SIGKILL)
+            _ended(forked, 0)
+
+
+def _ended(forked: Launched, options: int) -> bool:
+    try:
+        return os.waitpid(forked.pid, options) != (0, 0)
+    except ChildProcessError:
+        return True  # reaped by the kernel, where SIGCHLD is ignored
+
+
+def _wait_for_work(descriptors: Sequence[tuple[int, int]], parent: int) -> None:
+    """In a forked child: be as a started process is, and wait for the first message."""
+    import gc  # noqa: PLC0415
+    from select import select  # noqa: PLC0415
+
+    from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
+
+    die_with(parent)
+    os.setpgid(0, 0)
+    for number in _DEFAULT_SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nowhere, 0), *descriptors):
+        os.dup2(source, target)
+    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as above
+        if int(entry) > _OUTPUT:
+            try:
+                os.close(int(entry))
+            except OSError:
+                continue  # the one that listed them
+    sys.stdout, sys.stderr = (open(each, "w", 1, errors="backslashreplace", closefd=False) for each in (1, 2))  # noqa: SIM115
+    # What is there now stays; to collect it would only copy its memory.
+    gc.freeze()
+    select([_INPUT], [], [])
+
+
+def _launched(start: Callable[[Sequence[tuple[int, int]]], int], *, captured: bool) -> Launched:
+    """Make the pipes, and call `start` with pairs: a descriptor, and its number in the new process."""
     import fcntl  # noqa: PLC0415
 
     read_input, write_input = os.pipe()
@@ -88,24 +199,13 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
         ours.append(read_captured)
         theirs.append(write_captured)
         targets += [(write_captured, 1), (write_captured, 2)]
-    actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    descriptors = []
     for source, target in targets:
         # Copy the sources above all targets, so that no dup2 overwrites a source that is still needed.
         theirs.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 10))
-        actions.append((os.POSIX_SPAWN_DUP2, theirs[-1], target))
-    # -P: files in the working directory or a script's folder must not shadow a library.
-    options = ["-P", "-I"] if sys.flags.isolated else ["-P"]
-    parent = "0" if lasting else str(os.getpid())
+        descriptors.append((theirs[-1], target))
     try:
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, *options, "-m", "inithold.process.satellite", name, parent],
-            os.environ,
-            file_actions=actions,
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=_DEFAULT_SIGNALS,
-        )
+        pid = start(descriptors)
     except BaseException:
         theirs += ours
         raise
@@ -374,14 +474,18 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def main() -> NoReturn:
     """Run a program in the new process."""
-    import fcntl  # noqa: PLC0415
-    from importlib import import_module  # noqa: PLC0415
-
     from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
 
     name, parent = sys.argv[1], int(sys.argv[2])
     if parent:
         die_with(parent)
+    _serve(name)
+
+
+def _serve(name: str) -> NoReturn:
+    import fcntl  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
+
     moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _MOVED_ABOVE) for each in (_INPUT, _OUTPUT)]
     os.close(_INPUT)
     os.close(_OUTPUT)

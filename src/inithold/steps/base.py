@@ -138,6 +138,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         for module in self.libraries:
             import_module(module)
 
+    def preload_for_both(self) -> None:
+        """Import what both `before_worker` and the worker will need, before the worker is forked from the run."""
+
     def load(self) -> None:
         """Import what the step will need while no other thread does: call it before importing anything heavy."""
         with IMPORTING:

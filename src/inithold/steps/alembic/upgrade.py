@@ -16,6 +16,7 @@ from inithold.steps.addressed import Addressed
 from inithold.steps.alembic import fast_check
 from inithold.steps.alembic.driver import DRIVERS, answers, installed, preferred
 from inithold.steps.base import Change, StepContext, WorkerContext
+from inithold.steps.database.driver import library, load_driver
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
@@ -119,6 +120,12 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         if (address := self._address()) is not None and (driver := preferred(address.technology)) is not None:
             import_module(f"sqlalchemy.dialects.{address.technology}.{driver.name}")
             import_module(driver.module)
+
+    def preload_for_both(self) -> None:
+        address = self._address()
+        driver = None if address is None else preferred(address.technology)
+        if address is not None and driver is not None and driver.module == library(address.technology):
+            load_driver(address.technology)
 
     def subject(self) -> str:
         try:

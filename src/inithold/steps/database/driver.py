@@ -1,7 +1,7 @@
 """The common interface to databases, and the choice of the driver.
 
 The drivers are the modules in `_DRIVERS`. Importing one is cheap: heavy libraries are imported only after a plain
-TCP connection has shown that the server is there.
+TCP connection has shown that the server is there, or before the first worker is forked, which needs them, too.
 """
 
 from __future__ import annotations
@@ -125,9 +125,18 @@ class Database(Addressed, frozen=True, kw_only=True):
             return ()
 
     def preload(self) -> None:
-        technology = self.address().technology
-        import_module(_DRIVERS[technology])
-        import_alone(_LIBRARIES[technology])
+        load_driver(self.address().technology)
+
+
+def load_driver(technology: str) -> None:
+    """Import the driver for a technology, with its library."""
+    import_module(_DRIVERS[technology])
+    import_alone(_LIBRARIES[technology])
+
+
+def library(technology: str) -> str:
+    """The package that the driver for a technology imports."""
+    return _LIBRARIES[technology].partition(".")[0]
 
 
 def versions(rows: Callable[[str], Sequence[Sequence[Any]]], quote: str, tables: str = _VERSION_TABLES) -> object:
