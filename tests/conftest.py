@@ -96,7 +96,13 @@ def mariadb() -> MariaDB:
 
 
 @pytest.fixture
-def mysql_database(mariadb: MariaDB) -> Iterator[str]:
+def no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No certificates of authorities: PyMySQL reads the system's for each connection, 25 ms of processor time."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+
+
+@pytest.fixture
+def mysql_database(mariadb: MariaDB, no_authorities: None) -> Iterator[str]:
     """The URL of an empty MariaDB database of the test's own."""
     url = mariadb.create_database()
     yield url

@@ -58,18 +58,21 @@ def register(name):
 """
 
 
-REGISTERED = {
-    "a table of a library": "from registry_of_a_library import metadata, register\nregister('logins')\n",
-    "a counter of Prometheus": "from prometheus_client import Counter\nmetadata = sa.MetaData()\n"
-    "Counter('logins', 'since the start')\n",
-}
+MODELS = """
+import sqlalchemy as sa
+from prometheus_client import Counter
+from registry_of_a_library import metadata, register
+
+register("logins")
+Counter("logins", "since the start")
+sa.Table("user", metadata, sa.Column("NAME", sa.Integer))
+"""
 
 
-@pytest.mark.parametrize("registered", REGISTERED.values(), ids=REGISTERED.keys())
 def test_two_projects_of_one_plan_share_nothing(
-    registered: str, tmp_path: Path, postgresql: PostgreSQL, run_inithold: Inithold
+    tmp_path: Path, postgresql: PostgreSQL, run_inithold: Inithold
 ) -> None:
-    """Both register the same thing with a library, and a package of the same name."""
+    """Both register the same things with two libraries, and a package of the same name."""
     library = tmp_path / "library"
     library.mkdir()
     (library / "registry_of_a_library.py").write_text(SHARED)
@@ -79,9 +82,7 @@ def test_two_projects_of_one_plan_share_nothing(
         project = AlembicProject(tmp_path / name, env)
         project.tables(f"table_of_{name}")
         (project.folder / "app").mkdir()
-        (project.folder / "app" / "models.py").write_text(
-            f"import sqlalchemy as sa\n{registered}sa.Table('user', metadata, sa.Column('{name}', sa.Integer))\n"
-        )
+        (project.folder / "app" / "models.py").write_text(MODELS.replace("NAME", name))
         urls[f"URL_{name}"] = postgresql.create_database()
         steps.append(
             f"  - {{id: {name}, uses: alembic.upgrade, needs: [], "

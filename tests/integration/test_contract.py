@@ -44,6 +44,8 @@ from servers.ports import closed_port
 from servers.postgresql import PostgreSQL
 from servers.seaweedfs import SeaweedFS
 
+pytestmark = pytest.mark.usefixtures("no_authorities")
+
 SECRET = "pw-nobody-may-see"
 NOT_YET, REJECTED, NEVER, IN_PLACE = "not yet", "rejected", "never", "in place"
 Make = Callable[[int, Path], Step]

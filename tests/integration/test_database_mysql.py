@@ -26,6 +26,8 @@ from servers.ports import closed_port
 from servers.run import new_folder
 from stopping import stopped_when, until
 
+pytestmark = pytest.mark.usefixtures("no_authorities")
+
 ODD_PASSWORD = "p%40@s/:#? w%rd&+'\"\\é$x"
 SECRET = "pw-nobody-may-see"
 
@@ -165,7 +167,7 @@ def test_retry_auth_waits_for_a_late_database(mariadb: MariaDB) -> None:
     assert driven.waited_for[0].endswith(f"Unknown database '{name}'")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def secure() -> Iterator[tuple[MariaDB, Certificate]]:
     """A server that offers TLS, and its certificate."""
     import servers.mariadb as module
@@ -209,11 +211,8 @@ def test_tls(secure: tuple[MariaDB, Certificate]) -> None:
         "tls-bad-file", kinds.Ready(url=f"{url}?ssl_cert={ca}"), **{str(server.port): "PORT", str(ca): "ca.crt"}
     )
     server.execute("SET GLOBAL require_secure_transport = ON")
-    try:
-        with pytest.raises(StepFailed, match=r"secure|Access denied"):
-            check(kinds.Ready(url=f"{url}?ssl_mode=DISABLED"))
-    finally:
-        server.execute("SET GLOBAL require_secure_transport = OFF")
+    with pytest.raises(StepFailed, match=r"secure|Access denied"):
+        check(kinds.Ready(url=f"{url}?ssl_mode=DISABLED"))
 
 
 # -- tables

@@ -291,13 +291,6 @@ def test_init_is_kept_in_python_as_well(stack: Stack) -> None:
         assert stack.execute("SELECT title FROM game_sessions") == [("Test session",)]
 
 
-def test_seeding_is_asked_for_and_done_once(stack: Stack) -> None:
-    for _ in range(2):
-        done = stack.run("-m", "inithold", "run", "--once", "inithold.yaml", SEED_DATA="true")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert stack.execute("SELECT title FROM game_sessions") == [("Test session",)]
-
-
 @pytest.mark.parametrize(
     ("service", "missing"),
     [

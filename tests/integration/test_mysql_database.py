@@ -23,6 +23,8 @@ from servers.mariadb import MariaDB
 from servers.ports import closed_port
 from stopping import stopped_when, until
 
+pytestmark = pytest.mark.usefixtures("no_authorities")
+
 SECRET = "pw-nobody-may-see"
 
 

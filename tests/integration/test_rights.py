@@ -31,6 +31,8 @@ from servers.redis import Redis
 from servers.seaweedfs import SeaweedFS
 from somebody import as_nobody
 
+pytestmark = pytest.mark.usefixtures("no_authorities")
+
 PASSWORD = "pw-of-a-user-with-few-rights"
 USERS_OWN = {"command.run", "python.call", "http.ready", "http.resource"}
 """Ask what the user wrote, or a service of the user's."""

@@ -88,8 +88,9 @@ def let_drift(stage: Stage, postgres: PostgreSQL, mariadb: MariaDB) -> None:
     mariadb.execute("SET PASSWORD FOR 'app'@'%' = PASSWORD('another')")
 
 
-@pytest.mark.parametrize("on_drift", ["unhealthy", "rerun"])
-@pytest.mark.parametrize("log_format", ["plain", "json"])
+@pytest.mark.parametrize(
+    ("on_drift", "log_format"), [("unhealthy", "plain"), ("rerun", "plain"), ("rerun", "json")]
+)
 def test_of_all_that_drifts(
     stage: Stage, postgres: PostgreSQL, mariadb: MariaDB, otlp: Collector, on_drift: str, log_format: str
 ) -> None:
