@@ -166,7 +166,9 @@ class _Ground:
             "services:\n  app: {image: x, depends_on: {init: {condition: service_completed_successfully}}}\n"
             f"  init:\n    image: x\n    entrypoint: []\n    environment: [SEED=true]\n    command: {command}\n"
         )
-        done = run(stack, "-o", "-")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("PATH", "/nowhere")  # no engine is asked for the image, a process each time
+            done = run(stack, "-o", "-")
         assert done.code == 0, (argv, done.errors)
         plan = load_text(done.output, "plan.yaml", self.environment(drafted))
         return _Case(argv, original, drafted, done.output, plan)
