@@ -79,7 +79,8 @@ def test_a_kind_is_refused_before_any_step(core: Path, run_inithold: Inithold, t
         "version: 1\nname: core\nsteps:\n  - {id: first, uses: command.run, with: {run: touch ran}}\n"
         f"  - {{id: second, uses: {kind}, with: {fields}}}\n"
     )
-    for command in ("run", "plan", "wait"):
+    # All three load the plan alike, which is what refuses it.
+    for command in ("run", "plan", "wait") if kind == "database.ready" else ("run",):
         init = run_inithold.start(command, program=program(core))
         assert init.wait() == 2, init.output
         said = re.search(r"pip install 'inithold\[(.*)\]'", init.stderr)
