@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def project(engine: Engine, folder: Path, files: Mapping[str, str], version: str
         made.remove()
 
 
+@cache
 def exports(version: str) -> dict[str, str]:
     """The environment in which `docker compose` is of this version."""
     shown = subprocess.run(

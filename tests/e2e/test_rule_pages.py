@@ -14,12 +14,14 @@ from e2e.moments import moment
 from e2e.project import COMPOSE_2, COMPOSE_5, Project, project
 
 BOTH = pytest.mark.parametrize("version", [COMPOSE_2, COMPOSE_5])
-BASE = "image: standin/busybox:1, pull_policy: never, stop_grace_period: 0s, init: true, command: sleep 600"
+NETWORKED = "image: standin/busybox:1, pull_policy: never, stop_grace_period: 0s, init: true, command: sleep 600"
+BASE = f"network_mode: none, {NETWORKED}"
+"""A network costs the engine a quarter of what a container does."""
 ONE = f"services:\n  web: {{{BASE}}}\n"
 
 
-def _service(name: str, more: str) -> str:
-    return f"  {name}: {{{BASE}, {more}}}\n"
+def _service(name: str, more: str, base: str = BASE) -> str:
+    return f"  {name}: {{{base}, {more}}}\n"
 
 
 NAMES = (
@@ -40,9 +42,9 @@ def test_up_refuses_the_whole_stack(version: str, engine: Engine, tmp_path: Path
     stacks = [(inactive, "depends on undefined service")]
     for names in NAMES:
         stacks += [
-            (ONE + _service("a", names.format("wbe")), "depends on undefined service"),
+            (ONE + _service("a", names.format("wbe"), NETWORKED), "depends on undefined service"),
             (
-                "services:\n" + _service("a", names.format("b")) + _service("b", "depends_on: [a]"),
+                "services:\n" + _service("a", names.format("b"), NETWORKED) + _service("b", "depends_on: [a]"),
                 "dependency cycle detected",
             ),
         ]
@@ -192,7 +194,7 @@ def test_what_an_older_engine_does_not_know(version: str, engine: Engine, tmp_pa
     start_interval = "healthcheck: {test: 'true', interval: 9s, start_period: 9s, start_interval: 1s}"
     stack = f"services:\n{_service('interval', start_interval)}"
     stack += _service("subpath", "volumes: [{type: volume, source: v, target: /v, volume: {subpath: sub}}]")
-    stack += _service("gateway", "networks: {front: {gw_priority: 1}, back: {}}")
+    stack += _service("gateway", "networks: {front: {gw_priority: 1}, back: {}}", NETWORKED)
     stack += _service("image", "volumes: [{type: image, source: 'standin/busybox:1', target: /image}]")
     stack += "networks: {front: {}, back: {}}\nvolumes: {v: {}}\n"
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
@@ -235,7 +237,8 @@ def test_a_one_shot_that_the_engine_starts_again(version: str, engine: Engine, t
             "didn't complete successfully: exit 1" in made.compose("up", "-d", "after-never", check=False).stderr
         )
         assert "held-1 is unhealthy" in made.compose("up", "-d", "after-held", check=False).stderr
-        assert made.compose("ps", "--status", "running", "--services").stdout.split() == ["after-once"]
+        running = made.compose("ps", "--status", "running", "--services").stdout.split()
+        assert [name for name in running if name != "held"] == ["after-once"], "held itself is started again"
 
 
 @BOTH
@@ -299,7 +302,7 @@ def test_up_fails_where_a_one_shot_exits_before_it_was_seen_healthy(
     version: str, engine: Engine, tmp_path: Path
 ) -> None:
     """one-shot-init."""
-    image = "image: standin/busybox:1, pull_policy: never"
+    image = "image: standin/busybox:1, pull_policy: never, network_mode: none"
     init = f"  init: {{{image}, command: ['true'], healthcheck: {{test: test -f /x}}}}\n"
     stack = "services:\n" + init + _service("web", "depends_on: {init: {condition: service_healthy}}")
     with project(engine, tmp_path, {"compose.yaml": stack}, version) as made:
