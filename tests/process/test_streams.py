@@ -15,6 +15,7 @@ import pytest
 from inithold.process.exits import reported
 from servers.inithold import Inithold
 from servers.run import is_alive
+from stopping import until
 
 PLAN = "version: 1\nname: streams\nsteps:\n"
 HOLDS = PLAN + "  - {id: there, uses: file.ready, with: {path: /}}\n"
@@ -131,16 +132,15 @@ def test_the_second_signal_ends_it_at_once_and_takes_commands_along(
 ) -> None:
     plan.write_text(STUBBORN)
     init = run_inithold.start("run", terminal=terminal)
-    init.wait_until(lambda: "began " in init.output, "the command", 20)
-    said = re.compile(r"began (\d+)")
-    init.wait_until(lambda: said.search(init.output) is not None, "its number")
+    said = re.compile(r"began (\d+)\D")
+    init.wait_until(lambda: said.search(init.output) is not None, "the command's number")
     command = int(said.findall(init.output)[0])
     init.signal(signal.SIGINT)
     init.wait_until(lambda: "SIGINT: starting nothing new" in init.output, "the first signal to be told")
     init.signal(signal.SIGINT)
     assert init.wait() == 130
     assert "cancelled (SIGINT)" not in init.output, "it did not wait for the end that the first one began"
-    init.wait_until(lambda: not is_alive(command), "the command to end")
+    until(lambda: not is_alive(command))
     assert not terminal or init.stdout.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
 
 
