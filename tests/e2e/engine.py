@@ -74,7 +74,22 @@ class Engine:
             return self._get(path)
         return self._get(path)  # once more: the engine closes idle connections
 
+    def logs(self, container: str) -> tuple[str, str]:
+        """What a container has written, standard output and error, asked by its socket."""
+        data = self._answer(f"/containers/{container}/logs?stdout=1&stderr=1") or b""
+        # Parts, each with a head of 8 bytes: 1 for output or 2 for errors, three zeros, and the size.
+        written, at = {1: bytearray(), 2: bytearray()}, 0
+        while at < len(data):
+            end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+            written[data[at]] += data[at + 8 : end]
+            at = end
+        return written[1].decode(), written[2].decode()
+
     def _get(self, path: str) -> Any:
+        data = self._answer(path)
+        return None if data is None else json.loads(data)
+
+    def _answer(self, path: str) -> bytes | None:
         connection = _Connection(self.environment.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
         try:
             connection.request("GET", path, headers={"Host": "docker"})
@@ -85,7 +100,7 @@ class Engine:
         if answer.status == 404:
             return None
         assert answer.status == 200, f"{path}: {answer.status} {data!r}"
-        return json.loads(data)
+        return data
 
 
 class _Connection(http.client.HTTPConnection):

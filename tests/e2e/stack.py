@@ -167,8 +167,7 @@ class Stack:
 
     def logs(self, service: str) -> str:
         """All that the service has logged, standard output and error."""
-        done = self.engine.run("docker", "logs", self.container(service), check=False)
-        return done.stdout + done.stderr
+        return "".join(self.engine.logs(self.container(service)))
 
     # -- what is inside
 

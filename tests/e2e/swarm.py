@@ -91,5 +91,4 @@ class SwarmStack:
 
     def logs(self, service: str) -> str:
         """What the service's container has logged."""
-        done = self.engine.run("docker", "logs", self.container(service), check=False)
-        return done.stdout + done.stderr
+        return "".join(self.engine.logs(self.container(service)))

@@ -56,12 +56,13 @@ def test_a_hold_that_verifies(engine: Engine, images: Images) -> None:
         assert "verifier.py" in engine.docker("exec", container, "cat", "/proc/1/cmdline")
         engine.docker("exec", container, "rm", "/tmp/made")
         again = "again: command: + /tmp/made"
-        poll(lambda: again in engine.run("docker", "logs", container).stderr, 60, "it runs again")
+        poll(lambda: again in engine.logs(container)[1], 60, "it runs again")
         said = poll(lambda: engine.docker("exec", container, "inithold", "health", check=False), 30, "an answer")
         poll(
             lambda: engine.docker("exec", container, "inithold", "health", check=False) == "ready",
             60,
             f"ready again, after {said}",
+            every=0.3,
         )
         engine.docker("exec", container, "test", "-e", "/tmp/made")
         assert engine.run("docker", "exec", container, "inithold", "rerun").returncode == 0
@@ -168,8 +169,8 @@ print(len(files) > 10, [str(f) for f in files if not pathlib.Path(importlib.util
     assert "${DATABASE_URL}: the variable is not set" in unset.stderr
     container = engine.docker("run", "-d", *LOCKED, of_the_guide, "inithold", "run", "--", "id", "-u")
     try:
-        poll(lambda: "holding (catatonit" in engine.run("docker", "logs", container).stderr, 60, "it holds")
-        assert engine.run("docker", "logs", container).stdout == "10001\n"
+        poll(lambda: "holding (catatonit" in engine.logs(container)[1], 60, "it holds")
+        assert engine.logs(container)[0] == "10001\n"
     finally:
         engine.docker("rm", "-f", container)
 

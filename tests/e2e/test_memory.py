@@ -67,7 +67,9 @@ def by_hand(running: Stack) -> Iterator[str]:
         "/by-hand.py",
     )
     marker = ("docker", "exec", container, "test", "-e", "/tmp/init-complete")
-    poll(lambda: running.engine.run(*marker, check=False).returncode == 0, 60, "the one written by hand is ready")
+    poll(
+        lambda: running.engine.run(*marker, check=False).returncode == 0, 60, "the one by hand is ready", every=0.3
+    )
     yield container
     running.engine.docker("rm", "-f", container)
 

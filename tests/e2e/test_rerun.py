@@ -43,10 +43,8 @@ def test_it_runs_again_and_the_outcome_is_told(wiring: str, make_stack: Maker) -
     stack.up()
     first = container(stack)
     stack.exec("init", "rm", "/tmp/made")
-    poll(
-        lambda: stack.exec("init", "test", "-e", "/tmp/made", check=False).returncode == 0, 30, "it is made again"
-    )
-    poll(lambda: stack.exec("init", "inithold", "health", check=False).returncode == 0, 30, "ready")
+    poll(lambda: succeeds(stack, "test", "-e", "/tmp/made"), 30, "it is made again", every=0.3)
+    poll(lambda: succeeds(stack, "inithold", "health"), 30, "ready", every=0.3)
     assert "again: make: + /tmp/made" in stack.logs("init")
 
     done = stack.compose("exec", "-T", "init", "inithold", "rerun")

@@ -67,7 +67,7 @@ def reach(stack: Stack, phase: str) -> int:
         stack.write("inithold.yaml", yaml.safe_dump({**plan, "steps": [SLEEP]}))
         stack.compose("run", "-d", "--no-deps", "--name", f"{stack.project}-other", "init")
         poll(
-            lambda: "each time" in stack.engine.run("docker", "logs", f"{stack.project}-other").stderr,
+            lambda: "each time" in stack.engine.logs(f"{stack.project}-other")[1],
             30,
             "locked",
         )
@@ -77,7 +77,7 @@ def reach(stack: Stack, phase: str) -> int:
         sleeping = (
             "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
         )
-        poll(lambda: stack.sql(sleeping) == "1", 30, phase)
+        poll(lambda: stack.sql(sleeping) == "1", 30, phase, every=0.3)
     else:
         poll(lambda: sign in stack.logs("init"), 30, phase)
     return code
@@ -120,4 +120,4 @@ def test_a_stop_takes_less_than_a_second(phase: str, servers: Stack) -> None:
     assert min(taken) < busy()
     assert servers.sql("select to_regclass('half')") == "", "the migration is rolled back"
     left = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
-    poll(lambda: servers.sql(left) == "0", 5, "the server has ended the statement")
+    poll(lambda: servers.sql(left) == "0", 5, "the server has ended the statement", every=0.3)
