@@ -28,6 +28,7 @@ def alone(make_stack: Maker, plan: str, **keys: Any) -> Stack:
         "container_name": f"{stack.project}-init",
         "command": ["run", "/plan/inithold.yaml"],
         "restart": "unless-stopped",
+        "network_mode": "none",
         "read_only": True,
         "tmpfs": ["/tmp"],
         "volumes": ["./plan:/plan:ro"],

@@ -79,7 +79,7 @@ def seen(pid: int) -> bool:
 
 def next_pid(stack: Stack, last: int) -> int:
     """The first process of the next start, at once."""
-    return poll(lambda: (pid := stack.pid("init")) != last and pid, 20, "init is started again", every=0)
+    return poll(lambda: (pid := stack.pid("init")) != last and pid, 20, "init is started again", every=0.005)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees another container's files")
@@ -106,8 +106,9 @@ def test_with_a_tmpfs_the_file_is_never_there_before_its_time(make_stack: Maker)
 def test_left_in_the_writable_layer_the_file_is_gone_at_once(make_stack: Maker) -> None:
     stack = alone(make_stack, SLOW, read_only=False, tmpfs=None)
     stack.up("init")
-    gone = []
-    for _ in range(5):
+    gone: list[float] = []
+    # The quickest of up to five, since the machine may be busy with other tests.
+    while len(gone) < 2 or (min(gone) >= 0.15 * busy() and len(gone) < 5):
         last = stack.pid("init")
         restart = threading.Thread(target=RESTARTS["restarted"], args=[stack])
         restart.start()
@@ -120,7 +121,6 @@ def test_left_in_the_writable_layer_the_file_is_gone_at_once(make_stack: Maker) 
         stack.wait_health("init", "healthy")
     print(f"gone after {', '.join(f'{each * 1000:.0f} ms' for each in gone)}")
     print(f"median {statistics.median(gone) * 1000:.0f} ms")
-    # The quickest, since the machine may be busy with other tests.
     assert min(gone) < 0.15 * busy()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ import yaml
 
 from docs.pages import DOCS, blocks
 from e2e.conftest import Maker
-from e2e.engine import TOOL
 from e2e.images import STAND_INS
+from e2e.project import exports
 from e2e.stack import Stack
 
 COMPOSE = ("2.40.3", "5.6.1")
@@ -29,11 +28,9 @@ def one_shot(make_stack: Maker, version: str, depends_on: Any) -> Stack:
     """A stack with an init container that ends, and one service; the image has `true` and `sleep`."""
     stack = make_stack("compose.wait.yaml")
     if stack.images.wheels:
-        command = [TOOL, "env", "--compose", version]
-        settings = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
         # The folder whose plug-in is Compose of that version.
-        stack.variables |= re.findall(r"^export (DOCKER_CONFIG)=(\S+)$", settings, re.MULTILINE)
-    image = {"image": stack.images.example, "pull_policy": "never"}
+        stack.variables["DOCKER_CONFIG"] = exports(version)["DOCKER_CONFIG"]
+    image = {"image": stack.images.example, "pull_policy": "never", "network_mode": "none"}
     services = {
         "migrate": {**image, "entrypoint": ["true"], "command": []},
         "app": {
