@@ -18,6 +18,17 @@ from e2e.project import Project
 
 EXAMPLE = ROOT / "examples" / "django"
 PAGE = DOCS / "how-to" / "django.md"
+ASK = """
+import time, urllib.error, urllib.request
+while True:
+    try:
+        print(urllib.request.urlopen("http://127.0.0.1:8000").read().decode())
+        break
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ConnectionRefusedError):
+            raise
+        time.sleep(0.1)
+"""
 NEW_MIGRATION = """
 from django.db import migrations
 
@@ -42,8 +53,8 @@ def library(engine: Engine, images: Images, with_postgres: str, tmp_path: Path) 
 
 
 def books(made: Project) -> list[str]:
-    code = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000').read().decode())"
-    shown = made.compose("exec", "-T", "web", "python", "-c", code).stdout
+    """The titles that the app lists, once it listens: its container has no health check."""
+    shown = made.compose("exec", "-T", "web", "python", "-c", ASK).stdout
     found: list[str] = json.loads(shown)["books"]
     return found
 

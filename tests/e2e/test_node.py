@@ -90,7 +90,9 @@ def build(made: Project) -> None:
 
 
 def books(made: Project) -> list[str]:
-    code = "fetch('http://127.0.0.1:8000').then((r) => r.text()).then(console.log)"
+    """The titles that the app lists, once it listens: its container has no health check."""
+    ask = "() => fetch('http://127.0.0.1:8000').catch(() => new Promise((go) => setTimeout(go, 100)).then(ask))"
+    code = f"const ask = {ask}; ask().then((r) => r.text()).then(console.log)"
     shown = made.compose("exec", "-T", "web", "node", "-e", code).stdout
     found: list[str] = json.loads(shown)["books"]
     return found
