@@ -15,7 +15,8 @@ from e2e import images as image_builds
 from e2e.engine import Engine
 from e2e.images import Images
 from e2e.project import exports
-from e2e.stack import Stack, started
+from e2e.sharing import locked
+from e2e.stack import Stack, started_once
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -66,17 +67,29 @@ def stack(engine: Engine, images: Images, tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def running(engine: Engine, images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole example, up, shared by the tests of a worker, each of which leaves it up and healthy."""
-    with started(engine, images, tmp_path_factory.mktemp("running")) as stack:
+def _running(engine: Engine, images: Images) -> Iterator[Stack]:
+    with started_once(engine, images, "running") as stack:
         yield stack
+
+
+@pytest.fixture
+def running(_running: Stack) -> Iterator[Stack]:
+    """The whole example, up, used by one test after the other, each of which leaves it up and healthy."""
+    with locked("running-used"):
+        yield _running
 
 
 @pytest.fixture(scope="session")
-def environment(engine: Engine, images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Init with the servers that it needs, up, shared by the tests of a worker, which may run init again."""
-    with started(engine, images, tmp_path_factory.mktemp("environment"), services=("init",)) as stack:
+def _environment(engine: Engine, images: Images) -> Iterator[Stack]:
+    with started_once(engine, images, "environment", "init") as stack:
         yield stack
+
+
+@pytest.fixture
+def environment(_environment: Stack) -> Iterator[Stack]:
+    """Init with the servers that it needs, up, used by one test after the other; each may run init again."""
+    with locked("environment-used"):
+        yield _environment
 
 
 class Maker:

@@ -6,19 +6,17 @@ there under this name, builds them if they are not, and keeps them: quick, but n
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
 import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.engine import REPOSITORY, TOOL, Engine
-from servers.run import run_folder
+from e2e.sharing import locked, shared
 
 EXAMPLE = REPOSITORY / "examples" / "game-scheduler"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inithold-tests"
@@ -64,32 +62,17 @@ class Images:
 def built(engine: Engine) -> Iterator[Images]:
     """The images, built by whoever comes first and removed by whoever leaves last."""
     if kept := os.environ.get("INITHOLD_TEST_IMAGES"):
-        with _locked():
+        with locked("images"):
             images = _build(engine, kept)
         yield images
         return
-    users, state = run_folder() / "e2e-images.users", run_folder() / "e2e-images.json"
-    with _locked():
-        if not state.exists():
-            state.write_text(json.dumps(asdict(_build(engine, f"inithold-e2e-{uuid.uuid4().hex[:8]}/"))))
-        images = Images(**json.loads(state.read_text()))
-        users.write_text(str(int(users.read_text() or "0") + 1 if users.exists() else 1))
-    try:
+
+    def remove(images: Images) -> None:
+        tests = f"{images.registry}game-scheduler-tests:latest"
+        engine.run("docker", "rmi", "-f", images.inithold, images.example, tests, check=False)
+
+    with shared("images", lambda: _build(engine, f"inithold-e2e-{uuid.uuid4().hex[:8]}/"), remove) as images:
         yield images
-    finally:
-        with _locked():
-            users.write_text(str(int(users.read_text()) - 1))
-            if users.read_text() == "0":
-                state.unlink()
-                tests = f"{images.registry}game-scheduler-tests:latest"
-                engine.run("docker", "rmi", "-f", images.inithold, images.example, tests, check=False)
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    with (run_folder() / "e2e-images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(engine: Engine, registry: str) -> Images:

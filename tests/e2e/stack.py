@@ -12,7 +12,7 @@
         stack.compose("restart", "bot")                # any command, with check=False for one that fails
 
 Everything is removed afterwards, volumes too, and the logs of a failed test are in its report. Tests that leave
-the stack up and healthy share one for each file: the fixture `running`.
+the stack up and healthy share one: the fixture `running`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ import yaml
 
 from e2e.engine import Engine, poll
 from e2e.images import EXAMPLE, Images
+from e2e.sharing import shared
+from servers.run import new_folder
 
 MARKER = "/tmp/init-complete"
 DEPENDENTS = ("api", "bot", "notification-daemon", "status-transition-daemon", "retry")
@@ -236,11 +238,32 @@ def started(
     if prepare:
         prepare(stack)
     try:
-        try:
-            stack.compose("up", "-d", *(["--wait"] if wait else []), *services, timeout=240)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            raise AssertionError(f"{error}\n{stack.story()}") from error
+        _up(stack, *(["--wait"] if wait else []), *services)
         yield stack
     finally:
         with suppress(subprocess.TimeoutExpired):
             stack.down()
+
+
+@contextmanager
+def started_once(engine: Engine, images: Images, name: str, *services: str) -> Iterator[Stack]:
+    """A stack of these services and what they need, all if none is named; one for all workers of a run."""
+
+    def start() -> Stack:
+        stack = Stack(engine, images, new_folder(name))
+        try:
+            _up(stack, "--wait", *services)
+        except AssertionError:
+            stack.down()
+            raise
+        return stack
+
+    with shared(name, start, Stack.down) as stack:
+        yield stack
+
+
+def _up(stack: Stack, *words: str) -> None:
+    try:
+        stack.compose("up", "-d", *words, timeout=240)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        raise AssertionError(f"{error}\n{stack.story()}") from error

@@ -20,7 +20,7 @@ def test_init_runs_again_and_disturbs_nobody(running: Stack) -> None:
         for name in order
     ]
     assert [start.wait(60) for start in starts] == [0] * len(order)
-    poll(lambda: {running.health(name) for name in order} == {"healthy"}, 120, "all is healthy again")
+    poll(lambda: {running.health(name) for name in order} == {"healthy"}, 120, "all is healthy again", every=0.3)
 
     record = running.record()
     assert record["run_id"] != before["run_id"]
