@@ -69,7 +69,13 @@ def gated(stack: Stack) -> Stack:
             },
         },
         **{
-            name: {"entrypoint": [*gate["entrypoint"], *witness(name)], "environment": queues, **mounted}
+            name: {
+                "entrypoint": [*gate["entrypoint"], *witness(name)],
+                "environment": queues,
+                # Nor for theirs, while the gates wait: a probe a second of each costs as much as a server's start.
+                "healthcheck": {"start_interval": "5s"},
+                **mounted,
+            }
             for name in DEPENDENTS
         },
         "control": {**app, **idle, "container_name": f"{stack.project}-control", "entrypoint": witness("control")},

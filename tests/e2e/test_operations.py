@@ -46,22 +46,26 @@ services:
 """
 
 
+OPERATED = ("api", "bot")
+"""Two of the dependents, which are all defined alike."""
+
+
 def kill_all(stack: Stack) -> None:
-    ids = [container for name in DEPENDENTS for container in stack.ids(name)]
+    ids = [container for name in OPERATED for container in stack.ids(name)]
     stack.engine.docker("kill", *ids)
-    stack.compose("up", "-d", *DEPENDENTS)
+    stack.compose("up", "-d", *OPERATED)
 
 
-SCALE = [word for name in DEPENDENTS for word in ("--scale", f"{name}=2")]
+SCALE = [word for name in OPERATED for word in ("--scale", f"{name}=2")]
 # What is done, and whether it is the kind of `up` that runs a one-shot again.
 OPERATIONS: dict[str, tuple[Callable[[Stack], object], bool]] = {
-    "restarted": (lambda stack: stack.compose("restart", "--timeout", "2", *DEPENDENTS), False),
+    "restarted": (lambda stack: stack.compose("restart", "--timeout", "2", *OPERATED), False),
     "recreated": (
-        lambda stack: stack.compose("up", "-d", "--force-recreate", "--timeout", "2", *DEPENDENTS),
+        lambda stack: stack.compose("up", "-d", "--force-recreate", "--timeout", "2", *OPERATED),
         False,
     ),
     "killed": (kill_all, False),
-    "scaled": (lambda stack: stack.compose("up", "-d", *SCALE, *DEPENDENTS), False),
+    "scaled": (lambda stack: stack.compose("up", "-d", *SCALE, *OPERATED), False),
     "up": (lambda stack: stack.compose("up", "-d"), True),
     "up again": (lambda stack: stack.compose("up", "-d"), True),
     "up --wait": (lambda stack: stack.compose("up", "-d", "--wait", "postgres", "rabbitmq", *DEPENDENTS), False),

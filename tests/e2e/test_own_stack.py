@@ -27,7 +27,7 @@ OPERATIONS = (
     ("run --rm -T bot true",),
 )
 IDLE = "{image: standin/busybox:1, pull_policy: never, init: true, command: sleep 600, stop_grace_period: 1s}"
-PATIENT = "interval: 1s, start_period: 2m"
+PATIENT = "interval: 30s, start_period: 2m, start_interval: 500ms"
 STAND_INS = f"""\
 services:
   postgres: {{image: standin/postgres:17, pull_policy: never, healthcheck: {{{PATIENT}}}}}

@@ -30,7 +30,8 @@ esac
 def with_postgres(make_stack: Maker, script: str, *files: str) -> Stack:
     """The stack with a PostgreSQL that starts by a script."""
     stack = make_stack(*files)
-    stack.override(postgres={"entrypoint": ["sh", "-c", script], "command": []})
+    probe = {"start_interval": "2s"}  # four times as rare as the example's: it fails for a long time
+    stack.override(postgres={"entrypoint": ["sh", "-c", script], "command": [], "healthcheck": probe})
     return stack
 
 
