@@ -6,9 +6,9 @@ One stack for all, in this order: each test leaves it ready, but for the last.
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ HELD = "migrations/versions/held"
 """While this file is there the first migration waits, and with it the run."""
 PACE = "1s"
 VERIFY = "compose.verify.yaml"
+HEALTHS = "healths.jsonl"
+"""Each change of the health of a container, as the engine tells it."""
 
 
 def prepare(stack: Stack) -> None:
@@ -57,8 +59,8 @@ def prepare(stack: Stack) -> None:
     stack.override(
         init={
             "volumes": ["./inithold.yaml:/app/inithold.yaml:ro", "./migrations:/app/migrations:ro"],
-            # A probe that does not wait shows each moment without a marker.
-            "healthcheck": {"test": ["CMD", "inithold", "health"], "interval": "300ms", "retries": 1},
+            # A probe that does not wait shows that there is no marker. Each costs the machine a tenth of a second.
+            "healthcheck": {"test": ["CMD", "inithold", "health"], "interval": "1s", "retries": 1},
         },
         notification_daemon={
             "command": ["inithold", "wait", "--", "python", "-m", "services.notification_daemon.main"],
@@ -72,7 +74,14 @@ def stack(engine: Engine, images: Images, tmp_path_factory: pytest.TempPathFacto
     """Init, its servers, and a dependent behind its own gate."""
     folder = tmp_path_factory.mktemp("verify")
     with started(engine, images, folder, prepare=prepare, services=("init", GATED)) as stack:
+        # The engine itself keeps only its last 256 events, of all that runs on it.
+        events = ["docker", "events", "--since", str(time.time()), "--filter", "event=health_status"]
+        events += ["--filter", f"label=com.docker.compose.project={stack.project}", "--format", "{{json .}}"]
+        with (folder / HEALTHS).open("w") as file:
+            following = subprocess.Popen(["env", *events], env=dict(engine.environment), stdout=file)
         yield stack
+        following.kill()
+        following.wait()
 
 
 def wire(stack: Stack, *files: str) -> None:
@@ -101,8 +110,9 @@ class Watched:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._began = datetime.now(UTC)
+        self._began = time.time_ns()
         self.run = stack.record()["run_id"]
+        self._marker = stack.marker()
         self._container = self._facts()
 
     def _facts(self) -> tuple[Any, ...]:
@@ -111,14 +121,13 @@ class Watched:
 
     def healths(self) -> list[str]:
         """What the engine has said of init's health, each change."""
-        window = ["--since", self._began.isoformat(), "--until", datetime.now(UTC).isoformat()]
-        filters = ["--filter", f"container={self._stack.container('init')}", "--filter", "event=health_status"]
-        actions = self._stack.engine.docker("events", *window, *filters, "--format", "{{.Action}}")
-        return [line.rpartition(" ")[2] for line in actions.splitlines()]
+        lines = (self._stack.folder.parent / HEALTHS).read_text().splitlines()
+        events = [event for event in map(json.loads, lines) if event["timeNano"] > self._began]
+        return [event["Action"].rpartition(" ")[2] for event in events if event["id"] == self._container[0]]
 
     def runs_again(self, *why: str, seconds: float = 60) -> None:
         """Wait until init is ready by another run, in place, and that was for one of these reasons."""
-        poll(lambda: self._account()[0] not in (self.run, None), seconds, f"another run: {why}")
+        poll(lambda: self._account()[0] not in (self.run, None), seconds, f"another run: {why}", every=0.3)
         poll(lambda: self._stack.health("init") == "healthy", seconds, "init is healthy")
         reason = self._account()[1]
         assert any(one in reason for one in why), reason
@@ -133,6 +142,7 @@ class Watched:
     def did_nothing(self) -> None:
         """Make sure that init holds as it did, and was so all the time."""
         assert self._stack.record()["run_id"] == self.run
+        assert self._stack.marker() == self._marker, "it was never taken away"
         assert self._facts() == self._container
         assert set(self.healths()) <= {"healthy"}
         assert self._stack.health("init") == "healthy"
@@ -170,7 +180,7 @@ def test_with_it_the_volume_may_be_replaced(stack: Stack) -> None:
     (stack.folder / HELD).unlink()
     # On a busy machine a check may begin before the server is back, and only find what its last steps ask for.
     watched.runs_again("schema", "roles: + role reporting")
-    assert watched.healths()[-2:] == ["unhealthy", "healthy"]
+    poll(lambda: watched.healths()[-2:] == ["unhealthy", "healthy"], 10, "the engine has told both")
     assert stack.sql("select version_num from alembic_version") == "0007"
     stack.wait_health(GATED, "healthy", 90)
 
@@ -205,7 +215,7 @@ def test_a_new_revision_is_mounted_and_taken_away_again(stack: Stack) -> None:
     poll(lambda: "left alone" in stack.logs("init"), 30, "it is reported")
     watched.did_nothing()
     stack.sql("drop table more; update alembic_version set version_num = '0007'")
-    poll(lambda: stack.record()["verification"] is None, 30, "nothing is to be reported")
+    poll(lambda: stack.record()["verification"] is None, 30, "nothing is to be reported", every=0.3)
 
 
 @pytest.mark.usefixtures("verifying")
