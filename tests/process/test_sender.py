@@ -154,7 +154,7 @@ def test_a_sender_that_is_stopped_does_not_stop_the_run(run_inithold: Inithold, 
     (run_inithold.folder / "inithold.yaml").write_text(
         "version: 1\nname: demo\nsteps:\n"
         "  - {id: wait, uses: command.run, with: {run: 'until test -e go; do sleep 0.1; done'}}\n"
-        "  - {id: talk, uses: command.run, with: {run: 'yes a line of many | head -n 100000'}}\n"
+        "  - {id: talk, uses: command.run, with: {run: 'yes a line of many | head -n 40000'}}\n"
     )
     init = run_inithold.start("run", env=otlp.env())
     until(lambda: sender_of(init) is not None)

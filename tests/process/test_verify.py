@@ -350,12 +350,12 @@ def test_a_collector_that_is_gone_has_no_effect(run_inithold: Inithold, write: W
     write()
     with closed_port() as port:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "INITHOLD_LOG_LEVEL": "info"}
-        init = run_inithold.start("run", "--verify", "1s", env=env)
+        init = run_inithold.start("run", "--verify", "3s", env=env)
         init.wait_for_hold()
-        # Under the hold it is tried for a while.
+        # Under the hold it is tried for a while: half a minute, with a check every three seconds.
         init.wait_for_output("telemetry was not delivered", 60)
         said = init.output
-        time.sleep(3)
+        time.sleep(7)
         assert init.output == said
         assert run_inithold("health").returncode == 0
 
