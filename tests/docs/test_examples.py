@@ -19,6 +19,7 @@ from docs.pages import DOCS, ROOT, Block, all_blocks, blocks, documents
 from docs.session import Session
 from inithold.cli import cli
 from inithold.plan.load import load_text
+from unit.compose.case import run
 
 RULES = "docs/reference/rules/"  # show stacks with faults; tests/unit/compose looks after them
 BLOCKS = [block for block in all_blocks() if not block.page.startswith(RULES)]
@@ -99,14 +100,8 @@ def test_a_stack_has_no_findings(block: Block, tmp_path: Path) -> None:
     for name in re.findall(r"file: (\S+?)[,}\s]", block.text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    done = subprocess.run(
-        [sys.executable, "-m", "inithold", "compose", "check", "--engine", "25"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(tmp_path, "check", "--engine", "25")
+    assert done.code == 0, done.output + done.errors
 
 
 def test_yaml_of_other_tools_is_yaml() -> None:

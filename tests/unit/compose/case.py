@@ -147,7 +147,7 @@ def compose_config(folder: Path, files: list[str], environment: dict[str, str], 
     answer = subprocess.run(
         [*_compose(environment), *named, "config", *options],
         cwd=folder,
-        env=environment,
+        env={**environment, "GOGC": "off"},  # a quarter of its time goes into garbage that it need not collect
         capture_output=True,
         text=True,
         check=False,
