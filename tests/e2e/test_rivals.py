@@ -73,10 +73,11 @@ def test_a_one_shot_takes_longer_and_a_hook_does_where_it_runs(
 
 
 @pytest.mark.timeout(900)
-def test_held_and_one_shot_with_compose_2(make_stack: Maker) -> None:
+@pytest.mark.parametrize("beside", ["", pytest.param("one-shot", marks=pytest.mark.rivals)])
+def test_held_with_compose_2(beside: str, make_stack: Maker) -> None:
     make_stack.use_compose(COMPOSE_2)
     some = OPERATIONS[:5]
-    held, one_shot = make_stack(), make_stack()
+    held = make_stack()
     wire(held, WIRINGS["inithold"])
     by_hold = perform(held, some)
     waited = held.compose("up", "-d", "--wait", "init", check=False)
@@ -86,8 +87,10 @@ def test_held_and_one_shot_with_compose_2(make_stack: Maker) -> None:
     assert [one.exit for one in by_hold] == [0] * 5
     assert waited.returncode == 0, waited.stderr
     assert "(healthy)" in shown
-
-    wire(one_shot, WIRINGS["one-shot"])
+    if not beside:
+        return
+    one_shot = make_stack()
+    wire(one_shot, WIRINGS[beside])
     by_one_shot = perform(one_shot, some)
     assert by_one_shot[-1].runs >= 4
     assert seconds(by_hold, *IDLE[:2], RECREATED) < seconds(by_one_shot, *IDLE[:2], RECREATED)
