@@ -11,7 +11,7 @@ import os
 import platform
 import signal
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class Vhost:
 @pytest.fixture(scope="session")
 def postgresql() -> PostgreSQL:
     """The run's PostgreSQL, shared: not to be stopped."""
-    return shared(PostgreSQL)
+    return replace(shared(PostgreSQL), is_shared=True)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from alembic_project import ASYNC_ENV, SYNC_ENV, AlembicProject, name_of, table, tables_in
@@ -207,12 +206,11 @@ def test_a_second_replica_never_works_beside_the_old_statement(
     key = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
     first.signal(signal.SIGTERM)
     beside = 0
-    with psycopg.connect(postgresql.dsn(), autocommit=True) as connection:
-        while first.process.poll() is None:
-            (locked,) = connection.execute(key).fetchone() or ()
-            if not locked and connection.execute(active(database)).fetchone():
-                beside += 1
-            time.sleep(0.005)
+    while first.process.poll() is None:
+        (locked,) = postgresql.execute(key)[0]
+        if not locked and postgresql.execute(active(database)):
+            beside += 1
+        time.sleep(0.005)
     assert first.wait() == 128 + signal.SIGTERM
     assert not beside
     assert not postgresql.execute(active(database))
