@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from contextlib import closing
 from urllib.error import HTTPError
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from promptness import PROMPTLY
 from servers.certificates import Certificate, make_certificate
 from servers.ports import closed_port, free_port
 from servers.rabbitmq import RabbitMQ
+from servers.sharing import shared
 from stopping import stopped_when
 
 ODD_PASSWORD = "p%40@s/:#? w%rd&+'\"\\é$x"
@@ -60,9 +61,9 @@ class GuardedRabbitMQ(RabbitMQ):
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[GuardedRabbitMQ]:
-    with GuardedRabbitMQ() as server:
-        yield server
+def guarded() -> GuardedRabbitMQ:
+    """The run's own, shared: not to be stopped."""
+    return shared(GuardedRabbitMQ)
 
 
 def is_golden(case: str, step: Ready, **varying: str) -> str:
@@ -248,14 +249,10 @@ def test_cancel_while_connecting(scheme: str) -> None:
     assert seconds < PROMPTLY
 
 
-def test_a_broker_that_restarts_is_waited_for_and_noticed() -> None:
-    with RabbitMQ() as server:
-        step = Ready(url=server.url())
-        assert check(step) == ()
-        server.kill()
-        with pytest.raises(NotYet):
-            check(step)
+def test_a_broker_that_starts_and_stops_is_waited_for_and_noticed() -> None:
+    with closing(RabbitMQ()) as server:
         server.start_without_waiting()
+        step = Ready(url=server.url())
         driven = drive(step, timeout=120)
         assert driven.outcome == "unchanged"
         assert any("connection refused" in reason for reason in driven.waited_for)
@@ -268,6 +265,8 @@ def test_a_broker_that_restarts_is_waited_for_and_noticed() -> None:
             except NotYet:
                 continue
         stopping.join()
+        with pytest.raises(NotYet):
+            check(step)
 
 
 # -- never

@@ -56,16 +56,16 @@ class RabbitMQ(Server):
 
     def start(self) -> Self:
         """Start it, or start it again with the data and ports that it had."""
-        if not self.port:
-            self._create()
-        if not self.epmd_pid:
-            self._launch_epmd()
-        self._launch()
+        self.start_without_waiting()
         wait_until(self.is_ready, pid=self.pid, log=self.log, seconds=120)
         return self
 
     def start_without_waiting(self) -> None:
-        """Start a stopped server and return at once: it takes seconds until it serves."""
+        """Start it and return at once: it takes seconds until it serves."""
+        if not self.port:
+            self._create()
+        if not self.epmd_pid:
+            self._launch_epmd()
         self._launch()
 
     def stop(self) -> None:
