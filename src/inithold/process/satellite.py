@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 TYPE_CHECKING = False
 """`typing` is slow to import, like the modules imported inside functions: PID 1 needs only `launch`."""
@@ -136,8 +137,12 @@ def fork_ahead(name: str) -> None:
         return pid
 
     try:
-        if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - `pathlib` is slow
-            _forked[name] = _launched(start, captured=True)
+        # A thread that has done its work may take a moment to end.
+        for _ in range(10):
+            if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - `pathlib` is slow
+                _forked[name] = _launched(start, captured=True)
+                return
+            time.sleep(0.001)
     except OSError:
         return  # no /proc, or no process to be had now
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
 _RELATIVE = re.compile(r"(?:\A|\w|@)[+-]\d+\Z")
 """As Alembic has it: `+2`, `-1`, `3f2a+1`, `games@+1`."""
+_DIAL = 0.1
+"""Seconds that a start may wait for the server before it starts all the same."""
 _ADDRESS = ("url", "host", "port", "user", "password", "database")
 
 
@@ -124,7 +127,14 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
     def preload_for_both(self) -> None:
         address = self._address()
         driver = None if address is None else preferred(address.technology)
-        if address is not None and driver is not None and driver.module == library(address.technology):
+        if address is None or driver is None or driver.module != library(address.technology):
+            return
+        if address.probe is not None:
+            # If the server is not up yet, there will be time enough.
+            with suppress(NotYet, StepFailed):
+                dial(*address.probe, timeout=_DIAL)
+                load_driver(address.technology)
+        else:
             load_driver(address.technology)
 
     def subject(self) -> str:

@@ -1,7 +1,7 @@
 """The common interface to databases, and the choice of the driver.
 
 The drivers are the modules in `_DRIVERS`. Importing one is cheap: heavy libraries are imported only after a plain
-TCP connection has shown that the server is there, or before the first worker is forked, which needs them, too.
+TCP connection has shown that the server is there.
 """
 
 from __future__ import annotations
