@@ -32,10 +32,10 @@ def processes(pid: int) -> Iterator[int]:
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Anonymous memory and PSS of a process, in MiB."""
+    """Anonymous memory and PSS of a process, in MiB; of what a fork shares with its parent, half is in each."""
     rows = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]
     kilobytes = {row[0]: int(row[1]) for row in rows}
-    return kilobytes["Anonymous:"] / 1024, kilobytes["Pss:"] / 1024
+    return kilobytes["Pss_Anon:"] / 1024, kilobytes["Pss:"] / 1024
 
 
 def peak(stack: Stack) -> Sequence[Result]:
