@@ -83,7 +83,10 @@ def test_hold_keeps_no_environment_and_no_descriptor(run_inithold: Inithold, pla
 
 
 def _has_no_descriptor(pid: int) -> bool:
-    beyond = {path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2}
+    try:
+        beyond = {path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2}
+    except FileNotFoundError:
+        return False  # closed at this moment
     return beyond <= {Path("anon_inode:[signalfd]")}
 
 
