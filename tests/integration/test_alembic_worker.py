@@ -247,6 +247,20 @@ def test_the_first_worker_has_what_the_run_has_imported_unless_that_is_code_of_t
     assert "state\n" in done.stderr, done.stderr
 
 
+def test_a_driver_that_cannot_be_imported_is_a_failure_of_the_step(
+    tmp_path: Path, database: str, run_inithold: Inithold
+) -> None:
+    AlembicProject(tmp_path, SYNC_ENV).tables("users")
+    (tmp_path / "inithold.yaml").write_text(GATE.replace("WITH", f"url: '{database}'"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "psycopg.py").write_text("raise ImportError('no pq wrapper available')\n")
+    done = run_inithold("run", "--once", env={"PYTHONPATH": str(tmp_path / "broken")})
+    assert done.returncode == 1, done.stderr
+    assert "no pq wrapper available" in done.stderr
+    assert "migrate" in done.stderr
+    assert "lifecycle/run.py" not in done.stderr, "it is the step that failed"
+
+
 # -- gates
 
 BY_CODE = "version_table='app' + 'lied', "

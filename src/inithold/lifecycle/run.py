@@ -127,7 +127,8 @@ def _fork_worker(plan: CheckedPlan) -> None:
     first = next((step for step in enabled if step.in_worker), None)
     ours = all(type(planned.step).__module__.startswith("inithold.") for planned in plan.steps)
     if first is not None and ours and not plan.files:
-        first.preload_for_both()
+        with suppress(Exception):  # the step will fail on it, too, and report it
+            first.preload_for_both()
         fork_ahead("worker")
 
 

@@ -323,8 +323,6 @@ class Satellite:
             os.close(self._launched.input)
 
     def _read(self) -> None:
-        import time  # noqa: PLC0415
-
         try:
             self._follow()
         except ValueError:
@@ -348,7 +346,6 @@ class Satellite:
     def _follow(self) -> None:
         """Read until both outputs end, or until it has ended and another process keeps them open."""
         import select  # noqa: PLC0415
-        import time  # noqa: PLC0415
 
         from inithold.redaction.sanitize import Lines  # noqa: PLC0415
 
