@@ -113,6 +113,7 @@ class _Once:
 
     step_id = "wait"
     only_waits = True
+    connections = None
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds

@@ -143,6 +143,10 @@ class BoundedSocket:
             ended.set()
             timer.cancel()
 
+    def rebind(self, bounds: Bounds) -> None:
+        """Limit it for other work from now on."""
+        self._bounds = bounds
+
     def close(self) -> None:
         """Close the duplicate."""
         self._socket.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import msgspec
 
@@ -111,7 +111,8 @@ class Attempts:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Apply once, and account for the time and the changes."""
-        with self._clocked("applying"):
+        shared = self.context.connections
+        with self._clocked("applying"), shared.changing() if shared else nullcontext():
             self._code.apply(self.context, changes)
         self.made.extend(change for change in changes if change not in self.made)
 

@@ -10,6 +10,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 
 from inithold.errors import Interrupted
+from inithold.net.shared import SharedConnections
 from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span
 from inithold.runner.stream import Stream, Tracing
 
@@ -74,6 +75,7 @@ class Context:
         idle: called when the step begins to wait.
         tracing: makes user code's spans children of `span`.
         only_waits: whether nothing will be applied (`inithold wait`).
+        connections: that the run's checks leave to one another.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Context:
         idle: Callable[[], None] = lambda: None,
         tracing: Tracing | None = None,
         only_waits: bool = False,
+        connections: SharedConnections | None = None,
     ) -> None:
         self.step_id = step_id
         self.span = span
@@ -94,6 +97,7 @@ class Context:
         self.stop = Stop()
         self.idle = idle
         self.only_waits = only_waits
+        self.connections = connections
         self.phase: Phase = "checking"
         self._tracing = tracing
 

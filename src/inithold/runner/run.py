@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from inithold.net.shared import IDLE, SharedConnections
 from inithold.plan.model import CheckedPlan, PlannedStep
 from inithold.process.signals import kill_running
 from inithold.runner.attempt import Attempts, Work, converge, wait_for
@@ -137,6 +138,7 @@ class Runner:
         self._inbox: SimpleQueue[StepFinished | str] = SimpleQueue()
         """Finished steps, and reasons to cancel the run."""
         self._threads = _Threads()
+        self._connections = SharedConnections()
         self._workers = {
             planned.id: Worker(planned.step, tuple(signals)) for planned in plan.steps if planned.step.in_worker
         }
@@ -173,6 +175,7 @@ class Runner:
                 self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
         while self._running and not self._stuck:
             message = self._next()
+            self._connections.close_idle(IDLE)
             if isinstance(message, str):
                 self._cancel_all(message)
             elif message is not None and message.step in self._running:
@@ -184,6 +187,7 @@ class Runner:
             elif planned.id not in self._finished:
                 reason = "cancelled before it began"
                 self._finish(StepFinished(step=planned.id, outcome="cancelled", reason=reason))
+        self._connections.close()
         for worker in self._workers.values():
             worker.close()
         if self._abandoned or self._stuck:
@@ -247,6 +251,7 @@ class Runner:
             idle=self._idle,
             tracing=self._tracing,
             only_waits=self._work is wait_for,
+            connections=self._connections,
         )
         attempts = Attempts(planned, context, self._workers.get(planned.id))
         self._running[planned.id] = attempts

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
+from inithold.net.shared import SharedConnections
 from inithold.process.imports import IMPORTING
 from inithold.text.frozen import set_field
 
@@ -46,6 +47,10 @@ class StepContext(Protocol):
     @property
     def only_waits(self) -> bool:
         """Whether nothing will be applied: true in a gate, which may wait long and should take little memory."""
+
+    @property
+    def connections(self) -> SharedConnections | None:
+        """Where this run's checks leave connections to one another; None if they do not."""
 
     @property
     def environ(self) -> Mapping[str, str]:

@@ -51,7 +51,7 @@ def pending(step: Upgrade, address: Address, context: StepContext, *, exists: bo
     Raises:
         NotYet, Rejected, StepFailed: the database cannot be reached.
     """
-    from inithold.steps.database.driver import session  # noqa: PLC0415 - its drivers are slow
+    from inithold.steps.database.driver import reading  # noqa: PLC0415 - its drivers are slow
 
     try:
         table, history = _history(step, address)
@@ -60,7 +60,7 @@ def pending(step: Upgrade, address: Address, context: StepContext, *, exists: bo
         roughly = context.only_waits
         at = ""
         if exists:
-            with session(address, context) as database:
+            with reading(address, context) as database:
                 at = _revision_of(
                     database, table, history, postgresql=address.technology == "postgresql", roughly=roughly
                 )

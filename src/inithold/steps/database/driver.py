@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from inithold.process.imports import import_alone
 from inithold.redaction.redact import scrub
@@ -81,6 +81,14 @@ class Session(Protocol):
         """Close the connection."""
 
 
+@runtime_checkable
+class LastingSession(Session, Protocol):
+    """A session that a later check may use, in another thread."""
+
+    def hand_over(self, context: StepContext) -> bool:
+        """Serve another check from now on; False if the connection has been lost."""
+
+
 @contextmanager
 def session(address: Address, context: StepContext, *, create: bool = False) -> Iterator[Session]:
     """Connect, for SQLite with `create` also to a missing file; closed at the end of the context.
@@ -96,6 +104,42 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
         yield opened
     finally:
         opened.close()
+
+
+@contextmanager
+def reading(address: Address, context: StepContext, *, anew: bool = False) -> Iterator[Session]:
+    """A session for reads of inithold's own: the one of an earlier check if there is one, and left to the next.
+
+    Nothing of the user's may run in it, not even a guard, which may change the session.
+
+    Args:
+        anew: connect in any case, because whether the server lets the user in is the question.
+
+    Raises:
+        NotYet, Rejected, StepFailed: as `session` does.
+    """
+    shared = context.connections
+    if shared is None:
+        with session(address, context) as own:
+            yield own
+        return
+    changes = shared.changes
+    earlier = None if anew else shared.take(address)
+    if isinstance(earlier, LastingSession) and earlier.hand_over(context):
+        current: Session = earlier
+    else:
+        if earlier is not None:
+            earlier.close()
+        current = import_module(_DRIVERS[address.technology]).open_session(address, context)
+    try:
+        yield current
+    except BaseException:
+        current.close()
+        raise
+    if isinstance(current, LastingSession):
+        shared.keep(address, current, changes)
+    else:
+        current.close()
 
 
 class Database(Addressed, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ class Ready(Database, frozen=True, kw_only=True):
 
     def check(self, context: StepContext) -> Sequence[Change]:
         try:
-            with driver.session(self.address(), context) as session:
+            with driver.reading(self.address(), context, anew=True) as session:
                 session.answer()
         except Rejected as error:
             if not self.retry_auth:

@@ -59,7 +59,7 @@ class Tables(Database, frozen=True, kw_only=True):
                 )
                 names[written] = (schema, table)
         changes = []
-        with driver.session(self.address(), context) as session:
+        with driver.reading(self.address(), context) as session:
             rows = session.catalog(sorted({table for _, table in names.values()}))
         folds = session.folds_tables
         for written, columns in self._entries():

@@ -223,6 +223,16 @@ class Connection:
                 require(self._guard(unless))
             self.execute("COMMIT")
 
+    def hand_over(self, context: StepContext) -> bool:
+        # Whatever the server sends to an idle session, such as its end, makes it one not to rely on.
+        poller = select.poll()
+        poller.register(self.raw.fileno(), select.POLLIN)
+        if self.raw.info.transaction_status.name != "IDLE" or poller.poll(0):
+            return False
+        self.log = context.log
+        self._socket.rebind(context)
+        return True
+
     def close(self) -> None:
         """Close the connection, which rolls back an open transaction."""
         self.raw.close()
