@@ -98,8 +98,7 @@ def session(address: Address, context: StepContext, *, create: bool = False) -> 
         Rejected: the server refused the password, the role or the database.
         StepFailed: TLS or a parameter of the URL is wrong.
     """
-    driver = import_module(_DRIVERS[address.technology])
-    opened: Session = driver.open_session(address, context, create=create)
+    opened = _open(address, context, create=create)
     try:
         yield opened
     finally:
@@ -130,7 +129,7 @@ def reading(address: Address, context: StepContext, *, anew: bool = False) -> It
     else:
         if earlier is not None:
             earlier.close()
-        current = import_module(_DRIVERS[address.technology]).open_session(address, context)
+        current = _open(address, context)
     try:
         yield current
     except BaseException:
@@ -140,6 +139,11 @@ def reading(address: Address, context: StepContext, *, anew: bool = False) -> It
         shared.keep(address, current, changes)
     else:
         current.close()
+
+
+def _open(address: Address, context: StepContext, *, create: bool = False) -> Session:
+    opened: Session = import_module(_DRIVERS[address.technology]).open_session(address, context, create=create)
+    return opened
 
 
 class Database(Addressed, frozen=True, kw_only=True):
