@@ -49,7 +49,7 @@ class Attempts:
         self.made: list[Change] = []
         self._seconds: dict[Phase, float] = {"waiting": 0.0, "checking": 0.0, "applying": 0.0}
         self._clock: tuple[Phase, float] | None = None
-        self._waiting = Waiting(self._say_waiting)
+        self._waiting = Waiting()
 
     def finish(self, work: Work) -> StepFinished:
         """Repeat `work` until it succeeds or trying again would not help; an unexpected error is raised."""
@@ -76,7 +76,14 @@ class Attempts:
             self._waiting.last = failure
             try:
                 with self._clocked("waiting"):
-                    pause(failure, self.planned.retry, self.number, self.context.stop, self._waiting)
+                    pause(
+                        failure,
+                        self.planned.retry,
+                        self.number,
+                        self.context.stop,
+                        self._waiting,
+                        self._say_waiting,
+                    )
             except Interrupted as stopped:
                 return self._stopped(stopped)
             self._renew()

@@ -25,6 +25,8 @@ HANDSHAKES = Retry(delay=Duration(0.05), max_delay=Duration(1.0))
 REPORT_INTERVAL = 5.0
 FAILURES_TRIED = 3
 """Attempts at failing user code if `retry` does not set `attempts`."""
+Say = Callable[[NotYet, float], None]
+"""Takes the error and the seconds waited so far."""
 
 
 def backoff(retry: Retry, attempt: int) -> float:
@@ -35,14 +37,9 @@ def backoff(retry: Retry, attempt: int) -> float:
 
 
 class Waiting:
-    """Reports why a step waits: when the reason changes, and every `REPORT_INTERVAL` seconds.
+    """Reports why a step waits: when the reason changes, and every `REPORT_INTERVAL` seconds."""
 
-    Args:
-        say: called with the error and the seconds waited so far.
-    """
-
-    def __init__(self, say: Callable[[NotYet, float], None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._began: float | None = None
         self._said_at = 0.0
         self._reason = ""
@@ -52,7 +49,7 @@ class Waiting:
         self.handshakes = 0
         """Failed handshakes since the server last began to accept connections."""
 
-    def note(self, error: NotYet) -> None:
+    def note(self, error: NotYet, say: Say) -> None:
         """Remember the reason; report it if it is new or has not been reported for a while."""
         now = time.monotonic()
         self._began = now if self._began is None else self._began
@@ -62,21 +59,22 @@ class Waiting:
         changed = error.message != self._reason and now - self._said_at >= 1.0
         if due or changed or not self._reason:
             self._reason, self._said_at = error.message, now
-            self._say(error, now - self._began)
+            say(error, now - self._began)
 
 
-def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: Waiting) -> None:
+def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting: Waiting, say: Say) -> None:
     """Wait until it makes sense to try again.
 
     Args:
         retry: the plan's setting; None for the default behaviour.
         attempt: the number of attempts so far, from 1.
         waiting: told about every probe.
+        say: reports why the step waits.
 
     Raises:
         Interrupted: the step was told to stop.
     """
-    waiting.note(error)
+    waiting.note(error, say)
     if error.probe is not None and retry is None:
         waiting.handshakes = 0
         while not stop.wait(random.uniform(*PROBE_INTERVAL)):  # noqa: S311 - jitter is no secret
@@ -84,7 +82,7 @@ def pause(error: NotYet, retry: Retry | None, attempt: int, stop: Stop, waiting:
             try:
                 dial(*error.probe, timeout=PROBE_TIMEOUT)
             except NotYet as refused:
-                waiting.note(refused)
+                waiting.note(refused, say)
             else:
                 return
         raise Interrupted(stop.reason)
