@@ -15,6 +15,7 @@ from inithold.plan.faults import MERGE, Faults, child
 from inithold.plan.interpolate import Interpolation
 from inithold.plan.model import CheckedPlan, PlanFile, PlannedStep, StepEntry
 from inithold.plan.validate import REPORTED, check_plan
+from inithold.process.imports import uncollected
 from inithold.steps.base import Step
 from inithold.text.yaml12 import compose, read_text
 
@@ -51,6 +52,7 @@ def step_ids(path: str) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ScalarNode)]
 
 
+@uncollected()
 def load_text(text: str, source: str, environment: Mapping[str, str] | None = None) -> CheckedPlan:
     """Check a plan given as text; see `load_file`.
 

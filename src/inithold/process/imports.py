@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from threading import RLock
@@ -31,6 +33,18 @@ def collect_less_often() -> None:
     Scanning them again and again takes a twentieth of the start-up time.
     """
     gc.set_threshold(THRESHOLD, *_USUAL[1:])
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: reading a long plan makes many objects and no garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def collect_as_usual() -> None:
