@@ -52,16 +52,17 @@ class SharedConnections:
             changes: the value of `changes` before it was opened or taken.
         """
         with self._lock:
-            refused = self._closed or self._changing or changes != self.changes
-            _, closing = (0.0, connection) if refused else self._idle.pop(key, (0.0, None))
-            if not refused:
+            if self._closed or self._changing or changes != self.changes:
+                unwanted: Closeable | None = connection
+            else:
+                _, unwanted = self._idle.pop(key, (0.0, None))
                 self._idle[key] = time.monotonic(), connection
-        if closing is not None:
-            closing.close()
+        if unwanted is not None:
+            unwanted.close()
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Around a change: meanwhile no connection is kept."""
+        """Close the idle connections, and keep none within the returned context."""
         with self._lock:
             self._changing += 1
             self.changes += 1
@@ -72,13 +73,13 @@ class SharedConnections:
             with self._lock:
                 self._changing -= 1
 
-    def close_idle(self, longer_than: float = -1.0) -> None:
-        """Close the connections that have been idle for longer than so many seconds; by default all."""
-        until = time.monotonic() - longer_than
+    def close_idle(self, seconds: float = 0.0) -> None:
+        """Close the connections that have been idle for at least so many seconds."""
+        until = time.monotonic() - seconds
         with self._lock:
-            chosen = [key for key, (since, _) in self._idle.items() if since < until]
-            closing = [self._idle.pop(key)[1] for key in chosen]
-        for connection in closing:
+            chosen = [key for key, (since, _) in self._idle.items() if since <= until]
+            unwanted = [self._idle.pop(key)[1] for key in chosen]
+        for connection in unwanted:
             connection.close()
 
     def close(self) -> None:

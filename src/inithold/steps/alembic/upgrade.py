@@ -129,12 +129,10 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
         driver = None if address is None else preferred(address.technology)
         if address is None or driver is None or driver.module != library(address.technology):
             return
-        if address.probe is not None:
-            # If the server is not up yet, there will be time enough.
-            with suppress(NotYet, StepFailed):
+        # If the server is not up yet, there will be time enough.
+        with suppress(NotYet, StepFailed):
+            if address.probe is not None:
                 dial(*address.probe, timeout=_DIAL)
-                load_driver(address.technology)
-        else:
             load_driver(address.technology)
 
     def subject(self) -> str:
