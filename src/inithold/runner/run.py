@@ -6,6 +6,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import NamedTuple, Protocol
@@ -79,16 +80,20 @@ class _Threads:
     """A pool that grows only when no thread is idle.
 
     They are daemons, so that code that does not stop cannot keep the process alive.
+
+    Args:
+        work: what a thread does with the steps it is given; must not raise.
     """
 
-    def __init__(self) -> None:
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    def __init__(self, work: Callable[[Attempts], None]) -> None:
+        self._do = work
+        self._tasks: SimpleQueue[Attempts] = SimpleQueue()
         self._lock = Lock()
         self._idle = 0
         self._threads = 0
 
-    def start(self, task: Callable[[], None]) -> None:
-        """Run `task` in a thread; it must not raise."""
+    def start(self, task: Attempts) -> None:
+        """Do the work in a thread."""
         with self._lock:
             if self._idle > 0:
                 self._idle -= 1
@@ -99,7 +104,7 @@ class _Threads:
 
     def _work(self) -> None:
         while True:
-            self._tasks.get()()
+            self._do(self._tasks.get())
             with self._lock:
                 self._idle += 1
 
@@ -135,9 +140,13 @@ class Runner:
         self._tracing = tracing
         self._watchdog = watchdog
         self._abandoned = set() if abandoned is None else abandoned
-        self._inbox: SimpleQueue[StepFinished | str] = SimpleQueue()
-        """Finished steps, and reasons to cancel the run."""
-        self._threads = _Threads()
+        self._inbox: SimpleQueue[BaseException | None] = SimpleQueue()
+        """What wakes the main thread: an unexpected error, or None for another look at what runs."""
+        self._threads = _Threads(self._work_from)
+        self._deciding = Lock()
+        """Held by the thread that decides what follows: the main one, or that of a step that has just ended."""
+        self._started: deque[Attempts] = deque()
+        """Steps that have no thread yet."""
         self._connections = SharedConnections()
         self._workers = {
             planned.id: Worker(planned.step, tuple(signals)) for planned in plan.steps if planned.step.in_worker
@@ -150,8 +159,11 @@ class Runner:
             for need in set(planned.needs):
                 self._dependents[need].append(planned)
         self._deadlines: list[tuple[float, str]] = []
+        self._looks_at = 0.0
+        """When the main thread looks at the deadlines again."""
         self._ends_at: float | None = None
         self._cancelled = ""
+        self._all_told = False
         self._stuck = False
         self._preloading = False
 
@@ -161,32 +173,33 @@ class Runner:
         Args:
             reason: for people: `SIGTERM`, `the lock was lost`.
         """
-        self._inbox.put(reason)
+        self._cancelled = self._cancelled or reason
+        self._inbox.put(None)
 
     def run(self) -> RunResult:
         """Run the plan to its end; a step's failure is in the result, not raised."""
         if self._plan.timeout is not None:
             self._ends_at = time.monotonic() + self._plan.timeout
-        # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
-        for planned in [planned for planned in self._plan.steps if self._unmet[planned.id] == 0]:
-            if planned.enabled:
-                self._start(planned)
-            else:
-                self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
-        while self._running and not self._stuck:
-            message = self._next()
+        with self._deciding:
+            # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
+            for planned in [planned for planned in self._plan.steps if self._unmet[planned.id] == 0]:
+                if self._cancelled:
+                    break
+                if planned.enabled:
+                    self._start(planned)
+                else:
+                    self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
+            self._give_threads()
+        while not self._over():
+            self._wait()
+            with self._deciding:
+                if self._cancelled and not self._all_told:
+                    self._cancel_all()
+                self._end_late()
+                self._give_threads()
             self._connections.close_idle(IDLE)
-            if isinstance(message, str):
-                self._cancel_all(message)
-            elif message is not None and message.step in self._running:
-                self._finish(message)
-        for planned in self._plan.steps:
-            if (attempts := self._running.get(planned.id)) is not None:
-                attempts.context.stop.set("another step's code did not stop")
-                self._finish(attempts.abandoned())
-            elif planned.id not in self._finished:
-                reason = "cancelled before it began"
-                self._finish(StepFinished(step=planned.id, outcome="cancelled", reason=reason))
+        with self._deciding:
+            self._finish_rest()
         self._connections.close()
         for worker in self._workers.values():
             worker.close()
@@ -197,17 +210,36 @@ class Runner:
 
     # -- the loop
 
-    def _next(self) -> StepFinished | str | None:
-        """Wait for the next message; None after a deadline or `_SIGNAL_POLL` seconds."""
-        while self._deadlines and self._deadlines[0][1] not in self._running:
-            heapq.heappop(self._deadlines)
-        until = self._deadlines[0][0] if self._deadlines else float("inf")
-        try:
-            return self._inbox.get(timeout=max(0.0, min(until - time.monotonic(), _SIGNAL_POLL)))
-        except Empty:
-            if until <= time.monotonic():
-                self._time_is_up(heapq.heappop(self._deadlines)[1])
-            return None
+    def _over(self) -> bool:
+        with self._deciding:
+            return not self._running or self._stuck
+
+    def _wait(self) -> None:
+        """Wait for the next deadline, at most `_SIGNAL_POLL` seconds, or until woken; raises unexpected errors."""
+        with self._deciding:
+            while self._deadlines and self._deadlines[0][1] not in self._running:
+                heapq.heappop(self._deadlines)
+            self._looks_at = time.monotonic() + _SIGNAL_POLL
+            if self._deadlines:
+                self._looks_at = min(self._looks_at, self._deadlines[0][0])
+        with suppress(Empty):
+            if (error := self._inbox.get(timeout=max(0.0, self._looks_at - time.monotonic()))) is not None:
+                raise error
+
+    def _end_late(self) -> None:
+        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            _, step_id = heapq.heappop(self._deadlines)
+            if step_id in self._running:
+                self._time_is_up(step_id)
+
+    def _finish_rest(self) -> None:
+        for planned in self._plan.steps:
+            if (attempts := self._running.get(planned.id)) is not None:
+                attempts.context.stop.set("another step's code did not stop")
+                self._finish(attempts.abandoned())
+            elif planned.id not in self._finished:
+                reason = "cancelled before it began"
+                self._finish(StepFinished(step=planned.id, outcome="cancelled", reason=reason))
 
     def _finish(self, first: StepFinished) -> None:
         # A queue, not recursion: a plan may have a thousand disabled steps in a row.
@@ -231,7 +263,7 @@ class Runner:
                     ready.append(dependent)
                 elif self._unmet[dependent.id] == 0:
                     queue.append(StepFinished(step=dependent.id, outcome="skipped", reason=PASSED_OVER))
-        if not self._cancelled:
+        if not (self._cancelled or self._stuck):
             for planned in ready:
                 self._start(planned)
 
@@ -257,11 +289,39 @@ class Runner:
         self._running[planned.id] = attempts
         if deadline is not None:
             heapq.heappush(self._deadlines, (deadline, planned.id))
+            if deadline < self._looks_at:
+                self._inbox.put(None)
         self._stream.emit(StepStarted(step=planned.id, span=span))
         if self._watchdog is not None and planned.step.in_run:
             of_run = deadline is not None and deadline == self._ends_at
             self._watchdog.begin(planned.id, deadline, self._limit(planned, of_run))
-        self._threads.start(lambda: self._inbox.put(self._accounted(attempts)))
+        self._started.append(attempts)
+
+    # -- the steps' threads
+
+    def _give_threads(self) -> None:
+        while self._started:
+            self._threads.start(self._started.popleft())
+
+    def _work_from(self, attempts: Attempts | None) -> None:
+        """Run a step, then one that needed it: handing each to another thread costs more than a quick check."""
+        try:
+            while attempts is not None:
+                attempts = self._following(self._accounted(attempts))
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            self._inbox.put(error)
+
+    def _following(self, finished: StepFinished) -> Attempts | None:
+        with self._deciding:
+            if finished.step in self._running:
+                self._finish(finished)
+            else:
+                self._abandoned.discard(finished.step)
+            if not self._running:
+                self._inbox.put(None)
+            following = self._started.popleft() if self._started else None
+            self._give_threads()
+        return following
 
     def _accounted(self, attempts: Attempts) -> StepFinished:
         try:
@@ -271,7 +331,6 @@ class Runner:
         finally:
             if worker := self._workers.get(attempts.planned.id):
                 worker.end()
-            self._abandoned.discard(attempts.planned.id)
 
     # -- time and cancelling
 
@@ -287,14 +346,12 @@ class Runner:
         limit = self._plan.timeout if of_run else planned.timeout
         return f"{'the' if of_run else 'its'} time ({short(limit or 0.0)}) is up"
 
-    def _cancel_all(self, reason: str) -> None:
-        if self._cancelled:
-            return
-        self._cancelled = reason
+    def _cancel_all(self) -> None:
+        self._all_told = True
         if self._running:
-            self._stream.emit(LogLine(text=f"{reason}: starting nothing new, stopping what runs"))
+            self._stream.emit(LogLine(text=f"{self._cancelled}: starting nothing new, stopping what runs"))
         for attempts in self._running.values():
-            self._tell_to_stop(attempts, reason)
+            self._tell_to_stop(attempts, self._cancelled)
 
     def _tell_to_stop(
         self, attempts: Attempts, reason: str, *, failed: bool = False, of_run: bool = False

@@ -295,6 +295,38 @@ def test_cancelling_stops_everything() -> None:
     assert not result.stuck
 
 
+def test_cancelled_before_it_begins() -> None:
+    plan = CheckedPlan("test", (PlannedStep("a", fails()), PlannedStep("b", fails(), needs=("a",))), "0" * 64)
+    runner = Runner(plan, Stream([]), SPAN)
+    runner.cancel("SIGTERM")
+    result = runner.run()
+    assert (result.outcome, result.reason) == ("cancelled", "SIGTERM")
+    assert outcomes(result) == {"a": "cancelled", "b": "cancelled"}
+
+
+def test_a_step_that_follows_another_has_its_own_time() -> None:
+    at = time.monotonic()
+    result, _ = run(
+        PlannedStep("first", Scripted(checks=lambda _: time.sleep(0.05) or ()), timeout=60),
+        PlannedStep("next", Scripted(checks=in_turn(NotYet("no"))), needs=("first",), timeout=0.1),
+    )
+    assert result.steps[1].reason == "its time (100ms) is up: no"
+    assert time.monotonic() - at < PROMPTLY
+
+
+def test_a_watcher_that_breaks_ends_the_run() -> None:
+    class Broken(Collected):
+        def see(self, event: Event) -> None:
+            if isinstance(event, StepFinished):
+                raise OSError("no space left on device")
+
+    plan = CheckedPlan(
+        "test", (PlannedStep("a", Scripted()), PlannedStep("b", Scripted(), needs=("a",))), "0" * 64
+    )
+    with pytest.raises(OSError, match="no space left"):
+        Runner(plan, Stream([Broken()]), SPAN).run()
+
+
 def test_a_check_that_does_not_listen_is_not_waited_for_when_the_run_is_cancelled() -> None:
     began, release = threading.Event(), threading.Event()
     step = Scripted(checks=lambda _: began.set() or (release.wait(20) and ()))
