@@ -248,6 +248,8 @@ class Runner:
         while queue:
             # The result is also shown outside the stream, so scrub it here.
             finished = queue.popleft().scrubbed()
+            if finished.step in self._finished:
+                continue  # queued once for each of its needs that was not met
             if self._running.pop(finished.step, None) and self._watchdog is not None:
                 self._watchdog.over(finished.step)
             self._finished[finished.step] = finished

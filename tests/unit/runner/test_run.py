@@ -226,6 +226,17 @@ def test_when_a_step_fails_the_others_finish_and_its_dependents_are_skipped() ->
     assert result.reason == "bad: broken"
 
 
+def test_a_step_behind_several_that_are_skipped_is_skipped_once() -> None:
+    steps = [PlannedStep("top-0", fails())]
+    for n in range(12):
+        sides = [PlannedStep(f"{side}-{n}", Scripted(), needs=(f"top-{n}",)) for side in ("left", "right")]
+        steps += [*sides, PlannedStep(f"top-{n + 1}", Scripted(), needs=(f"left-{n}", f"right-{n}"))]
+    result, events = run(*steps)
+    assert result.outcome == "failed"
+    finished = [event.step for event in events if isinstance(event, StepFinished)]
+    assert sorted(finished) == sorted(step.id for step in steps)
+
+
 def test_a_step_left_out_by_when_counts_as_met() -> None:
     result, _ = run(
         PlannedStep("out", fails(), enabled=False),
