@@ -178,6 +178,15 @@ class Runner:
 
     def run(self) -> RunResult:
         """Run the plan to its end; a step's failure is in the result, not raised."""
+        try:
+            return self._to_its_end()
+        finally:
+            # If it raises, the steps' threads must start nothing more.
+            self._cancelled = self._cancelled or "the run has ended"
+
+    # -- the loop
+
+    def _to_its_end(self) -> RunResult:
         if self._plan.timeout is not None:
             self._ends_at = time.monotonic() + self._plan.timeout
         with self._deciding:
@@ -207,8 +216,6 @@ class Runner:
             # A command started by an abandoned check must not outlive the run.
             kill_running()
         return self._result()
-
-    # -- the loop
 
     def _over(self) -> bool:
         with self._deciding:
@@ -250,7 +257,7 @@ class Runner:
             finished = queue.popleft().scrubbed()
             if finished.step in self._finished:
                 continue  # queued once for each of its needs that was not met
-            if self._running.pop(finished.step, None) and self._watchdog is not None:
+            if finished.step in self._running and self._watchdog is not None:
                 self._watchdog.over(finished.step)
             self._finished[finished.step] = finished
             self._stream.emit(finished)
@@ -268,6 +275,8 @@ class Runner:
         if not (self._cancelled or self._stuck):
             for planned in ready:
                 self._start(planned)
+        # Last, so that the run is not over before the main thread gets the error of a watcher that raised above.
+        self._running.pop(first.step, None)
 
     def _start(self, planned: PlannedStep) -> None:
         if planned.id in self._abandoned:
@@ -364,14 +373,15 @@ class Runner:
 
     def _give_up(self, attempts: Attempts) -> None:
         context, step_id = attempts.context, attempts.planned.id
-        if context.phase != "applying":
+        applying = context.phase == "applying"
+        still = context.stop.set_at + (GRACE if applying else CHECK_GRACE)
+        if time.monotonic() < still:
+            # Its apply began just as it was told to stop, or its time was up soon after the run was cancelled.
+            heapq.heappush(self._deadlines, (still, step_id))
+            return
+        if not applying:
             self._abandoned.add(step_id)
             self._finish(attempts.abandoned())
-            return
-        still = context.stop.set_at + GRACE
-        if time.monotonic() < still:
-            # Its apply began just as it was told to stop: allow the longer grace.
-            heapq.heappush(self._deadlines, (still, step_id))
             return
         self._stuck = True
         reason = f"{context.stop.reason}, and its code did not stop within {GRACE:g} s: the run ends without it"

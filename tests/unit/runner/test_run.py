@@ -338,6 +338,68 @@ def test_a_watcher_that_breaks_ends_the_run() -> None:
         Runner(plan, Stream([Broken()]), SPAN).run()
 
 
+def test_a_watcher_that_breaks_on_the_last_event_ends_the_run() -> None:
+    class Broken(Collected):
+        def see(self, event: Event) -> None:
+            if isinstance(event, StepFinished) and event.step == "b":
+                raise OSError("no space left on device")
+
+    # The short timeout wakes the main thread just before the error does.
+    steps = (PlannedStep("a", Scripted()), PlannedStep("b", Scripted(), needs=("a",), timeout=0.5))
+    with pytest.raises(OSError, match="no space left"):
+        Runner(CheckedPlan("test", steps, "0" * 64), Stream([Broken()]), SPAN).run()
+
+
+def test_nothing_starts_after_the_run_has_raised() -> None:
+    release, began, late = threading.Event(), threading.Event(), threading.Event()
+
+    class Broken(Collected):
+        def see(self, event: Event) -> None:
+            super().see(event)
+            if isinstance(event, StepFinished) and event.step == "a":
+                raise OSError("no space left on device")
+
+    watcher = Broken()
+    steps = (
+        PlannedStep("a", Scripted(checks=lambda _: began.wait(5) and ())),
+        PlannedStep("b", Scripted(checks=lambda _: began.set() or (release.wait(20) and ()))),
+        PlannedStep("c", Scripted(checks=lambda _: late.set() or ()), needs=("b",)),
+    )
+    with pytest.raises(OSError, match="no space left"):
+        Runner(CheckedPlan("test", steps, "0" * 64), Stream([watcher]), SPAN).run()
+    release.set()
+    until(lambda: any(isinstance(event, StepFinished) and event.step == "b" for event in watcher.events))
+    assert not late.wait(0.2)
+
+
+def test_a_check_whose_time_is_up_just_after_a_cancel_still_gets_its_grace() -> None:
+    began, ended = threading.Event(), threading.Event()
+    deadlines: list[float] = []
+
+    def slow_to_stop(context: StepContext) -> Any:
+        deadlines.append(time.monotonic() + context.remaining(60))
+        began.set()
+        told = threading.Event()
+        with context.on_cancel(told.set):
+            assert told.wait(10)
+        while time.monotonic() < deadlines[0] + 0.05:
+            time.sleep(0.01)
+        ended.set()
+        context.check_cancelled()
+
+    plan = CheckedPlan("test", (PlannedStep("a", Scripted(checks=slow_to_stop), timeout=0.3),), "0" * 64)
+    runner = Runner(plan, Stream([]), SPAN)
+
+    def cancel_shortly_before() -> None:
+        assert began.wait(5)
+        time.sleep(max(0.0, deadlines[0] - 0.05 - time.monotonic()))
+        runner.cancel("SIGTERM")
+
+    threading.Thread(target=cancel_shortly_before).start()
+    assert runner.run().outcome == "cancelled"
+    assert ended.is_set()
+
+
 def test_a_check_that_does_not_listen_is_not_waited_for_when_the_run_is_cancelled() -> None:
     began, release = threading.Event(), threading.Event()
     step = Scripted(checks=lambda _: began.set() or (release.wait(20) and ()))
