@@ -87,7 +87,8 @@ class _Threads:
 
     def __init__(self, work: Callable[[Attempts], None]) -> None:
         self._do = work
-        self._tasks: SimpleQueue[Attempts] = SimpleQueue()
+        self._tasks: SimpleQueue[list[Attempts]] = SimpleQueue()
+        """Lists of one, emptied by the thread, so that it keeps nothing of a step; an empty one ends a thread."""
         self._lock = Lock()
         self._idle = 0
         self._threads = 0
@@ -100,11 +101,20 @@ class _Threads:
             elif self._threads < MOST_THREADS:
                 self._threads += 1
                 Thread(target=self._work, daemon=True, name=f"inithold-{self._threads}").start()
-        self._tasks.put(task)
+        self._tasks.put([task])
+
+    def all_busy(self) -> bool:
+        """Whether a task waits for a free thread."""
+        return not self._tasks.empty()
+
+    def close(self) -> None:
+        """End each thread once it is idle."""
+        for _ in range(self._threads):
+            self._tasks.put([])
 
     def _work(self) -> None:
-        while True:
-            self._do(self._tasks.get())
+        while task := self._tasks.get():
+            self._do(task.pop())
             with self._lock:
                 self._idle += 1
 
@@ -183,22 +193,23 @@ class Runner:
         finally:
             # If it raises, the steps' threads must start nothing more.
             self._cancelled = self._cancelled or "the run has ended"
+            self._threads.close()
 
     # -- the loop
 
     def _to_its_end(self) -> RunResult:
         if self._plan.timeout is not None:
             self._ends_at = time.monotonic() + self._plan.timeout
-        with self._deciding:
-            # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
-            for planned in [planned for planned in self._plan.steps if self._unmet[planned.id] == 0]:
+        # Collect them first: skipping a disabled step changes `_unmet` and may start its dependents.
+        for planned in [planned for planned in self._plan.steps if self._unmet[planned.id] == 0]:
+            with self._deciding:
                 if self._cancelled:
                     break
                 if planned.enabled:
                     self._start(planned)
                 else:
                     self._finish(StepFinished(step=planned.id, outcome="skipped", reason=PASSED_OVER))
-            self._give_threads()
+                self._give_threads()
         while not self._over():
             self._wait()
             with self._deciding:
@@ -306,6 +317,9 @@ class Runner:
         if self._watchdog is not None and planned.step.in_run:
             of_run = deadline is not None and deadline == self._ends_at
             self._watchdog.begin(planned.id, deadline, self._limit(planned, of_run))
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            # The main thread could come too late for a quick step.
+            self._tell_to_stop(attempts, self._limit(planned, of_run=True), failed=True, of_run=True)
         self._started.append(attempts)
 
     # -- the steps' threads
@@ -330,7 +344,8 @@ class Runner:
                 self._abandoned.discard(finished.step)
             if not self._running:
                 self._inbox.put(None)
-            following = self._started.popleft() if self._started else None
+            # A step that has waited for a thread comes first: its time is running.
+            following = self._started.popleft() if self._started and not self._threads.all_busy() else None
             self._give_threads()
         return following
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -284,6 +285,19 @@ def test_the_runs_timeout_ends_what_runs_and_what_would_follow() -> None:
     assert result.steps[0].reason == "the time (300ms) is up: starting up"
 
 
+def test_nothing_quick_is_done_after_the_runs_time_is_up() -> None:
+    checked: list[str] = []
+    quick = Scripted(checks=lambda context: checked.append(context.step_id) or ())
+    result, _ = run(
+        PlannedStep("slow", Scripted(checks=in_turn(NotYet("starting up"))), on_failure="continue"),
+        *[PlannedStep(f"s{n}", quick, needs=(f"s{n - 1}" if n else "slow",)) for n in range(5)],
+        timeout=0.1,
+    )
+    assert result.outcome == "failed"
+    assert result.steps[1].reason == "the time (100ms) is up"
+    assert not checked
+
+
 def test_cancelling_stops_everything() -> None:
     began = threading.Event()
 
@@ -463,6 +477,45 @@ def test_more_waiting_steps_than_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("inithold.runner.run.MOST_THREADS", 4)
     flaky = [PlannedStep(f"s{n}", Scripted(checks=in_turn(NotYet("no"), ()))) for n in range(20)]
     assert run(*flaky)[0].outcome == "ready"
+
+
+def test_a_step_that_waits_for_a_thread_comes_before_what_follows_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inithold.runner.run.MOST_THREADS", 1)
+    order: list[str] = []
+    note = Scripted(checks=lambda context: order.append(context.step_id) or ())
+    # The first one ends only when all have been started.
+    started = threading.Event()
+
+    class Started(Collected):
+        def see(self, event: Event) -> None:
+            if isinstance(event, StepStarted) and event.step == "other":
+                started.set()
+
+    first = Scripted(checks=lambda _: started.wait(20) and ())
+    steps = (
+        PlannedStep("first", first),
+        PlannedStep("next", note, needs=("first",)),
+        PlannedStep("last", note, needs=("next",)),
+        PlannedStep("other", note),
+    )
+    Runner(CheckedPlan("test", steps, "0" * 64), Stream([Started()]), SPAN).run()
+    assert order == ["other", "next", "last"]
+
+
+def test_a_run_leaves_no_threads_and_nothing_of_a_step_that_has_ended() -> None:
+    contexts: list[weakref.ref[StepContext]] = []
+    alive: list[bool] = []
+
+    def remember(context: StepContext) -> Any:
+        alive.extend(each() is not None for each in contexts)
+        contexts.append(weakref.ref(context))
+        return ()
+
+    chain = (PlannedStep(f"s{n}", Scripted(checks=remember), needs=(f"s{n - 1}",) if n else ()) for n in range(4))
+    before = set(threading.enumerate())
+    run(*chain, PlannedStep("beside", Scripted()))
+    assert alive == [False] * 6
+    until(lambda: not any(thread.name.startswith("inithold-") for thread in set(threading.enumerate()) - before))
 
 
 def test_interrupted_outside_of_a_stop_is_cancelled_not_lost() -> None:
