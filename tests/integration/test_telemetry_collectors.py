@@ -156,6 +156,26 @@ def test_what_passes_is_tried_again(protocol: Protocol, otlp: Collector, monkeyp
     assert len(otlp.exports) == 3
 
 
+def test_a_collector_that_asks_for_a_longer_pause_gets_it(
+    otlp: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the exporter's own timeout: it gives up at once then."""
+    otlp.status, otlp.headers = 503, {"Retry-After": "600"}
+    line, _ = ran_to(otlp, "http/protobuf", monkeypatch).send(4.0, retry=True)
+    assert line is not None
+    assert "HTTP 503" in line
+    assert otlp.asked == 3
+
+
+@pytest.mark.parametrize(("status", "expected"), [(200, None), (400, "HTTP 400 Bad Request")])
+def test_an_answer_that_is_not_the_promised_message_is_judged_by_its_status(
+    status: int, expected: str | None, otlp: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    otlp.status, otlp.says = status, b"\xff\xff"
+    line, _ = ran_to(otlp, "http/protobuf", monkeypatch).send(20.0)
+    assert (line is None) if expected is None else line is not None and line.endswith(expected)
+
+
 def test_what_the_collector_did_not_take_is_said(otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP: the SDK's exporters for gRPC tell nobody."""
     otlp.rejects, otlp.message = 2, "too old"

@@ -57,6 +57,10 @@ class Collector:
     """said with an error or a partial success"""
     rejects: int = 0
     """how many items of each request it says it did not take, while it stores them all the same"""
+    headers: dict[str, str] = field(default_factory=dict)
+    """HTTP headers of every answer, such as `Retry-After`"""
+    says: bytes | None = None
+    """the body of every HTTP answer, instead of the message that OTLP promises"""
     asked: int = 0
     """how many requests came in, answered well or not"""
     exports: list[Export] = field(default_factory=list)
@@ -277,7 +281,11 @@ class _HttpHandler(BaseHTTPRequestHandler):
                 body = gzip.decompress(body)
             collector.receive(signal, "http/protobuf", dict(self.headers), body)
         answer = collector.answer(signal) if status == 200 else _status(collector.message)
+        if collector.says is not None:
+            answer = collector.says
         self.send_response(status)
+        for name, value in collector.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

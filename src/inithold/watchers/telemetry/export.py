@@ -146,7 +146,7 @@ class Export(logging.Handler):
             self._note(failure)
             if failure.final or not self._retry:
                 return
-            time.sleep(PAUSE)
+            time.sleep(self._pause())
         self.problem = in_one_line("; ".join(dict.fromkeys(remarks)))
 
     def _note(self, failure: Failure) -> None:
@@ -168,25 +168,33 @@ class Export(logging.Handler):
         content_type = response.headers.get("Content-Type", "")
         words = "" if "html" in content_type else response.text
         if content_type.startswith(_PROTOBUF):
+            from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # noqa: PLC0415
             from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # noqa: PLC0415
 
             try:
                 words = str(Status.FromString(response.content).message)
-            except ValueError:  # not the message that OTLP promises
+            except DecodeError:  # not the message that OTLP promises
                 words = ""
         reason = f"HTTP {response.status_code} {response.reason or ''}".strip() + (f": {words}" if words else "")
         return Failure(reason, final=response.status_code not in _RETRYABLE_HTTP)
+
+    def _pause(self) -> float:
+        """Seconds until the next call: for a `Retry-After`, an exporter waits no longer than its timeout."""
+        asked = "" if self._response is None else self._response.headers.get("Retry-After", "").strip()
+        return max(PAUSE, float(asked)) if asked.isdecimal() else PAUSE
 
     def _remark(self) -> list[str]:
         """What the last, successful response says about rejected parts."""
         response = self._response
         if response is None or not response.headers.get("Content-Type", "").startswith(_PROTOBUF):
             return []
+        from google.protobuf.message import DecodeError  # noqa: PLC0415
+
         service = _SERVICES[self.exporter.signal]
         messages = import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
         try:
             answer = getattr(messages, f"Export{service.capitalize()}ServiceResponse").FromString(response.content)
-        except ValueError:  # not the message that OTLP promises; the status said success
+        except DecodeError:  # not the message that OTLP promises; the status said success
             return []
         values = [value for _, value in answer.partial_success.ListFields()]
         parts = [f"{value} rejected" for value in values if isinstance(value, int)]
