@@ -337,8 +337,9 @@ class _Life:
         """Hand all telemetry to the sender; before an exit, wait for it (at most `EXIT_FLUSH`)."""
         if self._telemetry is None:
             return
+        began = time.monotonic()
         own_providers = self._user_telemetry.finish(EXIT_FLUSH) if self._user_telemetry else lambda: None
-        bound = HOLD_FLUSH if before_hold else EXIT_FLUSH
+        bound = (HOLD_FLUSH if before_hold else EXIT_FLUSH) - (time.monotonic() - began)
         for line in (self._telemetry.finish(bound, retry=before_hold, wait=not before_hold), own_providers()):
             if line:
                 self._warn(line)

@@ -38,6 +38,8 @@ from inithold.runner.otel_sdk import (
 
 MOST_ITEMS = 10_000
 """Spans and log records that a process hands over; further ones are only counted."""
+COLLECTING = 0.5
+"""Seconds that user code's callbacks for observable metrics may take."""
 _MODULES: Mapping[TelemetrySignal, str] = {"traces": "trace", "metrics": "metrics", "logs": "_logs"}
 """The modules of the API and the SDK that have the providers: code that makes spans imports one of these first."""
 _PROVIDERS: Mapping[TelemetrySignal, str] = {
@@ -76,6 +78,8 @@ class UserTelemetry:
         self._made: dict[TelemetrySignal, Any] = {}
         self._reader: Any = None
         self._items = 0
+        self._unusable = 0
+        self._why_unusable = ""
 
     @contextmanager
     def scope(self, span: Span) -> Iterator[None]:
@@ -145,10 +149,12 @@ class UserTelemetry:
             self._on_warning(
                 f"{left_out} spans and log records of user code were left out: more than telemetry takes of a run"
             )
-        data = self._reader.get_metrics_data() if self._reader is not None else None
-        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
-        if scopes:
-            self._send("metrics", [packed(scope) for scope in scopes])
+        until = time.monotonic() + seconds
+        if self._reader is not None and (scopes := self._collected(min(COLLECTING, seconds / 2))):
+            self._send("metrics", scopes, lambda scopes: [packed(scope) for scope in scopes])
+        if self._unusable:
+            why = f"{self._unusable} left out, the last because of {self._why_unusable}"
+            self._on_warning(f"the user code's telemetry is incomplete: {why}")
         pending: dict[str, Thread] = {}
 
         def flush(provider: Any, name: str) -> None:
@@ -163,7 +169,6 @@ class UserTelemetry:
         threads = list(pending.values())
         for thread in threads:
             thread.start()
-        until = time.monotonic() + seconds
 
         def outcome() -> str | None:
             for thread in threads:
@@ -174,6 +179,23 @@ class UserTelemetry:
             )
 
         return outcome
+
+    def _collected(self, seconds: float) -> list[Any]:
+        """The metrics. In a thread, because this calls the user's callbacks, which may hang or exit."""
+        collected: list[Any] = []
+
+        def collect() -> None:
+            with suppress(BaseException):
+                data = self._reader.get_metrics_data()
+                collected.append(data.resource_metrics if data else [])
+
+        thread = Thread(target=collect, daemon=True, name="inithold-metrics")
+        thread.start()
+        thread.join(seconds)
+        if not collected:
+            why = f"their callbacks did not return within {seconds:g} s"
+            self._on_warning(f"the user code's metrics were left out: {why}")
+        return [scope for resources in collected for resource in resources for scope in resource.scope_metrics]
 
     def _foreign(self) -> list[Any]:
         """The providers that the user's code has set."""
@@ -196,12 +218,12 @@ class UserTelemetry:
                 if signal == "traces":
                     provider = sdk.TracerProvider(shutdown_on_exit=False)
                     provider.add_span_processor(
-                        span_processor(lambda span: self.hand_over("traces", span_fields(span)))
+                        span_processor(lambda span: self.hand_over("traces", span, span_fields))
                     )
                 elif signal == "logs":
                     provider = sdk.LoggerProvider(shutdown_on_exit=False)
                     provider.add_log_record_processor(
-                        log_processor(lambda record: self.hand_over("logs", log_fields(record)))
+                        log_processor(lambda record: self.hand_over("logs", record, log_fields))
                     )
                 else:
                     self._reader = metric_reader()
@@ -209,16 +231,23 @@ class UserTelemetry:
                 self._made[signal] = provider
             return self._made[signal]
 
-    def hand_over(self, signal: TelemetrySignal, item: Any) -> None:
-        """Hand over one finished span or log record."""
+    def hand_over(self, signal: TelemetrySignal, item: Any, fields: Callable[[Any], Any]) -> None:
+        """Hand over one finished span or log record; `fields` converts it to plain values."""
         with self._lock:
             self._items += 1
             if self._items > MOST_ITEMS:
                 return
-        self._send(signal, [item])
+        self._send(signal, item, lambda item: [fields(item)])
 
-    def _send(self, signal: TelemetrySignal, items: Sequence[Any]) -> None:
-        self._emit(FromUserCode(signal=signal, body=json.dumps(items, default=plain)))
+    def _send(self, signal: TelemetrySignal, data: Any, fields: Callable[[Any], list[Any]]) -> None:
+        try:
+            body = json.dumps(fields(data), default=plain)
+        except Exception as error:  # noqa: BLE001 - a log's body may be anything, and user code must not fail on it
+            with self._lock:
+                self._unusable += 1
+                self._why_unusable = f"{type(error).__name__}: {error}"
+            return
+        self._emit(FromUserCode(signal=signal, body=body))
 
 
 _offering: list[UserTelemetry] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import Any
 
 import pytest
 from opentelemetry._logs import SeverityNumber
+from opentelemetry.metrics import Observation
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -17,9 +19,12 @@ from inithold.runner.events import FromUserCode, Span
 from inithold.runner.otel_sdk import context_of, log_fields, metric_reader, packed, plain, span_fields
 from inithold.runner.user_telemetry import UserTelemetry
 from inithold.watchers.telemetry import user_code
+from inithold.watchers.telemetry.logs import takes
 from inithold.watchers.telemetry.sdk import Sdk
 
 PARENT = Span("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+RECURSIVE: list[Any] = []
+RECURSIVE.append(RECURSIVE)
 
 
 def through_json(value: Any) -> Any:
@@ -35,7 +40,8 @@ def test_a_span_is_the_same_on_the_other_side() -> None:
 
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Keep())
-    tracer = provider.get_tracer("app", "1.2", "https://schema")
+    scope = {"attributes": {"part": "db"}} if takes(provider.get_tracer, "attributes") else {}
+    tracer = provider.get_tracer("app", "1.2", "https://schema", **scope)
     link = Link(SpanContext(1, 2, is_remote=False), {"why": "linked"})
     attributes = {"class": "premium", "numbers": (1, 2), "real": 0.5, "yes": True}
     span = tracer.start_span(
@@ -117,9 +123,40 @@ def test_there_is_a_limit_and_what_exceeds_it_is_counted(monkeypatch: pytest.Mon
     warnings: list[str] = []
     telemetry = UserTelemetry(("traces",), handed_over.append, warnings.append)
     for number in range(5):
-        telemetry.hand_over("traces", {"number": number})
+        telemetry.hand_over("traces", {"number": number}, dict)
     telemetry.finish(1.0)
     assert [json.loads(event.body) for event in handed_over] == [[{"number": 0}], [{"number": 1}]]
     assert warnings == [
         "3 spans and log records of user code were left out: more than telemetry takes of a run",
     ]
+
+
+@pytest.mark.parametrize("body", [{("no", "key"): 1}, RECURSIVE], ids=["keys", "recursion"])
+def test_what_cannot_be_handed_over_does_not_fail_the_user_code(body: Any) -> None:
+    handed_over: list[FromUserCode] = []
+    warnings: list[str] = []
+    telemetry = UserTelemetry(("logs",), handed_over.append, warnings.append)
+    telemetry.hand_over("logs", {"body": body}, dict)
+    telemetry.hand_over("logs", {"body": 1}, dict)
+    telemetry.finish(1.0)
+    assert [json.loads(event.body) for event in handed_over] == [[{"body": 1}]]
+    (warning,) = warnings
+    assert warning.startswith("the user code's telemetry is incomplete: 1 left out, the last because of ")
+
+
+@pytest.mark.parametrize("end", ["hangs", "exits"])
+def test_callbacks_of_metrics_neither_delay_nor_end_the_run(end: str) -> None:
+    released = Event()
+
+    def callback(_: object) -> list[Observation]:
+        if end == "exits":
+            raise SystemExit(3)
+        released.wait()
+        return []
+
+    warnings: list[str] = []
+    telemetry = UserTelemetry(("metrics",), lambda _: None, warnings.append)
+    telemetry.provider("metrics").get_meter("app").create_observable_gauge("level", [callback])
+    telemetry.finish(0.1)
+    released.set()
+    assert warnings == ["the user code's metrics were left out: their callbacks did not return within 0.05 s"]

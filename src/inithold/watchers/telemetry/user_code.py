@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -22,7 +22,6 @@ from inithold.watchers.telemetry.sdk import Sdk
 
 def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
     """Recreate a span from `runner.otel_sdk.span_fields`."""
-    scope = fields["scope"]
     parent = Context()
     if fields["parent_id"]:
         parent = context_of(Span(fields["trace_id"], fields["parent_id"]), trace_state=fields["trace_state"])
@@ -31,7 +30,7 @@ def add_span(sdk: Sdk, fields: Mapping[str, Any]) -> None:
         Span(fields["trace_id"], fields["span_id"]),
         parent,
         fields["start"],
-        tracer=sdk.tracer_provider.get_tracer(scope["name"], scope.get("version"), scope.get("schema_url")),
+        tracer=_of_scope(sdk.tracer_provider.get_tracer, fields["scope"]),
         kind=SpanKind[fields["kind"]],
         attributes=fields["attributes"],
         links=[
@@ -55,8 +54,15 @@ def add_log_record(sdk: Sdk, fields: dict[str, Any]) -> None:
         del fields["event_name"]
     if fields["severity_number"] is not None:
         fields["severity_number"] = SeverityNumber(fields["severity_number"])
-    logger = sdk.logs.provider.get_logger(scope["name"], scope.get("version"), scope.get("schema_url"))
+    logger = _of_scope(sdk.logs.provider.get_logger, scope)
     logger.emit(sdk.logs.record(fields, span if int(span.span_id, 16) else None))
+
+
+def _of_scope(get: Callable[..., Any], scope: Mapping[str, Any]) -> Any:
+    """A tracer or logger of an instrumentation scope from `runner.otel_sdk.scope_fields`."""
+    # Older versions take no attributes, and then the scope has none.
+    attributes = {"attributes": scope["attributes"]} if scope.get("attributes") else {}
+    return get(scope["name"], scope.get("version"), scope.get("schema_url"), **attributes)
 
 
 def metrics(sdk: Sdk, sources: Iterable[Sequence[Any]]) -> list[MetricsData]:
