@@ -264,6 +264,46 @@ def test_no_secret_in_what_user_code_hands_over(
     assert not any(b"hunter2" in export.body for export in otlp.exports)
 
 
+@protocols
+def test_what_cannot_be_encoded_of_user_code_does_not_cost_the_run_its_own(
+    protocol: Protocol, folder: Path, run_inithold: Inithold, otlp: Collector
+) -> None:
+    (folder / "app.py").write_text(
+        "import os, time\n"
+        "from opentelemetry import trace\n"
+        "from opentelemetry._logs import LogRecord, SeverityNumber, get_logger\n"
+        "def work():\n"
+        "    trace.get_tracer('app').start_span('app.work', start_time=time.time() * 1e9).end()\n"
+        "    body, severity = os.fsdecode(b'\\xff'), SeverityNumber.INFO\n"
+        "    get_logger('app').emit(LogRecord(timestamp=1, body=body, severity_number=severity))\n"
+        "work_async = work\n"
+    )
+    (folder / "user.yaml").write_text(USER_PLAN)
+    environ = otlp.env(protocol) | {"PYTHONPATH": str(folder)}
+    done = run_inithold("run", "--once", "user.yaml", env=environ)
+    assert done.returncode == 0, done.stderr
+    assert {span.name for span in otlp.spans} == {"init.work", "init.later", "init.environment"}
+    assert otlp.logs[-1].attributes == {"init.outcome": "ready"}
+    assert done.stderr.count("telemetry was not delivered") == 1
+
+
+def test_a_secret_that_is_a_number_costs_only_what_it_is_in(
+    folder: Path, run_inithold: Inithold, otlp: Collector
+) -> None:
+    (folder / "app.py").write_text(
+        "from opentelemetry import trace\n"
+        "def work():\n"
+        "    trace.get_tracer('app').start_span('app.pin', attributes={'pin': 48151623}).end()\n"
+        "    trace.get_tracer('app').start_span('app.work').end()\n"
+    )
+    (folder / "user.yaml").write_text(USER_PLAN.partition("  - {id: later")[0])
+    environ = otlp.env() | {"PYTHONPATH": str(folder), "APP_PASSWORD": "48151623"}
+    done = run_inithold("run", "--once", "user.yaml", env=environ)
+    assert done.returncode == 0, done.stderr
+    assert [span.name for span in otlp.spans] == ["app.work", "init.work", "init.environment"]
+    assert any("left out" in record.body for record in otlp.logs)
+
+
 def test_metrics_of_several_processes_are_added_up(folder: Path, run_inithold: Inithold, otlp: Collector) -> None:
     (folder / "app.py").write_text(
         "from opentelemetry import metrics\n"

@@ -117,8 +117,8 @@ def _exports(
 
     spans, log_records, metrics = record(events, instance, dropped)
     batches: dict[str, list[Any]] = {
-        "traces": [spans[start : start + BATCH] for start in range(0, len(spans), BATCH)],
-        "logs": [log_records[start : start + BATCH] for start in range(0, len(log_records), BATCH)],
+        "traces": _in_batches(spans),
+        "logs": _in_batches(log_records),
         "metrics": metrics,
     }
     return [
@@ -126,6 +126,15 @@ def _exports(
         for exporter in exporters(os.environ, lambda _: None)
         if batches[exporter.signal]
     ]
+
+
+def _in_batches(items: Sequence[Any]) -> list[list[Any]]:
+    """inithold's own come first: what cannot be encoded of user code's costs the batch that it is in."""
+    from inithold.watchers.telemetry.sdk import SCOPE  # noqa: PLC0415 - the SDK
+
+    own = [item for item in items if item.instrumentation_scope.name == SCOPE]
+    others = [item for item in items if item.instrumentation_scope.name != SCOPE]
+    return [each[start : start + BATCH] for each in (own, others) for start in range(0, len(each), BATCH)]
 
 
 def summary(exports: Sequence[Export], seconds: float) -> str | None:

@@ -51,19 +51,30 @@ def record(events: Sequence[Event], instance: str, dropped: int) -> tuple[list[A
     plan = next((event.name for event in reversed(events) if isinstance(event, RunStarted | Verified)), "")
     sdk = Sdk(plan, instance)
     of_user_code = []
+    masked = 0
     signals = _Signals(sdk, next((event.span for event in events if isinstance(event, RunStarted)), None))
     for event in events:
         if not isinstance(event, FromUserCode):
             signals.see(event)
-        elif event.signal == "metrics":
-            of_user_code.append(json.loads(event.body))
+            continue
+        try:
+            items = json.loads(event.body)
+        except ValueError:
+            # A number in it is a secret, and was masked.
+            masked += 1
+            continue
+        if event.signal == "metrics":
+            of_user_code.append(items)
         else:
             from inithold.watchers.telemetry.user_code import add_log_record, add_span  # noqa: PLC0415 - few have it
 
             make = add_span if event.signal == "traces" else add_log_record
-            for fields in json.loads(event.body):
+            for fields in items:
                 make(sdk, fields)
     signals.end_run()
+    if masked:
+        text = f"{masked} parts of user code's telemetry were left out: a number in them is a secret"
+        sdk.logs.emit(time.time(), "warning", text, None, {})
     if dropped:
         text = f"{dropped} log lines were left out: more than telemetry keeps until it is sent"
         sdk.logs.emit(time.time(), "warning", text, None, {})
