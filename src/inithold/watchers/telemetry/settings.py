@@ -24,6 +24,18 @@ _OTLP: Mapping[str, Protocol | None] = {
     "otlp_proto_grpc": "grpc",
 }
 """The SDK's names of exporters; the last two imply their protocol."""
+_SAMPLERS = ("always_on", "always_off", "traceidratio")
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "OTEL_SDK_DISABLED": ("true", "false"),
+    "OTEL_TRACES_SAMPLER": (*_SAMPLERS, *(f"parentbased_{name}" for name in _SAMPLERS)),
+    "OTEL_EXPORTER_OTLP_COMPRESSION": ("gzip", "deflate", "none"),
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("cumulative", "delta", "lowmemory"),
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
+        "explicit_bucket_histogram",
+        "base2_exponential_bucket_histogram",
+    ),
+}
+"""Variables for which a value that is not known silently means the default."""
 
 
 class Exporter(NamedTuple):
@@ -63,7 +75,13 @@ def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
     environ = {name: value.strip() for name, value in environ.items() if value.strip()}
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ()
-    all_exporters = [each for signal in get_args(TelemetrySignal) for each in _of_signal(environ, signal, warn)]
+    # A setting for all signals that cannot be used is one warning.
+    warnings: dict[str, None] = {}
+    all_exporters = [
+        each for signal in get_args(TelemetrySignal) for each in _of_signal(environ, signal, warnings.setdefault)
+    ]
+    for text in (*warnings, *(_ignored(environ) if all_exporters else ())):
+        warn(text)
     usable = [exporter for exporter in all_exporters if extras.installed(exporter.extra)]
     if missing := [exporter for exporter in all_exporters if exporter not in usable]:
         lost = listed(list(dict.fromkeys(exporter.signal for exporter in missing)))
@@ -72,7 +90,26 @@ def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
     return tuple(usable)
 
 
-def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) -> Iterator[Exporter]:
+def _ignored(environ: Mapping[str, str]) -> Iterator[str]:
+    """Warnings about values for which exporters may use a default without a word."""
+    for name, choices in _CHOICES.items():
+        value = environ.get(name, choices[0])
+        if value.lower() not in choices:
+            yield f"{name}: {value} is not supported; {listed(choices)} are"
+    for name in ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_TRACES_SAMPLER_ARG"):
+        try:
+            float(environ.get(name, "1"))
+        except ValueError:
+            yield f"{name}: {environ[name]} is not a number"
+    for name in ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_HEADERS"):
+        if any(part.strip() and "=" not in part for part in environ.get(name, "").split(",")):
+            # Without the value, which may be a credential.
+            yield f"{name}: a part without = is ignored; it is a list such as name=value,name=value"
+
+
+def _of_signal(
+    environ: Mapping[str, str], signal: TelemetrySignal, warn: Callable[[str], object]
+) -> Iterator[Exporter]:
     def either(name: str) -> str:
         own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
         return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
@@ -86,8 +123,8 @@ def _of_signal(environ: Mapping[str, str], signal: TelemetrySignal, warn: Warn) 
         elif name in _OTLP:
             protocol: Protocol = _OTLP[name] or ("grpc" if either("PROTOCOL") == "grpc" else "http/protobuf")
             if not _OTLP[name] and either("PROTOCOL") not in ("", *_PORTS):
-                text = "the OTLP protocol {} is not supported, {} use http/protobuf; grpc is the other one"
-                warn(text.format(either("PROTOCOL"), signal))
+                text = "the OTLP protocol {} is not supported, http/protobuf is used; grpc is the other one"
+                warn(text.format(either("PROTOCOL")))
             # The most common mistake is to use port 4317, gRPC's by convention, without setting the protocol.
             hints = [
                 f"port {port} is usually {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"

@@ -89,10 +89,56 @@ def test_an_unknown_exporter_is_a_warning() -> None:
 
 
 def test_an_unknown_protocol_is_a_warning() -> None:
-    found, warnings = read(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://c", OTEL_EXPORTER_OTLP_PROTOCOL="http/json")
-    assert found == [("traces", "http/protobuf", "http://c")]
-    said = "the OTLP protocol http/json is not supported, traces use http/protobuf; grpc is the other one"
+    found, warnings = read(OTEL_EXPORTER_OTLP_ENDPOINT="http://c", OTEL_EXPORTER_OTLP_PROTOCOL="http/json")
+    assert {protocol for _, protocol, _ in found} == {"http/protobuf"}
+    said = "the OTLP protocol http/json is not supported, http/protobuf is used; grpc is the other one"
     assert warnings == [said]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "warning"),
+    [
+        ("OTEL_SDK_DISABLED", "yes", "yes is not supported; true and false are"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "brotli is not supported; gzip, deflate and none are"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "10s is not a number"),
+        ("OTEL_TRACES_SAMPLER_ARG", "half", "half is not a number"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "deltas",
+            "deltas is not supported; cumulative, delta and lowmemory are",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a=b,authorization Bearer not-for-logs",
+            "a part without = is ignored; it is a list such as name=value,name=value",
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "team: blue",
+            "a part without = is ignored; it is a list such as name=value,name=value",
+        ),
+    ],
+)
+def test_a_value_for_which_a_default_is_used_is_a_warning(name: str, value: str, warning: str) -> None:
+    found, warnings = read(**{ENDPOINT: "http://c:4318", name: value})
+    assert len(found) == 3
+    assert warnings == [f"{name}: {warning}"]
+
+
+def test_right_values_are_no_warnings() -> None:
+    _, warnings = read(
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318",
+        OTEL_SDK_DISABLED="False",
+        OTEL_TRACES_SAMPLER="parentbased_traceidratio",
+        OTEL_TRACES_SAMPLER_ARG="0.25",
+        OTEL_EXPORTER_OTLP_TIMEOUT="10000",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_EXPORTER_OTLP_HEADERS="a=b,c=d=,",
+        OTEL_RESOURCE_ATTRIBUTES="a=b%2Cc, d=",
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="LowMemory",
+        OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION="base2_exponential_bucket_histogram",
+    )
+    assert warnings == []
 
 
 @pytest.mark.parametrize(
