@@ -228,6 +228,9 @@ def _cause(error: Exception) -> Failure:
 
     if isinstance(error, requests.Timeout):
         return Failure("no answer", final=False)
+    wrong = requests.exceptions
+    if isinstance(error, wrong.MissingSchema | wrong.InvalidSchema | wrong.InvalidURL):
+        return Failure("the endpoint is not an http:// or https:// URL", final=True)
     # Unwrap the exceptions of `requests` and `urllib3`.
     chain: list[BaseException] = []
     current: BaseException | None = error
