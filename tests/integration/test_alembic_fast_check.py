@@ -224,6 +224,20 @@ async def main():
         await connection.run_sync(lambda _: context.run_migrations())
 asyncio.run(main())
 """,
+    "leaves when a connection is handed in": TOP + OFFLINE + DO_RUN + """
+def run_migrations_online():
+    connection = config.attributes.get("connection")
+    if connection is not None:
+        do_run_migrations(connection)
+        return
+    with create_engine(settings.url).connect() as connection:
+        do_run_migrations(connection)
+""" + RUN,
+    "no empty revisions, as in the cookbook": WHOLE.replace("connection=connection,",
+        "connection=connection, process_revision_directives=no_empty,").replace(OFFLINE,
+        "def no_empty(context, revision, directives):\n"
+        "    if getattr(config.cmd_opts, 'autogenerate', False) or config.cmd_opts.autogenerate:\n"
+        "        directives[:] = []\n" + OFFLINE),
     "another name for context": WHOLE.replace("from alembic import context", "from alembic import context as ctx")
     .replace("context.", "ctx."),
 }  # fmt: skip
@@ -267,6 +281,17 @@ TRICKY = {
     "search path": WHOLE.replace(BEFORE, EXECUTE.format("f'SET search_path TO {schema}'")),
     "role": WHOLE.replace(BEFORE, EXECUTE.format("'SET ROLE owner'")),
     "use": WHOLE.replace(BEFORE, EXECUTE.format("'USE other'")),
+    "use a variable": WHOLE.replace(BEFORE, EXECUTE.format("f'USE {schema}'")),
+    "local schema": WHOLE.replace(BEFORE, EXECUTE.format("f'SET LOCAL SCHEMA {schema}'")),
+    "leaves at last, whatever was done": TOP + DO_RUN + "def go():\n    try:\n        if settings.archive:\n"
+        "            return do_run_migrations(a)\n    finally:\n        do_run_migrations(b)\n\ngo()\n",
+    "goes on where it does not leave": TOP + DO_RUN + "def go():\n    if settings.archive:\n"
+        "        do_run_migrations(a)\n    do_run_migrations(b)\n\ngo()\n",
+    "other revision files": WHOLE.replace("target_metadata = B",
+        "context.script.version_locations = [settings.versions]\ntarget_metadata = B"),
+    "the command line": WHOLE.replace("target_metadata = B", "command = config.cmd_opts.cmd\ntarget_metadata = B"),
+    "stamped first, by its full name": WHOLE.replace("target_metadata = B",
+        "import alembic\nalembic.command.stamp(config, 'head')\ntarget_metadata = B"),
     "search path of the engine": WHOLE.replace("poolclass=pool.NullPool",
         "connect_args={'options': '-csearch_path=app'}"),
     "translated": WHOLE.replace(WITH, WITH + "        connection = connection.execution_options("
@@ -377,12 +402,13 @@ def change(old: str, new: str) -> Callable[[AlembicProject], object]:
         change("down_revision = '0001'", "down_revision = '0001'\nbranch_labels = ('games',)"),
         change("down_revision = '0001'", "down_revision = '0001'\ndepends_on = '0001'"),
         change("down_revision = '0001'", "down_revision = None"),
+        change("down_revision = '0001'", "down_revision = '0001'\nif True:\n    revision = '0003'"),
         lambda project: project.ini.write_text(INI.replace("prepend", "version_locations = x\nprepend")),
         lambda project: project.ini.write_text(INI.replace("prepend", "databases = a, b\nprepend")),
         lambda project: project.env.unlink(),
         lambda project: project.ini.unlink(),
     ],
-    ids=["two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots",
+    ids=["two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots", "again",
          "elsewhere", "databases", "no-env", "no-ini"],
 )  # fmt: skip
 def test_other_files_are_left_to_alembic(

@@ -30,7 +30,9 @@ NO_REVISION = "(empty)"
 _ONLY = "SELECT 1 FROM (SELECT count(*) AS number, min(version_num) AS revision FROM {}) AS it WHERE {}"
 _ID = re.compile(r"\w+", re.ASCII)
 _REVISION_FILE = re.compile(r"(?!\.#|__init__).*\.py")
-_ASSIGNED = re.compile(r"^(revision|down_revision|branch_labels|depends_on)\b[^=\n]*=[ \t]*(.*)$", re.MULTILINE)
+_ASSIGNED = re.compile(
+    r"^[ \t\f]*(revision|down_revision|branch_labels|depends_on)\b[^=\n]*=[ \t]*(.*)$", re.MULTILINE
+)
 _DOUBTFUL_OPTIONS = {"version_locations", "recursive_version_locations", "sourceless", "databases"}
 _DOUBTFUL_PARAMETERS = {
     *("options", "service", "servicefile", "dbname", "user", "init_command", "read_default_file"),

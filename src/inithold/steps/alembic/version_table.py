@@ -19,10 +19,14 @@ _TABLE_KEYWORDS = ("version_table", "version_table_schema")
 _DOUBTFUL_KEYWORDS = {"opts", "as_sql", "starting_rev"}
 """Keywords of `context.configure`."""
 _DOUBTFUL_NAMES = re.compile(
-    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|\A(?:exec|eval|runpy)\Z",
+    r"tenant|shard|search_path|schema_translate_map|default_schema_name|get_x_argument|cmd_opts|version_locations"
+    r"|\A(?:exec|eval|runpy)\Z",
     re.I,
 )
-_DOUBTFUL_SQL = re.compile(r"search_path|\bset\s+(?:role|schema|session)\b|\A\s*use\s+\S+\s*;?\s*\Z", re.I)
+_DOUBTFUL_SQL = re.compile(
+    r"search_path|\bset\s+(?:local\s+)?(?:role|schema|session)\b|\A\s*use\s+\S*\s*;?\s*\Z", re.I
+)
+"""An f-string leaves `USE ` of `USE {name}`."""
 _DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|.*\bEnvironmentContext)\b")
 _EXECUTES = ("execute", "exec_driver_sql", "executescript", "scalar")
 _SETTINGS = ("options", "server_settings")
@@ -61,6 +65,7 @@ def read_version_table(text: str) -> VersionTable:
     imported = _imports(tree)
     docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
     called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    autogenerate = [_asked_for_autogenerate(node) for node in ast.walk(tree)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "configure" and node not in called:
             raise Doubt(f"env.py line {node.lineno} hands context.configure on")
@@ -69,7 +74,7 @@ def read_version_table(text: str) -> VersionTable:
             for key, value in zip(node.keys, node.values, strict=True)
         ):
             raise Doubt(f"env.py line {node.lineno} connects with settings that cannot be read")
-        for field in ("id", "attr", "arg"):
+        for field in () if node in autogenerate else ("id", "attr", "arg"):
             if _DOUBTFUL_NAMES.search(getattr(node, field, None) or ""):
                 raise Doubt(f"env.py line {getattr(node, 'lineno', 0)} has {getattr(node, field)}")
         if isinstance(node, ast.Call):
@@ -112,6 +117,15 @@ def _imports(tree: ast.AST) -> dict[str, str]:
     return imported
 
 
+def _asked_for_autogenerate(node: ast.AST) -> ast.AST | None:
+    """Return the `config.cmd_opts` that is only asked for `autogenerate`, which concerns no upgrade."""
+    if isinstance(node, ast.Attribute) and node.attr == "autogenerate":
+        return node.value
+    if isinstance(node, ast.Call) and re.match(r"(get|has)attr\([\w.]+, 'autogenerate'", ast.unparse(node)):
+        return node.args[0]
+    return None
+
+
 def _root(node: ast.AST) -> str:
     while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
@@ -141,7 +155,7 @@ def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
             raise Doubt(f"env.py line {call.lineno} configures with {', '.join(sorted(filter(None, own)))}")
         return
     root = _root(call.func)
-    if _DOUBTFUL_CALLS.match(imported.get(root, "")):
+    if root in imported and _DOUBTFUL_CALLS.search(f"{imported[root]} {ast.unparse(call.func)}"):
         raise Doubt(f"env.py line {call.lineno} runs Alembic by itself")
     foreign = root in imported and imported[root].partition(".")[0] not in _LIBRARIES
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -215,7 +229,16 @@ class _Configured:
             return 0
         if name not in self._known:
             self._open.add(name)
-            often = max(self._of(function.body) for function in self._functions[name])
+            often = max(self._of(_nested(function.body)) for function in self._functions[name])
             self._open.remove(name)
             self._known[name] = math.inf if often and name in self._recursive else often
         return self._known[name]
+
+
+def _nested(body: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
+    """Move what follows an `if` that leaves a function into its `else`: only one of them runs."""
+    for index, node in enumerate(body):
+        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return | ast.Raise):
+            other = [*node.orelse, *_nested(body[index + 1 :])]
+            return [*body[:index], ast.If(node.test, node.body, other)]
+    return body
