@@ -403,12 +403,13 @@ def change(old: str, new: str) -> Callable[[AlembicProject], object]:
         change("down_revision = '0001'", "down_revision = '0001'\ndepends_on = '0001'"),
         change("down_revision = '0001'", "down_revision = None"),
         change("down_revision = '0001'", "down_revision = '0001'\nif True:\n    revision = '0003'"),
+        lambda project: project.revision("0001", "add users", down="0001"),
         lambda project: project.ini.write_text(INI.replace("prepend", "version_locations = x\nprepend")),
         lambda project: project.ini.write_text(INI.replace("prepend", "databases = a, b\nprepend")),
         lambda project: project.env.unlink(),
         lambda project: project.ini.unlink(),
     ],
-    ids=["two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots", "again",
+    ids=["two-heads", "twice", "unknown-parent", "computed", "label", "dependency", "two-roots", "again", "cycle",
          "elsewhere", "databases", "no-env", "no-ini"],
 )  # fmt: skip
 def test_other_files_are_left_to_alembic(

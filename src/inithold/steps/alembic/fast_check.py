@@ -12,6 +12,7 @@ import configparser
 import os
 import re
 from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -222,14 +223,14 @@ def _revision(text: str) -> _Revision | None:
 
 
 def _in_order(revisions: Sequence[_Revision | None]) -> list[_Revision]:
-    """Sort revisions, parents first; empty if they do not all lead to one head."""
+    """Sort revisions, parents first; empty if they do not all lead to one head.
+
+    Raises:
+        CycleError: a revision is among its own ancestors.
+    """
     known = {revision.id: revision for revision in revisions if revision is not None}
-    heads = known.keys() - {parent for revision in known.values() for parent in revision.parents}
-    if len(known) != len(revisions) or len(heads) != 1:
+    parents = {parent for revision in known.values() for parent in revision.parents}
+    if len(known) != len(revisions) or not known.keys() >= parents or len(known.keys() - parents) != 1:
         return []
-    order = [known[heads.pop()]]
-    for revision in order:  # Grows while it is iterated.
-        if not known.keys() >= set(revision.parents):
-            return []
-        order += [known[parent] for parent in revision.parents if known[parent] not in order]
-    return order[::-1] if len(order) == len(known) else []
+    order = TopologicalSorter({revision.id: revision.parents for revision in known.values()})
+    return [known[each] for each in order.static_order()]
