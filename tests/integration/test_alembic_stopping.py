@@ -6,11 +6,13 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from alembic_project import (
     ASYNC_ENV,
+    INI,
     SYNC_ENV,
     AlembicProject,
     name_of,
@@ -68,6 +70,29 @@ def test_stopping_ends_the_statement_on_mariadb(
     assert not mariadb.execute(sleeping)
     tables = mariadb.execute("SHOW TABLES", name_of(mysql_database))
     assert ("never",) not in tables
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "aiomysql"])
+def test_stopping_ends_the_statement_of_an_engine_whose_url_does_not_say_all(
+    driver: str, tmp_path: Path, mysql_database: str, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the password, a certificate or a token is given to the driver alone."""
+    of_url, name = urlsplit(mysql_database), "database" if driver == "pymysql" else "db"
+    monkeypatch.setenv("TEST_PASSWORD", of_url.password or "")
+    env = SYNC_ENV if driver == "pymysql" else ASYNC_ENV
+    arguments = f"password=os.environ['TEST_PASSWORD'], {name}='{name_of(mysql_database)}'"
+    env = f"import os\n{env.replace('poolclass=', f'connect_args=dict({arguments}), poolclass=')}"
+    bare = f"mysql+{driver}://{of_url.username}@{of_url.hostname}:{of_url.port}"
+    project = AlembicProject(tmp_path, env, INI.replace("driver://user:pass@localhost/dbname", bare))
+    project.revision("0001", "slow", 'op.execute("SELECT SLEEP(60)")')
+    sleeping = f"SELECT 1 FROM information_schema.processlist WHERE db = '{name_of(mysql_database)}'"
+    sleeping += " AND info LIKE 'SELECT SLEEP(60)%'"
+    run = Started(project.upgrade())
+    run.until_true(lambda: mariadb.execute(sleeping))
+    assert run.stop() < 3.0
+    assert run.result is not None
+    assert run.result.steps[0].outcome == "cancelled"
+    assert not mariadb.execute(sleeping)
 
 
 @pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["pysqlite", "aiosqlite"])

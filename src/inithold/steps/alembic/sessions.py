@@ -65,13 +65,16 @@ class Watch:
     def do_connect(self, dialect: Any, record: object, arguments: object, parameters: dict[str, Any]) -> None:
         """Set a timeout before an engine connects."""
         del record, arguments
+        timeout = _TIMEOUTS.get(dialect.driver)
         if get_ident() == self._cancelling:
+            if timeout is not None:
+                parameters[timeout] = 1
             return
         self._context.check_cancelled()
         host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
         self.place = (host, int(port)) if host and port.isdigit() else None
-        if (name := _TIMEOUTS.get(dialect.driver)) is not None:
-            parameters.setdefault(name, max(_LEAST, math.ceil(self._context.remaining(CONNECT_WITHIN))))
+        if timeout is not None:
+            parameters.setdefault(timeout, max(_LEAST, math.ceil(self._context.remaining(CONNECT_WITHIN))))
 
     def engine_connect(self, connection: Connection) -> None:
         """Report a new connection, and remember how to cancel its statements."""
@@ -167,21 +170,28 @@ def _run(coroutine: Any) -> None:
 
 
 def _elsewhere(connection: Connection, statement: str) -> Callable[[], object]:
-    """Return a function that runs a statement over a second connection."""
-    from sqlalchemy import create_engine, pool  # noqa: PLC0415 - slow
+    """Return a function that runs a statement over a second connection, made as the engine makes its own."""
+    from sqlalchemy import create_engine  # noqa: PLC0415 - slow
 
-    url, dialect = connection.engine.url, connection.dialect
-    bound = {_TIMEOUTS[dialect.driver]: 1} if dialect.driver in _TIMEOUTS else {}
-    options: dict[str, Any] = {"poolclass": pool.NullPool, "connect_args": bound}
+    # The engine's URL alone may lack what the application passes otherwise: a password, TLS, a function.
+    url, pool = connection.engine.url, connection.engine.pool
 
     def run() -> None:
-        with create_engine(url, **options).connect() as second:
-            second.exec_driver_sql(statement)
+        engine = create_engine(url, pool=pool.recreate())
+        try:
+            with engine.connect() as second:
+                second.exec_driver_sql(statement)
+        finally:
+            engine.dispose()
 
     async def run_asynchronously() -> None:
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow
 
-        async with create_async_engine(url, **options).connect() as second:
-            await second.exec_driver_sql(statement)
+        engine = create_async_engine(url, pool=pool.recreate())
+        try:
+            async with engine.connect() as second:
+                await second.exec_driver_sql(statement)
+        finally:
+            await engine.dispose()
 
-    return (lambda: _run(run_asynchronously())) if dialect.is_async else run
+    return (lambda: _run(run_asynchronously())) if connection.dialect.is_async else run
