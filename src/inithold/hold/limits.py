@@ -17,6 +17,8 @@ import time
 GRACE = 5.5
 """Seconds that code gets to stop; a run that can still act gives up after 5."""
 _ENDING = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
+_NUMBERS = bytes(range(65))
+"""Of all signals, up to SIGRTMAX; no word begins with one of them."""
 
 
 class Limits:
@@ -36,7 +38,8 @@ class Limits:
                 self.tell(_ENDING[number])
         *lines, self._rest = (self._rest + bytes(each for each in data if each not in _ENDING)).split(b"\n")
         for line in lines:
-            word, _, rest = line.partition(b" ")
+            # Code of the user may handle other signals, and their numbers come on the same pipe.
+            word, _, rest = line.lstrip(_NUMBERS).partition(b" ")
             if word == b"until":
                 until, _, facts = rest.partition(b" ")
                 # Find the step's id without a JSON parser, which PID 1 does not import.
