@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,66 @@ def test_a_full_pipe_stops_no_signal_and_what_is_lost_is_counted(run_inithold: I
     at = time.monotonic()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert time.monotonic() - at < PROMPTLY + 2
+    os.close(reading)
+
+
+def full(run_inithold: Inithold, plan: str, *arguments: str, prefix: Sequence[str] = ()) -> tuple[Running, int]:
+    """A run whose output is a pipe that is full from the start and that nobody reads."""
+    (run_inithold.folder / "inithold.yaml").write_text(plan)
+    pipe = run_inithold.folder / "unread"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writing = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"-" * 4096)
+    os.close(writing)
+    program = ["sh", "-c", f'exec "$@" >{pipe} 2>&1', "sh", *prefix, sys.executable, "-m", "inithold"]
+    return run_inithold.start(*arguments, program=program, env={"PYTHONPATH": "."}), reading
+
+
+PID_1 = pytest.param(UNSHARE, marks=needs_leave)
+
+
+@pytest.mark.parametrize("prefix", [[], PID_1], ids=["not PID 1", "PID 1"])
+def test_a_full_pipe_stops_no_watchdog(run_inithold: Inithold, prefix: list[str]) -> None:
+    (run_inithold.folder / "stuck.py").write_text(
+        "import ctypes, inithold\n"
+        "plan = inithold.Plan('stuck')\n"
+        "@plan.step(timeout='1s')\n"
+        "def get_stuck():\n"
+        "    ctypes.PyDLL(None).pause()\n"
+    )
+    init, reading = full(run_inithold, "", "run", "--once", "stuck:plan", prefix=prefix)
+    assert init.wait() == (1 if prefix else -signal.SIGKILL)
+    record = Path(f"{run_inithold.marker}.record.json")
+    until(lambda: json.loads(record.read_text())["outcome"] == "failed")
+    os.close(reading)
+
+
+@needs_leave
+def test_a_full_pipe_keeps_no_pid_1_whose_run_was_killed(run_inithold: Inithold) -> None:
+    init, reading = full(run_inithold, LOUD % ("10m", "x"), "run", prefix=UNSHARE)
+    record = Path(f"{run_inithold.marker}.record.json")
+    init.wait_until(record.exists, "the run")
+    one = pid_one(init)
+    os.kill(int(Path(f"/proc/{one}/task/{one}/children").read_text().split()[0]), signal.SIGKILL)
+    assert init.wait() == 128 + signal.SIGKILL
+    os.close(reading)
+
+
+def test_a_full_pipe_stops_no_verifying_hold(run_inithold: Inithold) -> None:
+    init, reading = full(run_inithold, STUCK % GUARD, "run")
+    init.wait_for_hold()
+    children = Path(f"/proc/{init.pid}/task/{init.pid}/children")
+    for _ in range(2):
+        # That a check was killed is said; the next one must come all the same.
+        init.wait_until(lambda: bool(children.read_text().split()), "a check")
+        check = int(children.read_text().split()[0])
+        os.kill(check, signal.SIGKILL)
+        init.wait_until(lambda pid=check: str(pid) not in children.read_text().split(), "its end")
+    init.signal(signal.SIGTERM)
+    assert init.wait() == 0
     os.close(reading)
 
 

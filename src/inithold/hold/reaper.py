@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from contextlib import suppress
 
@@ -131,11 +130,12 @@ def _reap_until(child: int, listening: int) -> NoReturn:
                 _hold(orders, asked or received.endswith(_AGAIN))
             if code < 0:
                 hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-                message = f"inithold: the run was killed by signal {-code}{hint}"
-                print(message, file=sys.stderr, flush=True)
+                message = f"the run was killed by signal {-code}{hint}"
+                from inithold.hold.verifier import say  # noqa: PLC0415 - rarely needed
                 from inithold.process import termination_log  # noqa: PLC0415 - rarely needed
 
-                termination_log.write(message)
+                say(message)
+                termination_log.write(f"inithold: {message}")
             os._exit(code if code >= 0 else 128 - code)
         elif caught.si_signo == signal.SIGHUP and orders:
             asked = True

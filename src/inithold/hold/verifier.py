@@ -24,6 +24,10 @@ _LAST_WORDS = 0.5
 """Seconds that a check gets to end when the hold ends."""
 _LAST_MOMENT = 1.0
 """Seconds that a check gets to end before the plan is run again."""
+_KIND, _PIPE = 0o170000, 0o010000
+"""S_IFMT and S_IFIFO of inode(7)."""
+_PATIENCE = 1.0
+"""Seconds to wait for a reader of standard error before a line is given up."""
 
 
 class Verifier:
@@ -242,11 +246,28 @@ def signals_before_exec() -> "set[int]":
 
 
 def say(text: str) -> None:
-    """Print to standard error, which may be closed."""
-    try:  # noqa: SIM105 - contextlib would occupy memory
-        posix.write(2, f"inithold: {text}\n".encode(errors="backslashreplace"))
+    """Print to standard error, which may be closed, or a pipe that nobody reads: then the line is lost."""
+    line = f"inithold: {text}\n".encode(errors="backslashreplace")
+    output = 2
+    try:
+        if posix.fstat(output).st_mode & _KIND == _PIPE:
+            # Reopen it: O_NONBLOCK on the shared descriptor would affect other processes that write to the pipe.
+            output = posix.open("/proc/self/fd/2", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
     except OSError:
-        pass
+        output = 2
+    ends_at = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            posix.write(output, line)
+        except BlockingIOError:
+            if time.monotonic() < ends_at:
+                time.sleep(0.05)
+                continue
+        except OSError:
+            pass
+        break
+    if output != 2:
+        posix.close(output)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from inithold.hold.limits import GRACE, Limits
 from inithold.hold.reaper import REAPER
+from inithold.process import streams
 
 if TYPE_CHECKING:
     from inithold.process.satellite import Channel
@@ -65,19 +66,22 @@ def main(channel: Channel) -> int:
     while True:
         seconds = limits.seconds
         if not poll.poll(None if seconds is None else seconds * 1000):
-            facts = json.loads(limits.facts)
+            facts, stop_signal = json.loads(limits.facts), limits.stop_signal
             with suppress(ProcessLookupError):
                 os.kill(facts["pid"], signal.SIGKILL)
-            _say_last_words(facts, limits.stop_signal)
-            return 0
+            break
         data = os.read(channel.input, 65536)
         if data.startswith(b"dead "):
-            _, stop_signal, of_step = data.split(b" ", 2)
-            _say_last_words(json.loads(of_step), stop_signal.decode().strip("-"))
-            return 0
+            _, told, of_step = data.split(b" ", 2)
+            facts, stop_signal = json.loads(of_step), told.decode().strip("-")
+            break
         if not data:
             return 0
         limits.feed(data)
+    # PID 1 waits for the last words, and the record is completed after them.
+    streams.expect_no_reader()
+    _say_last_words(facts, stop_signal)
+    return streams.end(0)
 
 
 def _say_last_words(facts: dict[str, Any], stop_signal: str) -> None:
