@@ -32,6 +32,9 @@ _MORE_ATTEMPTS = (
     "if it only needs more time, set a timeout and leave attempts out of retry; "
     "otherwise find out why it never comes up"
 )
+_FROM_ELSEWHERE = "something else sent its process a signal, or its own code did"
+_MOMENT = 1.0
+"""Seconds that the run gets to tell a step to stop which was interrupted before."""
 _SEE_MORE = "fix what the message says; --log-level debug says more"
 Work = Callable[["Attempts"], tuple[Change, ...]]
 """One attempt at a step; returns the changes made, and raises what `Step.check` and `Step.apply` raise."""
@@ -156,6 +159,10 @@ class Attempts:
 
     def _stopped(self, stopped: Interrupted) -> StepFinished:
         stop = self.context.stop
+        # A signal to all processes may reach a worker before it reaches the run.
+        if not stop.wait(_MOMENT):
+            message = f"it was interrupted, and not by the run: {stopped.message}"
+            return self._failed(StepFailed(message, hint=_FROM_ELSEWHERE))
         if not stop.failed:
             return self._end("cancelled", reason=stop.reason)
         last = self._waiting.last

@@ -518,9 +518,13 @@ def test_a_run_leaves_no_threads_and_nothing_of_a_step_that_has_ended() -> None:
     until(lambda: not any(thread.name.startswith("inithold-") for thread in set(threading.enumerate()) - before))
 
 
-def test_interrupted_outside_of_a_stop_is_cancelled_not_lost() -> None:
-    driven = drive(Scripted(checks=in_turn(Interrupted("by the test"))))
-    assert driven.outcome == "cancelled"
+@pytest.mark.parametrize("work", [converge, wait_for])
+def test_interrupted_though_nobody_stopped_it_is_a_failure_and_never_ready(work: Work) -> None:
+    first = PlannedStep("a", Scripted(checks=in_turn(Interrupted("by the test"))))
+    result, _ = run(first, PlannedStep("b", Scripted(), needs=("a",)), work=work)
+    assert result.outcome == "failed"
+    assert [step.outcome for step in result.steps] == ["failed", "skipped"]
+    assert result.steps[0].reason == "it was interrupted, and not by the run: by the test"
 
 
 def test_wait_and_run_share_the_engine() -> None:
