@@ -120,6 +120,17 @@ def test_two_projects_of_one_plan_share_nothing(
         ("import os; os.closerange(3, 2000); import time; time.sleep(60)", "was killed by SIGKILL", "memory"),
         ("import sys; sys.exit('set APP_ENV')", "env.py failed: .*sys.exit", "alembic current"),
         ("x = bytearray(1 << 48)", "MemoryError", "alembic current"),
+        ("import os, time; os.kill(os.getpid(), 15); time.sleep(60)", "interrupted, and not by the run", "signal"),
+        (
+            "raise type('Odd', (Exception,), {'__str__': lambda _: 1 / 0})",
+            "env.py failed: .*Odd",
+            "alembic current",
+        ),
+        (
+            "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd()); open('x')",
+            "env.py failed: .*FileNotFoundError",
+            "alembic current",
+        ),
     ],
 )
 @pytest.mark.parametrize("where", ["env.py", "a revision"])

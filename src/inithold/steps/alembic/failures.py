@@ -9,6 +9,7 @@ import re
 import socket
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -116,7 +117,10 @@ def at(error: BaseException, folder: str, others: Iterable[Path | str] = ()) -> 
     elif isinstance(error, CommandError):
         what = str(error)
     else:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = ""
+        with suppress(Exception):  # an exception's text is the application's code, too
+            text = str(error)
+        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return scrub(f"{place}: {what}" if place else what)
 
 
@@ -134,14 +138,18 @@ def place_of(error: BaseException, folder: str, others: Iterable[Path | str] = (
 
 
 def _within(filename: str, folders: Sequence[Path]) -> bool:
-    path = Path(filename).resolve()
+    try:
+        path = Path(filename).resolve()
+    except OSError:  # a relative one, such as <string>, in a folder that is gone
+        return False
     return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _short(filename: str) -> str:
     path = Path(filename).resolve()
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    with suppress(OSError, ValueError):  # the folder is gone, or another one
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
