@@ -178,6 +178,21 @@ def test_what_env_py_does_to_its_process_stays_there(
     assert Path("games.db").exists()
 
 
+def test_progress_bars_are_told_before_their_end(tmp_path: Path) -> None:
+    """One of Python's, and one that goes to the descriptor, as a program's does."""
+    bars = "\nimport os, sys, time\nfor percent in [*range(65), '100']:\n    time.sleep(0.1)\n"
+    bars += "    end = chr(10) if percent == '100' else ''\n    sys.stderr.write(f'\\rone {percent} %{end}')\n"
+    bars += "    os.write(2, f'\\rtwo {percent} %{end}'.encode())\n"
+    project = AlembicProject(tmp_path, SYNC_ENV + bars)
+    project.tables("users")
+    driven = drive(on_sqlite(project))
+    assert driven.outcome == "changed", driven.finished
+    for bar in ("one", "two"):
+        told = [line for line in driven.log if line.startswith(bar)]
+        assert 1 < len(told) < 10
+        assert told[-1] == f"{bar} 100 %"
+
+
 def test_a_crash_leaves_the_other_steps_alone(tmp_path: Path, run_inithold: Inithold) -> None:
     project = AlembicProject(tmp_path / "project", f"import os; os.kill(os.getpid(), 11)\n{SYNC_ENV}")
     project.tables("users")

@@ -19,7 +19,7 @@ from inithold.errors import Interrupted
 from inithold.net.bounds import Bounds
 from inithold.process import dies_with_parent
 from inithold.process.signals import RUNNING
-from inithold.redaction.sanitize import Lines
+from inithold.redaction.sanitize import PROGRESS_INTERVAL, Lines
 
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -30,7 +30,6 @@ _QUIET = 200
 """Milliseconds of silence after the command's end, after which its output is no longer read."""
 _LINGERING = 0.5
 """Most seconds to read on after the command's end."""
-_PROGRESS_INTERVAL = 5.0
 _GUARDS: list[int] = []
 """Guard pipes of groups that outlived their leader, kept open so that the groups end with this process."""
 
@@ -228,7 +227,7 @@ class _Child:
                     stream.close()
                 for line in lines.feed(data):
                     take(line)
-            if time.monotonic() - said_at >= _PROGRESS_INTERVAL and (state := lines.progress):
+            if time.monotonic() - said_at >= PROGRESS_INTERVAL and (state := lines.progress):
                 said_at = time.monotonic()
                 say(state)
             if until is None and self.process.poll() is not None:

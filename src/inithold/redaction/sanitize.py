@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 
 from inithold.redaction.redact import scrub
 
+PROGRESS_INTERVAL = 5.0
+"""Seconds after which the state of a line that overwrites itself is told again."""
 LONGEST = 4000
 """Most characters shown of a line."""
 _KEPT = 65536
@@ -51,10 +54,20 @@ class Lines:
         self._rest = ""
         self._dropped = 0
         self._overwritten = False
+        self._told_at = time.monotonic()
 
     def feed(self, data: bytes) -> Iterator[str]:
         """The lines that these bytes complete."""
         return self._take(self._decoder.decode(data))
+
+    def feed_with_progress(self, data: bytes) -> Iterable[str]:
+        """As `feed`, and now and then the current state of a line that overwrites itself."""
+        lines, now = list(self.feed(data)), time.monotonic()
+        if not lines and now - self._told_at >= PROGRESS_INTERVAL and (state := self.progress):
+            lines = [state]
+        if lines:
+            self._told_at = now
+        return lines
 
     def end(self) -> Iterator[str]:
         """The last line, if it does not end in a line feed."""

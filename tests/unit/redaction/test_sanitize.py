@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inithold.redaction.redact import SECRETS
-from inithold.redaction.sanitize import LONGEST, Lines, inert, one_line
+from inithold.redaction.sanitize import LONGEST, PROGRESS_INTERVAL, Lines, inert, one_line
 
 
 def lines(*chunks: bytes) -> list[str]:
@@ -45,6 +45,19 @@ def test_a_line_that_overwrites_itself_has_a_present_state() -> None:
     assert reader.progress == "30%"
     assert list(reader.feed(b"\nnext")) == ["30%"]
     assert reader.progress == ""
+
+
+def test_the_state_of_such_a_line_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    reader = Lines()
+    assert list(reader.feed_with_progress(b"\r10%")) == []
+    now += PROGRESS_INTERVAL
+    assert list(reader.feed_with_progress(b"\r20%")) == ["20%"]
+    assert list(reader.feed_with_progress(b"\r30%")) == []
+    assert list(reader.feed_with_progress(b"\r100%\n")) == ["100%"]
+    now += PROGRESS_INTERVAL
+    assert list(reader.feed_with_progress(b"Continue? ")) == []
 
 
 def test_a_very_long_line_is_cut_and_kept_in_bounds() -> None:
