@@ -95,6 +95,12 @@ def refuse_as_postgresql(sqlstate: str, words: str, *, severity: str = "FATAL") 
     return behaviour
 
 
+def fail_to_fork(connection: socket.socket) -> None:
+    """What PostgreSQL says if it has no process for a connection: an error of its protocol 2."""
+    connection.recv(4096)
+    connection.sendall(b"Ecould not fork new process for connection: Cannot allocate memory\n\0")
+
+
 def refuse_as_mysql(number: int, words: str) -> Behaviour:
     """Refuse with an error packet instead of MySQL's greeting."""
     body = b"\xff" + struct.pack("<H", number) + words.encode()

@@ -21,6 +21,7 @@ from fake_server import (
     Behaviour,
     answer_as_web,
     be_silent,
+    fail_to_fork,
     fake_server,
     hang_up,
     hang_up_at_once,
@@ -83,6 +84,13 @@ def _alembic(url: str, folder: Path, env: str = SYNC_ENV) -> Step:
     return project.upgrade(url)
 
 
+def _definitions(port: int, folder: Path) -> Step:
+    file = folder / "definitions.json"
+    file.write_text('{"policies": [{"name": "p", "pattern": "^q", "definition": {"max-length": 1}}]}')
+    management_url = f"http://app:{SECRET}@127.0.0.1:{port}"
+    return rabbitmq.Topology(url=_amqp(port), management_url=management_url, definitions=str(file))
+
+
 def _bucket(port: int, folder: Path) -> Step:
     return s3.Bucket(endpoint=f"http://127.0.0.1:{port}", bucket="games", access_key="app", secret_key=SECRET)
 
@@ -113,6 +121,7 @@ KINDS = {
     "alembic.upgrade on MySQL": Kind("mysql", lambda port, folder: _alembic(_mysql(port), folder)),
     "rabbitmq.ready": Kind("amqp", lambda port, _: rabbitmq.Ready(url=_amqp(port))),
     "rabbitmq.topology": Kind("amqp", lambda port, _: rabbitmq.Topology(url=_amqp(port), queues=[{"name": "q"}])),  # type: ignore[list-item]
+    "rabbitmq.topology, by its management API": Kind("http api", _definitions),
     "redis.ready": Kind("redis", lambda port, _: redis.Ready(url=f"redis://:{SECRET}@127.0.0.1:{port}")),
     "http.ready": Kind("http", lambda port, _: http.Ready(url=f"http://127.0.0.1:{port}/health")),
     "http.resource": Kind("http api", lambda port, _: http.Resource(url=f"http://127.0.0.1:{port}/games")),
@@ -133,6 +142,17 @@ ANY: dict[str, tuple[Behaviour, str]] = {
     "another protocol": (speak_smtp, NEVER),
 }
 """What any server may do."""
+WEB = {
+    "asked too slowly": (answer_as_web(408), NOT_YET),
+    "too early": (answer_as_web(425), NOT_YET),
+    "too many requests": (answer_as_web(429), NOT_YET),
+    "in trouble": (answer_as_web(500), NOT_YET),
+    "a proxy that does not reach it": (answer_as_web(502), NOT_YET),
+    "starting": (answer_as_web(503), NOT_YET),
+    "a proxy that gets no answer": (answer_as_web(504), NOT_YET),
+    "no room": (answer_as_web(507), NOT_YET),
+}
+"""What any server of HTTP may answer."""
 STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
     "postgresql": {
         **ANY,
@@ -144,6 +164,7 @@ STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
         "no disk": (refuse_as_postgresql("53100", "could not extend file"), NOT_YET),
         "a limit of its configuration": (refuse_as_postgresql("53400", "limit exceeded"), NOT_YET),
         "trouble of its system": (refuse_as_postgresql("58000", "could not fork"), NOT_YET),
+        "no process": (fail_to_fork, NOT_YET),
         "idle for too long": (refuse_as_postgresql("25P03", "idle-in-transaction timeout"), NOT_YET),
         "nobody knows": (refuse_as_postgresql("40003", "statement completion unknown"), NOT_YET),
         "wrong password": (refuse_as_postgresql("28P01", "contraseña incorrecta", severity="FATALE"), REJECTED),
@@ -158,8 +179,10 @@ STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
         "too many connections of the user": (refuse_as_mysql(1203, "more than max_user_connections"), NOT_YET),
         "a limit of the user": (refuse_as_mysql(1226, "has exceeded the max_user_connections"), NOT_YET),
         "no disk": (refuse_as_mysql(1021, "Disk full (tmp); waiting for someone to free some space"), NOT_YET),
+        "no thread": (refuse_as_mysql(1135, "Can't create a new thread (errno 11)"), NOT_YET),
         "restarting": (refuse_as_mysql(1053, "Server shutdown in progress"), NOT_YET),
         "killed": (refuse_as_mysql(1927, "Connection was killed"), NOT_YET),
+        "killed, as MySQL says it": (refuse_as_mysql(3169, "The session was killed"), NOT_YET),
         "its network": (refuse_as_mysql(1161, "Got timeout writing communication packets"), NOT_YET),
         "wrong password": (refuse_as_mysql(1045, "Access denied"), REJECTED),
         "not allowed": (refuse_as_mysql(1130, "Host is not allowed to connect"), REJECTED),
@@ -178,7 +201,11 @@ STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
         ),
         "wrong password": (refuse_as_amqp(403, "ACCESS_REFUSED - Login was refused"), REJECTED),
         "not allowed": (refuse_as_amqp(530, "NOT_ALLOWED - access to vhost 'games' refused"), REJECTED),
-        "unknown database": (refuse_as_amqp(530, "NOT_ALLOWED - vhost games not found"), REJECTED),
+        "not allowed in rate-limit": (
+            refuse_as_amqp(530, "NOT_ALLOWED - access to vhost 'rate-limit' refused for user 'app'"),
+            REJECTED,
+        ),
+        "unknown database": (refuse_as_amqp(530, "NOT_ALLOWED - vhost rate-limit not found"), REJECTED),
         "broken": (refuse_as_amqp(501, "FRAME_ERROR - cannot decode"), NEVER),
     },
     "redis": {
@@ -191,19 +218,23 @@ STATES: dict[str, dict[str, tuple[Behaviour, str]]] = {
     # It waits for a status, whichever others come before.
     "http": {
         **ANY,
-        "starting": (answer_as_web(503), NOT_YET),
+        **WEB,
         "wrong password": (answer_as_web(401), NOT_YET),
     },
     "http api": {
         **ANY,
-        "starting": (answer_as_web(503), NOT_YET),
-        "too many connections": (answer_as_web(429), NOT_YET),
+        **WEB,
+        "cannot do that": (answer_as_web(501), NEVER),
+        "moved": (answer_as_web(301, headers="Location: https://127.0.0.1/\r\n"), NEVER),
         "wrong password": (answer_as_web(401), REJECTED),
         "not allowed": (answer_as_web(403), REJECTED),
         "broken": (answer_as_web(400), NEVER),
     },
     "s3": {
         **ANY,
+        **WEB,
+        "cannot do that": (answer_as_web(501), NEVER),
+        "moved": (answer_as_web(301, headers="Location: https://127.0.0.1/\r\n"), NEVER),
         "starting": (answer_as_web(503, XML.format("ServiceUnavailable").encode()), NOT_YET),
         "too many connections": (answer_as_web(503, XML.format("SlowDown").encode()), NOT_YET),
         "wrong password": (answer_as_web(403, XML.format("SignatureDoesNotMatch").encode()), REJECTED),

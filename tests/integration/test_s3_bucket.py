@@ -260,6 +260,8 @@ def http_answer(status: int, code: str = "", headers: str = "") -> Callable[[Any
         (503, "XMinioServerNotInitialized", "", NotYet, "Service Unavailable"),
         (500, "InternalError", "", NotYet, "Internal Server Error"),
         (403, "AccessDenied", "", StepFailed, "words of it"),
+        (400, "ExpiredToken", "", Rejected, "words of it"),
+        (301, "", "Location: https://s3.example.org/\r\n", StepFailed, "a redirect to https://s3.example.org/$"),
         (301, "PermanentRedirect", "x-amz-bucket-region: eu-central-1\r\n", StepFailed, "region is not us-east-1"),
     ],
 )
@@ -271,7 +273,7 @@ def test_what_a_server_answers(
         with pytest.raises(kind, match=words) as raised:
             check(step)
         assert type(raised.value) is kind
-        if status == 301:
+        if code == "PermanentRedirect":
             assert raised.value.hint == "set region: eu-central-1"  # type: ignore[attr-defined]
 
 

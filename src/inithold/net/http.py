@@ -17,6 +17,8 @@ from inithold.version import __version__
 
 OWN_HEADERS = {"User-Agent": f"inithold/{__version__}", "Accept": "*/*", "Connection": "close"}
 _CHUNK = 65536
+_NEVER = (501, 505)
+"""Statuses of a server that cannot do what was asked, now or later (RFC 9110, 15.6)."""
 _AS_IT_IS = "/%:@!$&'()*+,;=~-._?"
 """Characters to leave unquoted in a path or query: those of RFC 3986, 3.3 and 3.4, and `%`."""
 
@@ -47,6 +49,11 @@ class Answer(NamedTuple):
     reason: str
     headers: Mapping[str, str]
     body: bytes
+
+
+def may_pass(status: int) -> bool:
+    """Whether a status is temporary: the server is starting, busy or in trouble, or a proxy does not reach it."""
+    return status in (408, 425, 429) or (status >= 500 and status not in _NEVER)
 
 
 def fetch(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _ABSENT = (404, 410)
 _DENIED = (401, 403)
-_BUSY = (429, 503)
 _NOTHING = object()
 """The target of a pointer that matches nothing; JSON's null is a value."""
 
@@ -54,7 +53,8 @@ class Resource(Service, frozen=True, kw_only=True):
     also matches its text, because some services return `"1"` for 1.
 
     A missing resource is created; one that differs is updated if the plan has `update`; then it is requested
-    again. Nothing is ever deleted. 401 and 403 fail at once; 429, 503 and a lost connection are retried.
+    again. Nothing is ever deleted. 401 and 403 fail at once. 408, 425, 429, 502 to 504, a
+    lost connection, and 500 in answer to a GET are retried.
 
     Args:
         body: the expected content, as JSON. If absent, it is enough that the resource exists.
@@ -213,10 +213,13 @@ def _text(value: Any) -> str:
 
 
 def _refused(address: Address, answer: Answer, method: str) -> StepError:
+    from inithold.net.http import may_pass  # noqa: PLC0415 - heavy
+
     message = f"{method}{answered(address, answer)}{excerpt(answer)}"
     if answer.status in _DENIED:
         return Rejected(message, hint="check headers, or user and password in the URL, and what they may do")
-    if answer.status in _BUSY or (not method and answer.status >= 500):
+    # In answer to a write, 500 is how many services refuse its content.
+    if may_pass(answer.status) and not (method and answer.status == 500):
         return NotYet(message)
     if 300 <= answer.status <= 399:
         location = one_line(answer.headers.get("location", "nowhere"), 120)

@@ -30,7 +30,10 @@ _NO_CONNECT = {"42501": "grant the user CONNECT on the database"}
 _PGBOUNCER_NEVER = re.compile(r"no such (?:database|user)|unsupported startup|SSL required|auth|not allowed", re.I)
 _PROXY_HINT = "check user, password and database, and the configuration of the proxy"
 # libpq's own messages after it reached the server: the connection was cut, or it can never succeed.
-_CUT_OFF = re.compile(r"SYSCALL|eof|reset by peer|broken pipe|unexpectedly|alert internal error", re.IGNORECASE)
+# It has no process for the connection if it answers the request for encryption with an error.
+_CUT_OFF = re.compile(
+    r"SYSCALL|eof|reset by peer|broken pipe|unexpectedly|alert internal error|error response during", re.IGNORECASE
+)
 _NEVER = (
     (
         re.compile(r"expected authentication request|invalid response|unsupported protocol", re.IGNORECASE),

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.net.dial import dial
-from inithold.net.http import Request, fetch
+from inithold.net.http import Request, fetch, may_pass
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import Address
@@ -101,7 +101,7 @@ class Management:
                 # RabbitMQ 4 gives some reasons as the source text of an Erlang binary.
                 reason = reason[3:-3].replace("\\n", "\n").replace('\\"', '"')
             message = one_line(reason).strip()
-        if status >= 500:
+        if may_pass(status):
             return NotYet(f"management API {self._address.place}: {message}")
         if status in (401, 403):
             hint = _HINTS.get(message, "check user and password of management_url")

@@ -36,8 +36,9 @@ NOT_ALLOWED = 530
 INTERNAL_ERROR = 541
 
 _SEE_LOG = "the broker's log may say more"
-_NOT_NOW = re.compile(r"\bis down\b|\blimit\b")
-"""A starting virtual host and too many connections have the same code as a forbidden virtual host."""
+_NOT_NOW = re.compile(r"' is down\b|\blimit \(\d+\) is reached")
+"""A starting virtual host and too many connections have the same code as a forbidden virtual host, whose name may
+be `rate-limit`."""
 _NODE_DOWN = re.compile(r"\bdown or inaccessible\b|\bprocess is stopped\b")
 """A queue on a cluster node that is down has the same code as a queue that does not exist."""
 _GUESSES = (IncompatibleProtocolError, ProbableAuthenticationError, ProbableAccessDeniedError, StreamLostError)

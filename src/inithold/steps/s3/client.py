@@ -26,12 +26,14 @@ from botocore.exceptions import (
 
 from inithold.errors import NotYet, StepError, StepFailed
 from inithold.net.tls import handshake_error
+from inithold.redaction.sanitize import one_line
 from inithold.steps.s3.verdicts import ABSENT, UNKNOWN, VIRTUAL_ONLY, WHY, refused
 
 if TYPE_CHECKING:
     from inithold.steps.s3.bucket import Bucket
 
 DEFAULT_REGION = "us-east-1"
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class NotSupported(Exception):
@@ -76,7 +78,7 @@ class Client:
             if code in VIRTUAL_ONLY:
                 self._client = self._open("virtual")
                 return self.ask(operation, **parameters)
-            if code == "403" and operation == "head_bucket":
+            if code in ("400", "403") and operation == "head_bucket":
                 # The response to HEAD has no body with a reason; that of another request has.
                 self.ask(WHY)
             raise refused(self._place, operation, self.region, error.response) from error
@@ -101,7 +103,7 @@ class Client:
             **checksums,
         )
         try:
-            return self._session.create_client(
+            client = self._session.create_client(
                 "s3",
                 config=settings,
                 region_name=self.region,
@@ -112,6 +114,20 @@ class Client:
             )
         except (BotoCoreError, ValueError) as error:
             raise self._failed(error) from error
+        client.meta.events.register_first("needs-retry.s3", self._refuse_redirect)
+        return client
+
+    def _refuse_redirect(self, response: Any = None, **_: Any) -> None:
+        """Refuse a web server's redirect: botocore asks for the bucket's region, is redirected, and so on."""
+        if response is None or response[0].status_code not in _REDIRECTS:
+            return
+        headers = {name.lower(): value for name, value in response[0].headers.items()}
+        # S3's own redirects, to another region, are botocore's.
+        if "location" in headers and "x-amz-bucket-region" not in headers:
+            raise StepFailed(
+                f"{self._place}: answers with a redirect to {one_line(headers['location'], 120)}",
+                hint="give the endpoint that it leads to",
+            )
 
     def _failed(self, error: Exception) -> StepError:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
+from inithold.net.http import may_pass
 
 ABSENT = (
     "404",
@@ -77,7 +78,7 @@ def refused(place: str, operation: str, region: str, response: Mapping[str, Any]
         right = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region") or details.get("Region")
         hint = f"set region: {right}" if right else "set region to that of the bucket"
         return StepFailed(f"{place}: the region is not {region}", hint=hint)
-    if code in _NOT_YET or status in (429, 500, 502, 503, 504):
+    if code in _NOT_YET or may_pass(status):
         return NotYet(message)
     if code in _REJECTED:
         return Rejected(message, hint=_REJECTED[code])
