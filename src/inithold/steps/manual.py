@@ -92,7 +92,7 @@ def type_name(wanted: Any) -> str:
     if origin is Annotated:
         return type_name(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(type_name(option) for option in arguments if option is not type(None)))
+        return " or ".join(dict.fromkeys(type_name(option) for option in arguments if option not in _ABSENT))
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin in (list, tuple, dict):
@@ -104,6 +104,7 @@ def type_name(wanted: Any) -> str:
     return _NAMES.get(wanted, getattr(wanted, "__name__", str(wanted)))
 
 
+_ABSENT = (type(None), msgspec.UnsetType)
 _COLLECTIONS = {list: "list", tuple: "list", dict: "mapping"}
 _NAMES: dict[Any, str] = {
     str: "text",
@@ -124,7 +125,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str | None:
     if field.required:
         return None
     value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    if value is None or value in ("", (), [], {}):
+    if value is None or value is msgspec.UNSET or value in ("", (), [], {}):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
