@@ -262,16 +262,17 @@ def _network(technology: str, parts: Parts) -> Address:
     if driver in _TLS and f"{technology}s" in DEFAULT_PORTS:
         technology, driver = f"{technology}s", ""
     named = [value for name, value in query if name == "host"]
+    host, port, places = _hosts(technology, parts.hosts)
+    if named and any(name == "host" for name, _ in places):
+        raise ValueError("names its hosts twice, before the path and in the query: leave one of them out")
     if (
         technology == "postgresql"
-        and not parts.hosts
+        and (host, port, places) == ("", DEFAULT_PORTS[technology], ())
         and (len(named) > 1 or any(map(_HOST_AND_PORT.fullmatch, named)))
     ):
         # SQLAlchemy's syntax for several hosts: ?host=a:5432&host=b:5432
         host, port, places = _hosts(technology, ",".join(named))
         query = tuple(item for item in query if item[0] != "host")
-    else:
-        host, port, places = _hosts(technology, parts.hosts)
     database = unquote(parts.path[1:]) if parts.path else None
     if technology == "redis" and (parts.scheme == "unix" or driver in ("socket", "unix")):
         if host or not database:
