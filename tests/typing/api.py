@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import inithold.steps
 from inithold import Change, Hold, NotYet, Plan, Retry, Settings, Step, StepContext, StepFailed
-from inithold.steps import database, http, rabbitmq
+from inithold.steps import database, http, rabbitmq, s3
 
 plan = Plan("game-scheduler", lock="postgresql://db/games", timeout="10m", hold=Hold(verify="1m", grace="30s"))
 first: str = plan.add(database.Ready(url="postgresql://db/games"), id="database", timeout="1m")
@@ -14,6 +14,16 @@ plan.add(
     http.Ready(url="http://app/health", request_timeout="5s"), timeout="2m", retry=Retry(delay=0.5, max_delay=2)
 )
 plan.add(inithold.steps.database.Ready(url="postgresql://db/games"), timeout=60)
+plan.add(
+    rabbitmq.Topology(
+        url="amqp://broker",
+        exchanges=[rabbitmq.Exchange(name="events", type="topic")],
+        queues=[rabbitmq.Queue(name="bots")],
+        bindings=[rabbitmq.Binding(exchange="events", queue="bots", routing_key="game.*")],
+    )
+)
+plan.add(http.Resource(url="http://app/games", body={}, create=http.Write(method="POST", url="/")))
+plan.add(s3.Bucket(bucket="games", lifecycle=(s3.LifecycleRule(id="a", expiration=s3.Expiration(days=1)),)))
 seconds: float = Retry(delay="1s").delay
 pace: float | None = Hold(verify=60).verify
 

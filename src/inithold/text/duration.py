@@ -51,7 +51,7 @@ class Duration(float):
         return short(self)
 
     def __repr__(self) -> str:
-        return f"Duration.parse({short(self)!r})"
+        return f"{type(self).__name__}.parse({str(self)!r})"
 
 
 if TYPE_CHECKING:

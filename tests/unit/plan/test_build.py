@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from inithold import Plan, PlanError, Retry
+from inithold import Hold, Plan, PlanError, Retry, Step
 from inithold.plan.model import CheckedPlan
 from inithold.runner.events import Span
 from inithold.runner.run import Runner, RunResult
 from inithold.runner.stream import Stream
-from inithold.steps import database, file, rabbitmq, tcp
+from inithold.steps import database, file, http, postgres, rabbitmq, s3, tcp
 
 
 def run(plan: CheckedPlan) -> RunResult:
@@ -31,6 +31,34 @@ def test_steps_follow_one_another_unless_told_otherwise() -> None:
     plan.add(file.Ready(path="/tmp"), id="third", needs=[])
     assert (first, second) == ("file.ready", "second")
     assert [step.needs for step in plan.checked().steps] == [(), ("file.ready",), ()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (rabbitmq.Topology, {"url": "amqp://a", "queues": [{"name": "q"}]}, [rabbitmq.Queue(name="q")]),
+        (postgres.Roles, {"url": "postgresql://a", "roles": [{"name": "r"}]}, [postgres.Role(name="r")]),
+        (http.Resource, {"url": "http://a", "create": {"method": "POST"}}, http.Write(method="POST")),
+        (
+            s3.Bucket,
+            {"bucket": "games", "lifecycle": [{"id": "a", "expiration": {"days": 1}}]},
+            (s3.LifecycleRule(id="a", expiration=s3.Expiration(days=1)),),
+        ),
+        (
+            s3.Bucket,
+            {"bucket": "games", "object_lock": {"mode": "GOVERNANCE", "days": 1}},
+            s3.Retention("GOVERNANCE", 1),
+        ),
+    ],
+)
+def test_dictionaries_become_what_a_plan_file_makes_of_them(
+    kind: type[Step], fields: dict[str, Any], expected: object
+) -> None:
+    assert getattr(kind(**fields), list(fields)[-1]) == expected
+
+
+def test_an_interval_of_never_can_be_shown() -> None:
+    assert repr(Hold(verify="never")).startswith("Hold(verify=Pace.parse('never')")
 
 
 def test_functions_are_steps() -> None:

@@ -14,7 +14,7 @@ from inithold.redaction.find import is_secret_name
 from inithold.redaction.redact import SECRETS
 from inithold.redaction.sanitize import one_line
 from inithold.steps.address import WEB, Address, parse
-from inithold.steps.base import Change, StepContext
+from inithold.steps.base import Change, StepContext, convert_fields
 from inithold.steps.http.service import Service, answered, counts, decoded, excerpt
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Resource(Service, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        convert_fields(self, create=Write | None, update=Write | None)
         writes = [write for write in (self.create, self.update) if write is not None]
         SECRETS.add_document([self.body, *(part for write in writes for part in (write.body, write.url))])
 

@@ -12,7 +12,7 @@ from inithold.errors import StepFailed
 from inithold.net.dial import dial
 from inithold.redaction.redact import SECRETS
 from inithold.steps.address import WEB, parse
-from inithold.steps.base import Change, Step, StepContext
+from inithold.steps.base import Change, Step, StepContext, convert_fields
 from inithold.steps.s3 import settings
 from inithold.steps.s3.settings import CorsRule, Difference, LifecycleRule, PublicAccessBlock, Retention
 
@@ -24,6 +24,12 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 20.0
 _WITHOUT_CONSTRAINT = ("us-east-1", "auto", "aws-global")
 """Regions that must not be given as LocationConstraint for a new bucket, because they are the default."""
+_STRUCTS: dict[str, Any] = {
+    "object_lock": bool | Retention | None,
+    "cors": tuple[CorsRule, ...],
+    "lifecycle": tuple[LifecycleRule, ...],
+    "public_access_block": PublicAccessBlock | None,
+}
 
 
 class Bucket(Step, frozen=True, kw_only=True):
@@ -102,6 +108,7 @@ class Bucket(Step, frozen=True, kw_only=True):
             SECRETS.add_url(self.endpoint)
         if self.secret_key is not None:
             SECRETS.add(self.secret_key, public=[self.bucket])
+        convert_fields(self, **_STRUCTS)
 
     def validate(self) -> Iterator[tuple[str, str]]:
         if not _NAME.fullmatch(self.bucket):
