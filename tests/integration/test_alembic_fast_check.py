@@ -313,6 +313,8 @@ TRICKY = {
     "SQL of elsewhere": WHOLE.replace(BEFORE, EXECUTE.format("settings.before_migrating")),
     "settings of elsewhere": WHOLE.replace("poolclass=pool.NullPool",
         "connect_args={'options': settings.options}"),
+    "keywords of elsewhere": WHOLE.replace("poolclass=pool.NullPool", "**settings.ENGINE"),
+    "connected as elsewhere": WHOLE.replace("poolclass=pool.NullPool", "connect_args=settings.connect_args()"),
     "configured by another": WHOLE + "\nsettings.finish(partial(context.configure, version_table='x'))\n",
     "one thread a database": TOP + DO_RUN + "\nwith ThreadPoolExecutor() as pool:\n"
         "    pool.submit(do_run_migrations, a)\n"

@@ -31,6 +31,7 @@ _DOUBTFUL_CALLS = re.compile(r"alembic\.(?:command|migration|runtime\.migration|
 _EXECUTES = ("execute", "exec_driver_sql", "executescript", "scalar")
 _SETTINGS = ("options", "server_settings")
 """Keys of `connect_args` that may set a search path."""
+_MAKES_ENGINE = re.compile(r"create_engine|create_async_engine|(?:async_)?engine_from_config")
 _MIGRATES = re.compile(r"migrat|upgrade", re.I)
 _CONNECTED = re.compile(r"(?:\w*_)?(?:conn|connection|connectable|engine|context|bind|session)", re.I)
 _LIBRARIES = {"alembic", "sqlalchemy", "sqlmodel", *sys.stdlib_module_names}
@@ -157,18 +158,29 @@ def _read_call(call: ast.Call, imported: dict[str, str]) -> None:
     root = _root(call.func)
     if root in imported and _DOUBTFUL_CALLS.search(f"{imported[root]} {ast.unparse(call.func)}"):
         raise Doubt(f"env.py line {call.lineno} runs Alembic by itself")
-    foreign = root in imported and imported[root].partition(".")[0] not in _LIBRARIES
+    foreign = _is_foreign(root, imported)
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     if foreign and (
         _MIGRATES.search(ast.unparse(call.func).rpartition(".")[2])
         or any(isinstance(value, ast.Name) and _CONNECTED.fullmatch(value.id) for value in arguments)
     ):
         raise Doubt(f"env.py line {call.lineno} lets other code work on the database")
+    settings = [word.value for word in call.keywords if word.arg in (None, "connect_args")]
+    if _MAKES_ENGINE.fullmatch(ast.unparse(call.func).rpartition(".")[2]) and any(
+        isinstance(part, ast.Name) and _is_foreign(part.id, imported)
+        for value in settings
+        for part in ast.walk(value)
+    ):
+        raise Doubt(f"env.py line {call.lineno} connects with settings that cannot be read")
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if method in _EXECUTES and call.args and not _literals(call.args[0]):
         raise Doubt(f"env.py line {call.lineno} executes what cannot be read")
     if isinstance(call.func, ast.Name) and call.func.id == "getattr" and _root(call.args[0]) == "context":
         raise Doubt(f"env.py line {call.lineno} looks something up in context")
+
+
+def _is_foreign(name: str, imported: dict[str, str]) -> bool:
+    return name in imported and imported[name].partition(".")[0] not in _LIBRARIES
 
 
 def _literals(node: ast.AST) -> list[str]:
