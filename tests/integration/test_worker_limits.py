@@ -190,6 +190,31 @@ def test_killing_everything_ends_the_statement(
     assert tables_in(postgresql, database) == set()
 
 
+def test_the_next_replica_waits_for_the_statement_of_a_run_that_was_killed_with_everything(
+    tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+) -> None:
+    """The lock's own session ends at once; that of the statement when the server sees that its client is gone."""
+    # inithold asks for 1 s where nothing is set.
+    postgresql.execute(f"ALTER DATABASE \"{name_of(database)}\" SET client_connection_check_interval = '5s'")
+    project = AlembicProject(tmp_path / "project")
+    project.revision("0001", "slow", table("users"), 'op.execute("SELECT pg_sleep(60)")')
+    write_plan(run_inithold.folder, migrate(project), lock=True)
+    variables = {"DATABASE_URL": database, "LOCK_URL": database}
+    statements = active(database).replace("SELECT 1", "SELECT pid")
+    first = run_inithold.start("run", env=variables)
+    first.wait_until(lambda: bool(postgresql.execute(statements)), "the migration")
+    old = postgresql.execute(statements)
+    for pid in (first.pid, *first.descendants()):
+        os.kill(pid, signal.SIGKILL)
+    first.wait()
+    second = run_inithold.start("run", env=variables)
+    second.wait_until(lambda: bool(set(postgresql.execute(statements)) - set(old)), "its own migration")
+    assert not set(old) & set(postgresql.execute(statements))
+    assert "waiting for the lock: an earlier run's statement is still running" in second.output
+    second.signal(signal.SIGTERM)
+    assert second.wait() == 128 + signal.SIGTERM
+
+
 def test_a_second_replica_never_works_beside_the_old_statement(
     tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
 ) -> None:

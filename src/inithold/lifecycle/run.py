@@ -256,8 +256,8 @@ class _Life:
             while self._warnings:
                 self._warn(self._warnings.pop(0))
             try:
-                with self._locked():
-                    result = self._run_steps()
+                with self._locked() as session_lock:
+                    result = self._run_steps(session_lock)
             except Cancelled as cancelled:
                 return RunResult("cancelled", (), cancelled.message)
             except StepError as error:
@@ -268,7 +268,7 @@ class _Life:
                 return result
             self._warn("the lock was lost: the run starts over")
 
-    def _run_steps(self) -> RunResult:
+    def _run_steps(self, session_lock: int | None) -> RunResult:
         if self._watchdog is None and self._has_user_code and self._owned and self._signals.catches:
             from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
 
@@ -281,6 +281,7 @@ class _Life:
             tracing=self._user_telemetry,
             abandoned=self._abandoned,
             watchdog=self._watchdog,
+            session_lock=session_lock,
         )
         self._cancel = runner.cancel
         # A signal or a lost lock may have come before.
@@ -294,9 +295,10 @@ class _Life:
             end_forked()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[int | None]:
+        """Hold the plan's lock; yields the key for the sessions of workers."""
         if self._plan.lock is None:
-            yield
+            yield None
             return
         from inithold.runner.lock import Lock  # noqa: PLC0415 - few plans have one
 
@@ -317,7 +319,7 @@ class _Life:
             self._stop_if_signalled()
             self._stream.emit(LockAcquired(waited=time.monotonic() - began))
             lock.watch(on_lost=on_lost)
-            yield
+            yield lock.session_key
         finally:
             lock.release()
 

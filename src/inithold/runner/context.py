@@ -76,6 +76,7 @@ class Context:
         tracing: makes user code's spans children of `span`.
         only_waits: whether nothing will be applied (`inithold wait`).
         connections: that the run's checks leave to one another.
+        session_lock: key of the shared advisory lock for sessions in workers; None without a plan's lock.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Context:
         tracing: Tracing | None = None,
         only_waits: bool = False,
         connections: SharedConnections | None = None,
+        session_lock: int | None = None,
     ) -> None:
         self.step_id = step_id
         self.span = span
@@ -98,6 +100,7 @@ class Context:
         self.idle = idle
         self.only_waits = only_waits
         self.connections = connections
+        self.session_lock = session_lock
         self.phase: Phase = "checking"
         self._tracing = tracing
 

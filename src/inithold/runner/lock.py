@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from threading import Lock as Mutex
@@ -46,6 +47,11 @@ SILENCE = 10
 UNANSWERED = 30.0
 """The same if the machine answers, but the server does not."""
 ANSWER_WITHIN = 10.0
+LEFT_WITHIN = 5.0
+"""Most seconds to wait for what an earlier, killed run has left on the server, which ends it within 1 s.
+
+A proxy that pools transactions may keep a session, and its shared lock, for longer.
+"""
 _PATIENCE = 2.0
 """Seconds after which a proxy that has not given the second client a server is taken to have none left."""
 _TURNS = (0, 1, 1, 0, 1, 0, 0, 1)
@@ -57,9 +63,9 @@ SELECT l.pid = pg_catalog.pg_backend_pid(), l.pid, a.application_name, pg_catalo
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
   AND l.classid = (($1::bigint >> 32) & 4294967295)::oid AND l.objid = ($1::bigint & 4294967295)::oid
 """
+_HERE = " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 
 
 class Lock:
@@ -83,6 +89,9 @@ class Lock:
         self._address = parse(url, ["postgresql"])
         self._name = plan_name
         self._key = 0
+        self.session_key = 0
+        """Key of the shared lock of the sessions in workers, in whatever database of the server."""
+        self._taken_at: float | None = None
         self._connection: Connection | None = None
         self._bounds: Bounds
         self._busy = Mutex()
@@ -196,8 +205,10 @@ class Lock:
                 _refuse_pooling(self._connection, lambda: connect(self._address, self, application_name=name))
             rows = self._connection.rows("SELECT pg_catalog.current_database()", seconds=ANSWER_WITHIN)
             # PostgreSQL's lock keys are signed.
-            digest = hashlib.sha256(f"inithold\0{self._name}\0{rows[0][0]}".encode()).digest()
-            self._key = int.from_bytes(digest[:8], signed=True)
+            keys = (f"{prefix}\0{self._name}\0{rows[0][0]}" for prefix in ("inithold", "inithold sessions"))
+            digests = (hashlib.sha256(key.encode()).digest() for key in keys)
+            self._key, self.session_key = (int.from_bytes(digest[:8], signed=True) for digest in digests)
+            self._taken_at = None
 
     def held(self) -> bool:
         """Whether this session holds the lock; remembers which other one does.
@@ -205,7 +216,7 @@ class Lock:
         Raises:
             NotYet, StepFailed: the connection is lost; the next `connect` makes another.
         """
-        rows = self._rows(_HOLDER, seconds=UNANSWERED)
+        rows = self._rows(_HOLDER + _HERE, self._key, seconds=UNANSWERED)
         self._other = ""
         if rows:
             _, pid, application, client = rows[0]
@@ -219,17 +230,30 @@ class Lock:
         Raises:
             NotYet: another session holds it, or the connection is lost.
         """
-        if self._rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)")[0][0]:
+        if self._rows("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", self._key)[0][0]:
             return
         if not self._other:
             self.held()
         raise NotYet(self._other or "held by another process", within=POLL)
 
-    def _rows(self, query: str, *, seconds: float = ANSWER_WITHIN) -> Sequence[tuple[Any, ...]]:
+    def wait_for_sessions(self) -> None:
+        """Wait for what an earlier run, which was killed with all its processes, has left on the server.
+
+        Raises:
+            NotYet: a session of it is still there.
+        """
+        if self._taken_at is None:
+            self._taken_at = time.monotonic()
+        if time.monotonic() - self._taken_at > LEFT_WITHIN:
+            return
+        if rows := self._rows(_HOLDER, self.session_key):
+            raise NotYet(f"an earlier run's statement is still running (server process {rows[0][1]})", within=POLL)
+
+    def _rows(self, query: str, key: int, *, seconds: float = ANSWER_WITHIN) -> Sequence[tuple[Any, ...]]:
         with self._used():
             if self._connection is None:
                 raise NotYet("the connection to the server of lock is lost")
-            return self._connection.rows(query, self._key, seconds=seconds)
+            return self._connection.rows(query, key, seconds=seconds)
 
     @contextmanager
     def _used(self) -> Iterator[None]:
@@ -335,7 +359,10 @@ class _Taken(Step, frozen=True, kw_only=True):
         except NotYet as error:
             # Drop the probe: whatever listens on the port now must not be waited for forever.
             raise NotYet(error.message, hint=error.hint) from error
-        return () if self.lock.held() else (Change("+", "lock"),)
+        if not self.lock.held():
+            return (Change("+", "lock"),)
+        self.lock.wait_for_sessions()
+        return ()
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
         self.lock.take()

@@ -129,6 +129,7 @@ class Runner:
         abandoned: ids of steps whose abandoned check is still alive. All runs of a plan in this process share
             one set, so that no step runs beside its own leftover.
         watchdog: enforces the limits of code in this process.
+        session_lock: see `Context`.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Runner:
         tracing: Tracing | None = None,
         abandoned: set[str] | None = None,
         watchdog: Watchdog | None = None,
+        session_lock: int | None = None,
     ) -> None:
         self._plan = plan
         self._stream = stream
@@ -149,6 +151,7 @@ class Runner:
         self._work = work
         self._tracing = tracing
         self._watchdog = watchdog
+        self._session_lock = session_lock
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[BaseException | None] = SimpleQueue()
         """What wakes the main thread: an unexpected error, or None for another look at what runs."""
@@ -306,6 +309,7 @@ class Runner:
             tracing=self._tracing,
             only_waits=self._work is wait_for,
             connections=self._connections,
+            session_lock=self._session_lock,
         )
         attempts = Attempts(planned, context, self._workers.get(planned.id))
         self._running[planned.id] = attempts

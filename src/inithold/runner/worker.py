@@ -214,7 +214,7 @@ class _Process:
         seconds = None if context.deadline is None else context.deadline - time.monotonic()
         about = {"id": context.step_id, "span": msgspec.to_builtins(context.span), "seconds": seconds}
         with context.on_cancel(stop):
-            self.satellite.send({**request, **about})
+            self.satellite.send({**request, **about, "session_lock": context.session_lock})
             answer = self._answers.get()
             answered.set()
         if isinstance(answer, dict):

@@ -123,7 +123,11 @@ class _WorkerProcess(Watcher):
     def _answer(self, step: Step | StepError, request: Mapping[str, Any]) -> dict[str, Any]:
         deadline = None if request["seconds"] is None else time.monotonic() + request["seconds"]
         span = msgspec.convert(request["span"], Span)
-        context = _Context(request["id"], span, self._stream, deadline, tracing=self._telemetry)
+        context = _Context(
+            *(request["id"], span, self._stream, deadline),
+            tracing=self._telemetry,
+            session_lock=request["session_lock"],
+        )
         context.channel = self._channel
         context.phase = "applying" if request["type"] == "apply" else "checking"
         quiet = isinstance(step, Step) and step.quiet_check and context.phase == "checking"

@@ -73,7 +73,14 @@ class StepContext(Protocol):
 
 
 class WorkerContext(StepContext, Protocol):
-    """The context of a step that runs in a worker; it also reports to the run."""
+    """The context of a step that runs in a worker; it also reports to the run.
+
+    Attributes:
+        session_lock: key of an advisory lock of PostgreSQL that each session takes, shared: whoever gets the
+            plan's lock next waits until the server has ended what ran in them. None without a plan's lock.
+    """
+
+    session_lock: int | None
 
     def learn(self, url: str) -> None:
         """Treat the secrets of a URL as secrets, here and in the run."""
