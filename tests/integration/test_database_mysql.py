@@ -272,6 +272,14 @@ def test_failed_sql_is_rolled_back(mysql_database: str, mariadb: MariaDB) -> Non
     assert mariadb.execute("SELECT * FROM t", name) == []
 
 
+def test_a_password_in_a_statement_that_the_server_quotes(mysql_database: str, tmp_path: Path) -> None:
+    (tmp_path / "users.sql").write_text(f"SELECT 1;\nCREATE USR app IDENTIFIED BY '{SECRET}';\n")
+    for sql in ({"file": str(tmp_path / "users.sql")}, {"sql": f"ALTER USER app PASSWORD '{SECRET}'"}):
+        driven = drive(kinds.Sql(url=mysql_database, **sql))
+        assert "right syntax to use near" in driven.reason
+        assert SECRET not in driven.reason
+
+
 def test_lock_timeout_and_lost_connection_are_tried_again(mysql_database: str, mariadb: MariaDB) -> None:
     name = name_of(mysql_database)
     mariadb.execute("CREATE TABLE t (a int PRIMARY KEY)", name)

@@ -98,19 +98,23 @@ _HEADER = re.compile(r"(?:--?[\w-]+=|-H)?(?P<name>[\w-]+):\s*(?P<value>.+)", re.
 _ASSIGNMENT = re.compile(r"(?:-{1,2}[\w.-]+=)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.S)
 
 
-def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
-    """The secrets in a command line.
-
-    Args:
-        words: program and arguments; a word may itself be a shell command line.
-    """
-    text = "\x1f".join(words)
+def in_script(text: str) -> Iterator[Secret]:
+    """The literal secrets in a script, of a shell or of SQL."""
     for literal in find_literals(text):
         value = text[literal.start : literal.end]
         if literal.in_url or literal.name == "AUTHORIZATION":
             yield from (Secret(value), Secret(unquote(value)))
         else:
             yield from in_variable(f"_{literal.name}", value)
+
+
+def in_arguments(words: Sequence[str]) -> Iterator[Secret]:
+    """The secrets in a command line.
+
+    Args:
+        words: program and arguments; a word may itself be a shell command line.
+    """
+    yield from in_script("\x1f".join(words))
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         header, login, assignment = _HEADER.fullmatch(word), _LOGIN.match(word), _ASSIGNMENT.fullmatch(word)
         if header and (header["name"].lower() in HEADERS or is_secret_name(header["name"])):

@@ -18,6 +18,11 @@ from inithold.text.url import MASK
 SHORTEST = 6
 """Shorter values are not scrubbed, because they occur in ordinary words."""
 
+_SENSITIVE = re.compile(
+    r"pass|pwd|pw\b|secret|token|credential|key|identified|auth|bearer|basic|://", re.IGNORECASE
+)
+"""A cheap test of whether a line may have a literal secret."""
+
 
 class Redactor:
     """Knows secret values, and masks them in texts."""
@@ -68,6 +73,15 @@ class Redactor:
         from inithold.redaction.literals import in_arguments  # noqa: PLC0415 - slow to compile
 
         self._add_all(in_arguments(words))
+
+    def add_script(self, text: str) -> None:
+        """Learn the literal secrets of a script, such as `IDENTIFIED BY '...'`."""
+        from inithold.redaction.literals import in_script  # noqa: PLC0415 - slow to compile
+
+        for line in text.splitlines():
+            # The patterns are slow on the long words of a dump.
+            if len(line) <= 1000 and _SENSITIVE.search(line):
+                self._add_all(in_script(line))
 
     def scrub(self, text: str) -> str:
         """Return `text` with every known secret masked."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inithold.errors import StepFailed
+from inithold.errors import StepError, StepFailed
+from inithold.redaction.redact import SECRETS
 from inithold.steps.base import Change, StepContext
 from inithold.steps.database import driver
 from inithold.steps.database.driver import Database
@@ -92,9 +93,15 @@ class Sql(Database, frozen=True, kw_only=True):
         return () if answer.in_place else (Change("+", self._label(), answer.details),)
 
     def apply(self, context: StepContext, changes: Sequence[Change]) -> None:  # noqa: ARG002 - the interface's
-        script = self._script(self._text())
-        with driver.session(self.address(), context, create=True) as session, advised(_FIX_SCRIPT):
-            session.run(script, self.unless)
+        text = self._text()
+        script = self._script(text)
+        try:
+            with driver.session(self.address(), context, create=True) as session, advised(_FIX_SCRIPT):
+                session.run(script, self.unless)
+        except StepError:
+            # MySQL quotes the statement that it cannot read, with a password in it.
+            SECRETS.add_script(text)
+            raise
 
     def _script(self, text: str) -> Script:
         return Script(text, self.file or "sql", self.address().technology)
