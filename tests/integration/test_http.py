@@ -357,11 +357,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
-@pytest.fixture
-def tls(certificate: Certificate) -> ssl.SSLContext:
+def server_context(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert_file, certificate.key_file)
     return context
+
+
+@pytest.fixture
+def tls(certificate: Certificate) -> ssl.SSLContext:
+    return server_context(certificate)
 
 
 def never(step: Ready, case: str, url: str, **varying: str) -> None:
@@ -382,6 +386,12 @@ def test_an_untrusted_certificate_is_never_ready(tls: ssl.SSLContext) -> None:
     with server(always(200), tls) as (url, _):
         never(Ready(url=url), "untrusted", url)
         assert drive(Ready(url=url), timeout=10).outcome == "failed"
+
+
+def test_an_expired_certificate_is_never_ready(tmp_path: Path) -> None:
+    expired = make_certificate(tmp_path, days=-1)
+    with server(always(200), server_context(expired)) as (url, _):
+        never(Ready(url=url, ca_file=str(expired.ca_file)), "expired", url)
 
 
 def test_a_certificate_for_another_name_is_never_ready(certificate: Certificate, tls: ssl.SSLContext) -> None:

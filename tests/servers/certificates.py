@@ -18,8 +18,8 @@ class Certificate:
     key_file: Path
 
 
-def make_certificate(folder: Path, *, user: str | None = None) -> Certificate:
-    """Make a certificate, valid for two days, in this folder."""
+def make_certificate(folder: Path, *, user: str | None = None, days: int = 2) -> Certificate:
+    """Make a certificate, valid for so many days (-1: no longer), in this folder."""
     openssl = program("openssl")
     ca, ca_key = folder / "ca.crt", folder / "ca.key"
     cert, key, request, extensions = (folder / f"server.{end}" for end in ("crt", "key", "csr", "ext"))
@@ -35,5 +35,5 @@ def make_certificate(folder: Path, *, user: str | None = None) -> Certificate:
         "subjectAltName=DNS:localhost,IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     )
     signed_by: list[str | Path] = ["-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-extfile", extensions]
-    run([openssl, "x509", "-req", "-days", "2", "-in", request, "-out", cert, *signed_by], user=user)
+    run([openssl, "x509", "-req", "-days", str(days), "-in", request, "-out", cert, *signed_by], user=user)
     return Certificate(ca, cert, key)

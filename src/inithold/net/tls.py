@@ -13,6 +13,8 @@ _NOT_TLS = (
     "PACKET_LENGTH_TOO_LONG",
     "RECORD_LAYER_FAILURE",
 )
+_WRONG_TIME = (9, 10)
+"""OpenSSL's codes of a certificate that is not valid yet, or no longer."""
 _INTERNAL_ERROR = "TLSV1_ALERT_INTERNAL_ERROR"
 """The alert of servers that have no certificate yet (RFC 8446, 6.2: internal_error)."""
 
@@ -56,10 +58,11 @@ def handshake_error(place: str, error: ssl.SSLError, *, trust: str) -> StepError
     """
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return StepFailed(
-            f"{place}: the server's certificate is not accepted: {error.verify_message.rstrip('.')}",
-            hint=f"name the authority that signed it with {trust}, and the server as its certificate does",
-        )
+        hint = f"name the authority that signed it with {trust}, and the server as its certificate does"
+        if error.verify_code in _WRONG_TIME:
+            hint = "renew it, or set the clock of this machine"
+        message = error.verify_message.rstrip(".")
+        return StepFailed(f"{place}: the server's certificate is not accepted: {message}", hint=hint)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
         return NotYet(f"{place}: the connection was closed during the TLS handshake")
     if reason in _NOT_TLS:
