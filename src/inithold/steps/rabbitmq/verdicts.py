@@ -36,7 +36,7 @@ NOT_ALLOWED = 530
 INTERNAL_ERROR = 541
 
 _SEE_LOG = "the broker's log may say more"
-_NOT_NOW = re.compile(r"' is down\b|\blimit \(\d+\) is reached")
+_NOT_NOW = re.compile(r"' is down\b|\blimit (?:of )?\(\d+\)")
 """A starting virtual host and too many connections have the same code as a forbidden virtual host, whose name may
 be `rate-limit`."""
 _NODE_DOWN = re.compile(r"\bdown or inaccessible\b|\bprocess is stopped\b")
