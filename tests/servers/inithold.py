@@ -226,6 +226,8 @@ def _copy(master: int, output: Path) -> None:
 def _is_inithold(pid: int) -> bool:
     """Is it the interpreter with inithold in it: neither the holder nor what it was started with (`unshare`)?"""
     command = arguments(pid)
+    if not command:
+        return True  # its start has not come so far; what has ended is not asked
     program = command.partition(" ")[0]
     holds = "/hold/verifier.py " in command  # which ends with the command line of the run
     return Path(program).name.startswith("python") and " -m inithold " in f"{command} " and not holds

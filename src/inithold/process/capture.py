@@ -37,7 +37,7 @@ class _Sink:
 
     def write(self, text: str) -> None:
         with self._lock:
-            lines = self._lines.feed_with_progress(text.encode("utf-8", "surrogateescape"))
+            lines = [*self._lines.feed(text.encode("utf-8", "surrogateescape")), *self._lines.progress_due()]
         for line in lines:
             self.say(line, "info")
 

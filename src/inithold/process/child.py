@@ -19,7 +19,7 @@ from inithold.errors import Interrupted
 from inithold.net.bounds import Bounds
 from inithold.process import dies_with_parent
 from inithold.process.signals import RUNNING
-from inithold.redaction.sanitize import PROGRESS_INTERVAL, Lines
+from inithold.redaction.sanitize import Lines
 
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -201,11 +201,8 @@ class _Child:
         """
         tail: deque[str] = deque(maxlen=TAIL)
         lines = Lines()
-        said_at = time.monotonic()
 
         def take(line: str) -> None:
-            nonlocal said_at
-            said_at = time.monotonic()
             say(line)
             if line:
                 tail.append(line if len(line) <= _TAIL_WIDTH else f"{line[:_TAIL_WIDTH]}...")
@@ -227,8 +224,7 @@ class _Child:
                     stream.close()
                 for line in lines.feed(data):
                     take(line)
-            if time.monotonic() - said_at >= PROGRESS_INTERVAL and (state := lines.progress):
-                said_at = time.monotonic()
+            for state in lines.progress_due():
                 say(state)
             if until is None and self.process.poll() is not None:
                 until = time.monotonic() + _LINGERING

@@ -375,7 +375,7 @@ class Satellite:
             ready = poll.poll(200)
             # Read messages first: what was printed before a message was sent is then in the captured output.
             message_data, printed_data = read(output), read(captured)
-            for line in lines.feed_with_progress(printed_data):
+            for line in (*lines.feed(printed_data), *lines.progress_due()):
                 self._on_output(line)
             for message in messages.feed(message_data):
                 self._on_message(message)

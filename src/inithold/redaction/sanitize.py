@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from inithold.redaction.redact import scrub
 
@@ -60,14 +60,12 @@ class Lines:
         """The lines that these bytes complete."""
         return self._take(self._decoder.decode(data))
 
-    def feed_with_progress(self, data: bytes) -> Iterable[str]:
-        """As `feed`, and now and then the current state of a line that overwrites itself."""
-        lines, now = list(self.feed(data)), time.monotonic()
-        if not lines and now - self._told_at >= PROGRESS_INTERVAL and (state := self.progress):
-            lines = [state]
-        if lines:
+    def progress_due(self) -> Iterator[str]:
+        """The state of a line that overwrites itself, if nothing was told for `PROGRESS_INTERVAL` seconds."""
+        now = time.monotonic()
+        if now - self._told_at >= PROGRESS_INTERVAL and (state := self.progress):
             self._told_at = now
-        return lines
+            yield state
 
     def end(self) -> Iterator[str]:
         """The last line, if it does not end in a line feed."""
@@ -82,6 +80,8 @@ class Lines:
 
     def _take(self, text: str) -> Iterator[str]:
         first, *others = text.split("\n")
+        if others:
+            self._told_at = time.monotonic()
         for other in others:
             self._append(first)
             yield self._shown(self._rest)

@@ -51,13 +51,13 @@ def test_the_state_of_such_a_line_is_told_now_and_then(monkeypatch: pytest.Monke
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     reader = Lines()
-    assert list(reader.feed_with_progress(b"\r10%")) == []
+    told: list[str] = []
+    for data, seconds in ((b"\r10%", 0.0), (b"\r20%", PROGRESS_INTERVAL), (b"\r30%", 0.0), (b"\r100%\n", 0.0)):
+        now += seconds
+        told += [*reader.feed(data), *reader.progress_due()]
+    assert told == ["20%", "100%"]
     now += PROGRESS_INTERVAL
-    assert list(reader.feed_with_progress(b"\r20%")) == ["20%"]
-    assert list(reader.feed_with_progress(b"\r30%")) == []
-    assert list(reader.feed_with_progress(b"\r100%\n")) == ["100%"]
-    now += PROGRESS_INTERVAL
-    assert list(reader.feed_with_progress(b"Continue? ")) == []
+    assert [*reader.feed(b"Continue? "), *reader.progress_due()] == []
 
 
 def test_a_very_long_line_is_cut_and_kept_in_bounds() -> None:

@@ -188,7 +188,7 @@ def test_progress_bars_colours_and_binaries_do_no_harm() -> None:
 
 
 def test_a_progress_bar_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inithold.process.child.PROGRESS_INTERVAL", 0.2)
+    monkeypatch.setattr("inithold.redaction.sanitize.PROGRESS_INTERVAL", 0.2)
     script = r"for i in 1 2 3 4 5 6 7 8; do printf '\r%s0%%' $i; sleep 0.1; done; echo"
     result = drive(Run(run=script))
     assert 2 < len(result.log) < 8

@@ -33,7 +33,7 @@ SELECT pg_catalog.pg_backend_pid(),
   (SELECT pg_catalog.set_config(name, '1s', false) FROM pg_catalog.pg_settings
    WHERE name = 'client_connection_check_interval' AND setting = '0')
 """
-_MARKED = "SELECT pg_catalog.pg_try_advisory_lock_shared('{}'::bigint)"
+_TAKE_SESSION_LOCK = "SELECT pg_catalog.pg_try_advisory_lock_shared('{}'::bigint)"
 _KNOWN = "inithold_session"
 
 
@@ -125,7 +125,7 @@ def _report(connection: Connection, context: WorkerContext) -> None:
                 cursor.execute(_ABOUT_POSTGRESQL)
                 backend, since, _ = cursor.fetchone() or (None, None, None)
                 if context.session_lock is not None:
-                    cursor.execute(_MARKED.format(context.session_lock))
+                    cursor.execute(_TAKE_SESSION_LOCK.format(context.session_lock))
             # A rollback would undo the setting.
             raw.commit()
         except Exception as error:  # noqa: BLE001 - of any driver, from a server that only resembles PostgreSQL

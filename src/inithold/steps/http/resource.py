@@ -53,8 +53,8 @@ class Resource(Service, frozen=True, kw_only=True):
     also matches its text, because some services return `"1"` for 1.
 
     A missing resource is created; one that differs is updated if the plan has `update`; then it is requested
-    again. Nothing is ever deleted. 401 and 403 fail at once. 408, 425, 429, 502 to 504, a
-    lost connection, and 500 in answer to a GET are retried.
+    again. Nothing is ever deleted. 401 and 403 fail at once. 408, 425, 429, 502 to 504, a lost connection, and 500
+    in answer to a GET are retried.
 
     Args:
         body: the expected content, as JSON. If absent, it is enough that the resource exists.

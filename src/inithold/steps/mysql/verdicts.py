@@ -26,16 +26,8 @@ _NOT_YET = {
     *(1040, 1203, 1226),  # too many connections to the server or of the user; the hourly limit
     *(1053, 1077, 1079, 1152, 1184, 1927, 3169, 4031),  # shutting down; the server closed the connection
     *(1158, 1159, 1160, 1161),  # network errors on the server's side
-    *(
-        1020,
-        1205,
-        1206,
-        1213,
-        1614,
-        1637,
-        3101,
-        3572,
-    ),  # a conflict with other transactions, a lock that is not free
+    *(1020, 1205, 1206, 1213, 1614),  # a conflict with another transaction
+    *(1637, 3101, 3572),  # too many transactions, one that was rolled back, a lock that is not free
     *(2002, 2003),  # nothing is listening
     3032,  # the server is offline for maintenance
 }
