@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -111,6 +112,8 @@ def run(
         why = os.environ.pop(RERUN_VARIABLE, "")
         plan = load()
         if owned:
+            # What is there now stays: a collection would only look through a long plan again.
+            gc.freeze()
             _fork_worker(plan)
         return _Life(plan, marker, record, settings, claim, repair, why, owned, named).run()
     finally:

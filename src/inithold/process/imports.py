@@ -37,7 +37,7 @@ def collect_less_often() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: reading a long plan makes many objects and no garbage."""
+    """No garbage collection meanwhile: a long plan is read, and summed up, in many objects without garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

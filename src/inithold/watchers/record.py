@@ -18,7 +18,7 @@ from inithold.runner.events import Event, MarkerPublished, RunFinished, RunStart
 
 INTERVAL = 0.25
 """Seconds between two writes during a run."""
-SHARE = 0.02
+SHARE = 0.01
 """The largest share of a run's time to spend on writing."""
 LONGEST = 5.0
 """Most seconds between two writes, however long one takes."""

@@ -63,7 +63,7 @@ def test_nobody_waits_for_a_slow_disk_and_it_is_written_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[float] = []
-    slow = 0.1
+    slow = 0.03
 
     def write(*_: object, sync: bool) -> None:
         assert not sync

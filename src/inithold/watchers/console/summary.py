@@ -7,6 +7,7 @@ import time
 
 import msgspec
 
+from inithold.process.imports import uncollected
 from inithold.process.streams import coloured, columns, let_go
 from inithold.record.model import Record
 from inithold.record.table import failure, headline, table
@@ -15,6 +16,7 @@ from inithold.text import platform
 LEFT_ALONE = "Only a part of the plan was run: the marker, and what holds, are as they were."
 
 
+@uncollected()
 def print_summary(record: Record) -> None:
     """Print the summary to standard error, which may be closed."""
     values = msgspec.to_builtins(record)
