@@ -102,7 +102,7 @@ def test_no_answer_refused_and_missing_socket_are_not_yet(tmp_path: Path) -> Non
 def test_a_full_server_is_not_yet_and_one_that_comes_up_is_noticed() -> None:
     with MariaDB() as server:
         server.execute("SET GLOBAL max_connections = 10")
-        taken = [server._connect("mysql") for _ in range(11)]
+        taken = [server.connect("mysql") for _ in range(11)]
         threading.Timer(1.0, lambda: [each.close() for each in taken]).start()
         driven = drive(kinds.Ready(url=server.url()))
         assert driven.outcome == "unchanged"

@@ -270,7 +270,7 @@ def test_not_yet_is_told() -> None:
 def test_told_to_stop_while_it_waits_for_others() -> None:
     with MariaDB() as server:
         waiting = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'CREATE DATABASE%'"
-        backup = server._connect("mysql")
+        backup = server.connect("mysql")
         with backup, backup.cursor() as cursor:
             cursor.execute("FLUSH TABLES WITH READ LOCK")
             step = Database(url=server.url("games"))

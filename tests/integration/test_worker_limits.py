@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -190,15 +191,17 @@ def test_killing_everything_ends_the_statement(
     assert tables_in(postgresql, database) == set()
 
 
+@pytest.mark.parametrize("kind", ["alembic.upgrade", "database.sql"])
 def test_the_next_replica_waits_for_the_statement_of_a_run_that_was_killed_with_everything(
-    tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
+    kind: str, tmp_path: Path, database: str, postgresql: PostgreSQL, run_inithold: Inithold
 ) -> None:
     """The lock's own session ends at once; that of the statement when the server sees that its client is gone."""
     # inithold asks for 1 s where nothing is set.
     postgresql.execute(f"ALTER DATABASE \"{name_of(database)}\" SET client_connection_check_interval = '5s'")
     project = AlembicProject(tmp_path / "project")
     project.revision("0001", "slow", table("users"), 'op.execute("SELECT pg_sleep(60)")')
-    write_plan(run_inithold.folder, migrate(project), lock=True)
+    script = "  - {id: slow, uses: database.sql, with: {url: '${DATABASE_URL}', sql: 'SELECT pg_sleep(60)'}}\n"
+    write_plan(run_inithold.folder, migrate(project) if kind == "alembic.upgrade" else script, lock=True)
     variables = {"DATABASE_URL": database, "LOCK_URL": database}
     statements = active(database).replace("SELECT 1", "SELECT pid")
     first = run_inithold.start("run", env=variables)
@@ -213,6 +216,73 @@ def test_the_next_replica_waits_for_the_statement_of_a_run_that_was_killed_with_
     assert "waiting for the lock: an earlier run's statement is still running" in second.output
     second.signal(signal.SIGTERM)
     assert second.wait() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("lock", [True, False], ids=["with the lock", "without"])
+@pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["pymysql", "aiomysql"])
+def test_no_revision_runs_beside_what_a_killed_run_has_left_on_mariadb(
+    env: str,
+    lock: bool,
+    tmp_path: Path,
+    database: str,
+    mysql_database: str,
+    mariadb: MariaDB,
+    run_inithold: Inithold,
+) -> None:
+    """Which does not look for its client during a statement."""
+    schema = name_of(mysql_database)
+    for statement in ("CREATE TABLE games (id int PRIMARY KEY, played int)", "INSERT INTO games VALUES (1, 0)"):
+        mariadb.execute(statement, schema)
+    update = "UPDATE games SET played = played + 1"
+    project = AlembicProject(tmp_path / "project", env)
+    project.revision("0001", "count", f'op.execute("{update}")')
+    write_plan(run_inithold.folder, migrate(project), lock=lock)
+    variables = {"DATABASE_URL": mysql_database, "LOCK_URL": database}
+
+    def updating() -> set[int]:
+        query = f"SELECT id FROM information_schema.processlist WHERE db = '{schema}' AND info LIKE 'UPDATE%'"
+        return {number for (number,) in mariadb.execute(query)}
+
+    with closing(mariadb.connect(schema)) as blocker:
+        blocker.begin()
+        blocker.cursor().execute("SELECT * FROM games FOR UPDATE")
+        first = run_inithold.start("run", "--once", env=variables)
+        first.wait_until(lambda: bool(updating()), "the migration")
+        (old,) = updating()
+        for pid in (first.pid, *first.descendants()):
+            os.kill(pid, signal.SIGKILL)
+        first.wait()
+        second = run_inithold.start("run", "--once", env=variables)
+        if lock:
+            second.wait_until(lambda: bool(updating() - {old}), "its own migration")
+            assert old not in updating()
+            assert f"ending what a killed run has left on the server: session {old}" in second.output
+        else:
+            second.wait_for_output(f"waiting: session {old} runs these revisions")
+            assert updating() == {old}
+    assert second.wait() == 0
+    assert mariadb.execute("SELECT played FROM games", schema) == [(1,)]
+
+
+def test_two_steps_of_a_run_take_turns_on_a_version_table(
+    tmp_path: Path, database: str, mysql_database: str, mariadb: MariaDB, run_inithold: Inithold
+) -> None:
+    """A session of this run is not taken for one that a killed run has left."""
+    project = AlembicProject(tmp_path / "project")
+    project.revision("aaaa1", "users", 'op.execute("SELECT SLEEP(1)")', table("users"))
+    for side in ("left", "right"):
+        project.revision(f"{side}1", side, table(f"{side}s"), down="aaaa1", branch_labels=(side,))
+    steps = [
+        f"  - {{id: {side}, uses: alembic.upgrade, "
+        f"with: {{config: {project.ini}, url: '${{DATABASE_URL}}', target: {side}@head}}}}\n"
+        for side in ("left", "right")
+    ]
+    write_plan(run_inithold.folder, "".join(steps), lock=True)
+    init = run_inithold.start("run", "--once", env={"DATABASE_URL": mysql_database, "LOCK_URL": database})
+    assert init.wait() == 0
+    assert "ending what" not in init.output
+    tables = {name for (name,) in mariadb.execute("SHOW TABLES", name_of(mysql_database))}
+    assert tables == {"alembic_version", "users", "lefts", "rights"}
 
 
 def test_a_second_replica_never_works_beside_the_old_statement(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -86,25 +87,22 @@ class MariaDB(Server):
 
     def execute(self, statement: str, database: str = "mysql") -> list[tuple[Any, ...]]:
         """Run one statement as the administrator and return its rows."""
-        connection = self._connect(database)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return list(cursor.fetchall())
-        finally:
-            connection.close()
+        with closing(self.connect(database)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
 
     def is_ready(self) -> bool:
         """Does it take connections?"""
         import pymysql
 
         try:
-            self._connect("mysql").close()
+            self.connect("mysql").close()
         except pymysql.MySQLError:
             return False
         return True
 
-    def _connect(self, database: str) -> Any:
+    def connect(self, database: str) -> Any:
+        """A connection as the administrator, which commits each statement."""
         import pymysql
 
         return pymysql.connect(

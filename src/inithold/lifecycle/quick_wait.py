@@ -114,6 +114,7 @@ class _Once:
     step_id = "wait"
     only_waits = True
     connections = None
+    session_lock = None
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds

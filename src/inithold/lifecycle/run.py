@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from inithold.lifecycle.watchdog import Watchdog
     from inithold.plan.command import Named
     from inithold.runner.user_telemetry import UserTelemetry
+    from inithold.steps.base import SessionLock
 
 EXIT_FLUSH = 3.0
 """Seconds that telemetry may delay an exit."""
@@ -271,7 +272,7 @@ class _Life:
                 return result
             self._warn("the lock was lost: the run starts over")
 
-    def _run_steps(self, session_lock: int | None) -> RunResult:
+    def _run_steps(self, session_lock: SessionLock | None) -> RunResult:
         if self._watchdog is None and self._has_user_code and self._owned and self._signals.catches:
             from inithold.lifecycle.watchdog import Watchdog  # noqa: PLC0415 - few plans have such code
 
@@ -298,8 +299,8 @@ class _Life:
             end_forked()
 
     @contextmanager
-    def _locked(self) -> Iterator[int | None]:
-        """Hold the plan's lock; yields the key for the sessions of workers."""
+    def _locked(self) -> Iterator[SessionLock | None]:
+        """Hold the plan's lock; yields how to mark sessions."""
         if self._plan.lock is None:
             yield None
             return
@@ -322,7 +323,7 @@ class _Life:
             self._stop_if_signalled()
             self._stream.emit(LockAcquired(waited=time.monotonic() - began))
             lock.watch(on_lost=on_lost)
-            yield lock.session_key
+            yield lock.session_lock
         finally:
             lock.release()
 

@@ -13,6 +13,7 @@ from inithold.errors import Interrupted
 from inithold.net.shared import SharedConnections
 from inithold.runner.events import Level, LogLine, Phase, PhaseChanged, Span
 from inithold.runner.stream import Stream, Tracing
+from inithold.steps.base import SessionLock
 
 
 class Stop:
@@ -76,7 +77,7 @@ class Context:
         tracing: makes user code's spans children of `span`.
         only_waits: whether nothing will be applied (`inithold wait`).
         connections: that the run's checks leave to one another.
-        session_lock: key of the shared advisory lock for sessions in workers; None without a plan's lock.
+        session_lock: marks sessions on servers; None without a plan's lock.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Context:
         tracing: Tracing | None = None,
         only_waits: bool = False,
         connections: SharedConnections | None = None,
-        session_lock: int | None = None,
+        session_lock: SessionLock | None = None,
     ) -> None:
         self.step_id = step_id
         self.span = span

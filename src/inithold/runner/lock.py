@@ -10,6 +10,7 @@ Taking it is a hidden plan of two steps: the server answers, and this run's sess
 from __future__ import annotations
 
 import hashlib
+import os
 import select
 import socket
 import time
@@ -26,7 +27,7 @@ from inithold.runner.events import Event, Span, StepWaiting
 from inithold.runner.run import Runner
 from inithold.runner.stream import Stream, Watcher
 from inithold.steps.address import parse
-from inithold.steps.base import Change, Step, StepContext
+from inithold.steps.base import Change, SessionLock, Step, StepContext
 
 if TYPE_CHECKING:
     from inithold.net.bounds import Bounds
@@ -89,8 +90,8 @@ class Lock:
         self._address = parse(url, ["postgresql"])
         self._name = plan_name
         self._key = 0
-        self.session_key = 0
-        """Key of the shared lock of the sessions in workers, in whatever database of the server."""
+        self._session_key = 0
+        self._run = os.urandom(8).hex()
         self._taken_at: float | None = None
         self._connection: Connection | None = None
         self._bounds: Bounds
@@ -105,6 +106,11 @@ class Lock:
         self._released = Context("lock", Span.root(), Stream(()), None)
         self._wake, self._woken = socket.socketpair()
         self._watcher: Thread | None = None
+
+    @property
+    def session_lock(self) -> SessionLock:
+        """For the run's sessions, in whatever database of the server."""
+        return SessionLock(self._session_key, self._run)
 
     def cancel(self, reason: str) -> None:
         """End the wait at once. Safe from signal handlers and any thread."""
@@ -207,7 +213,7 @@ class Lock:
             # PostgreSQL's lock keys are signed.
             keys = (f"{prefix}\0{self._name}\0{rows[0][0]}" for prefix in ("inithold", "inithold sessions"))
             digests = (hashlib.sha256(key.encode()).digest() for key in keys)
-            self._key, self.session_key = (int.from_bytes(digest[:8], signed=True) for digest in digests)
+            self._key, self._session_key = (int.from_bytes(digest[:8], signed=True) for digest in digests)
             self._taken_at = None
 
     def held(self) -> bool:
@@ -246,7 +252,7 @@ class Lock:
             self._taken_at = time.monotonic()
         if time.monotonic() - self._taken_at > LEFT_WITHIN:
             return
-        if rows := self._rows(_HOLDER, self.session_key):
+        if rows := self._rows(_HOLDER, self._session_key):
             raise NotYet(f"an earlier run's statement is still running (server process {rows[0][1]})", within=POLL)
 
     def _rows(self, query: str, key: int, *, seconds: float = ANSWER_WITHIN) -> Sequence[tuple[Any, ...]]:

@@ -30,6 +30,7 @@ from inithold.runner.events import (
 )
 from inithold.runner.stream import Stream, Tracing
 from inithold.runner.worker import Worker
+from inithold.steps.base import SessionLock
 from inithold.text.duration import short
 
 GRACE = 5.0
@@ -143,7 +144,7 @@ class Runner:
         tracing: Tracing | None = None,
         abandoned: set[str] | None = None,
         watchdog: Watchdog | None = None,
-        session_lock: int | None = None,
+        session_lock: SessionLock | None = None,
     ) -> None:
         self._plan = plan
         self._stream = stream

@@ -24,7 +24,7 @@ from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
 from inithold.runner.events import Event, FromUserCode, LogLine, Span
 from inithold.runner.stream import Stream, Watcher
-from inithold.steps.base import Change, Step
+from inithold.steps.base import Change, SessionLock, Step
 
 if TYPE_CHECKING:
     from inithold.process.satellite import Channel
@@ -126,7 +126,7 @@ class _WorkerProcess(Watcher):
         context = _Context(
             *(request["id"], span, self._stream, deadline),
             tracing=self._telemetry,
-            session_lock=request["session_lock"],
+            session_lock=SessionLock(*marked) if (marked := request["session_lock"]) else None,
         )
         context.channel = self._channel
         context.phase = "applying" if request["type"] == "apply" else "checking"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,21 @@ class Change(msgspec.Struct, frozen=True, order=True):
         return f"{self.op} {self.what}"
 
 
+class SessionLock(NamedTuple):
+    """Marks the sessions on servers of a run that has the plan's lock.
+
+    If everything of a run is killed, its lock is free at once, and its statements may still be running. So whoever
+    gets the lock next must be able to find them.
+
+    Attributes:
+        key: of an advisory lock of PostgreSQL that each session of the run takes, shared.
+        run: tells this run's sessions from an earlier one's.
+    """
+
+    key: int
+    run: str
+
+
 class StepContext(Protocol):
     """The run, as a step sees it in `check` and `apply`."""
 
@@ -51,6 +66,10 @@ class StepContext(Protocol):
     @property
     def connections(self) -> SharedConnections | None:
         """Where this run's checks leave connections to one another; None if they do not."""
+
+    @property
+    def session_lock(self) -> SessionLock | None:
+        """How to mark the sessions that make changes; None without a plan's lock."""
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -73,14 +92,7 @@ class StepContext(Protocol):
 
 
 class WorkerContext(StepContext, Protocol):
-    """The context of a step that runs in a worker; it also reports to the run.
-
-    Attributes:
-        session_lock: key of an advisory lock of PostgreSQL that each session takes, shared: whoever gets the
-            plan's lock next waits until the server has ended what ran in them. None without a plan's lock.
-    """
-
-    session_lock: int | None
+    """The context of a step that runs in a worker; it also reports to the run."""
 
     def learn(self, url: str) -> None:
         """Treat the secrets of a URL as secrets, here and in the run."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inithold.errors import NotYet, Rejected, StepError, StepFailed
 from inithold.process.capture import take_handlers_over
-from inithold.steps.alembic import failures
+from inithold.steps.alembic import failures, leftover
 from inithold.steps.alembic.driver import DRIVERS, answers
 from inithold.steps.alembic.fast_check import NO_REVISION
 from inithold.steps.alembic.project import PERCENT, Project
@@ -73,6 +73,9 @@ class Run:
             _listen()
             configure(*arguments, **options)
             self._migration = environment.get_context()
+            if choose is not None:
+                # Before Alembic reads the version table.
+                leftover.wait_for(self._migration, self._context)
 
         # Entering the context exports the methods of this object as those of `alembic.context`.
         environment.configure = configured  # type: ignore[method-assign]

@@ -116,7 +116,6 @@ def watching(context: WorkerContext) -> Iterator[Watch]:
 def _report(connection: Connection, context: WorkerContext) -> None:
     """Report a session to the run, which may have to end it on the server. A gate also looks at its database."""
     url, raw = connection.engine.url, connection.connection
-    driven: Any = raw.driver_connection
     since = None
     if connection.dialect.name == "postgresql":
         technology = "postgresql"
@@ -125,7 +124,7 @@ def _report(connection: Connection, context: WorkerContext) -> None:
                 cursor.execute(_ABOUT_POSTGRESQL)
                 backend, since, _ = cursor.fetchone() or (None, None, None)
                 if context.session_lock is not None:
-                    cursor.execute(_TAKE_SESSION_LOCK.format(context.session_lock))
+                    cursor.execute(_TAKE_SESSION_LOCK.format(context.session_lock.key))
             # A rollback would undo the setting.
             raw.commit()
         except Exception as error:  # noqa: BLE001 - of any driver, from a server that only resembles PostgreSQL
@@ -133,7 +132,7 @@ def _report(connection: Connection, context: WorkerContext) -> None:
             raw.rollback()
             return
     elif connection.dialect.name in ("mysql", "mariadb"):
-        technology, backend = "mysql", driven.thread_id()
+        technology, backend = "mysql", mysql_session(raw)
     elif connection.dialect.name == "sqlite":
         technology, backend = "sqlite", 0
     else:
@@ -150,6 +149,17 @@ def _report(connection: Connection, context: WorkerContext) -> None:
         )
 
 
+def mysql_session(raw: Any) -> int:
+    """The server's number for a session; each driver has another name for it.
+
+    Args:
+        raw: the DBAPI connection, as SQLAlchemy adapts it.
+    """
+    with closing(raw.cursor()) as cursor:
+        cursor.execute("SELECT CONNECTION_ID()")
+        return int(cursor.fetchone()[0])
+
+
 def _canceller(connection: Connection) -> Callable[[], object] | None:
     raw: Any = connection.connection.driver_connection
     driver = connection.dialect.driver
@@ -162,7 +172,7 @@ def _canceller(connection: Connection) -> Callable[[], object] | None:
     if driver == "asyncpg":
         return _elsewhere(connection, f"SELECT pg_cancel_backend({int(raw.get_server_pid())})")
     if connection.dialect.name in ("mysql", "mariadb"):
-        return _elsewhere(connection, f"KILL QUERY {int(raw.thread_id())}")
+        return _elsewhere(connection, f"KILL QUERY {mysql_session(connection.connection)}")
     return None
 
 

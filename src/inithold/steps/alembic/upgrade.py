@@ -50,7 +50,9 @@ class Upgrade(Addressed, frozen=True, kw_only=True):
 
     Nothing is ever downgraded: a database ahead of the revision files or of the target is an error. On a timeout
     or when the run is stopped, the running statement is cancelled on the server and its transaction rolled back.
-    If the code is still running 2.5 s later, it is killed and its session on the server ended.
+    If the code is still running 2.5 s later, it is killed and its session on the server ended. MySQL and MariaDB
+    complete a statement even if the whole run was killed: the next run waits for it, or, with the plan's lock,
+    ends it, before it runs the revisions.
 
     Args:
         config: path of alembic.ini, or of a pyproject.toml with a `tool.alembic` table.

@@ -14,7 +14,7 @@ from inithold.net.bounds import CANCEL_WITHIN, BoundedSocket, Bounds, Until
 from inithold.net.dial import dial
 from inithold.process.imports import import_alone
 from inithold.steps.address import Address, parse
-from inithold.steps.base import StepContext
+from inithold.steps.base import SessionLock, StepContext
 from inithold.steps.database.driver import ANSWER_WITHIN, CatalogRow, versions
 from inithold.steps.database.guard import Answer, judged, no_query, require
 from inithold.steps.database.script import Script
@@ -30,6 +30,7 @@ _END_WITH_CLIENT = """
 SELECT pg_catalog.set_config(name, '1s', true) FROM pg_catalog.pg_settings
 WHERE name = 'client_connection_check_interval' AND setting = '0' AND pg_catalog.version() ~ 'linux'
 """
+_MARK = "SELECT pg_catalog.pg_try_advisory_xact_lock_shared($1::bigint)"
 _CATALOG = """
 SELECT n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid), a.attname
 FROM pg_catalog.pg_class c
@@ -51,6 +52,7 @@ def open_session(address: Address, context: StepContext, *, create: bool = False
     """Connect for a step; see `inithold.steps.database.driver.session`."""
     connection = connect(address, context)
     connection.log = context.log
+    connection.session_lock = context.session_lock
     return connection
 
 
@@ -127,6 +129,7 @@ class Connection:
         self.raw = raw
         self.where = where
         self.log: Callable[[str], None] = lambda _: None
+        self.session_lock: SessionLock | None = None
         self._completed = 0
         """How many statements of the last `execute` succeeded."""
         self._socket = BoundedSocket(raw.fileno(), bounds, where)
@@ -209,6 +212,8 @@ class Connection:
             self.execute("BEGIN")
             # From now on a statement ends if its client is gone (since PostgreSQL 14).
             self._query(_END_WITH_CLIENT)
+            if self.session_lock is not None:
+                self._query(_MARK, self.session_lock.key)
             try:
                 self.execute(bare.text)
             except psycopg.Error as error:
