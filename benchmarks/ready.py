@@ -15,8 +15,7 @@ from benchmarks.env_styles import ENVS
 from benchmarks.result import Result
 from benchmarks.stack import CONTESTANTS, PROJECT, Stack
 
-ROUNDS = 15
-STYLE_ROUNDS = 7
+ROUNDS = 31
 
 
 def first_connection(stack: Stack) -> Sequence[Result]:
@@ -89,7 +88,7 @@ def warm_styles(stack: Stack) -> Sequence[Result]:
             (folder / "migrations" / "env.py").write_text(env)
             environment = stack.empty()
             times: dict[str, list[Times]] = {"inithold": [], rival: []}
-            for number in range(1 + STYLE_ROUNDS):
+            for number in range(1 + ROUNDS):
                 for contestant, each in times.items():
                     init = stack.start(contestant, environment, folder=folder)
                     measured = Times(init.until_ready(), init.processor_time())

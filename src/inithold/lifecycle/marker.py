@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,8 +18,10 @@ from inithold.marker.identity import identity
 from inithold.marker.owner import Owner, drop_stale, other_owner
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.redaction.sanitize import sanitize
-from inithold.runner.run import RunResult
 from inithold.text import platform
+
+if TYPE_CHECKING:
+    from inithold.runner.run import RunResult
 
 VERSION = 1
 _CLAIM_SECONDS = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inithold.compose.read.discover import find_files, find_siblings
-from inithold.compose.read.environment import interpolate
+from inithold.compose.read.interpolation import interpolate
 from unit.compose.case import compose_config, docker_environment, run
 
 STACK = "services: {a: {image: x}}\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inithold.compose.read.environment import fill, interpolate
+from inithold.compose.read.interpolation import fill, interpolate
 from unit.compose.case import findings, run, run_json
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from inithold.compose.read.environment import fill, read_env_file
+from inithold.compose.read.env_file import read_env_file
+from inithold.compose.read.interpolation import fill
 from inithold.compose.read.tree import Mapping, Scalar
 from inithold.text.url import Address, parse
 

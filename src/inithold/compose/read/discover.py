@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from inithold.compose.read.environment import read_env_file
+from inithold.compose.read.env_file import read_env_file
 from inithold.errors import UsageError
 
 # In the order of compose-go's `cli.DefaultFileNames` and `cli.DefaultOverrideFileNames`.

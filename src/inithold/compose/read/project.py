@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from inithold.compose.read.environment import interpolate, read_env_file
+from inithold.compose.read.env_file import read_env_file
+from inithold.compose.read.interpolation import interpolate
 from inithold.compose.read.merge import merge, settle, shape_service
 from inithold.compose.read.tree import (
     RESET,

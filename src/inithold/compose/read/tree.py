@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from inithold.compose.read.environment import fill
+from inithold.compose.read.interpolation import fill
 from inithold.errors import DocumentError, Fault
 from inithold.text.yaml12 import CoreSchemaResolver, compose_all, read_text
 

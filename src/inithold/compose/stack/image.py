@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from inithold.compose.read.environment import interpolate
+from inithold.compose.read.interpolation import interpolate
 from inithold.compose.read.tree import Mapping, Scalar, Value
 from inithold.compose.stack.command import has_no_words, is_inithold_image, words
 from inithold.compose.stack.dockerfile import read_dockerfile

@@ -63,11 +63,12 @@ def read_version_table(text: str) -> VersionTable:
         SyntaxError: it is not Python.
     """
     tree = ast.parse(text)
-    imported = _imports(tree)
-    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
-    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    autogenerate = [_asked_for_autogenerate(node) for node in ast.walk(tree)]
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    imported = _imports(nodes)
+    docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    autogenerate = [_asked_for_autogenerate(node) for node in nodes]
+    for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr == "configure" and node not in called:
             raise Doubt(f"env.py line {node.lineno} hands context.configure on")
         if isinstance(node, ast.Dict) and any(
@@ -106,10 +107,10 @@ def read_version_table(text: str) -> VersionTable:
     return tables.pop()
 
 
-def _imports(tree: ast.AST) -> dict[str, str]:
+def _imports(nodes: Sequence[ast.AST]) -> dict[str, str]:
     """Map each imported name to what it refers to: `{"context": "alembic.context"}`."""
     imported: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             imported.update({each.asname or each.name.partition(".")[0]: each.name for each in node.names})
         elif isinstance(node, ast.ImportFrom):
