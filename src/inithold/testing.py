@@ -14,7 +14,8 @@ from contextlib import closing
 
 import msgspec
 
-from inithold.plan.model import CheckedPlan, PlannedStep, Retry
+from inithold.lifecycle.python_plan import Plan
+from inithold.plan.model import CheckedPlan, Retry
 from inithold.runner.attempt import Work, converge, wait_for
 from inithold.runner.context import Context
 from inithold.runner.events import Event, LogLine, Span, StepFinished, StepWaiting
@@ -82,19 +83,35 @@ def drive(step: Step, *, timeout: float | None = 30.0, retry: Retry | None = Non
         timeout: time limit in seconds; None for no limit.
         retry: as in a plan.
         wait: only check, as `inithold wait` does.
+
+    Raises:
+        PlanError: a field of the step is invalid.
     """
     collected = Collected()
-    planned = PlannedStep("step", step, timeout=timeout, retry=retry)
-    plan = CheckedPlan("test", (planned,), "0" * 64)
+    plan = _plan_of(step)
+    planned = msgspec.structs.replace(plan.steps[0], timeout=timeout, retry=retry)
     work: Work = wait_for if wait else converge
-    result = one_pass(plan, plan.steps, work, Stream([collected])).run()
+    result = one_pass(plan, (planned,), work, Stream([collected])).run()
     return Driven(result.steps[0], tuple(collected.events))
 
 
 def check(step: Step) -> Sequence[Change]:
-    """Check a step once and return the changes still needed; raises what its `check` raises."""
+    """Check a step once and return the changes still needed.
+
+    Raises:
+        PlanError: a field of the step is invalid.
+        StepError: what its `check` raises.
+    """
+    step = _plan_of(step).steps[0].step
     context = Context("step", _SPAN, Stream([]), None)
     if not step.in_worker:
         return step.check(context)
     with closing(Worker(step)) as worker:
         return worker.check(context)
+
+
+def _plan_of(step: Step) -> CheckedPlan:
+    """A plan of this step alone, checked as any other."""
+    plan = Plan("test")
+    plan.add(step, id="step")
+    return plan.checked()

@@ -138,6 +138,7 @@ def test_a_plan_in_python_takes_them_too(run_inithold: Inithold, tmp_path: Path)
     )
     assert running.wait() == 0, running.stderr
     assert {json.loads(line)["event"] for line in running.stderr.splitlines()} >= {"run_started", "run_finished"}
-    bad = run_inithold.start(program=(sys.executable, "init.py"), env={"INITHOLD_KEEP": "many"})
-    assert bad.wait() == 2
-    assert "INITHOLD_KEEP=many" in bad.stderr
+    for keep, said in (("many", "INITHOLD_KEEP=many"), ("-1", "INITHOLD_KEEP: expected a whole number from 0 to")):
+        bad = run_inithold.start(program=(sys.executable, "init.py"), env={"INITHOLD_KEEP": keep})
+        assert bad.wait() == 2
+        assert said in bad.stderr

@@ -9,7 +9,7 @@ import click
 from inithold.cli import options
 from inithold.cli.completion import complete_step
 from inithold.errors import UsageError
-from inithold.record.files import KEPT
+from inithold.record.files import KEPT, MOST_KEPT
 
 
 @click.command(cls=options.CommandAfterDashes)
@@ -19,7 +19,7 @@ from inithold.record.files import KEPT
 @options.record
 @options.option(
     "--keep",
-    type=click.IntRange(0, 1000),
+    type=click.IntRange(0, MOST_KEPT),
     default=KEPT,
     show_default=True,
     help="Earlier records to keep.",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from inithold.errors import UsageError
 from inithold.plan.convert import duration_hook
 from inithold.plan.model import Pace, PaceField
-from inithold.record.files import KEPT
+from inithold.record.files import KEPT, MOST_KEPT
 from inithold.runner.events import Level
 from inithold.text.duration import settle
+from inithold.text.suggest import expect
 
 LogFormat = Literal["auto", "plain", "json"]
 _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -41,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         settle(self, verify=Pace)
+        expect("log_format", self.log_format, get_args(LogFormat))
+        expect("log_level", self.log_level, get_args(Level))
+        if type(self.keep) is not int or not 0 <= self.keep <= MOST_KEPT:
+            raise ValueError(f"keep: expected a whole number from 0 to {MOST_KEPT}")
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -60,4 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 given[field.name] = msgspec.convert(text, field.type, strict=False, dec_hook=duration_hook)
             except msgspec.ValidationError as error:
                 raise UsageError(f"{variable}={value}: {error}") from None
-        return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type
+        try:
+            return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type
+        except ValueError as error:
+            field, _, expected = str(error).partition(":")
+            raise UsageError(f"INITHOLD_{field.upper()}:{expected}") from None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import msgspec
 
 from inithold.steps.base import Step
 from inithold.text.duration import Duration, DurationField, default, settle, short
 from inithold.text.files import read_regular
+from inithold.text.suggest import expect
 
 VERSION = 1
 LEAST_PACE = 1.0
@@ -44,6 +45,8 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         settle(self, delay=Duration, max_delay=Duration)
+        if self.attempts is not None and (type(self.attempts) is not int or self.attempts < 1):
+            raise ValueError("attempts: expected a whole number of at least 1")
 
 
 class Pace(Duration):
@@ -99,6 +102,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         settle(self, verify=Pace, grace=Duration)
+        expect("on_drift", self.on_drift, get_args(OnDrift))
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import os
 
 KEPT = 10
 """Default number of earlier records to keep."""
+MOST_KEPT = 1000
 
 
 def path_from(argument: str | None, marker: str) -> str:

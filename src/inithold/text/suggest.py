@@ -1,8 +1,8 @@
-"""Suggestions for a message about an unknown name."""
+"""What a message about an unknown name says of the known ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MOST = 30
 """Most known names to list if none is similar."""
@@ -25,3 +25,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     listed = f"; known are {', '.join(names)}" if 0 < len(names) <= _MOST else ""
     return did_you_mean(name, names) or listed
+
+
+def expect(field: str, value: object, allowed: Sequence[str]) -> None:
+    """Raise ValueError, with the field and its values, unless `value` is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{field}: expected {', '.join(allowed[:-1])} or {allowed[-1]}")

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from fake_server import answer_as_web, fake_server
-from inithold import Hold, Retry, Settings
+from inithold import Hold, PlanError, Retry, Settings
 from inithold.plan.model import Pace
-from inithold.steps import http
-from inithold.testing import drive
+from inithold.steps import http, tcp
+from inithold.testing import check, drive
 from inithold.text.duration import Duration
 
 
@@ -45,8 +45,30 @@ def test_a_pace_has_a_least() -> None:
         Hold(verify="100ms")
 
 
+def test_nor_is_anything_else_half_valid() -> None:
+    for attempts in (0, -1, "3", True, 1.5):
+        with pytest.raises(ValueError, match="attempts: expected a whole number of at least 1"):
+            Retry(attempts=attempts)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="on_drift: expected rerun, exit or unhealthy"):
+        Hold(on_drift="restart")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="log_format: expected auto, plain or json"):
+        Settings(log_format="xml")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="log_level: expected debug, info, warning or error"):
+        Settings(log_level="loud")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="keep: expected a whole number from 0 to 1000"):
+        Settings(keep=-1)
+
+
 def test_a_changed_copy_is_right_too() -> None:
     assert msgspec.structs.replace(Retry(), delay="2s").delay == 2.0
+
+
+def test_drive_and_check_refuse_what_a_plan_refuses() -> None:
+    for test in (drive, check):
+        with pytest.raises(PlanError, match="address: expected a text"):
+            test(tcp.Ready(address=5))  # type: ignore[arg-type]
+        with pytest.raises(PlanError, match="is not a URL"):
+            test(http.Ready(url="nonsense"))
 
 
 def test_under_drive() -> None:

@@ -15,6 +15,9 @@ import pytest
 from inithold.errors import PlanError, StepFailed
 from inithold.plan.load import load_text
 from inithold.redaction.redact import scrub
+from inithold.runner.context import Context
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
 from inithold.steps.address import parse
 from inithold.steps.rabbitmq import Ready, Topology
 from inithold.steps.rabbitmq.access import login, virtual_host
@@ -22,7 +25,6 @@ from inithold.steps.rabbitmq.arguments import difference, same, sent
 from inithold.steps.rabbitmq.definitions import read
 from inithold.steps.rabbitmq.objects import Binding, Exchange, Queue
 from inithold.steps.rabbitmq.verdicts import passes
-from inithold.testing import check
 
 URL = "amqp://app@127.0.0.1:1/"
 API = "http://app:pw-of-the-api@127.0.0.1:2"
@@ -487,12 +489,13 @@ def test_secrets_of_definitions_are_learned(tmp_path: Path) -> None:
 def test_a_definitions_file_that_goes_bad_after_the_plan_was_read(tmp_path: Path) -> None:
     step = Topology(url=URL, definitions=definitions(tmp_path, {"queues": [{"name": "q"}]}))
     assert list(step.validate()) == []
+    context = Context("step", Span.root(), Stream(()), None)
     definitions(tmp_path, {"queues": [{"nme": "q"}]})
     with pytest.raises(StepFailed, match="object missing required field name"):
-        check(step)
+        step.check(context)
     (tmp_path / "definitions.json").unlink()
     with pytest.raises(StepFailed, match="No such file"):
-        check(step)
+        step.check(context)
 
 
 # -- what the kinds say of themselves
