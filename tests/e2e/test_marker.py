@@ -67,7 +67,7 @@ def test_nor_when_it_runs_out_of_memory(process: str, make_stack: Maker) -> None
     stack.write("plan/broken", "")
     with sampled(stack) as samples:
         stack.engine.docker("restart", "-t", "5", stack.container("init"))
-        poll(lambda: stack.inspect("init")["RestartCount"] >= 2, 60, "the engine starts init again")
+        poll(lambda: stack.inspect("init")["RestartCount"] >= 4, 60, "the engine starts init again")
     assert_never_healthy(samples, since=first)
     assert "out of memory" in stack.logs("init")
 

@@ -22,7 +22,10 @@ from fake_server import (
     speak_http,
 )
 from golden import assert_golden
-from inithold.errors import NotYet, Rejected
+from inithold.errors import NotYet, Rejected, StepFailed
+from inithold.runner.context import Context
+from inithold.runner.events import Span
+from inithold.runner.stream import Stream
 from inithold.steps import database as kinds
 from inithold.steps.base import Step
 from inithold.steps.postgres.verdicts import RefusedConnection
@@ -429,11 +432,18 @@ def test_sql_without_a_guard_runs_each_time(database: str, postgresql: PostgreSQ
             "CREATE TABLE t (a int PRIMARY KEY);\nINSERT INTO t VALUES (1);\n\nINSERT INTO t VALUES (1);",
         ),
         ("vacuum", "CREATE TABLE t (a int);\nVACUUM;"),
-        ("copy", "CREATE TABLE t (a int);\nDO 'BEGIN END'; COPY t TO STDOUT;"),
     ],
 )
 def test_failed_sql_is_rolled_back_whole(database: str, postgresql: PostgreSQL, case: str, sql: str) -> None:
     is_golden(f"sql-{case}", kinds.Sql(url=database, sql=sql))
+    assert postgresql.execute("SELECT 1 FROM pg_tables WHERE tablename = 't'", name_of(database)) == []
+
+
+def test_a_copy_that_came_after_the_plan_was_read(database: str, postgresql: PostgreSQL) -> None:
+    """A plan with it is refused."""
+    step = kinds.Sql(url=database, sql="CREATE TABLE t (a int);\nDO 'BEGIN END'; COPY t TO STDOUT;")
+    with pytest.raises(StepFailed, match="sql: COPY from or to the client"):
+        step.apply(Context("step", Span.root(), Stream(()), None), ())
     assert postgresql.execute("SELECT 1 FROM pg_tables WHERE tablename = 't'", name_of(database)) == []
 
 

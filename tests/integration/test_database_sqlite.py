@@ -98,9 +98,10 @@ def test_a_file_of_another_user() -> None:
         "from inithold.errors import StepFailed\n"
         "from inithold.steps.database import Ready\n"
         "from inithold.testing import check\n"
-        "check(Ready(url='sqlite:///:memory:'))  # imports what it needs while it may read that\n"
+        "step = Ready(url=f'sqlite:///{sys.argv[1]}')\n"
+        "check(step)  # imports what it needs while it may read that\n"
         "os.setgid(65534); os.setuid(65534)\n"
-        "try: check(Ready(url=f'sqlite:///{sys.argv[1]}'))\n"
+        "try: check(step)\n"
         "except StepFailed as error: print(error.message); print(error.hint)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, closed], capture_output=True, text=True, check=False)

@@ -68,5 +68,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return cls(**given)  # type: ignore[arg-type] # each was converted to its field's type
         except ValueError as error:
-            field, _, expected = str(error).partition(":")
-            raise UsageError(f"INITHOLD_{field.upper()}:{expected}") from None
+            name, _, expected = str(error).partition(":")
+            raise UsageError(f"INITHOLD_{name.upper()}:{expected}") from None
