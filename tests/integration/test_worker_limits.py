@@ -218,11 +218,11 @@ def test_the_next_replica_waits_for_the_statement_of_a_run_that_was_killed_with_
     assert second.wait() == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("lock", [True, False], ids=["with the lock", "without"])
+@pytest.mark.parametrize("lock", ["the plan's", "another plan's", ""])
 @pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["pymysql", "aiomysql"])
 def test_no_revision_runs_beside_what_a_killed_run_has_left_on_mariadb(
     env: str,
-    lock: bool,
+    lock: str,
     tmp_path: Path,
     database: str,
     mysql_database: str,
@@ -236,7 +236,7 @@ def test_no_revision_runs_beside_what_a_killed_run_has_left_on_mariadb(
     update = "UPDATE games SET played = played + 1"
     project = AlembicProject(tmp_path / "project", env)
     project.revision("0001", "count", f'op.execute("{update}")')
-    write_plan(run_inithold.folder, migrate(project), lock=lock)
+    write_plan(run_inithold.folder, migrate(project), lock=bool(lock))
     variables = {"DATABASE_URL": mysql_database, "LOCK_URL": database}
 
     def updating() -> set[int]:
@@ -252,8 +252,11 @@ def test_no_revision_runs_beside_what_a_killed_run_has_left_on_mariadb(
         for pid in (first.pid, *first.descendants()):
             os.kill(pid, signal.SIGKILL)
         first.wait()
+        if lock == "another plan's":
+            plan = run_inithold.folder / "inithold.yaml"
+            plan.write_text(plan.read_text().replace("name: test", "name: other"))
         second = run_inithold.start("run", "--once", env=variables)
-        if lock:
+        if lock == "the plan's":
             second.wait_until(lambda: bool(updating() - {old}), "its own migration")
             assert old not in updating()
             assert f"ending what a killed run has left on the server: session {old}" in second.output

@@ -25,7 +25,7 @@ _OWN: set[int] = set()
 def wait_for(migration: MigrationContext, context: WorkerContext) -> None:
     """Wait until no other session runs the revisions of this version table, and take their turn.
 
-    With the plan's lock, a session of another run can only be one that was killed: it is ended.
+    With the plan's lock, a session of another run of this plan can only be one that was killed: it is ended.
 
     Raises:
         Interrupted: the step was told to stop.
@@ -40,17 +40,25 @@ def wait_for(migration: MigrationContext, context: WorkerContext) -> None:
             cursor.execute("SELECT DATABASE()")
             place = (cursor.fetchone()[0], migration.version_table_schema, migration.version_table)
             name = f"inithold {hashlib.sha256(repr(place).encode()).hexdigest()[:32]}"
-            if marked is not None:
-                # First among the steps of this run, so that whoever holds the other lock is of another run.
-                _take(cursor, f"{name} {marked.run}", context, ends=False)
-            _take(cursor, name, context, ends=marked is not None)
+            if marked is None:
+                _take(cursor, name, context)
+                return
+            # First among the steps of this run, so that whoever has the next lock is of another run.
+            _take(cursor, f"{name} {marked.run}", context)
+            of_plan = f"{name} {marked.key}"
+            _take(cursor, name, context, ends=of_plan)
+            _take(cursor, of_plan, context)
     except Exception as error:  # noqa: BLE001 - of any driver; clusters have no such locks
         context.check_cancelled()
         context.log(f"no named lock for the revisions: {type(error).__name__}: {error}", level="debug")
 
 
-def _take(cursor: Any, name: str, context: WorkerContext, *, ends: bool) -> None:
-    """Take a named lock, unless another session of this process has it; `ends`: end the session that has it."""
+def _take(cursor: Any, name: str, context: WorkerContext, *, ends: str = "") -> None:
+    """Take a named lock, unless another session of this process has it.
+
+    Args:
+        ends: name of another lock; whoever has both is ended.
+    """
     told = 0
     while _value(cursor, f"SELECT GET_LOCK('{name}', 0)") == 0:
         holder = _value(cursor, f"SELECT IS_USED_LOCK('{name}')")
@@ -58,7 +66,7 @@ def _take(cursor: Any, name: str, context: WorkerContext, *, ends: bool) -> None
             return
         if holder and holder != told:
             told = holder
-            if ends:
+            if ends and _value(cursor, f"SELECT IS_USED_LOCK('{ends}')") == holder:
                 context.log(f"ending what a killed run has left on the server: session {holder}")
                 _end(cursor, holder, context)
             else:
