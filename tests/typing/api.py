@@ -34,6 +34,10 @@ def seed(ctx: StepContext) -> None:
     ctx.check_cancelled()
 
 
+@plan.step
+def bare() -> None: ...
+
+
 @plan.step(check=lambda: True)
 async def warm_up() -> None: ...
 

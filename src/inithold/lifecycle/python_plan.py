@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -103,8 +103,28 @@ class Plan(PlanObject):
         self._steps.append(planned)
         return planned.id
 
+    @overload
+    def step(self, function: F, /) -> F: ...
+
+    @overload
     def step(
         self,
+        function: None = None,
+        /,
+        *,
+        id: str | None = None,
+        needs: Sequence[str] | None = None,
+        check: Callable[..., Any] | None = None,
+        when: bool = True,
+        timeout: Seconds | None = None,
+        retry: Retry | None = None,
+        on_failure: OnFailure = "fail",
+    ) -> Callable[[F], F]: ...
+
+    def step(
+        self,
+        function: F | None = None,
+        /,
         *,
         id: str | None = None,  # noqa: A002 - the plan file's word
         needs: Sequence[str] | None = None,
@@ -113,12 +133,13 @@ class Plan(PlanObject):
         timeout: Seconds | None = None,
         retry: Retry | None = None,
         on_failure: OnFailure = "fail",
-    ) -> Callable[[F], F]:
-        """Make the decorated function a step.
+    ) -> F | Callable[[F], F]:
+        """Make the decorated function a step: `@plan.step`, or with arguments.
 
         The function takes the step's context or nothing; a coroutine function is awaited.
 
         Args:
+            function: what `@plan.step` without parentheses decorates.
             id: the step's id; default: the function's name.
             check: a function that returns true if the step is already done. Without one, the step runs every time.
             needs, when, timeout, retry, on_failure: as in `add`.
@@ -138,7 +159,7 @@ class Plan(PlanObject):
             )
             return function
 
-        return decorate
+        return decorate if function is None else decorate(function)
 
     def checked(self, source: str = "", *, files: tuple[str, ...] = ()) -> CheckedPlan:
         """Validate the plan.

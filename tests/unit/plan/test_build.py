@@ -65,7 +65,7 @@ def test_functions_are_steps() -> None:
     plan = Plan("test")
     called: list[Any] = []
 
-    @plan.step()
+    @plan.step
     def seed(ctx: Any) -> None:
         called.append(ctx.step_id)
 
