@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/. An empty variable c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import unquote, urlsplit
@@ -36,6 +37,8 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     ),
 }
 """Variables for which a value that is not known silently means the default."""
+_FILES = ("_CERTIFICATE", "_CLIENT_KEY")
+"""Ends of the names of variables that name a file."""
 
 
 class Exporter(NamedTuple):
@@ -80,7 +83,8 @@ def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
     all_exporters = [
         each for signal in get_args(TelemetrySignal) for each in _of_signal(environ, signal, warnings.setdefault)
     ]
-    for text in (*warnings, *(_ignored(environ) if all_exporters else ())):
+    grpc = any(exporter.protocol == "grpc" for exporter in all_exporters)
+    for text in (*warnings, *(_ignored(environ, grpc=grpc) if all_exporters else ())):
         warn(text)
     usable = [exporter for exporter in all_exporters if extras.installed(exporter.extra)]
     if missing := [exporter for exporter in all_exporters if exporter not in usable]:
@@ -90,7 +94,7 @@ def exporters(environ: Mapping[str, str], warn: Warn) -> tuple[Exporter, ...]:
     return tuple(usable)
 
 
-def _ignored(environ: Mapping[str, str]) -> Iterator[str]:
+def _ignored(environ: Mapping[str, str], *, grpc: bool) -> Iterator[str]:
     """Warnings about values for which exporters may use a default without a word."""
     for name, choices in _CHOICES.items():
         value = environ.get(name, choices[0])
@@ -105,6 +109,13 @@ def _ignored(environ: Mapping[str, str]) -> Iterator[str]:
         if any(part.strip() and "=" not in part for part in environ.get(name, "").split(",")):
             # Without the value, which may be a credential.
             yield f"{name}: a part without = is ignored; it is a list such as name=value,name=value"
+    for name, path in environ.items():
+        # Over HTTP, the failure names the file.
+        if grpc and name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith(_FILES):
+            try:
+                os.close(os.open(path, os.O_RDONLY))
+            except OSError as error:
+                yield f"{name}: {path}: {(error.strerror or str(error)).lower()}"
 
 
 def _of_signal(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inithold.process import extras
@@ -123,6 +125,19 @@ def test_a_value_for_which_a_default_is_used_is_a_warning(name: str, value: str,
     found, warnings = read(**{ENDPOINT: "http://c:4318", name: value})
     assert len(found) == 3
     assert warnings == [f"{name}: {warning}"]
+
+
+def test_a_missing_certificate_is_a_warning_over_grpc(tmp_path: Path) -> None:
+    there = tmp_path / "there.pem"
+    there.touch()
+    variables = {
+        ENDPOINT: "https://c:4317",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(there),
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY": "/missing.pem",
+    }
+    _, warnings = read(**variables, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert warnings == ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: /missing.pem: no such file or directory"]
+    assert read(**variables)[1] == []
 
 
 def test_right_values_are_no_warnings() -> None:
