@@ -91,7 +91,10 @@ def test_mariadb(env: str, tmp_path: Path, mysql_database: str, mariadb: MariaDB
     assert drive(project.upgrade(url.replace("mysql:", "mariadb+pymysql:"))).outcome == "unchanged"
 
 
-@pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV], ids=["sync", "async"])
+IMPORTS_ASYNCIO = f"import asyncio  # for what the models import\n{SYNC_ENV}"
+
+
+@pytest.mark.parametrize("env", [SYNC_ENV, ASYNC_ENV, IMPORTS_ASYNCIO], ids=["sync", "async", "imports asyncio"])
 def test_sqlite(env: str, tmp_path: Path) -> None:
     project = AlembicProject(tmp_path, env)
     project.tables("users")

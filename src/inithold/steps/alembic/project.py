@@ -25,7 +25,10 @@ URL_OPTION = "sqlalchemy.url"
 PERCENT = "a per cent sign in an ini file is written %%"
 Command = Literal["current", "upgrade"]
 """The Alembic command to imitate."""
-_ASYNCHRONOUS = re.compile(r"\basync (?:def|with)\b|\basyncio\b|\banyio\b|\bcreate_async_engine\b")
+_ASYNCHRONOUS = re.compile(
+    r"\basync (?:def|with)\b|\b(?:asyncio|anyio)\.run\b|\brun_until_complete\b"
+    r"|\b(?:create_)?async_engine|\bAsyncEngine\b"
+)
 
 
 class Project(NamedTuple):
