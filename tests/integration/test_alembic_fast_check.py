@@ -421,6 +421,15 @@ def test_other_files_are_left_to_alembic(
     assert pending(project, at_head) is None
 
 
+def test_options_that_say_the_default_are_no_doubt(project: AlembicProject, at_head: str) -> None:
+    for options, told in (
+        ("sourceless = false\nrecursive_version_locations = False", AT_HEAD),
+        ("sourceless = true", None),
+    ):
+        project.ini.write_text(INI.replace("prepend", f"{options}\nprepend"))
+        assert pending(project, at_head) == told
+
+
 def test_a_target_is_met_only_where_it_is_the_head(project: AlembicProject, at_head: str) -> None:
     answers = [pending(project, at_head, target) for target in ("head", "heads", "0002", "0001", "000")]
     assert answers == [AT_HEAD, AT_HEAD, AT_HEAD, None, None]

@@ -177,7 +177,8 @@ def _script_location(file: Path, section: str) -> Path:
         if parser.has_section(section) or not options:
             names = parser[section].keys() & {"script_location", *_DOUBTFUL_OPTIONS}
             options.append({name: parser.get(section, name) for name in names})
-    doubtful = {name for each in options for name in each} & _DOUBTFUL_OPTIONS
+    set_names = {name for each in options for name, value in each.items() if value.lower() != "false"}
+    doubtful = set_names & _DOUBTFUL_OPTIONS
     locations = {each["script_location"] for each in options if "script_location" in each}
     if doubtful or len(locations) != 1:
         raise Doubt(f"{file} has {', '.join(sorted(doubtful)) or 'no script_location, or two'}")
