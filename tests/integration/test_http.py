@@ -389,7 +389,7 @@ def test_an_untrusted_certificate_is_never_ready(tls: ssl.SSLContext) -> None:
 
 
 def test_an_expired_certificate_is_never_ready(tmp_path: Path) -> None:
-    expired = make_certificate(tmp_path, days=-1)
+    expired = make_certificate(tmp_path, expired=True)
     with server(always(200), server_context(expired)) as (url, _):
         never(Ready(url=url, ca_file=str(expired.ca_file)), "expired", url)
 

@@ -18,8 +18,23 @@ class Certificate:
     key_file: Path
 
 
-def make_certificate(folder: Path, *, user: str | None = None, days: int = 2) -> Certificate:
-    """Make a certificate, valid for so many days (-1: no longer), in this folder."""
+# `openssl x509` cannot date back, in some versions not even the end.
+_AUTHORITY = """
+[ca]
+default_ca = it
+[it]
+database = {folder}/index.txt
+serial = {folder}/serial
+new_certs_dir = {folder}
+default_md = sha256
+policy = names
+[names]
+commonName = supplied
+"""
+
+
+def make_certificate(folder: Path, *, user: str | None = None, expired: bool = False) -> Certificate:
+    """Make a certificate in this folder."""
     openssl = program("openssl")
     ca, ca_key = folder / "ca.crt", folder / "ca.key"
     cert, key, request, extensions = (folder / f"server.{end}" for end in ("crt", "key", "csr", "ext"))
@@ -34,6 +49,17 @@ def make_certificate(folder: Path, *, user: str | None = None, days: int = 2) ->
     extensions.write_text(
         "subjectAltName=DNS:localhost,IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     )
-    signed_by: list[str | Path] = ["-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-extfile", extensions]
-    run([openssl, "x509", "-req", "-days", str(days), "-in", request, "-out", cert, *signed_by], user=user)
+    files: list[str | Path] = ["-in", request, "-out", cert, "-extfile", extensions]
+    if expired:
+        (folder / "ca.cnf").write_text(_AUTHORITY.format(folder=folder))
+        (folder / "index.txt").touch()
+        (folder / "serial").write_text("01\n")
+        years = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"]
+        signed_by = ["-batch", "-config", folder / "ca.cnf", "-cert", ca, "-keyfile", ca_key]
+        run([openssl, "ca", *signed_by, *years, *files], user=user)
+    else:
+        run(
+            [openssl, "x509", "-req", "-days", "2", "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", *files],
+            user=user,
+        )
     return Certificate(ca, cert, key)
