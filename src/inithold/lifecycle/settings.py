@@ -13,7 +13,7 @@ from inithold.plan.model import Pace, PaceField
 from inithold.record.files import KEPT, MOST_KEPT
 from inithold.runner.events import Level
 from inithold.text.duration import settle
-from inithold.text.suggest import expect
+from inithold.text.suggest import expect_one_of
 
 LogFormat = Literal["auto", "plain", "json"]
 _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -42,8 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         settle(self, verify=Pace)
-        expect("log_format", self.log_format, get_args(LogFormat))
-        expect("log_level", self.log_level, get_args(Level))
+        expect_one_of("log_format", self.log_format, get_args(LogFormat))
+        expect_one_of("log_level", self.log_level, get_args(Level))
         if type(self.keep) is not int or not 0 <= self.keep <= MOST_KEPT:
             raise ValueError(f"keep: expected a whole number from 0 to {MOST_KEPT}")
 

@@ -12,7 +12,7 @@ import msgspec
 from inithold.steps.base import Step
 from inithold.text.duration import Duration, DurationField, default, settle, short
 from inithold.text.files import read_regular
-from inithold.text.suggest import expect
+from inithold.text.suggest import expect_one_of
 
 VERSION = 1
 LEAST_PACE = 1.0
@@ -102,7 +102,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         settle(self, verify=Pace, grace=Duration)
-        expect("on_drift", self.on_drift, get_args(OnDrift))
+        expect_one_of("on_drift", self.on_drift, get_args(OnDrift))
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

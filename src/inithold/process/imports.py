@@ -37,7 +37,7 @@ def collect_less_often() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: a long plan is read, and summed up, in many objects without garbage."""
+    """Pause garbage collection: reading a long plan, or summing it up, makes many objects and no garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

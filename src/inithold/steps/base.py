@@ -44,7 +44,8 @@ class SessionLock(NamedTuple):
     gets the lock next must be able to find them.
 
     Attributes:
-        key: of an advisory lock of PostgreSQL that each session of the run takes, shared.
+        key: the same for every run of the plan: key of an advisory lock of PostgreSQL that each session takes,
+            shared, and part of the name of a lock of MySQL.
         run: tells this run's sessions from an earlier one's.
     """
 

@@ -27,7 +27,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name, names) or listed
 
 
-def expect(field: str, value: object, allowed: Sequence[str]) -> None:
+def expect_one_of(field: str, value: object, allowed: Sequence[str]) -> None:
     """Raise ValueError, with the field and its values, unless `value` is one of those allowed."""
     if value not in allowed:
         raise ValueError(f"{field}: expected {', '.join(allowed[:-1])} or {allowed[-1]}")

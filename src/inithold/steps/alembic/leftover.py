@@ -23,9 +23,9 @@ _OWN: set[int] = set()
 
 
 def wait_for(migration: MigrationContext, context: WorkerContext) -> None:
-    """Wait until no other session runs the revisions of this version table, and take their turn.
+    """Wait until no other session runs the revisions of this version table, and keep others from it.
 
-    With the plan's lock, a session of another run of this plan can only be one that was killed: it is ended.
+    With the plan's lock, another run of this plan that still has a session was killed: its session is ended.
 
     Raises:
         Interrupted: the step was told to stop.
@@ -37,8 +37,8 @@ def wait_for(migration: MigrationContext, context: WorkerContext) -> None:
     try:
         _OWN.add(mysql_session(raw))
         with closing(raw.cursor()) as cursor:
-            cursor.execute("SELECT DATABASE()")
-            place = (cursor.fetchone()[0], migration.version_table_schema, migration.version_table)
+            database = _value(cursor, "SELECT DATABASE()")
+            place = (database, migration.version_table_schema, migration.version_table)
             name = f"inithold {hashlib.sha256(repr(place).encode()).hexdigest()[:32]}"
             if marked is None:
                 _take(cursor, name, context)
