@@ -109,6 +109,7 @@ def run(*steps: PlannedStep, cancel_after: float | None = None) -> Ran:
     span = run_span(os.environ)
     infos = tuple(PlannedStepInfo(step.id, step.kind, step.needs, step.step.subject()) for step in steps)
     stream.emit(RunStarted(name="demo", run_id="run-1", digest=DIGEST, span=span, steps=infos))
+    telemetry.start_sender()  # as a run that takes longer does
     runner = Runner(plan, stream, span)
     if cancel_after is not None:
         Timer(cancel_after, runner.cancel, ["SIGTERM"]).start()

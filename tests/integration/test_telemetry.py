@@ -289,6 +289,20 @@ def test_the_newest_lines_are_kept_the_rest_is_counted(http: Collector) -> None:
     assert "150 log lines were left out: more than telemetry keeps until it is sent" in bodies
 
 
+def test_a_quick_run_that_says_much_loses_nothing(http: Collector) -> None:
+    """Its sender starts when it is over: until then it keeps as much as the sender's pipe would take, and more."""
+    telemetry = watched()
+    span = Span.root()
+    telemetry.see(RunStarted(name="demo", run_id="1", digest=DIGEST, span=span, steps=()))
+    for number in range(8_000):
+        telemetry.see(LogLine(text=f"line {number} {'x' * 100}"))
+    telemetry.see(RunFinished(outcome="ready", duration=0.5))
+    assert telemetry.finish(20.0, retry=False, wait=True) is None
+    assert [record.body.split()[1] for record in http.logs if record.body.startswith("line ")] == [
+        str(number) for number in range(8_000)
+    ]
+
+
 # -- odd lives
 
 

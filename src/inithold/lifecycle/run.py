@@ -257,6 +257,9 @@ class _Life:
                     repair=self._repair,
                 )
             )
+            if self._has_user_code:
+                # Code that hangs may keep this thread from starting it later.
+                self._start_sender()
             while self._warnings:
                 self._warn(self._warnings.pop(0))
             try:
@@ -286,6 +289,7 @@ class _Life:
             abandoned=self._abandoned,
             watchdog=self._watchdog,
             session_lock=session_lock,
+            while_waiting=self._start_sender,
         )
         self._cancel = runner.cancel
         # A signal or a lost lock may have come before.
@@ -315,7 +319,7 @@ class _Life:
                 cancel("the lock was lost")
 
         began = time.monotonic()
-        lock = Lock(self._plan.lock, self._plan.name, say)
+        lock = Lock(self._plan.lock, self._plan.name, say, self._start_sender)
         self._cancel = lock.cancel
         try:
             self._stop_if_signalled()
@@ -338,6 +342,11 @@ class _Life:
         except OSError as error:
             reason = f"the marker {self._marker} cannot be written: {error.strerror}"
             return RunResult("failed", result.steps, reason, hint="make room there, or name another place"), None
+
+    def _start_sender(self) -> None:
+        """Start the telemetry sender; not when the run starts, because that would delay quick steps."""
+        if self._telemetry is not None:
+            self._telemetry.start_sender()
 
     def _flush(self, *, before_hold: bool) -> None:
         """Hand all telemetry to the sender; before an exit, wait for it (at most `EXIT_FLUSH`)."""

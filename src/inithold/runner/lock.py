@@ -79,12 +79,19 @@ class Lock:
         plan_name: the plan's name, which is part of the key: plans with other names have other locks.
         say: called with the reason for the wait and the seconds waited so far, when the reason changes and every
             few seconds, from another thread.
+        while_waiting: as for `Runner`.
 
     Raises:
         ValueError: `url` is no PostgreSQL URL.
     """
 
-    def __init__(self, url: str, plan_name: str, say: Callable[[str, float], object]) -> None:
+    def __init__(
+        self,
+        url: str,
+        plan_name: str,
+        say: Callable[[str, float], object],
+        while_waiting: Callable[[], object] = lambda: None,
+    ) -> None:
         self.lost = ""
         """Why the lock was lost, for people; empty while it is held."""
         self._address = parse(url, ["postgresql"])
@@ -102,7 +109,8 @@ class Lock:
             PlannedStep("server", _Server(lock=self), timeout=SERVER_TIMEOUT),
             PlannedStep("lock", _Taken(lock=self), needs=("server",)),
         )
-        self._runner = Runner(CheckedPlan("lock", steps, ""), Stream([_Waiting(say)]), Span.root())
+        plan, stream = CheckedPlan("lock", steps, ""), Stream([_Waiting(say)])
+        self._runner = Runner(plan, stream, Span.root(), while_waiting=while_waiting)
         self._released = Context("lock", Span.root(), Stream(()), None)
         self._wake, self._woken = socket.socketpair()
         self._watcher: Thread | None = None

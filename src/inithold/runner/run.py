@@ -6,7 +6,6 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import NamedTuple, Protocol
@@ -131,6 +130,7 @@ class Runner:
             one set, so that no step runs beside its own leftover.
         watchdog: enforces the limits of code in this process.
         session_lock: see `Context`.
+        while_waiting: called by the main thread about once a second while steps run; must not block.
     """
 
     def __init__(
@@ -145,6 +145,7 @@ class Runner:
         abandoned: set[str] | None = None,
         watchdog: Watchdog | None = None,
         session_lock: SessionLock | None = None,
+        while_waiting: Callable[[], object] = lambda: None,
     ) -> None:
         self._plan = plan
         self._stream = stream
@@ -153,6 +154,7 @@ class Runner:
         self._tracing = tracing
         self._watchdog = watchdog
         self._session_lock = session_lock
+        self._while_waiting = while_waiting
         self._abandoned = set() if abandoned is None else abandoned
         self._inbox: SimpleQueue[BaseException | None] = SimpleQueue()
         """What wakes the main thread: an unexpected error, or None for another look at what runs."""
@@ -244,9 +246,11 @@ class Runner:
             self._looks_at = time.monotonic() + _SIGNAL_POLL
             if self._deadlines:
                 self._looks_at = min(self._looks_at, self._deadlines[0][0])
-        with suppress(Empty):
+        try:
             if (error := self._inbox.get(timeout=max(0.0, self._looks_at - time.monotonic()))) is not None:
                 raise error
+        except Empty:
+            self._while_waiting()
 
     def _end_late(self) -> None:
         while self._deadlines and self._deadlines[0][0] <= time.monotonic():

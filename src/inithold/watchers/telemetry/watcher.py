@@ -86,7 +86,7 @@ class End(msgspec.Struct, tag=True):
 
 
 class Telemetry:
-    """A watcher that passes events to the sender, which it starts when a run begins.
+    """A watcher that passes events to the sender, and keeps them until that is started.
 
     Args:
         signals: the signals to export.
@@ -106,6 +106,8 @@ class Telemetry:
         self._holder = os.getpid() if holder is None else holder
         self._buffer = bytearray(_line(Begin(instance_id(self._holder), log_format)))
         self._dropped = 0
+        self._has_run = False
+        self._started = False
         self._sender: Launched | None = None
         self._problem = ""
 
@@ -113,24 +115,34 @@ class Telemetry:
         """Send an event; keep for the next time what the pipe does not take."""
         if not isinstance(event, SENT) or _is_below(event, self._level):
             return
-        if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > BUFFER_BYTES:
+        most = BUFFER_BYTES if self._started else BUFFER_BYTES + PIPE_BYTES
+        if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > most:
             self._dropped += 1
             return
+        self._has_run = self._has_run or isinstance(event, RunStarted)
         self._buffer += _line(event)
-        if self._sender is None and isinstance(event, RunStarted) and not self._problem:
-            # Start it here, in the thread that becomes the holder: the sender ends with the thread that starts it.
-            try:
-                # PID 1 adopts it when this process tells PID 1 to hold.
-                self._sender = launch("sender", lasting=self._holder == 1 != os.getpid())
-            except OSError as error:
-                self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
-                return
-            os.set_blocking(self._sender.input, False)
-            if hasattr(fcntl, "F_SETPIPE_SZ"):
-                with suppress(OSError):  # above an unprivileged user's limit
-                    fcntl.fcntl(self._sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         if self._sender is not None:
             self._write(self._sender.input)
+
+    def start_sender(self) -> None:
+        """Start the sender, unless it has been started or no run has begun.
+
+        Call this in the thread that becomes the holder: the sender ends with the thread that starts it.
+        """
+        if self._started or not self._has_run:
+            return
+        self._started = True
+        try:
+            # PID 1 adopts it when this process tells PID 1 to hold.
+            sender = launch("sender", lasting=self._holder == 1 != os.getpid())
+        except OSError as error:
+            self._problem = f"telemetry was not sent: its process cannot be started: {error.strerror}"
+            return
+        os.set_blocking(sender.input, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # above an unprivileged user's limit
+                fcntl.fcntl(sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._sender = sender
 
     def close(self) -> None:
         """Nothing to close: `finish` does it."""
@@ -147,6 +159,7 @@ class Telemetry:
             one line about what was not delivered; None if everything arrived, there was nothing to send, or `wait`
             is false.
         """
+        self.start_sender()
         sender, self._sender = self._sender, None
         if sender is None:
             return self._problem or None
