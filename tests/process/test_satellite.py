@@ -180,7 +180,7 @@ def test_it_is_killed_with_the_process_that_started_it_but_outlives_an_exec() ->
 _FORKS = """
 import json, os, signal, sys, threading, time
 import decimal  # for it to find
-from inithold.process.satellite import Satellite, end_forked, fork_ahead, launch
+from inithold.process.satellite import Satellite, end_forked, fork_ahead, forked, launch
 
 pipe = os.pipe2(0)  # inheritable
 signal.signal(signal.SIGTERM, lambda *_: None)
@@ -195,7 +195,8 @@ if sys.argv[1] == "unwanted":
     print(json.dumps({"children": len(children)}))
     sys.exit()
 messages = []
-satellite = Satellite(launch("satellites", captured=True), on_message=messages.append)
+launched = forked("satellites") or launch("satellites", captured=True)
+satellite = Satellite(launched, on_message=messages.append)
 satellite.send({"do": sys.argv[2]})
 while not messages:
     time.sleep(0.01)

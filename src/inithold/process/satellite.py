@@ -84,10 +84,6 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
     Raises:
         OSError: it cannot be started.
     """
-    if (forked := _forked.pop(name, None)) is not None:
-        if not _ended(forked, os.WNOHANG):
-            return forked
-        forked.close()
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     # -P: files in the working directory or a script's folder must not shadow a library.
     options = ["-P", "-I"] if sys.flags.isolated else ["-P"]
@@ -108,15 +104,14 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
 
 
 _forked: dict[str, Launched] = {}
-"""Processes that `fork_ahead` has started, and `launch` has not yet handed out."""
+"""Processes that `fork_ahead` has started, and `forked` has not yet handed out."""
 
 
 def fork_ahead(name: str) -> None:
-    """Fork a process that waits until `launch(name, captured=True)` wants it, and then starts within milliseconds.
+    """Fork a process that waits for its first message; `forked` hands it out. Its outputs are captured.
 
-    It has what this process has imported, so call this before the user's code is. Where it does nothing, `launch`
-    starts a new interpreter: elsewhere than on Linux, and in a process with several threads, whose locks would be
-    copied as they are.
+    It has what this process has imported, so call this before the user's code is. Does nothing elsewhere than on
+    Linux, and in a process with several threads, whose locks would be copied as they are.
     """
     if sys.platform != "linux":
         return
@@ -128,7 +123,7 @@ def fork_ahead(name: str) -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                _wait_for_work(descriptors, parent)
+                _wait_for_work(name, descriptors, parent)
                 _serve(name)
             except BaseException:  # noqa: BLE001 - nothing may run on in the fork
                 sys.excepthook(*sys.exc_info())
@@ -147,26 +142,36 @@ def fork_ahead(name: str) -> None:
         return  # no /proc, or no process to be had now
 
 
+def forked(name: str) -> Launched | None:
+    """Hand out what `fork_ahead` has started, from any thread; None if there is none, or it has ended."""
+    launched = _forked.pop(name, None)
+    if launched is None or not _ended(launched, os.WNOHANG):
+        return launched
+    launched.close()
+    return None
+
+
 def end_forked() -> None:
     """End what `fork_ahead` has started and nobody wanted."""
     while _forked:
-        _, forked = _forked.popitem()
-        forked.close()
-        if not _ended(forked, os.WNOHANG):
-            os.kill(forked.pid, signal.SIGKILL)
-            _ended(forked, 0)
+        _, launched = _forked.popitem()
+        launched.close()
+        if not _ended(launched, os.WNOHANG):
+            os.kill(launched.pid, signal.SIGKILL)
+            _ended(launched, 0)
 
 
-def _ended(forked: Launched, options: int) -> bool:
+def _ended(launched: Launched, options: int) -> bool:
     try:
-        return os.waitpid(forked.pid, options) != (0, 0)
+        return os.waitpid(launched.pid, options) != (0, 0)
     except ChildProcessError:
         return True  # reaped by the kernel, where SIGCHLD is ignored
 
 
-def _wait_for_work(descriptors: Sequence[tuple[int, int]], parent: int) -> None:
+def _wait_for_work(name: str, descriptors: Sequence[tuple[int, int]], parent: int) -> None:
     """In a forked child: be as a started process is, and wait for the first message."""
     import gc  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
     from select import select  # noqa: PLC0415
 
     from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
@@ -186,6 +191,7 @@ def _wait_for_work(descriptors: Sequence[tuple[int, int]], parent: int) -> None:
             except OSError:
                 continue  # the one that listed them
     sys.stdout, sys.stderr = (open(each, "w", 1, errors="backslashreplace", closefd=False) for each in (1, 2))  # noqa: SIM115
+    import_module(_module(name))
     # What is there now stays; to collect it would only copy its memory.
     gc.freeze()
     select([_INPUT], [], [])
@@ -484,6 +490,10 @@ def main() -> NoReturn:
     _serve(name)
 
 
+def _module(name: str) -> str:
+    return PROGRAMS.get(name, name)
+
+
 def _serve(name: str) -> NoReturn:
     import fcntl  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
@@ -491,7 +501,7 @@ def _serve(name: str) -> NoReturn:
     moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _MOVED_ABOVE) for each in (_INPUT, _OUTPUT)]
     os.close(_INPUT)
     os.close(_OUTPUT)
-    code: int = import_module(PROGRAMS.get(name, name)).main(Channel(*moved))
+    code: int = import_module(_module(name)).main(Channel(*moved))
     # Do not wait for threads: user code that does not stop must not keep the process alive.
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
-from inithold.process.satellite import Death, Satellite, from_lasting_thread, launch
+from inithold.process.satellite import Death, Satellite, forked, from_lasting_thread, launch
 from inithold.process.signals import RUNNING
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
@@ -182,7 +182,7 @@ class _Process:
         self._was_asked = False
         self._kills = _oom_kills()
         try:
-            launched = from_lasting_thread(lambda: launch("worker", captured=True))
+            launched = forked("worker") or from_lasting_thread(lambda: launch("worker", captured=True))
         except OSError as error:
             _STARTS.release()
             hint = "see whether processes or memory are limited here"

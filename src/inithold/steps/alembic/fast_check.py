@@ -12,6 +12,7 @@ import configparser
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -208,6 +209,7 @@ def _revisions(folder: Path) -> Iterator[_Revision | None]:
             yield None
 
 
+@cache
 def _revision(text: str) -> _Revision | None:
     values: dict[str, object] = {}
     for name, value in _ASSIGNED.findall(text):

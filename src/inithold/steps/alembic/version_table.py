@@ -11,6 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -52,6 +53,7 @@ class VersionTable(NamedTuple):
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+@cache
 def read_version_table(text: str) -> VersionTable:
     """Find the version table that env.py uses.
 
