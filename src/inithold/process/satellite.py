@@ -339,11 +339,13 @@ class Satellite:
             if self._launched.captured >= 0:
                 os.close(self._launched.captured)
             waited_until = time.monotonic() + _LINGERING
+            pause = 0.0005  # most often it is about to end: its output was closed because it exits
             while not self._has_ended():
                 if time.monotonic() > waited_until:
                     # It closed its output, so it can no longer be of use.
                     self.kill()
-                time.sleep(0.01)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.01)
             try:
                 self._on_end(self._death)
             finally:
