@@ -180,7 +180,8 @@ def test_it_is_killed_with_the_process_that_started_it_but_outlives_an_exec() ->
 _FORKS = """
 import json, os, signal, sys, threading, time
 import decimal  # for it to find
-from inithold.process.satellite import Satellite, end_forked, fork_ahead, forked, launch
+from inithold.process.forked import end_forked, fork_ahead, forked
+from inithold.process.satellite import Satellite, launch
 
 pipe = os.pipe2(0)  # inheritable
 signal.signal(signal.SIGTERM, lambda *_: None)

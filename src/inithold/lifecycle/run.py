@@ -24,7 +24,7 @@ from inithold.lifecycle.settings import Settings
 from inithold.marker import file as marker_file
 from inithold.plan.model import CheckedPlan, Pace
 from inithold.process import streams
-from inithold.process.satellite import end_forked, fork_ahead
+from inithold.process.forked import end_forked, fork_ahead
 from inithold.process.signals import EndingSignals
 from inithold.record import files as record_file
 from inithold.record.account import Account

@@ -2,7 +2,7 @@
 
 One mechanism starts them all: `python -m inithold.process.satellite NAME PARENT`. NAME is one of `PROGRAMS`, or a
 module name. Its function `main(channel: Channel) -> int` runs in the main thread of the new process. Both ends of
-the protocol are in this file. On Linux, `fork_ahead` starts one that has what this process has imported.
+the protocol are in this file. `process.forked` starts one that has what this process has imported.
 
 The parent's side is cheap to import (little of the standard library), because PID 1 imports it.
 
@@ -38,10 +38,10 @@ PROGRAMS = {
     "sender": "inithold.watchers.telemetry.sender",
     "watchdog": "inithold.lifecycle.watchdog",
 }
-_INPUT, _OUTPUT = 3, 4
+INPUT, OUTPUT = 3, 4
 """The protocol's descriptors at the start; the new process at once moves them to `_MOVED_ABOVE` or higher."""
 _MOVED_ABOVE = 100
-_DEFAULT_SIGNALS = [
+DEFAULT_SIGNALS = [
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD),
     *(signal.SIGUSR1, signal.SIGUSR2),
 ]
@@ -97,115 +97,26 @@ def launch(name: str, *, captured: bool = False, lasting: bool = False) -> Launc
             file_actions=[*actions, *((os.POSIX_SPAWN_DUP2, *pair) for pair in descriptors)],
             setpgroup=0,
             setsigmask=(),
-            setsigdef=_DEFAULT_SIGNALS,
+            setsigdef=DEFAULT_SIGNALS,
         )
 
-    return _launched(start, captured=captured)
+    return with_pipes(start, captured=captured)
 
 
-_forked: dict[str, Launched] = {}
-"""Processes that `fork_ahead` has started, and `forked` has not yet handed out."""
+def with_pipes(start: Callable[[Sequence[tuple[int, int]]], int], *, captured: bool) -> Launched:
+    """Start a process with the protocol's pipes.
 
-
-def fork_ahead(name: str) -> None:
-    """Fork a process that waits for its first message; `forked` hands it out. Its outputs are captured.
-
-    It has what this process has imported, so call this before the user's code is. Does nothing elsewhere than on
-    Linux, and in a process with several threads, whose locks would be copied as they are.
+    Args:
+        start: called with pairs: a descriptor, and its number in the new process; returns the process id.
+        captured: as for `launch`.
     """
-    if sys.platform != "linux":
-        return
-    parent = os.getpid()
-
-    def start(descriptors: Sequence[tuple[int, int]]) -> int:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # otherwise the child would write it again
-        pid = os.fork()
-        if pid == 0:
-            try:
-                _wait_for_work(name, descriptors, parent)
-                _serve(name)
-            except BaseException:  # noqa: BLE001 - nothing may run on in the fork
-                sys.excepthook(*sys.exc_info())
-            finally:
-                os._exit(1)
-        return pid
-
-    try:
-        # A thread that has done its work may take a moment to end.
-        for _ in range(10):
-            if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - `pathlib` is slow
-                _forked[name] = _launched(start, captured=True)
-                return
-            time.sleep(0.001)
-    except OSError:
-        return  # no /proc, or no process to be had now
-
-
-def forked(name: str) -> Launched | None:
-    """Hand out what `fork_ahead` has started, from any thread; None if there is none, or it has ended."""
-    launched = _forked.pop(name, None)
-    if launched is None or not _ended(launched, os.WNOHANG):
-        return launched
-    launched.close()
-    return None
-
-
-def end_forked() -> None:
-    """End what `fork_ahead` has started and nobody wanted."""
-    while _forked:
-        _, launched = _forked.popitem()
-        launched.close()
-        if not _ended(launched, os.WNOHANG):
-            os.kill(launched.pid, signal.SIGKILL)
-            _ended(launched, 0)
-
-
-def _ended(launched: Launched, options: int) -> bool:
-    try:
-        return os.waitpid(launched.pid, options) != (0, 0)
-    except ChildProcessError:
-        return True  # reaped by the kernel, where SIGCHLD is ignored
-
-
-def _wait_for_work(name: str, descriptors: Sequence[tuple[int, int]], parent: int) -> None:
-    """In a forked child: be as a started process is, and wait for the first message."""
-    import gc  # noqa: PLC0415
-    from importlib import import_module  # noqa: PLC0415
-    from select import select  # noqa: PLC0415
-
-    from inithold.process.dies_with_parent import die_with  # noqa: PLC0415
-
-    die_with(parent)
-    os.setpgid(0, 0)
-    for number in _DEFAULT_SIGNALS:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nowhere, 0), *descriptors):
-        os.dup2(source, target)
-    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as above
-        if int(entry) > _OUTPUT:
-            try:
-                os.close(int(entry))
-            except OSError:
-                continue  # the one that listed them
-    sys.stdout, sys.stderr = (open(each, "w", 1, errors="backslashreplace", closefd=False) for each in (1, 2))  # noqa: SIM115
-    import_module(_module(name))
-    # What is there now stays; to collect it would only copy its memory.
-    gc.freeze()
-    select([_INPUT], [], [])
-
-
-def _launched(start: Callable[[Sequence[tuple[int, int]]], int], *, captured: bool) -> Launched:
-    """Make the pipes, and call `start` with pairs: a descriptor, and its number in the new process."""
     import fcntl  # noqa: PLC0415
 
     read_input, write_input = os.pipe()
     read_output, write_output = os.pipe()
     read_captured, write_captured = os.pipe() if captured else (-1, -1)
     ours, theirs = [write_input, read_output], [read_input, write_output]
-    targets = [(read_input, _INPUT), (write_output, _OUTPUT)]
+    targets = [(read_input, INPUT), (write_output, OUTPUT)]
     if captured:
         ours.append(read_captured)
         theirs.append(write_captured)
@@ -489,21 +400,23 @@ def main() -> NoReturn:
     name, parent = sys.argv[1], int(sys.argv[2])
     if parent:
         die_with(parent)
-    _serve(name)
+    serve(name)
 
 
-def _module(name: str) -> str:
+def module_of(name: str) -> str:
+    """The module of a program."""
     return PROGRAMS.get(name, name)
 
 
-def _serve(name: str) -> NoReturn:
+def serve(name: str) -> NoReturn:
+    """Run a program in this process, which has the protocol's descriptors, and exit."""
     import fcntl  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
 
-    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _MOVED_ABOVE) for each in (_INPUT, _OUTPUT)]
-    os.close(_INPUT)
-    os.close(_OUTPUT)
-    code: int = import_module(_module(name)).main(Channel(*moved))
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _MOVED_ABOVE) for each in (INPUT, OUTPUT)]
+    os.close(INPUT)
+    os.close(OUTPUT)
+    code: int = import_module(module_of(name)).main(Channel(*moved))
     # Do not wait for threads: user code that does not stop must not keep the process alive.
     for stream in (sys.stdout, sys.stderr):
         try:

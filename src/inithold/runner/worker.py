@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from inithold.errors import Ahead, Interrupted, NotYet, Rejected, StepError, StepFailed
-from inithold.process.satellite import Death, Satellite, forked, from_lasting_thread, launch
+from inithold.process.forked import forked
+from inithold.process.satellite import Death, Satellite, from_lasting_thread, launch
 from inithold.process.signals import RUNNING
 from inithold.redaction.redact import SECRETS
 from inithold.runner.context import Context
