@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -304,6 +306,24 @@ def test_a_quick_run_that_says_much_loses_nothing(http: Collector) -> None:
 
 
 # -- odd lives
+
+_DIES = """
+import os
+from inithold.runner.events import RunStarted, Span
+from inithold.watchers.telemetry import make
+
+# As if PID 1 were to hold: the sender outlives this process.
+telemetry = make(os.environ, print, holder=1)
+telemetry.see(RunStarted(name="demo", run_id="1", digest="d", span=Span.root(), steps=()))
+telemetry.start_sender()
+os._exit(1)
+"""
+
+
+def test_the_sender_gets_at_once_what_was_kept_for_it(http: Collector) -> None:
+    subprocess.run([sys.executable, "-c", _DIES], check=False)
+    http.wait_for(lambda seen: seen.spans, seconds=20)
+    assert http.span("init.environment")
 
 
 def test_a_run_that_starts_over_is_one_trace(http: Collector) -> None:

@@ -250,7 +250,7 @@ class Satellite:
             if self._launched.captured >= 0:
                 os.close(self._launched.captured)
             waited_until = time.monotonic() + _LINGERING
-            pause = 0.0005  # most often it is about to end: its output was closed because it exits
+            pause = 0.0005  # short at first: its output usually closes because it is exiting
             while not self._has_ended():
                 if time.monotonic() > waited_until:
                     # It closed its output, so it can no longer be of use.

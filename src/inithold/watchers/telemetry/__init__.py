@@ -2,8 +2,11 @@
 
 The run itself does not import OpenTelemetry. A watcher (`watcher`) writes events to the sender's pipe. The sender
 (`sender`) collects them; when the run is over, it converts them to spans, metrics and log records with the SDK,
-and passes these to the SDK's exporters (`delivery`). So no collector can delay a run. A hold's check is a process
-of its own anyway: it sends what it has to tell itself, last of all, which takes half as long as another process.
+and passes these to the SDK's exporters (`delivery`). So no collector can delay a run. The sender is started once
+the run has lasted a second, or when it is over: starting another interpreter would delay quick steps.
+
+A hold's check is a process of its own anyway: it sends what it has to tell itself, last of all, which takes half
+as long as another process.
 
 The resource comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If no service name is set, it is
 `init`, and `service.namespace` is the plan's name.

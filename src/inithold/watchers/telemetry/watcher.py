@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from threading import Lock
 
 import msgspec
 
@@ -86,7 +87,7 @@ class End(msgspec.Struct, tag=True):
 
 
 class Telemetry:
-    """A watcher that passes events to the sender, and keeps them until that is started.
+    """A watcher that keeps events until the sender is started, and then passes them on.
 
     Args:
         signals: the signals to export.
@@ -106,6 +107,8 @@ class Telemetry:
         self._holder = os.getpid() if holder is None else holder
         self._buffer = bytearray(_line(Begin(instance_id(self._holder), log_format)))
         self._dropped = 0
+        self._lock = Lock()
+        """Held while the buffer or the sender is used: the main thread starts it while steps emit events."""
         self._has_run = False
         self._started = False
         self._sender: Launched | None = None
@@ -115,14 +118,15 @@ class Telemetry:
         """Send an event; keep for the next time what the pipe does not take."""
         if not isinstance(event, SENT) or _is_below(event, self._level):
             return
-        most = BUFFER_BYTES if self._started else BUFFER_BYTES + PIPE_BYTES
-        if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > most:
-            self._dropped += 1
-            return
-        self._has_run = self._has_run or isinstance(event, RunStarted)
-        self._buffer += _line(event)
-        if self._sender is not None:
-            self._write(self._sender.input)
+        with self._lock:
+            most = BUFFER_BYTES + (PIPE_BYTES if self._sender is None else 0)
+            if isinstance(event, LogLine | FromUserCode) and len(self._buffer) > most:
+                self._dropped += 1
+                return
+            self._has_run = self._has_run or isinstance(event, RunStarted)
+            self._buffer += _line(event)
+            if self._sender is not None:
+                self._write(self._sender.input)
 
     def start_sender(self) -> None:
         """Start the sender, unless it has been started or no run has begun.
@@ -142,7 +146,9 @@ class Telemetry:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with suppress(OSError):  # above an unprivileged user's limit
                 fcntl.fcntl(sender.input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._sender = sender
+        with self._lock:
+            self._sender = sender
+            self._write(sender.input)
 
     def close(self) -> None:
         """Nothing to close: `finish` does it."""
@@ -160,12 +166,14 @@ class Telemetry:
             is false.
         """
         self.start_sender()
-        sender, self._sender = self._sender, None
+        with self._lock:
+            sender, self._sender = self._sender, None
         if sender is None:
             return self._problem or None
         deadline = time.monotonic() + seconds
-        self._buffer += _line(End(deadline - ANSWER_SECONDS if wait else deadline, retry, wait, self._dropped))
-        self._write(sender.input, until=deadline if wait else time.monotonic() + DRAIN_SECONDS)
+        with self._lock:
+            self._buffer += _line(End(deadline - ANSWER_SECONDS if wait else deadline, retry, wait, self._dropped))
+            self._write(sender.input, until=deadline if wait else time.monotonic() + DRAIN_SECONDS)
         os.close(sender.input)
         try:
             return _answer(sender, deadline) if wait else None
